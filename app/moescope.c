@@ -1,0 +1,174 @@
+/* The command line: dispatches to the commands of command.h and holds what they share. */
+#include "command.h"
+
+#include <gio/gunixoutputstream.h>
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static const MsCommand *const commands[] = {
+  NULL,
+};
+
+static char *command_line;
+static GCancellable *cancellable;
+static gboolean progress_shown;
+
+static void
+print_help (FILE *out)
+{
+  fputs ("Usage: moescope COMMAND [OPTION...] [ARGUMENT...]\n\n"
+         "Profiles and analyses the routing of Mixture-of-Experts models.\n\nCommands:\n",
+         out);
+  for (guint i = 0; commands[i] != NULL; i++)
+    fprintf (out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+  fputs ("\n`moescope COMMAND --help` explains a command and shows an example.\n"
+         "`moescope analyze --list` lists the analyses.\n",
+         out);
+}
+
+void
+ms_command_parse (const MsCommand *command, const GOptionEntry *entries, int *argc, char ***argv)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (command->usage);
+  g_autofree char *description
+      = g_strdup_printf ("%s%sExample:\n  %s\n", command->details ? command->details : "",
+                         command->details ? "\n\n" : "", command->example);
+  g_autofree char *program = g_strconcat ("moescope ", command->name, NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_set_prgname (program);
+  g_option_context_set_summary (context, command->summary);
+  g_option_context_set_description (context, description);
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, argc, argv, &error))
+    exit (ms_command_misuse (command, "%s", error->message));
+}
+
+MsExit
+ms_command_fail (const MsCommand *command, GError *error)
+{
+  ms_command_progress (NULL);
+  fprintf (stderr, "moescope %s: %s\n", command->name, error->message);
+  g_error_free (error);
+  return MS_EXIT_FAILED;
+}
+
+MsExit
+ms_command_misuse (const MsCommand *command, const char *format, ...)
+{
+  g_autofree char *message = NULL;
+  va_list args;
+
+  va_start (args, format);
+  message = g_strdup_vprintf (format, args);
+  va_end (args);
+  fprintf (stderr, "moescope %s: %s\nUsage: moescope %s %s\nMore: moescope %s --help\n",
+           command->name, message, command->name, command->usage, command->name);
+  return MS_EXIT_USAGE;
+}
+
+static gpointer
+wait_for_signals (gpointer data)
+{
+  sigset_t *set = data;
+  int number;
+
+  for (guint n = 0; sigwait (set, &number) == 0; n++)
+    {
+      if (n > 0)
+        _exit (128 + number);
+      g_cancellable_cancel (cancellable);
+    }
+  return NULL;
+}
+
+GCancellable *
+ms_command_cancellable (void)
+{
+  static sigset_t set;
+
+  if (cancellable == NULL)
+    {
+      cancellable = g_cancellable_new ();
+      sigemptyset (&set);
+      sigaddset (&set, SIGINT);
+      sigaddset (&set, SIGTERM);
+      /* Threads made from now on inherit the mask, so only the waiting one sees the signals. */
+      pthread_sigmask (SIG_BLOCK, &set, NULL);
+      g_thread_unref (g_thread_new ("signals", wait_for_signals, &set));
+    }
+  return cancellable;
+}
+
+const char *
+ms_command_line (void)
+{
+  return command_line;
+}
+
+void
+ms_command_progress (const char *line)
+{
+  if (!isatty (STDERR_FILENO))
+    return;
+  if (line != NULL)
+    fprintf (stderr, "\r\033[K%s", line);
+  else if (progress_shown)
+    fputs ("\r\033[K", stderr);
+  progress_shown = line != NULL;
+}
+
+GOutputStream *
+ms_command_output (const char *path, GError **error)
+{
+  g_autoptr (GFile) file = NULL;
+
+  if (path == NULL || strcmp (path, "-") == 0)
+    return g_unix_output_stream_new (STDOUT_FILENO, FALSE);
+  file = g_file_new_for_commandline_arg (path);
+  return G_OUTPUT_STREAM (
+      g_file_replace (file, NULL, FALSE, G_FILE_CREATE_REPLACE_DESTINATION, NULL, error));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_auto (GStrv) quoted = g_new0 (char *, (gsize) argc + 1);
+
+  setlocale (LC_ALL, "");
+  setlocale (LC_NUMERIC, "C");
+  for (int i = 0; i < argc; i++)
+    {
+      g_autofree char *word = g_shell_quote (argv[i]);
+      gboolean plain = argv[i][0] != '\0';
+
+      for (const char *c = argv[i]; *c != '\0'; c++)
+        plain = plain && (g_ascii_isalnum (*c) || strchr ("-_./,=:+@%", *c) != NULL);
+      quoted[i] = plain ? g_strdup (i == 0 ? "moescope" : argv[i]) : g_steal_pointer (&word);
+    }
+  command_line = g_strjoinv (" ", quoted);
+
+  if (argc < 2)
+    {
+      print_help (stderr);
+      return MS_EXIT_USAGE;
+    }
+  if (strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0
+      || strcmp (argv[1], "help") == 0)
+    {
+      print_help (stdout);
+      return MS_EXIT_FINE;
+    }
+  if (strcmp (argv[1], "--version") == 0)
+    {
+      puts ("moescope " MS_VERSION);
+      return MS_EXIT_FINE;
+    }
+  for (guint i = 0; commands[i] != NULL; i++)
+    if (strcmp (commands[i]->name, argv[1]) == 0)
+      return commands[i]->run (argc - 1, argv + 1);
+  fprintf (stderr, "moescope: there is no command '%s'; see moescope --help\n", argv[1]);
+  return MS_EXIT_USAGE;
+}

@@ -1,0 +1,109 @@
+/* The collector: runs a reference MoE forward pass on text and records routing in the file.
+ *
+ * Layer-major: a wave of tokens goes through one layer after the other, tokens grouped by expert, each
+ * weight read and unpacked once per wave.  Uses db; knows nothing of analyses. */
+#pragma once
+
+#include "db.h"
+
+G_BEGIN_DECLS
+
+#define MS_COLLECTOR_ERROR (ms_collector_error_quark ())
+GQuark ms_collector_error_quark (void);
+
+typedef enum
+{
+  MS_COLLECTOR_ERROR_NOT_GGUF,    /* wrong magic, wrong version */
+  MS_COLLECTOR_ERROR_CORRUPT,     /* truncated, lengths or offsets out of range */
+  MS_COLLECTOR_ERROR_UNSUPPORTED, /* architecture, tensor type, tokenizer we do not run: named */
+  MS_COLLECTOR_ERROR_MISSING,     /* a key or tensor the architecture must have */
+  MS_COLLECTOR_ERROR_INPUT,       /* texts, JSON lines, token ids */
+  MS_COLLECTOR_ERROR_IO,
+  MS_COLLECTOR_ERROR_TRAINING,
+} MsCollectorError;
+
+/* --- Model files ---------------------------------------------------------------------------- */
+
+/* What `moescope info MODEL.gguf` tells.  Lines of "name: value", sections separated by empty names.
+ * (transfer full) An MsModel as it would be stored; warnings (of char*) about keys that make the file
+ * run differently from what its authors meant. */
+MsModel *ms_model_describe (const char *path, GPtrArray **warnings, GError **error);
+
+/* --- Collecting ----------------------------------------------------------------------------- */
+
+typedef enum
+{
+  MS_INPUT_AUTO,      /* .jsonl: JSON lines; else text, one document per file */
+  MS_INPUT_LINES,     /* text, one document per non-empty line */
+  MS_INPUT_TOKEN_IDS, /* one sequence of space-separated ids per line */
+} MsInputKind;
+
+typedef enum
+{
+  MS_PRECISION_REFERENCE, /* float32 throughout */
+  MS_PRECISION_FAST,      /* bf16 products where the processor has them; routers float32 */
+} MsPrecision;
+
+typedef struct
+{
+  gint64 tokens_done, tokens_total; /* recorded / to record */
+  guint layer, n_layers;            /* of the wave under way */
+  double seconds;                   /* since the start */
+  const char *doing;                /* "layer 3 of 16" ... */
+} MsCollectProgress;
+typedef void (*MsCollectProgressFunc) (const MsCollectProgress *progress, gpointer data);
+
+typedef struct
+{
+  const char *model;         /* path of the GGUF file (first part of a split one) */
+  const char *const *inputs; /* NULL-terminated paths */
+  MsInputKind kind;
+  const char *output;  /* path of the database */
+  const char *name;    /* run name; NULL = made from model and inputs */
+  const char *command; /* stored with the run, may be NULL */
+  MsPrecision precision;
+  MsStorage storage;
+  guint threads;     /* 0 = all */
+  gint64 max_tokens; /* per document, 0 = no limit */
+  guint wave_tokens; /* 0 = as many as the memory budget allows */
+  gsize memory;      /* budget in bytes, 0 = half of what is free */
+  gboolean add_bos;  /* begin each document as the tokenizer wants (BOS when the model asks) */
+  gboolean scores;   /* record full router scores */
+  gboolean norms;    /* record output norms, peaks and block similarity */
+  gboolean predict;  /* record the predicted next token and the loss of each token */
+  gboolean restart;  /* do not resume an unfinished run */
+  MsCollectProgressFunc progress; /* may be NULL; called from the calling thread */
+  gpointer progress_data;
+} MsCollectOptions;
+
+typedef struct
+{
+  gint64 run;
+  gint64 tokens, documents, decisions;
+  double seconds, recording_seconds; /* all, and the part spent in writing decisions */
+  gboolean resumed, stopped;         /* stopped: cancelled, what was recorded is kept */
+  GPtrArray *warnings;               /* of char* */
+} MsCollectSummary;
+
+/* Cancelling keeps the blocks recorded so far and is no error.  *summary is filled on success; clear
+ * it with ms_collect_summary_clear. */
+gboolean ms_collect (const MsCollectOptions *options, MsCollectSummary *summary,
+                     GCancellable *cancel, GError **error);
+void ms_collect_summary_clear (MsCollectSummary *summary);
+
+/* --- Tokenizing ----------------------------------------------------------------------------- */
+
+typedef struct MsTokenizer MsTokenizer;
+/* The tokenizer of a GGUF file (a vocabulary-only one will do).  pre overrides
+ * tokenizer.ggml.pre when not NULL. */
+MsTokenizer *ms_tokenizer_load (const char *path, const char *pre, GError **error);
+void ms_tokenizer_free (MsTokenizer *tokenizer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsTokenizer, ms_tokenizer_free)
+/* Appends the ids of text to ids (GArray of gint32); no BOS or EOS, special tokens in the text are
+ * plain text.  Text must be valid UTF-8. */
+void ms_tokenizer_encode (MsTokenizer *tokenizer, const char *text, gsize length, GArray *ids);
+guint ms_tokenizer_size (const MsTokenizer *tokenizer);
+/* The raw bytes of a token (borrowed); NULL when out of range. */
+const guint8 *ms_tokenizer_piece (MsTokenizer *tokenizer, gint32 id, gsize *length);
+
+G_END_DECLS

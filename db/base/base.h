@@ -1,0 +1,75 @@
+/* Small things every folder needs: threads in a fixed order, an arena, numbers as text, half floats.
+ *
+ * Uses GLib alone.  Nothing here prints, knows a file format or a widget. */
+#pragma once
+
+#include <glib.h>
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+/* --- Threads ------------------------------------------------------------------------------- */
+
+/* One task of ms_parallel: `index` in 0..n_tasks-1, `worker` in 0..threads-1 (for private scratch). */
+typedef void (*MsTask) (guint index, guint worker, gpointer data);
+
+/* Runs n_tasks tasks on up to `threads` threads (0 = all cores) and returns when all are done.
+ * Tasks are handed out in index order; which worker runs which task is not fixed, so results that
+ * must not depend on the thread count go to slots indexed by task and are merged afterwards. */
+void ms_parallel (guint threads, guint n_tasks, MsTask task, gpointer data);
+
+/* The number of threads that `threads` means: itself, or the number of usable cores for 0. */
+guint ms_threads (guint threads);
+
+/* --- Arena --------------------------------------------------------------------------------- */
+
+/* A bump allocator: allocations are 64-byte aligned, live until reset or free, and never fail
+ * (GLib aborts when memory runs out).  Not thread-safe: one arena per worker. */
+typedef struct MsArena MsArena;
+
+MsArena *ms_arena_new (gsize first_bytes);
+void ms_arena_free (MsArena *arena);
+/* Forgets every allocation but keeps the memory. */
+void ms_arena_reset (MsArena *arena);
+gpointer ms_arena_alloc (MsArena *arena, gsize bytes);
+gpointer ms_arena_alloc0 (MsArena *arena, gsize bytes);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsArena, ms_arena_free)
+
+#define ms_arena_array(arena, type, n)                                                             \
+  ((type *) ms_arena_alloc ((arena), (gsize) (n) * sizeof (type)))
+
+/* Heap memory aligned to 64 bytes, for vectors too large or too long-lived for an arena.
+ * Free with ms_aligned_free.  Aborts when memory runs out. */
+gpointer ms_aligned_alloc (gsize bytes);
+void ms_aligned_free (gpointer memory);
+
+/* --- Numbers ------------------------------------------------------------------------------- */
+
+/* IEEE 754 half precision, round to nearest even. */
+guint16 ms_half_from_float (float value);
+float ms_half_to_float (guint16 half);
+
+/* SplitMix64: advances *state and returns 64 random bits.  The only random numbers moescope uses, so
+ * that a seed means the same everywhere. */
+guint64 ms_random_next (guint64 *state);
+/* Uniform in [0, 1) with 53 bits. */
+double ms_random_double (guint64 *state);
+/* Uniform in 0..n-1 without bias, n > 0. */
+guint64 ms_random_below (guint64 *state, guint64 n);
+
+/* --- Text ---------------------------------------------------------------------------------- */
+
+/* For people: "%.6g" in the C locale, "" for NaN, "inf".  Writes to `buffer`, returns it. */
+#define MS_NUMBER_SIZE 40
+char *ms_number_short (char buffer[MS_NUMBER_SIZE], double value);
+/* For exchange: the shortest decimal that reads back as the same double; "" for NaN. */
+char *ms_number_exact (char buffer[MS_NUMBER_SIZE], double value);
+/* "1234567" -> "1,234,567". */
+char *ms_number_grouped (char buffer[MS_NUMBER_SIZE], gint64 value);
+
+/* A newly allocated copy of `bytes` that is valid UTF-8 without control characters: invalid bytes
+ * become "\xHH".  For showing text of unknown origin in messages and views. */
+char *ms_text_printable (const char *bytes, gssize length);
+
+G_END_DECLS

@@ -1,0 +1,263 @@
+/* The moescope file: models, corpora, documents, tokens, runs and their routing decisions in SQLite.
+ *
+ * A corpus is a list of documents, its tokens numbered 0..n_tokens-1 in document order and cut into
+ * blocks of MS_BLOCK_TOKENS.  A run is one pass of one model over one corpus.  Its decisions are
+ * stored as chunks, one for each (block, MoE layer).  Row i is the decision made at input position i.
+ *
+ * Dimension letters: T tokens of a chunk, L MoE layers of the model, E experts, K slots per token.
+ * Everything borrowed from a handle lives as long as the handle unless said otherwise.  A handle is
+ * used by one thread at a time; open one per thread. */
+#pragma once
+
+#include "base.h"
+
+#include <sqlite3.h>
+
+G_BEGIN_DECLS
+
+#define MS_APPLICATION_ID 0x4d6f4553 /* "MoES" */
+#define MS_SCHEMA_VERSION 1
+#define MS_BLOCK_TOKENS   4096
+#define MS_NO_EXPERT      0xffffu /* an unused slot of a token with fewer than K experts */
+#define MS_MAX_EXPERTS    65535
+
+#define MS_DB_ERROR (ms_db_error_quark ())
+GQuark ms_db_error_quark (void);
+
+typedef enum
+{
+  MS_DB_ERROR_NOT_OURS,      /* no SQLite file, or one of another program */
+  MS_DB_ERROR_TOO_NEW,       /* written by a newer moescope */
+  MS_DB_ERROR_CORRUPT,       /* ours, but damaged */
+  MS_DB_ERROR_BUSY,          /* another program holds the file */
+  MS_DB_ERROR_IO,            /* cannot read or write, disk full */
+  MS_DB_ERROR_NOT_FOUND,     /* no such run, block, layer */
+  MS_DB_ERROR_MISSING_INPUT, /* the run was collected without what is asked for */
+  MS_DB_ERROR_BAD_VALUE,     /* something to be stored is out of range */
+  MS_DB_ERROR_SQL,           /* a statement is wrong */
+} MsDbError;
+
+/* --- What the file holds -------------------------------------------------------------------- */
+
+typedef struct
+{
+  int block;       /* the model's block number (what exports call "layer") */
+  guint n_experts; /* E, routed experts */
+  guint k;         /* K, slots per token */
+  guint groups;    /* expert groups, 0 or 1 = none */
+} MsLayer;
+
+typedef struct
+{
+  gint64 id;
+  char *name;
+  char *architecture;  /* e.g. "olmoe"; "imported" for traces */
+  char *fingerprint;   /* of the model file, hex; NULL for imported traces */
+  char *router;        /* the gating recipe in words, e.g. "softmax, top-k, not renormalised" */
+  char *details;       /* JSON object: further facts of the model file, may be NULL */
+  guint n_blocks;      /* all blocks, dense ones too */
+  guint n_shared;      /* shared experts per MoE layer */
+  guint width;         /* hidden size, 0 = unknown */
+  gint64 expert_bytes; /* bytes of one expert in the model file, 0 = unknown */
+  double weight_scale; /* factor applied to the combine weights, 1 = none */
+  guint n_layers;      /* L, MoE layers */
+  MsLayer *layers;     /* (L) */
+} MsModel;
+
+typedef struct
+{
+  char *name;     /* unique in its corpus; shown to people */
+  char *language; /* the labels may be NULL */
+  char *domain;
+  char *parallel; /* documents with the same key are translations of each other */
+  char *phase;    /* "prefill" or "decode" */
+  gint64 first_token;
+  gint64 n_tokens;
+} MsDocument;
+
+typedef struct
+{
+  gint64 id;
+  char *name;
+  char *tokenizer; /* which tokenizer made the ids; NULL = ids were given */
+  gint64 n_tokens;
+  guint n_documents;
+  MsDocument *documents; /* (n_documents), by first_token */
+} MsCorpus;
+
+typedef enum
+{
+  MS_STORAGE_COMPACT, /* weights and entropy 16-bit fixed point, margin half float: ~3 bytes a decision */
+  MS_STORAGE_EXACT, /* 32-bit floats */
+} MsStorage;
+
+/* Columns of a chunk.  The first two are always there. */
+typedef enum
+{
+  MS_CHUNK_EXPERTS = 1 << 0,
+  MS_CHUNK_WEIGHTS = 1 << 1,
+  MS_CHUNK_ENTROPY = 1 << 2, /* (T) router entropy in nats over all E */
+  MS_CHUNK_MARGIN = 1 << 3,  /* (T) worst chosen minus best rejected selection score */
+  MS_CHUNK_LOGITS = 1 << 4,  /* (T, E) full router scores: raw logits, or probabilities (see run) */
+  MS_CHUNK_NORMS = 1 << 5,   /* (T, K) L2 norm of each chosen expert's output */
+  MS_CHUNK_PEAKS = 1 << 6,   /* (T, K) largest element of each chosen expert's output */
+  MS_CHUNK_SIMILARITY = 1 << 7, /* (T) cosine of block input and output (EASY-EP) */
+  MS_CHUNK_DROPPED = 1 << 8,    /* (T, K) 1 where the assignment was dropped */
+} MsChunkColumns;
+
+typedef struct
+{
+  gint64 id;
+  char *name;
+  gint64 model;
+  gint64 corpus;
+  char *started;   /* ISO 8601, UTC */
+  char *finished;  /* NULL while unfinished */
+  char *precision; /* "reference", "fast", "imported", ... */
+  char *collector; /* program and version */
+  char *command;   /* the command line, may be NULL */
+  MsStorage storage;
+  guint columns;          /* MsChunkColumns of every chunk */
+  gboolean probabilities; /* the LOGITS column holds probabilities */
+  gboolean predictions;   /* predicted ids and losses are there */
+  gint64 n_tokens;        /* tokens recorded so far: whole blocks from the start of the corpus */
+} MsRun;
+
+void ms_model_free (MsModel *model);
+void ms_corpus_free (MsCorpus *corpus);
+void ms_run_free (MsRun *run);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsModel, ms_model_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsCorpus, ms_corpus_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsRun, ms_run_free)
+
+/* --- Opening -------------------------------------------------------------------------------- */
+
+typedef struct MsDb MsDb;
+
+typedef enum
+{
+  MS_DB_READ,   /* the file must exist; nothing is written */
+  MS_DB_WRITE,  /* the file must exist */
+  MS_DB_CREATE, /* made when absent; an existing moescope file is extended */
+} MsDbMode;
+
+/* Opens `path`.  Fails with NOT_OURS, TOO_NEW, CORRUPT, BUSY or IO; an existing file that is not ours
+ * is never touched. */
+MsDb *ms_db_open (const char *path, MsDbMode mode, GError **error);
+void ms_db_close (MsDb *db);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsDb, ms_db_close)
+
+const char *ms_db_path (MsDb *db);
+/* The connection, for statements of the same thread. */
+sqlite3 *ms_db_handle (MsDb *db);
+/* Turns the last failure of the connection into *error: "WHAT: sqlite's words" + what to do.
+ * Always returns FALSE. */
+gboolean ms_db_fail (MsDb *db, int code, const char *what, GError **error);
+
+/* All runs, by id; models and corpora by id.  (transfer full) */
+GPtrArray *ms_db_list_runs (MsDb *db, GError **error); /* of MsRun */
+/* Run `id`; 0 means the newest. */
+MsRun *ms_db_load_run (MsDb *db, gint64 id, GError **error);
+MsModel *ms_db_load_model (MsDb *db, gint64 id, GError **error);
+MsCorpus *ms_db_load_corpus (MsDb *db, gint64 id, GError **error);
+
+/* Called with each finding of ms_db_check; `bad` tells faults from remarks. */
+typedef void (*MsCheckFunc) (gboolean bad, const char *finding, gpointer data);
+
+/* SQLite's integrity check, then every chunk: lengths, checksum, expert ids in range and not repeated
+ * within a token, weights finite, blocks without gaps.  Reports all findings; *n_bad counts the
+ * faults.  FALSE only when the check itself could not run. */
+gboolean ms_db_check (MsDb *db, MsCheckFunc report, gpointer data, guint *n_bad, GError **error);
+
+/* --- Writing -------------------------------------------------------------------------------- */
+
+/* One layer's decisions of one block, arrays as wide as the block; NULL where a column is absent. */
+typedef struct
+{
+  const guint16 *experts;  /* (T, K) best first, MS_NO_EXPERT after the last */
+  const float *weights;    /* (T, K) */
+  const float *entropy;    /* (T) */
+  const float *margin;     /* (T) */
+  const float *logits;     /* (T, E) */
+  const float *norms;      /* (T, K) */
+  const float *peaks;      /* (T, K) */
+  const float *similarity; /* (T) */
+  const guint8 *dropped;   /* (T, K) */
+} MsLayerBlock;
+
+typedef struct MsWriter MsWriter;
+
+/* The raw bytes of token `id` in *length bytes (borrowed), or NULL when the id has no text. */
+typedef const guint8 *(*MsPieceFunc) (gint32 id, gsize *length, gpointer data);
+
+/* Stores model, corpus (with token ids (n_tokens)) and run, and begins recording; ids are filled in.
+ * When the file already has an unfinished run of the same model, corpus and settings, that run goes on
+ * instead: ms_writer_next_block tells where.  `piece` gives the text of the tokens that occur, which is
+ * kept beside the ids; NULL when there is no vocabulary.  All are borrowed until ms_writer_free. */
+MsWriter *ms_writer_new (MsDb *db, MsModel *model, MsCorpus *corpus, const gint32 *token_ids,
+                         MsRun *run, MsPieceFunc piece, gpointer piece_data, GError **error);
+guint ms_writer_next_block (const MsWriter *writer);
+/* Commits block `next_block` with all L layers in one transaction: afterwards it is there for good.
+ * T = MS_BLOCK_TOKENS except in the last block.  predicted and loss (T) may be NULL: the predicted
+ * next token at each position, and the negative log probability in nats of the token that follows
+ * (NaN at a document's end).  On failure nothing of the block is stored and the call may be repeated. */
+gboolean ms_writer_put_block (MsWriter *writer, const MsLayerBlock *layers, const gint32 *predicted,
+                              const float *loss, GError **error);
+/* Marks the run finished and folds the log into the one file. */
+gboolean ms_writer_finish (MsWriter *writer, GError **error);
+/* Without ms_writer_finish the run stays unfinished and can be resumed. */
+void ms_writer_free (MsWriter *writer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsWriter, ms_writer_free)
+
+/* --- Reading -------------------------------------------------------------------------------- */
+
+/* A decoded chunk: rows first_token .. first_token + n_tokens - 1 of the corpus. */
+typedef struct
+{
+  gint64 first_token;
+  guint n_tokens;         /* T */
+  guint k;                /* K */
+  guint n_experts;        /* E */
+  guint id_bytes;         /* 1 or 2: width of the ids below */
+  const guint8 *ids8;     /* (T, K) when id_bytes is 1; unused slot 0xff */
+  const guint16 *ids16;   /* (T, K) when id_bytes is 2; unused slot 0xffff */
+  const guint16 *experts; /* (T, K) always as 16 bits; only if MS_CHUNK_EXPERTS was asked for */
+  const float *weights;   /* the others: as in MsLayerBlock, NULL unless asked for and there */
+  const float *entropy;
+  const float *margin;
+  const float *logits;
+  const float *norms;
+  const float *peaks;
+  const float *similarity;
+  const guint8 *dropped;
+} MsChunk;
+
+/* Reads chunks of one run.  Has its own read-only connection: use one per thread. */
+typedef struct MsReader MsReader;
+
+/* Reads the run `id` of the file at `path`. */
+MsReader *ms_reader_new (const char *path, gint64 run, GError **error);
+void ms_reader_free (MsReader *reader);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsReader, ms_reader_free)
+
+/* Chunk (block, layer), layer an index into the model's layers.  `columns` says what to decode;
+ * ids8/ids16 come always and without copying, everything else costs its decoding.  The chunk is
+ * borrowed until the next call with the same `slot`; slots 0..n let a caller hold several (one per
+ * layer, say).  Fails with NOT_FOUND, CORRUPT (lengths, checksum) or MISSING_INPUT. */
+const MsChunk *ms_reader_chunk (MsReader *reader, guint block, guint layer, guint columns,
+                                guint slot, GError **error);
+
+/* Token ids first..first+n-1 of the run's corpus into ids (n). */
+gboolean ms_reader_tokens (MsReader *reader, gint64 first, gint64 n, gint32 *ids, GError **error);
+/* Predicted next ids and losses (n); fails with MISSING_INPUT when the run has none. */
+gboolean ms_reader_predictions (MsReader *reader, gint64 first, gint64 n, gint32 *predicted,
+                                float *loss, GError **error);
+
+/* The text of token `id` under the run's tokenizer: raw bytes, not always UTF-8, in *bytes and
+ * *length (borrowed).  FALSE without a vocabulary. */
+gboolean ms_reader_piece (MsReader *reader, gint32 id, const guint8 **bytes, gsize *length);
+
+/* Adds to counts (E) how often each expert is chosen in rows from..from+n-1 of the chunk. */
+void ms_chunk_count (const MsChunk *chunk, guint from, guint n, guint64 *counts);
+
+G_END_DECLS

@@ -1,0 +1,125 @@
+/* The base folder: threads, arena, numbers, text. */
+#include "base.h"
+
+#include <math.h>
+#include <string.h>
+
+static void
+square (guint index, guint worker, gpointer data)
+{
+  (void) worker;
+  ((guint64 *) data)[index] = (guint64) index * index;
+}
+
+static void
+test_parallel (void)
+{
+  for (guint threads = 0; threads < 8; threads++)
+    {
+      guint64 out[1000] = { 0 };
+
+      ms_parallel (threads, 1000, square, out);
+      for (guint i = 0; i < 1000; i++)
+        g_assert_cmpuint (out[i], ==, (guint64) i * i);
+    }
+  ms_parallel (2, 0, square, NULL);
+}
+
+static void
+test_arena (void)
+{
+  g_autoptr (MsArena) arena = ms_arena_new (100);
+
+  for (int round = 0; round < 3; round++)
+    {
+      for (guint i = 0; i < 200; i++)
+        {
+          guint8 *memory = ms_arena_alloc0 (arena, i * 37);
+
+          g_assert_cmpuint ((guintptr) memory % 64, ==, 0);
+          for (guint j = 0; j < i * 37; j++)
+            g_assert_cmpuint (memory[j], ==, 0);
+          memset (memory, 0xab, i * 37);
+        }
+      ms_arena_reset (arena);
+    }
+}
+
+static void
+test_half (void)
+{
+  for (guint i = 0; i < 65536; i++)
+    {
+      float value = ms_half_to_float ((guint16) i);
+
+      if (isnan (value))
+        g_assert_true (isnan (ms_half_to_float (ms_half_from_float (value))));
+      else
+        g_assert_cmpuint (ms_half_from_float (value), ==, i);
+    }
+  /* Halfway cases round to even: 1 + 2^-11 lies between 1 and 1 + 2^-10. */
+  g_assert_cmpuint (ms_half_from_float (1.0f + 0x1p-11f), ==, 0x3c00);
+  g_assert_cmpuint (ms_half_from_float (1.0f + 3 * 0x1p-11f), ==, 0x3c02);
+  g_assert_cmpuint (ms_half_from_float (65520.0f), ==, 0x7c00);
+  g_assert_cmpuint (ms_half_from_float (0x1p-25f), ==, 0);
+  g_assert_cmpuint (ms_half_from_float (0x1.8p-25f), ==, 1);
+}
+
+static void
+test_numbers (void)
+{
+  char buffer[MS_NUMBER_SIZE];
+  guint64 state = 7;
+
+  g_assert_cmpstr (ms_number_short (buffer, 0.1), ==, "0.1");
+  g_assert_cmpstr (ms_number_short (buffer, NAN), ==, "");
+  g_assert_cmpstr (ms_number_short (buffer, -INFINITY), ==, "-inf");
+  g_assert_cmpstr (ms_number_exact (buffer, 0.1), ==, "0.1");
+  g_assert_cmpstr (ms_number_exact (buffer, 2.0 / 3), ==, "0.6666666666666666");
+  g_assert_cmpstr (ms_number_grouped (buffer, 1234567), ==, "1,234,567");
+  g_assert_cmpstr (ms_number_grouped (buffer, -123), ==, "-123");
+  g_assert_cmpstr (ms_number_grouped (buffer, -1234), ==, "-1,234");
+  for (int i = 0; i < 10000; i++)
+    {
+      guint64 bits = ms_random_next (&state);
+      double value;
+
+      memcpy (&value, &bits, sizeof value);
+      if (isfinite (value))
+        g_assert_true (g_ascii_strtod (ms_number_exact (buffer, value), NULL) == value);
+    }
+}
+
+static void
+test_random (void)
+{
+  guint64 state = 1234567, counts[7] = { 0 };
+
+  /* First output of SplitMix64 with this seed, from its published reference. */
+  g_assert_cmpuint (ms_random_next (&state), ==, G_GUINT64_CONSTANT (6457827717110365317));
+  for (int i = 0; i < 70000; i++)
+    counts[ms_random_below (&state, 7)]++;
+  for (int i = 0; i < 7; i++)
+    g_assert_cmpuint (counts[i], >, 9500);
+}
+
+static void
+test_text (void)
+{
+  g_autofree char *clean = ms_text_printable ("a\xff\n\xe2\x82\xac", -1);
+
+  g_assert_cmpstr (clean, ==, "a\\xFF\\x0A\xe2\x82\xac");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/base/parallel", test_parallel);
+  g_test_add_func ("/base/arena", test_arena);
+  g_test_add_func ("/base/half", test_half);
+  g_test_add_func ("/base/numbers", test_numbers);
+  g_test_add_func ("/base/random", test_random);
+  g_test_add_func ("/base/text", test_text);
+  return g_test_run ();
+}
