@@ -4,6 +4,8 @@
 #include <gio/gunixoutputstream.h>
 #include <locale.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
