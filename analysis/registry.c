@@ -1,3 +1,34 @@
-#include "analysis.h"
+/* The list of analyses.  Explicit, because linkers drop unreferenced objects of static libraries and
+ * the order of the menu is our choice. */
+#include "analysis-private.h"
+
+#include <string.h>
 
 G_DEFINE_QUARK (ms - analysis - error - quark, ms_analysis_error)
+
+/* One line for each analysis: X (name) is ms_analysis_name. */
+#define MS_ANALYSES(X)
+
+#define DECLARE(name) extern const MsAnalysis ms_analysis_##name;
+#define LIST(name)    &ms_analysis_##name,
+
+MS_ANALYSES (DECLARE)
+
+const MsAnalysis *const *
+ms_analyses (void)
+{
+  static const MsAnalysis *const all[] = { MS_ANALYSES (LIST) NULL };
+
+  return all;
+}
+
+const MsAnalysis *
+ms_analysis_find (const char *name)
+{
+  const MsAnalysis *const *all = ms_analyses ();
+
+  for (guint i = 0; all[i] != NULL; i++)
+    if (strcmp (all[i]->name, name) == 0)
+      return all[i];
+  return NULL;
+}

@@ -1,1 +1,299 @@
-#include "analysis.h"
+/* The result table: typed columns filled row by row, then read only.
+ *
+ * Invariant: every column array has n_rows entries.  Texts are interned: equal texts share one copy. */
+#include "analysis-private.h"
+
+#include <csv.h>
+#include <math.h>
+#include <string.h>
+
+struct MsTable
+{
+  gatomicrefcount refs;
+  const MsTableDef *def;
+  MsTableDef own_def;    /* of a grouped table */
+  MsColumn *own_columns; /* likewise */
+  guint n_columns;
+  guint n_rows;
+  GArray **columns; /* (n_columns) of gint64, double or const char* */
+  GStringChunk *texts;
+};
+
+static gsize
+cell_size (MsColumnType type)
+{
+  switch (type)
+    {
+    case MS_COLUMN_INT:
+      return sizeof (gint64);
+    case MS_COLUMN_REAL:
+      return sizeof (double);
+    case MS_COLUMN_TEXT:
+    default:
+      return sizeof (const char *);
+    }
+}
+
+static void
+make_columns (MsTable *table)
+{
+  while (table->def->columns[table->n_columns].name != NULL)
+    table->n_columns++;
+  table->columns = g_new (GArray *, table->n_columns);
+  for (guint i = 0; i < table->n_columns; i++)
+    table->columns[i] = g_array_new (FALSE, FALSE, (guint) cell_size (table->def->columns[i].type));
+}
+
+MsTable *
+ms_table_new (const MsTableDef *def)
+{
+  MsTable *table = g_new0 (MsTable, 1);
+
+  g_atomic_ref_count_init (&table->refs);
+  table->def = def;
+  table->texts = g_string_chunk_new (1024);
+  make_columns (table);
+  return table;
+}
+
+MsTable *
+ms_table_new_grouped (const MsTableDef *def)
+{
+  MsTable *table = g_new0 (MsTable, 1);
+  guint n = 0;
+
+  while (def->columns[n].name != NULL)
+    n++;
+  g_atomic_ref_count_init (&table->refs);
+  table->own_columns = g_new0 (MsColumn, n + 2);
+  table->own_columns[0]
+      = (MsColumn){ "group", "Group", NULL, MS_COLUMN_TEXT, "The group of documents." };
+  memcpy (table->own_columns + 1, def->columns, n * sizeof (MsColumn));
+  table->own_def = *def;
+  table->own_def.columns = table->own_columns;
+  table->def = &table->own_def;
+  table->texts = g_string_chunk_new (1024);
+  make_columns (table);
+  return table;
+}
+
+MsTable *
+ms_table_ref (MsTable *table)
+{
+  g_atomic_ref_count_inc (&table->refs);
+  return table;
+}
+
+void
+ms_table_unref (MsTable *table)
+{
+  if (table == NULL || !g_atomic_ref_count_dec (&table->refs))
+    return;
+  for (guint i = 0; i < table->n_columns; i++)
+    g_array_unref (table->columns[i]);
+  g_free (table->columns);
+  g_free (table->own_columns);
+  g_string_chunk_free (table->texts);
+  g_free (table);
+}
+
+static void
+append_text (MsTable *table, guint column, const char *text)
+{
+  const char *kept = text != NULL ? g_string_chunk_insert_const (table->texts, text) : NULL;
+
+  g_array_append_val (table->columns[column], kept);
+}
+
+void
+ms_table_add (MsTable *table, ...)
+{
+  va_list args;
+
+  va_start (args, table);
+  for (guint i = 0; i < table->n_columns; i++)
+    switch (table->def->columns[i].type)
+      {
+      case MS_COLUMN_INT:
+        {
+          gint64 value = va_arg (args, gint64);
+          g_array_append_val (table->columns[i], value);
+          break;
+        }
+      case MS_COLUMN_REAL:
+        {
+          double value = va_arg (args, double);
+          g_array_append_val (table->columns[i], value);
+          break;
+        }
+      case MS_COLUMN_TEXT:
+        append_text (table, i, va_arg (args, const char *));
+        break;
+      }
+  va_end (args);
+  table->n_rows++;
+}
+
+void
+ms_table_append_group (MsTable *table, const char *group, const MsTable *from)
+{
+  g_return_if_fail (table->n_columns == from->n_columns + 1);
+
+  for (guint row = 0; row < from->n_rows; row++)
+    append_text (table, 0, group);
+  for (guint i = 0; i < from->n_columns; i++)
+    if (from->def->columns[i].type == MS_COLUMN_TEXT)
+      for (guint row = 0; row < from->n_rows; row++)
+        append_text (table, i + 1, g_array_index (from->columns[i], const char *, row));
+    else
+      g_array_append_vals (table->columns[i + 1], from->columns[i]->data, from->n_rows);
+  table->n_rows += from->n_rows;
+}
+
+const MsTableDef *
+ms_table_def (const MsTable *table)
+{
+  return table->def;
+}
+
+guint
+ms_table_n_rows (const MsTable *table)
+{
+  return table->n_rows;
+}
+
+guint
+ms_table_n_columns (const MsTable *table)
+{
+  return table->n_columns;
+}
+
+const MsColumn *
+ms_table_column (const MsTable *table, guint column)
+{
+  g_return_val_if_fail (column < table->n_columns, NULL);
+  return &table->def->columns[column];
+}
+
+int
+ms_table_find_column (const MsTable *table, const char *name)
+{
+  for (guint i = 0; name != NULL && i < table->n_columns; i++)
+    if (strcmp (table->def->columns[i].name, name) == 0)
+      return (int) i;
+  return -1;
+}
+
+gint64
+ms_table_get_int (const MsTable *table, guint row, guint column)
+{
+  g_return_val_if_fail (column < table->n_columns && row < table->n_rows, 0);
+  g_return_val_if_fail (table->def->columns[column].type == MS_COLUMN_INT, 0);
+  return g_array_index (table->columns[column], gint64, row);
+}
+
+double
+ms_table_get_real (const MsTable *table, guint row, guint column)
+{
+  g_return_val_if_fail (column < table->n_columns && row < table->n_rows, NAN);
+  g_return_val_if_fail (table->def->columns[column].type != MS_COLUMN_TEXT, NAN);
+  if (table->def->columns[column].type == MS_COLUMN_INT)
+    return (double) g_array_index (table->columns[column], gint64, row);
+  return g_array_index (table->columns[column], double, row);
+}
+
+const char *
+ms_table_get_text (const MsTable *table, guint row, guint column)
+{
+  const char *text;
+
+  g_return_val_if_fail (column < table->n_columns && row < table->n_rows, "");
+  g_return_val_if_fail (table->def->columns[column].type == MS_COLUMN_TEXT, "");
+  text = g_array_index (table->columns[column], const char *, row);
+  return text != NULL ? text : "";
+}
+
+char *
+ms_table_format (const MsTable *table, guint row, guint column)
+{
+  char number[MS_NUMBER_SIZE];
+
+  g_return_val_if_fail (column < table->n_columns && row < table->n_rows, g_strdup (""));
+  switch (table->def->columns[column].type)
+    {
+    case MS_COLUMN_INT:
+      return g_strdup_printf ("%" G_GINT64_FORMAT, ms_table_get_int (table, row, column));
+    case MS_COLUMN_REAL:
+      return g_strdup (ms_number_short (number, ms_table_get_real (table, row, column)));
+    case MS_COLUMN_TEXT:
+    default:
+      return g_strdup (ms_table_get_text (table, row, column));
+    }
+}
+
+const gint64 *
+ms_table_ints (const MsTable *table, guint column)
+{
+  g_return_val_if_fail (column < table->n_columns, NULL);
+  g_return_val_if_fail (table->def->columns[column].type == MS_COLUMN_INT, NULL);
+  return (const gint64 *) (gpointer) table->columns[column]->data;
+}
+
+const double *
+ms_table_reals (const MsTable *table, guint column)
+{
+  g_return_val_if_fail (column < table->n_columns, NULL);
+  g_return_val_if_fail (table->def->columns[column].type == MS_COLUMN_REAL, NULL);
+  return (const double *) (gpointer) table->columns[column]->data;
+}
+
+static void
+append_csv_text (GString *out, const char *text)
+{
+  gsize length = strlen (text);
+  gsize need = csv_write (NULL, 0, text, length);
+  gsize at = out->len;
+
+  g_string_set_size (out, at + need);
+  csv_write (out->str + at, need, text, length);
+}
+
+gboolean
+ms_table_write_csv (const MsTable *table, GOutputStream *stream, GError **error)
+{
+  g_autoptr (GString) out = g_string_sized_new (1 << 16);
+  char number[MS_NUMBER_SIZE];
+
+  for (guint i = 0; i < table->n_columns; i++)
+    g_string_append_printf (out, "%s%s", i > 0 ? "," : "", table->def->columns[i].name);
+  g_string_append_c (out, '\n');
+  for (guint row = 0; row < table->n_rows; row++)
+    {
+      for (guint i = 0; i < table->n_columns; i++)
+        {
+          if (i > 0)
+            g_string_append_c (out, ',');
+          switch (table->def->columns[i].type)
+            {
+            case MS_COLUMN_INT:
+              g_string_append_printf (out, "%" G_GINT64_FORMAT, ms_table_get_int (table, row, i));
+              break;
+            case MS_COLUMN_REAL:
+              g_string_append (out, ms_number_exact (number, ms_table_get_real (table, row, i)));
+              break;
+            case MS_COLUMN_TEXT:
+              if (g_array_index (table->columns[i], const char *, row) != NULL)
+                append_csv_text (out, ms_table_get_text (table, row, i));
+              break;
+            }
+        }
+      g_string_append_c (out, '\n');
+      if (out->len > (1 << 16) - 4096)
+        {
+          if (!g_output_stream_write_all (stream, out->str, out->len, NULL, NULL, error))
+            return FALSE;
+          g_string_truncate (out, 0);
+        }
+    }
+  return g_output_stream_write_all (stream, out->str, out->len, NULL, NULL, error);
+}

@@ -72,4 +72,8 @@ char *ms_number_grouped (char buffer[MS_NUMBER_SIZE], gint64 value);
  * become "\xHH".  For showing text of unknown origin in messages and views. */
 char *ms_text_printable (const char *bytes, gssize length);
 
+/* The word of `words` (NULL-terminated) that `word` is most likely a slip of, for "did you mean";
+ * NULL when none is near (more than a third of its letters differ). */
+const char *ms_text_nearest (const char *word, const char *const *words);
+
 G_END_DECLS

@@ -22,3 +22,47 @@ ms_text_printable (const char *bytes, gssize length)
     }
   return g_string_free (text, FALSE);
 }
+
+/* Levenshtein distance in bytes. */
+static guint
+distance (const char *a, const char *b)
+{
+  gsize n = strlen (b);
+  g_autofree guint *row = g_new (guint, n + 1);
+
+  for (gsize j = 0; j <= n; j++)
+    row[j] = (guint) j;
+  for (gsize i = 0; a[i] != '\0'; i++)
+    {
+      guint corner = row[0];
+
+      row[0] = (guint) i + 1;
+      for (gsize j = 0; j < n; j++)
+        {
+          guint replaced = corner + (a[i] != b[j]);
+
+          corner = row[j + 1];
+          row[j + 1] = MIN (replaced, MIN (row[j], corner) + 1);
+        }
+    }
+  return row[n];
+}
+
+const char *
+ms_text_nearest (const char *word, const char *const *words)
+{
+  const char *nearest = NULL;
+  guint least = G_MAXUINT;
+
+  for (guint i = 0; words[i] != NULL; i++)
+    {
+      guint here = distance (word, words[i]);
+
+      if (here < least && here <= MAX (strlen (words[i]) / 3, 1))
+        {
+          least = here;
+          nearest = words[i];
+        }
+    }
+  return nearest;
+}

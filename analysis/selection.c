@@ -1,0 +1,382 @@
+/* The selection and its text form.
+ *
+ * Invariant of a parsed selection: ranges are sorted, disjoint and not adjacent, texts are sorted and
+ * different, so that equal selections have equal texts (which key the result cache). */
+#include "analysis-private.h"
+
+#include <string.h>
+
+typedef enum
+{
+  KEY_RANGES,
+  KEY_TEXTS,
+  KEY_ID,
+} KeyType;
+
+/* The keys in the order of the text form. */
+static const struct
+{
+  const char *name;
+  KeyType type;
+  gsize offset;
+} keys[] = {
+  { "run", KEY_ID, G_STRUCT_OFFSET (MsSelection, run) },
+  { "base", KEY_ID, G_STRUCT_OFFSET (MsSelection, base) },
+  { "layer", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, layers) },
+  { "expert", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, experts) },
+  { "lang", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, languages) },
+  { "domain", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, domains) },
+  { "phase", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, phases) },
+  { "name", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, names) },
+  { "doc", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, documents) },
+  { "token", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, tokens) },
+};
+
+/* Words that people also use. */
+static const char *const aliases[][2] = {
+  { "language", "lang" },  { "document", "doc" }, { "layers", "layer" },
+  { "experts", "expert" }, { "tokens", "token" }, { "baseline", "base" },
+};
+
+static gpointer
+field (const MsSelection *selection, guint key)
+{
+  return G_STRUCT_MEMBER_P (selection, keys[key].offset);
+}
+
+MsSelection *
+ms_selection_new (void)
+{
+  return g_new0 (MsSelection, 1);
+}
+
+void
+ms_selection_free (MsSelection *selection)
+{
+  if (selection == NULL)
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    if (keys[i].type == KEY_RANGES)
+      g_clear_pointer ((GArray **) field (selection, i), g_array_unref);
+    else if (keys[i].type == KEY_TEXTS)
+      g_clear_pointer ((GPtrArray **) field (selection, i), g_ptr_array_unref);
+  g_free (selection);
+}
+
+static int
+compare_ranges (gconstpointer a, gconstpointer b)
+{
+  const MsRange *left = a, *right = b;
+
+  return (left->first > right->first) - (left->first < right->first);
+}
+
+static void
+merge_ranges (GArray *ranges)
+{
+  guint n = 0;
+
+  g_array_sort (ranges, compare_ranges);
+  for (guint i = 0; i < ranges->len; i++)
+    {
+      MsRange range = g_array_index (ranges, MsRange, i);
+      MsRange *last = n > 0 ? &g_array_index (ranges, MsRange, n - 1) : NULL;
+
+      if (last != NULL && (last->last == G_MAXINT64 || range.first <= last->last + 1))
+        last->last = MAX (last->last, range.last);
+      else
+        g_array_index (ranges, MsRange, n++) = range;
+    }
+  g_array_set_size (ranges, n);
+}
+
+static int
+compare_texts (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+static void
+add_text (GPtrArray *texts, const char *text)
+{
+  if (!g_ptr_array_find_with_equal_func (texts, text, g_str_equal, NULL))
+    g_ptr_array_add (texts, g_strdup (text));
+}
+
+static gboolean
+parse_number (const char *text, gsize length, gint64 *value)
+{
+  g_autofree char *word = g_strndup (text, length);
+
+  return g_ascii_string_to_signed (word, 10, 0, G_MAXINT64, value, NULL);
+}
+
+static gboolean
+parse_range (const char *text, MsRange *range)
+{
+  const char *dots = strstr (text, "..");
+
+  if (dots == NULL)
+    {
+      if (!parse_number (text, strlen (text), &range->first))
+        return FALSE;
+      range->last = range->first;
+      return TRUE;
+    }
+  return parse_number (text, (gsize) (dots - text), &range->first)
+         && parse_number (dots + 2, strlen (dots + 2), &range->last) && range->first <= range->last;
+}
+
+static gboolean fail (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static gboolean
+fail (GError **error, const char *format, ...)
+{
+  g_autofree char *message = NULL;
+  va_list args;
+
+  va_start (args, format);
+  message = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION, "the selection: %s", message);
+  return FALSE;
+}
+
+static gboolean
+add_value (MsSelection *selection, guint key, const char *value, GError **error)
+{
+  switch (keys[key].type)
+    {
+    case KEY_ID:
+      {
+        gint64 *id = field (selection, key);
+
+        if (!g_ascii_string_to_signed (value, 10, 1, G_MAXINT64, id, NULL))
+          return fail (error, "%s=%s is no run number", keys[key].name, value);
+        return TRUE;
+      }
+    case KEY_RANGES:
+      {
+        GArray **ranges = field (selection, key);
+        MsRange range;
+
+        if (!parse_range (value, &range))
+          return fail (error, "%s=%s: a number or a range such as 4..8 is needed", keys[key].name,
+                       value);
+        if (*ranges == NULL)
+          *ranges = g_array_new (FALSE, FALSE, sizeof (MsRange));
+        g_array_append_val (*ranges, range);
+        return TRUE;
+      }
+    case KEY_TEXTS:
+    default:
+      {
+        GPtrArray **texts = field (selection, key);
+
+        if (*texts == NULL)
+          *texts = g_ptr_array_new_with_free_func (g_free);
+        add_text (*texts, value);
+        return TRUE;
+      }
+    }
+}
+
+static gboolean
+find_key (const char *word, guint *key, GError **error)
+{
+  const char *names[G_N_ELEMENTS (keys) + 1] = { NULL };
+  const char *nearest;
+
+  for (guint i = 0; i < G_N_ELEMENTS (aliases); i++)
+    if (strcmp (word, aliases[i][0]) == 0)
+      word = aliases[i][1];
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      names[i] = keys[i].name;
+      if (strcmp (word, keys[i].name) == 0)
+        {
+          *key = i;
+          return TRUE;
+        }
+    }
+  nearest = ms_text_nearest (word, names);
+  return fail (error, "there is no key '%s'%s%s%s", word, nearest ? "; did you mean " : "",
+               nearest ? nearest : "", nearest ? "?" : "");
+}
+
+/* Reads one value up to a comma, blank or the end; a quoted part may hold anything. */
+static char *
+read_value (const char **at, GError **error)
+{
+  GString *value = g_string_new (NULL);
+  gboolean quoted = FALSE;
+
+  for (; **at != '\0'; (*at)++)
+    {
+      char c = **at;
+
+      if (c == '"')
+        quoted = !quoted;
+      else if (quoted && c == '\\' && (*at)[1] != '\0')
+        g_string_append_c (value, *++*at);
+      else if (!quoted && (c == ',' || g_ascii_isspace (c)))
+        break;
+      else
+        g_string_append_c (value, c);
+    }
+  if (quoted)
+    {
+      fail (error, "a closing quote is missing after \"%s", value->str);
+      g_string_free (value, TRUE);
+      return NULL;
+    }
+  return g_string_free (value, FALSE);
+}
+
+MsSelection *
+ms_selection_parse (const char *text, GError **error)
+{
+  g_autoptr (MsSelection) selection = ms_selection_new ();
+  const char *at = text;
+
+  if (!g_utf8_validate (text, -1, NULL))
+    {
+      fail (error, "the text is not UTF-8");
+      return NULL;
+    }
+  for (;;)
+    {
+      g_autofree char *word = NULL;
+      gsize length;
+      guint key = 0;
+
+      while (g_ascii_isspace (*at))
+        at++;
+      if (*at == '\0')
+        break;
+      length = strcspn (at, "= \t\n");
+      word = g_strndup (at, length);
+      if (at[length] != '=')
+        {
+          fail (error, "'%s' is not KEY=VALUE", word);
+          return NULL;
+        }
+      if (!find_key (word, &key, error))
+        return NULL;
+      at += length;
+      do
+        {
+          g_autofree char *value = NULL;
+
+          at++; /* the '=' or the comma */
+          value = read_value (&at, error);
+          if (value == NULL || !add_value (selection, key, value, error))
+            return NULL;
+        }
+      while (*at == ',');
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      gpointer *member = field (selection, i);
+
+      if (keys[i].type == KEY_RANGES && *member != NULL)
+        merge_ranges (*member);
+      else if (keys[i].type == KEY_TEXTS && *member != NULL)
+        g_ptr_array_sort (*member, compare_texts);
+    }
+  return g_steal_pointer (&selection);
+}
+
+static void
+append_text (GString *out, const char *text)
+{
+  gboolean plain = *text != '\0' && strpbrk (text, " \t\r\n\v\f,\"\\") == NULL;
+
+  if (plain)
+    {
+      g_string_append (out, text);
+      return;
+    }
+  g_string_append_c (out, '"');
+  for (; *text != '\0'; text++)
+    {
+      if (*text == '"' || *text == '\\')
+        g_string_append_c (out, '\\');
+      g_string_append_c (out, *text);
+    }
+  g_string_append_c (out, '"');
+}
+
+char *
+ms_selection_format (const MsSelection *selection)
+{
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; selection != NULL && i < G_N_ELEMENTS (keys); i++)
+    {
+      const char *blank = out->len > 0 ? " " : "";
+
+      if (keys[i].type == KEY_ID)
+        {
+          gint64 id = *(gint64 *) field (selection, i);
+
+          if (id != 0)
+            g_string_append_printf (out, "%s%s=%" G_GINT64_FORMAT, blank, keys[i].name, id);
+        }
+      else if (keys[i].type == KEY_RANGES)
+        {
+          const GArray *ranges = *(GArray **) field (selection, i);
+
+          for (guint j = 0; ranges != NULL && j < ranges->len; j++)
+            {
+              const MsRange *range = &g_array_index (ranges, MsRange, j);
+
+              if (j == 0)
+                g_string_append_printf (out, "%s%s=", blank, keys[i].name);
+              g_string_append_printf (out, "%s%" G_GINT64_FORMAT, j > 0 ? "," : "", range->first);
+              if (range->last > range->first)
+                g_string_append_printf (out, "..%" G_GINT64_FORMAT, range->last);
+            }
+        }
+      else
+        {
+          const GPtrArray *texts = *(GPtrArray **) field (selection, i);
+
+          for (guint j = 0; texts != NULL && j < texts->len; j++)
+            {
+              if (j == 0)
+                g_string_append_printf (out, "%s%s=", blank, keys[i].name);
+              else
+                g_string_append_c (out, ',');
+              append_text (out, g_ptr_array_index (texts, j));
+            }
+        }
+    }
+  return g_string_free (out, FALSE);
+}
+
+MsSelection *
+ms_selection_copy (const MsSelection *selection)
+{
+  MsSelection *copy = ms_selection_new ();
+
+  if (selection == NULL)
+    return copy;
+  *copy = *selection;
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      gpointer *member = field (copy, i);
+
+      if (keys[i].type == KEY_RANGES && *member != NULL)
+        *member = g_array_copy (*member);
+      else if (keys[i].type == KEY_TEXTS && *member != NULL)
+        {
+          GPtrArray *texts = *member;
+
+          *member = g_ptr_array_new_with_free_func (g_free);
+          for (guint j = 0; j < texts->len; j++)
+            g_ptr_array_add (*member, g_strdup (g_ptr_array_index (texts, j)));
+        }
+    }
+  return copy;
+}
