@@ -30,8 +30,17 @@ void ms_gemm (gboolean trans_a, gboolean trans_b, gsize m, gsize n, gsize k, flo
               const float *a, gsize lda, const float *b, gsize ldb, float beta, float *c,
               gsize ldc);
 
-/* Y (t, n) = X (t, k) W^T with W (n, k), spread over `threads` threads by fixed row and column blocks
- * (same bits for every thread count). */
+/* Y (t, n) = X (t, k) W^T with W (n, k), all dense, on the calling thread; faster than ms_gemm.  With
+ * oneDNN a row of Y has the same bits wherever it stands in X and whatever t is. */
+void ms_gemm_dense (gsize t, gsize n, gsize k, const float *x, const float *w, float *y);
+
+/* The same from bfloat16 (the upper half of a float) with float32 sums. */
+void ms_gemm_dense_bf16 (gsize t, gsize n, gsize k, const guint16 *x, const guint16 *w, float *y);
+/* Whether the processor multiplies bfloat16 faster than float32, through the backend in use. */
+gboolean ms_gemm_has_bf16 (void);
+
+/* As ms_gemm_dense, spread over `threads` threads by fixed row and column blocks (same bits for every
+ * thread count). */
 void ms_gemm_linear (guint threads, gsize t, gsize n, gsize k, const float *x, const float *w,
                      float *y);
 
