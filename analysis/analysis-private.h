@@ -1,11 +1,11 @@
-/* What the analyses share: tables of groups, tasks over layers, statistics, parameter files. */
+/* What the analyses share: tasks, statistics, intervals, parameter files. */
 #pragma once
 
 #include "analysis.h"
 
 G_BEGIN_DECLS
 
-/* --- Tables --------------------------------------------------------------------------------- */
+/* --- Tables and values ----------------------------------------------------------------------- */
 
 /* An empty table of `def` with a first TEXT column "group". */
 MsTable *ms_table_new_grouped (const MsTableDef *def);
@@ -14,5 +14,113 @@ void ms_table_append_group (MsTable *table, const char *group, const MsTable *fr
 
 /* The value of parameter `i` as text (newly allocated). */
 char *ms_values_text_of (const MsValues *values, guint i);
+
+/* --- Tasks ---------------------------------------------------------------------------------- */
+
+/* One task of an analysis, run on any thread: writes to slots of its index only.  FALSE with *error
+ * set on failure. */
+typedef gboolean (*MsContextTask) (const MsContext *context, guint index, gpointer data,
+                                   GError **error);
+
+/* Runs n tasks on the context's threads, most often one for each layer.  Progress goes from `from` to
+ * `to` as they finish.  The error of the lowest failing index is returned, so that it does not depend
+ * on the threads; tasks after a failure or a cancel are not started. */
+gboolean ms_context_tasks (const MsContext *context, guint n, MsContextTask task, gpointer data,
+                           double from, double to, GError **error);
+
+/* A random state for stream `stream` of `seed`: independent of the other streams and of the threads. */
+guint64 ms_seed (guint64 seed, guint64 stream);
+
+/* --- Statistics ----------------------------------------------------------------------------- */
+
+/* Of masses x (n) >= 0 that need not sum to 1; natural logs; NaN when their sum is 0. */
+double ms_entropy (const double *x, guint n);
+/* Sum of |x_i - x_j| over all pairs / (2 n sum x). */
+double ms_gini (const double *x, guint n);
+/* KL (p || q) in nats; infinite where q is 0 and p is not; NaN when one of the sums is 0. */
+double ms_kl (const double *p, const double *q, guint n);
+/* Jensen-Shannon divergence in nats, 0 .. ln 2. */
+double ms_js (const double *p, const double *q, guint n);
+
+double ms_mean (const double *x, guint n); /* NaN for n = 0 */
+/* Standard deviation, divided by n - less (0 population, 1 sample); NaN when n <= less. */
+double ms_deviation (const double *x, guint n, guint less);
+/* Ranks 1..n, equal values get their mean rank. */
+void ms_ranks (const double *x, guint n, double *ranks);
+/* NaN for n < 2 or a constant side. */
+double ms_pearson (const double *x, const double *y, guint n);
+double ms_spearman (const double *x, const double *y, guint n);
+/* The quantile q of sorted x, interpolated linearly between neighbours (numpy's default). */
+double ms_quantile (const double *sorted, guint n, double q);
+void ms_sort (double *x, guint n); /* ascending; NaN last */
+
+/* Returns the statistic after item i got the label of item order[i]. */
+typedef double (*MsPermuted) (const guint *order, gpointer data);
+/* One-sided permutation test: (1 + number of `n_permutations` shuffles of n items whose statistic is
+ * at least `observed`) / (1 + n_permutations). */
+double ms_permutation_p (guint n, guint n_permutations, guint64 seed, double observed,
+                         MsPermuted statistic, gpointer data);
+
+/* --- Intervals by bootstrap over documents -------------------------------------------------- */
+
+/* How often each unit is drawn in each resample.  A unit is a document; of more than
+ * MS_BOOTSTRAP_UNITS documents, document d is in unit d mod MS_BOOTSTRAP_UNITS, which leaves the
+ * intervals of so many documents as they are and bounds the work. */
+#define MS_BOOTSTRAP_UNITS 512
+
+typedef struct
+{
+  guint n_units;     /* U */
+  guint n_resamples; /* R */
+  double confidence;
+  guint16 *times; /* (R, U) */
+} MsBootstrap;
+
+/* From the context's seed, resamples and confidence.  Always works: with fewer than two documents or
+ * no resamples, intervals are NaN. */
+MsBootstrap *ms_bootstrap_new (const MsContext *context, guint n_documents);
+void ms_bootstrap_free (MsBootstrap *bootstrap);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsBootstrap, ms_bootstrap_free)
+/* The unit of a document. */
+#define ms_bootstrap_unit(bootstrap, document) ((document) % (bootstrap)->n_units)
+
+typedef struct
+{
+  double value;                 /* of the data as they are */
+  double error;                 /* standard deviation over the resamples */
+  double low, high;             /* percentile interval */
+  double basic_low, basic_high; /* basic interval: 2 value - percentiles */
+} MsInterval;
+
+/* Makes the statistics (n_out) from sums (m) over documents. */
+typedef void (*MsStatistic) (const double *sums, double *out, gpointer data);
+
+/* Intervals (n_out) of statistics that depend on the data through sums over documents.  sums (U, m) is
+ * additive over documents within their unit.  Resamples where a statistic is NaN are left out. */
+void ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
+                             MsStatistic statistic, gpointer data, guint n_out, MsInterval *out);
+
+/* --- Parameter files ------------------------------------------------------------------------ */
+
+/* A small CSV file with a header, wholly in memory. */
+typedef struct MsInput MsInput;
+
+/* INPUT error with the line when it cannot be read, is not CSV or a row is too short. */
+MsInput *ms_input_load (const char *path, GError **error);
+void ms_input_free (MsInput *input);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsInput, ms_input_free)
+guint ms_input_n_rows (const MsInput *input);
+guint ms_input_n_columns (const MsInput *input);
+const char *ms_input_header (const MsInput *input, guint column);
+/* The column called `name`; -1 when there is none. */
+int ms_input_find (const MsInput *input, const char *name);
+/* The same, but a missing column is an error. */
+gboolean ms_input_need (const MsInput *input, const char *name, guint *column, GError **error);
+const char *ms_input_text (const MsInput *input, guint row, guint column);
+/* Numbers in a range, else an error with file, line and column. */
+gboolean ms_input_int (const MsInput *input, guint row, guint column, gint64 least, gint64 most,
+                       gint64 *value, GError **error);
+gboolean ms_input_real (const MsInput *input, guint row, guint column, double least, double most,
+                        double *value, GError **error);
 
 G_END_DECLS

@@ -70,6 +70,8 @@ double ms_table_get_real (const MsTable *table, guint row, guint column);
 const char *ms_table_get_text (const MsTable *table, guint row, guint column);
 /* Any cell as text for people (newly allocated). */
 char *ms_table_format (const MsTable *table, guint row, guint column);
+/* Whether the cell is undefined: a NaN, or a NULL text. */
+gboolean ms_table_is_null (const MsTable *table, guint row, guint column);
 /* The columns as arrays (n_rows), borrowed: for views that draw many points. */
 const gint64 *ms_table_ints (const MsTable *table, guint column);
 const double *ms_table_reals (const MsTable *table, guint column);
@@ -122,6 +124,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsTrace, ms_trace_unref)
 const char *ms_trace_path (const MsTrace *trace);
 const MsRun *ms_trace_run (const MsTrace *trace);
 const MsModel *ms_trace_model (const MsTrace *trace);
+/* What the trace was opened with; after ms_trace_narrow with its documents. */
+const MsSelection *ms_trace_selection (const MsTrace *trace);
 /* Selected layers, in order: trace layer i is ms_trace_layer (trace, i). */
 guint ms_trace_n_layers (const MsTrace *trace);
 const MsLayer *ms_trace_layer (const MsTrace *trace, guint layer);
@@ -328,7 +332,9 @@ typedef struct
   MsTable **tables; /* (n_tables) made empty before compute */
   char *summary;    /* one plain English sentence with the numbers that matter */
   GPtrArray *notes; /* of char*: exact variant used, limits, "12 tokens had no expert" */
-  GArray *findings; /* of MsFinding */
+  GArray *findings; /* of MsFinding, the strongest first */
+  char *by;         /* how documents were grouped, NULL = not at all */
+  double seconds;   /* of computing */
 } MsResult;
 
 /* Something that stands out, with the place to jump to (a selection in text form). */

@@ -213,6 +213,22 @@ ms_table_get_text (const MsTable *table, guint row, guint column)
   return text != NULL ? text : "";
 }
 
+gboolean
+ms_table_is_null (const MsTable *table, guint row, guint column)
+{
+  g_return_val_if_fail (column < table->n_columns && row < table->n_rows, TRUE);
+  switch (table->def->columns[column].type)
+    {
+    case MS_COLUMN_REAL:
+      return isnan (g_array_index (table->columns[column], double, row));
+    case MS_COLUMN_TEXT:
+      return g_array_index (table->columns[column], const char *, row) == NULL;
+    case MS_COLUMN_INT:
+    default:
+      return FALSE;
+    }
+}
+
 char *
 ms_table_format (const MsTable *table, guint row, guint column)
 {
@@ -282,7 +298,7 @@ ms_table_write_csv (const MsTable *table, GOutputStream *stream, GError **error)
               g_string_append (out, ms_number_exact (number, ms_table_get_real (table, row, i)));
               break;
             case MS_COLUMN_TEXT:
-              if (g_array_index (table->columns[i], const char *, row) != NULL)
+              if (!ms_table_is_null (table, row, i))
                 append_csv_text (out, ms_table_get_text (table, row, i));
               break;
             }

@@ -1,0 +1,517 @@
+/* Running an analysis, and its result as JSON and in the database. */
+#include "analysis-private.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --- Results --------------------------------------------------------------------------------- */
+
+static void
+clear_finding (gpointer data)
+{
+  MsFinding *finding = data;
+
+  g_free (finding->text);
+  g_free (finding->place);
+}
+
+static MsResult *
+result_new (const MsAnalysis *analysis, MsTable *(*make) (const MsTableDef *) )
+{
+  MsResult *result = g_new0 (MsResult, 1);
+
+  result->analysis = analysis;
+  while (analysis->tables[result->n_tables].name != NULL)
+    result->n_tables++;
+  result->tables = g_new (MsTable *, result->n_tables);
+  for (guint i = 0; i < result->n_tables; i++)
+    result->tables[i] = make (&analysis->tables[i]);
+  result->notes = g_ptr_array_new_with_free_func (g_free);
+  result->findings = g_array_new (FALSE, FALSE, sizeof (MsFinding));
+  g_array_set_clear_func (result->findings, clear_finding);
+  return result;
+}
+
+void
+ms_result_free (MsResult *result)
+{
+  if (result == NULL)
+    return;
+  for (guint i = 0; i < result->n_tables; i++)
+    ms_table_unref (result->tables[i]);
+  g_free (result->tables);
+  g_free (result->summary);
+  g_ptr_array_unref (result->notes);
+  g_array_unref (result->findings);
+  g_free (result->by);
+  g_free (result);
+}
+
+MsTable *
+ms_result_table (const MsResult *result, const char *name)
+{
+  for (guint i = 0; i < result->n_tables; i++)
+    if (strcmp (ms_table_def (result->tables[i])->name, name) == 0)
+      return result->tables[i];
+  return NULL;
+}
+
+void
+ms_result_note (MsResult *result, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  g_ptr_array_add (result->notes, g_strdup_vprintf (format, args));
+  va_end (args);
+}
+
+void
+ms_result_find (MsResult *result, double strength, char *place, const char *format, ...)
+{
+  MsFinding finding = { NULL, place, strength };
+  va_list args;
+
+  va_start (args, format);
+  finding.text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_array_append_val (result->findings, finding);
+}
+
+static int
+compare_findings (gconstpointer a, gconstpointer b)
+{
+  const MsFinding *left = a, *right = b;
+
+  if (left->strength != right->strength)
+    return left->strength > right->strength ? -1 : 1;
+  return strcmp (left->text, right->text);
+}
+
+/* --- Needs ----------------------------------------------------------------------------------- */
+
+/* How many different labels the selected documents have; with `shared` only labels of two or more. */
+static guint
+count_labels (const MsTrace *trace, gsize offset, gboolean shared)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  guint n = 0;
+
+  for (guint i = 0; i < ms_trace_n_documents (trace); i++)
+    {
+      const char *label = G_STRUCT_MEMBER (char *, ms_trace_document (trace, i), offset);
+      guint times;
+
+      if (label == NULL)
+        continue;
+      times = GPOINTER_TO_UINT (g_hash_table_lookup (seen, label)) + 1;
+      g_hash_table_insert (seen, (gpointer) label, GUINT_TO_POINTER (times));
+      n += times == (shared ? 2 : 1);
+    }
+  return n;
+}
+
+char *
+ms_analysis_missing (const MsAnalysis *analysis, MsTrace *trace, guint n_others)
+{
+  static const struct
+  {
+    guint need, column;
+    const char *reason;
+  } columns[] = {
+    { MS_NEEDS_LOGITS, MS_CHUNK_LOGITS,
+      "it needs the full router scores: collect with --scores or import them" },
+    { MS_NEEDS_NORMS, MS_CHUNK_NORMS,
+      "it needs the norms of the experts' outputs: collect with --norms" },
+    { MS_NEEDS_PEAKS, MS_CHUNK_PEAKS,
+      "it needs the largest element of the experts' outputs: collect with --norms" },
+    { MS_NEEDS_SIMILARITY, MS_CHUNK_SIMILARITY,
+      "it needs the similarity of each block's input and output: collect with --norms" },
+  };
+  guint needs = analysis->needs;
+  const char *reason = NULL;
+
+  if (trace == NULL)
+    return needs & MS_NEEDS_NO_TRACE ? NULL : g_strdup ("it needs a recorded run");
+  for (guint i = 0; i < G_N_ELEMENTS (columns); i++)
+    if (reason == NULL && (needs & columns[i].need)
+        && !(ms_trace_run (trace)->columns & columns[i].column))
+      reason = columns[i].reason;
+  if (reason != NULL)
+    return g_strdup (reason);
+  if ((needs & MS_NEEDS_PREDICTIONS) && !ms_trace_run (trace)->predictions)
+    return g_strdup ("it needs the model's predicted tokens: collect with --predict");
+  if ((needs & MS_NEEDS_LANGUAGES)
+      && count_labels (trace, G_STRUCT_OFFSET (MsDocument, language), FALSE) < 2)
+    return g_strdup ("it needs documents in two or more languages: label them `language`");
+  if ((needs & MS_NEEDS_DOMAINS)
+      && count_labels (trace, G_STRUCT_OFFSET (MsDocument, domain), FALSE) < 2)
+    return g_strdup ("it needs documents of two or more domains: label them `domain`");
+  if ((needs & MS_NEEDS_PARALLEL)
+      && count_labels (trace, G_STRUCT_OFFSET (MsDocument, parallel), TRUE) < 1)
+    return g_strdup ("it needs translations of the same text: label them with one `parallel` key");
+  if ((needs & MS_NEEDS_OTHER) && n_others < 1)
+    return g_strdup ("it needs a second run to compare with: give it with --other FILE[#RUN]");
+  if ((needs & MS_NEEDS_SERIES) && n_others < 1)
+    return g_strdup ("it needs a series of runs: give the further ones with --other FILE[#RUN]");
+  if ((needs & MS_NEEDS_LAYERS) && ms_trace_n_layers (trace) < 2)
+    return g_strdup ("it needs two or more MoE layers");
+  return NULL;
+}
+
+/* --- Running --------------------------------------------------------------------------------- */
+
+void
+ms_context_progress (const MsContext *context, double done)
+{
+  if (context->progress != NULL)
+    context->progress (done, context->progress_data);
+}
+
+typedef struct
+{
+  const MsContext *context;
+  MsContextTask task;
+  gpointer data;
+  guint n;
+  double from, to;
+  GMutex lock; /* of what follows */
+  guint done;
+  guint failed; /* the lowest failing index, n = none */
+  GError *error;
+} Tasks;
+
+static void
+run_task (guint index, guint worker, gpointer data)
+{
+  Tasks *tasks = data;
+  GError *error = NULL;
+  gboolean stop;
+
+  (void) worker;
+  g_mutex_lock (&tasks->lock);
+  stop = tasks->failed < index;
+  g_mutex_unlock (&tasks->lock);
+  if (stop)
+    return;
+  if (!g_cancellable_set_error_if_cancelled (tasks->context->cancel, &error))
+    tasks->task (tasks->context, index, tasks->data, &error);
+  g_mutex_lock (&tasks->lock);
+  tasks->done++;
+  if (error == NULL)
+    ms_context_progress (tasks->context,
+                         tasks->from + (tasks->to - tasks->from) * tasks->done / tasks->n);
+  else if (index < tasks->failed)
+    {
+      g_clear_error (&tasks->error);
+      tasks->error = g_steal_pointer (&error);
+      tasks->failed = index;
+    }
+  g_mutex_unlock (&tasks->lock);
+  g_clear_error (&error);
+}
+
+gboolean
+ms_context_tasks (const MsContext *context, guint n, MsContextTask task, gpointer data, double from,
+                  double to, GError **error)
+{
+  Tasks tasks = { context, task, data, n, from, to, .failed = n };
+
+  g_mutex_init (&tasks.lock);
+  ms_parallel (context->threads, n, run_task, &tasks);
+  g_mutex_clear (&tasks.lock);
+  if (tasks.error == NULL)
+    return TRUE;
+  g_propagate_error (error, tasks.error);
+  return FALSE;
+}
+
+MsResult *
+ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **error)
+{
+  g_autoptr (MsResult) result = NULL;
+  g_autofree char *missing = ms_analysis_missing (analysis, context->trace, context->n_others);
+  gint64 start = g_get_monotonic_time ();
+
+  if (missing != NULL)
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS, "%s cannot run: %s",
+                   analysis->name, missing);
+      return NULL;
+    }
+  result = result_new (analysis, ms_table_new);
+  if (g_cancellable_set_error_if_cancelled (context->cancel, error)
+      || !analysis->compute (context, result, error)
+      || g_cancellable_set_error_if_cancelled (context->cancel, error))
+    return NULL;
+  g_array_sort (result->findings, compare_findings);
+  result->seconds = (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
+  ms_context_progress (context, 1);
+  return g_steal_pointer (&result);
+}
+
+/* --- Running by group ------------------------------------------------------------------------ */
+
+typedef struct
+{
+  const MsContext *context;
+  double from, share;
+} GroupProgress;
+
+static void
+report_group (double done, gpointer data)
+{
+  const GroupProgress *progress = data;
+
+  ms_context_progress (progress->context, progress->from + progress->share * done);
+}
+
+static MsTrace *
+narrow_to_group (MsTrace *trace, const MsGroups *groups, guint group)
+{
+  guint n = ms_trace_n_documents (trace), kept = 0;
+  g_autofree guint *numbers = g_new (guint, n);
+
+  for (guint i = 0; i < n; i++)
+    if (groups->group[i] == (int) group)
+      numbers[kept++] = ms_trace_document_number (trace, i);
+  return ms_trace_narrow (trace, numbers, kept);
+}
+
+/* The documents of `other` that have the names of those of `trace`: the same texts in another run. */
+static MsTrace *
+narrow_alike (MsTrace *other, const MsTrace *trace)
+{
+  g_autoptr (GHashTable) names = g_hash_table_new (g_str_hash, g_str_equal);
+  guint n = ms_trace_n_documents (other), kept = 0;
+  g_autofree guint *numbers = g_new (guint, n);
+
+  for (guint i = 0; i < ms_trace_n_documents (trace); i++)
+    g_hash_table_add (names, ms_trace_document (trace, i)->name);
+  for (guint i = 0; i < n; i++)
+    if (g_hash_table_contains (names, ms_trace_document (other, i)->name))
+      numbers[kept++] = ms_trace_document_number (other, i);
+  return ms_trace_narrow (other, numbers, kept);
+}
+
+static void
+join_result (MsResult *all, const char *group, const MsResult *one)
+{
+  for (guint i = 0; i < all->n_tables; i++)
+    ms_table_append_group (all->tables[i], group, one->tables[i]);
+  for (guint i = 0; i < one->notes->len; i++)
+    ms_result_note (all, "%s: %s", group, (char *) g_ptr_array_index (one->notes, i));
+  for (guint i = 0; i < one->findings->len; i++)
+    {
+      const MsFinding *finding = &g_array_index (one->findings, MsFinding, i);
+
+      ms_result_find (all, finding->strength, g_strdup (finding->place), "%s: %s", group,
+                      finding->text);
+    }
+}
+
+MsResult *
+ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const char *by,
+                    GError **error)
+{
+  g_autoptr (MsResult) all = NULL;
+  g_autoptr (MsGroups) groups = NULL;
+  g_autoptr (GString) summary = g_string_new (NULL);
+  guint done = 0;
+
+  if (context->trace == NULL)
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS,
+                   "%s: grouping needs a recorded run", analysis->name);
+      return NULL;
+    }
+  groups = ms_trace_group (context->trace, by, error);
+  if (groups == NULL)
+    return NULL;
+  all = result_new (analysis, ms_table_new_grouped);
+  all->by = g_strdup (by);
+  for (guint g = 0; g < groups->n; g++)
+    {
+      g_autoptr (MsTrace) trace = narrow_to_group (context->trace, groups, g);
+      g_autoptr (GPtrArray) others
+          = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
+      GroupProgress progress = { context, (double) g / groups->n, 1.0 / groups->n };
+      MsContext part = *context;
+      g_autoptr (MsResult) one = NULL;
+      g_autoptr (GError) failure = NULL;
+
+      for (guint i = 0; i < context->n_others; i++)
+        g_ptr_array_add (others, narrow_alike (context->others[i], trace));
+      part.trace = trace;
+      part.others = (MsTrace **) others->pdata;
+      part.progress = report_group;
+      part.progress_data = &progress;
+      one = ms_analysis_run (analysis, &part, &failure);
+      if (one == NULL)
+        {
+          /* A group that has too little for the analysis does not spoil the others. */
+          if (!g_error_matches (failure, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS)
+              || (done == 0 && g + 1 == groups->n))
+            {
+              g_propagate_prefixed_error (error, g_steal_pointer (&failure), "%s %s: ", by,
+                                          groups->names[g]);
+              return NULL;
+            }
+          ms_result_note (all, "%s left out: %s", groups->names[g], failure->message);
+          continue;
+        }
+      join_result (all, groups->names[g], one);
+      all->seconds += one->seconds;
+      g_string_append_printf (summary, "%s%s: %s", done++ > 0 ? "\n" : "", groups->names[g],
+                              one->summary != NULL ? one->summary : "");
+    }
+  all->summary = g_strdup (summary->str);
+  g_array_sort (all->findings, compare_findings);
+  return g_steal_pointer (&all);
+}
+
+/* --- JSON ------------------------------------------------------------------------------------ */
+
+static void
+append_string (GString *out, const char *text)
+{
+  g_string_append_c (out, '"');
+  for (; text != NULL && *text != '\0'; text++)
+    if (*text == '"' || *text == '\\')
+      g_string_append_printf (out, "\\%c", *text);
+    else if ((guchar) *text < 0x20)
+      g_string_append_printf (out, "\\u%04x", (guchar) *text);
+    else
+      g_string_append_c (out, *text);
+  g_string_append_c (out, '"');
+}
+
+/* Undefined is null; infinity is a number too large for a double, which readers take as infinite. */
+static void
+append_number (GString *out, double value)
+{
+  char number[MS_NUMBER_SIZE];
+
+  if (isnan (value))
+    g_string_append (out, "null");
+  else if (isinf (value))
+    g_string_append (out, value < 0 ? "-1e999" : "1e999");
+  else
+    g_string_append (out, ms_number_exact (number, value));
+}
+
+/* The parameters and whatever else of the context changes the numbers, as one JSON object. */
+static void
+append_params (GString *out, const MsResult *result, const MsContext *context)
+{
+  const MsParam *params = result->analysis->params;
+
+  g_string_append_c (out, '{');
+  for (guint i = 0; params != NULL && params[i].name != NULL; i++)
+    {
+      g_autofree char *text = ms_values_text_of (context->values, i);
+
+      append_string (out, params[i].name);
+      g_string_append (out, ": ");
+      if (params[i].type == MS_PARAM_INT || params[i].type == MS_PARAM_REAL)
+        g_string_append (out, text);
+      else if (params[i].type == MS_PARAM_BOOL)
+        g_string_append (out, ms_values_bool (context->values, params[i].name) ? "true" : "false");
+      else
+        append_string (out, text);
+      g_string_append (out, ", ");
+    }
+  if (result->by != NULL)
+    {
+      g_string_append (out, "\"by\": ");
+      append_string (out, result->by);
+      g_string_append (out, ", ");
+    }
+  g_string_append_printf (
+      out, "\"seed\": %" G_GUINT64_FORMAT ", \"bootstrap\": %u, \"confidence\": ", context->seed,
+      context->bootstrap);
+  append_number (out, context->confidence);
+  g_string_append_c (out, '}');
+}
+
+static void
+append_table (GString *out, const MsTable *table)
+{
+  guint n = ms_table_n_columns (table);
+
+  append_string (out, ms_table_def (table)->name);
+  g_string_append (out, ": {\"title\": ");
+  append_string (out, ms_table_def (table)->title);
+  g_string_append (out, ", \"columns\": [");
+  for (guint i = 0; i < n; i++)
+    {
+      g_string_append (out, i > 0 ? ", " : "");
+      append_string (out, ms_table_column (table, i)->name);
+    }
+  g_string_append (out, "], \"rows\": [");
+  for (guint row = 0; row < ms_table_n_rows (table); row++)
+    {
+      g_string_append (out, row > 0 ? ",\n    [" : "\n    [");
+      for (guint i = 0; i < n; i++)
+        {
+          g_string_append (out, i > 0 ? ", " : "");
+          if (ms_table_column (table, i)->type == MS_COLUMN_INT)
+            g_string_append_printf (out, "%" G_GINT64_FORMAT, ms_table_get_int (table, row, i));
+          else if (ms_table_column (table, i)->type == MS_COLUMN_REAL)
+            append_number (out, ms_table_get_real (table, row, i));
+          else if (ms_table_is_null (table, row, i))
+            g_string_append (out, "null");
+          else
+            append_string (out, ms_table_get_text (table, row, i));
+        }
+      g_string_append_c (out, ']');
+    }
+  g_string_append (out, "]}");
+}
+
+char *
+ms_result_to_json (const MsResult *result, const MsContext *context)
+{
+  GString *out = g_string_new ("{\"analysis\": ");
+
+  append_string (out, result->analysis->name);
+  g_string_append_printf (out, ",\n \"version\": %d,\n \"params\": ", result->analysis->version);
+  append_params (out, result, context);
+  if (context->trace != NULL)
+    {
+      g_autofree char *selection = ms_selection_format (ms_trace_selection (context->trace));
+
+      g_string_append_printf (out, ",\n \"run\": %" G_GINT64_FORMAT ",\n \"selection\": ",
+                              ms_trace_run (context->trace)->id);
+      append_string (out, selection);
+    }
+  g_string_append (out, ",\n \"summary\": ");
+  append_string (out, result->summary);
+  g_string_append (out, ",\n \"notes\": [");
+  for (guint i = 0; i < result->notes->len; i++)
+    {
+      g_string_append (out, i > 0 ? ",\n  " : "\n  ");
+      append_string (out, g_ptr_array_index (result->notes, i));
+    }
+  g_string_append (out, "],\n \"findings\": [");
+  for (guint i = 0; i < result->findings->len; i++)
+    {
+      const MsFinding *finding = &g_array_index (result->findings, MsFinding, i);
+
+      g_string_append (out, i > 0 ? ",\n  {\"text\": " : "\n  {\"text\": ");
+      append_string (out, finding->text);
+      g_string_append (out, ", \"place\": ");
+      append_string (out, finding->place);
+      g_string_append (out, ", \"strength\": ");
+      append_number (out, finding->strength);
+      g_string_append_c (out, '}');
+    }
+  g_string_append (out, "],\n \"tables\": {");
+  for (guint i = 0; i < result->n_tables; i++)
+    {
+      g_string_append (out, i > 0 ? ",\n  " : "\n  ");
+      append_table (out, result->tables[i]);
+    }
+  g_string_append (out, "}}\n");
+  return g_string_free (out, FALSE);
+}

@@ -1,0 +1,290 @@
+/* Small statistics, the bootstrap and the permutation test. */
+#include "analysis-private.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+double
+ms_entropy (const double *x, guint n)
+{
+  double sum = 0, entropy = 0;
+
+  for (guint i = 0; i < n; i++)
+    sum += x[i];
+  if (!(sum > 0))
+    return NAN;
+  for (guint i = 0; i < n; i++)
+    if (x[i] > 0)
+      entropy -= x[i] / sum * log (x[i] / sum);
+  return entropy;
+}
+
+double
+ms_gini (const double *x, guint n)
+{
+  g_autofree double *sorted = g_memdup2 (x, n * sizeof (double));
+  double sum = 0, weighted = 0;
+
+  ms_sort (sorted, n);
+  for (guint i = 0; i < n; i++)
+    {
+      sum += sorted[i];
+      weighted += (2.0 * (i + 1) - n - 1) * sorted[i];
+    }
+  return sum > 0 ? weighted / (n * sum) : NAN;
+}
+
+double
+ms_kl (const double *p, const double *q, guint n)
+{
+  double p_sum = 0, q_sum = 0, kl = 0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      p_sum += p[i];
+      q_sum += q[i];
+    }
+  if (!(p_sum > 0) || !(q_sum > 0))
+    return NAN;
+  for (guint i = 0; i < n; i++)
+    if (p[i] > 0)
+      kl += q[i] > 0 ? p[i] / p_sum * log (p[i] / p_sum * (q_sum / q[i])) : INFINITY;
+  return kl;
+}
+
+double
+ms_js (const double *p, const double *q, guint n)
+{
+  double p_sum = 0, q_sum = 0, js = 0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      p_sum += p[i];
+      q_sum += q[i];
+    }
+  if (!(p_sum > 0) || !(q_sum > 0))
+    return NAN;
+  for (guint i = 0; i < n; i++)
+    {
+      double a = p[i] / p_sum, b = q[i] / q_sum, middle = (a + b) / 2;
+
+      if (a > 0)
+        js += a / 2 * log (a / middle);
+      if (b > 0)
+        js += b / 2 * log (b / middle);
+    }
+  return MAX (js, 0);
+}
+
+double
+ms_mean (const double *x, guint n)
+{
+  double sum = 0;
+
+  for (guint i = 0; i < n; i++)
+    sum += x[i];
+  return n > 0 ? sum / n : NAN;
+}
+
+double
+ms_deviation (const double *x, guint n, guint less)
+{
+  double mean = ms_mean (x, n), sum = 0;
+
+  for (guint i = 0; i < n; i++)
+    sum += (x[i] - mean) * (x[i] - mean);
+  return n > less ? sqrt (sum / (n - less)) : NAN;
+}
+
+static int
+compare_reals (gconstpointer a, gconstpointer b)
+{
+  double left = *(const double *) a, right = *(const double *) b;
+
+  if (isnan (left) || isnan (right))
+    return isnan (left) - isnan (right);
+  return (left > right) - (left < right);
+}
+
+void
+ms_sort (double *x, guint n)
+{
+  qsort (x, n, sizeof (double), compare_reals);
+}
+
+typedef struct
+{
+  double value;
+  guint index;
+} Ranked;
+
+void
+ms_ranks (const double *x, guint n, double *ranks)
+{
+  g_autofree Ranked *order = g_new (Ranked, n);
+
+  for (guint i = 0; i < n; i++)
+    order[i] = (Ranked){ x[i], i };
+  qsort (order, n, sizeof (Ranked), compare_reals); /* the value comes first in Ranked */
+  for (guint i = 0, end; i < n; i = end)
+    {
+      for (end = i + 1; end < n && order[end].value == order[i].value; end++)
+        ;
+      for (guint j = i; j < end; j++)
+        ranks[order[j].index] = (i + 1 + end) / 2.0;
+    }
+}
+
+double
+ms_pearson (const double *x, const double *y, guint n)
+{
+  double x_mean = ms_mean (x, n), y_mean = ms_mean (y, n), xx = 0, yy = 0, xy = 0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      xx += (x[i] - x_mean) * (x[i] - x_mean);
+      yy += (y[i] - y_mean) * (y[i] - y_mean);
+      xy += (x[i] - x_mean) * (y[i] - y_mean);
+    }
+  return n >= 2 && xx > 0 && yy > 0 ? xy / sqrt (xx * yy) : NAN;
+}
+
+double
+ms_spearman (const double *x, const double *y, guint n)
+{
+  g_autofree double *x_ranks = g_new (double, n), *y_ranks = g_new (double, n);
+
+  ms_ranks (x, n, x_ranks);
+  ms_ranks (y, n, y_ranks);
+  return ms_pearson (x_ranks, y_ranks, n);
+}
+
+double
+ms_quantile (const double *sorted, guint n, double q)
+{
+  double at = q * (n - 1.0), below = floor (at);
+  guint low = (guint) below;
+
+  if (n == 0)
+    return NAN;
+  if (low + 1 >= n)
+    return sorted[n - 1];
+  return sorted[low] + (at - below) * (sorted[low + 1] - sorted[low]);
+}
+
+guint64
+ms_seed (guint64 seed, guint64 stream)
+{
+  guint64 state = seed;
+
+  state = ms_random_next (&state) + stream * 0xd1342543de82ef95u;
+  return ms_random_next (&state);
+}
+
+double
+ms_permutation_p (guint n, guint n_permutations, guint64 seed, double observed,
+                  MsPermuted statistic, gpointer data)
+{
+  g_autofree guint *order = g_new (guint, n);
+  guint64 state = ms_seed (seed, 0);
+  guint as_large = 1;
+
+  for (guint i = 0; i < n; i++)
+    order[i] = i;
+  for (guint r = 0; r < n_permutations; r++)
+    {
+      for (guint i = n; i > 1; i--)
+        {
+          guint j = (guint) ms_random_below (&state, i), kept = order[i - 1];
+
+          order[i - 1] = order[j];
+          order[j] = kept;
+        }
+      as_large += statistic (order, data) >= observed;
+    }
+  return as_large / (n_permutations + 1.0);
+}
+
+/* --- The bootstrap --------------------------------------------------------------------------- */
+
+MsBootstrap *
+ms_bootstrap_new (const MsContext *context, guint n_documents)
+{
+  MsBootstrap *bootstrap = g_new0 (MsBootstrap, 1);
+  guint n = MAX (MIN (n_documents, MS_BOOTSTRAP_UNITS), 1);
+
+  bootstrap->n_units = n;
+  bootstrap->n_resamples = n > 1 ? context->bootstrap : 0;
+  bootstrap->confidence = context->confidence;
+  bootstrap->times = g_new0 (guint16, (gsize) bootstrap->n_resamples * n);
+  for (guint r = 0; r < bootstrap->n_resamples; r++)
+    {
+      guint64 state = ms_seed (context->seed, r);
+
+      for (guint i = 0; i < n; i++)
+        bootstrap->times[(gsize) r * n + ms_random_below (&state, n)]++;
+    }
+  return bootstrap;
+}
+
+void
+ms_bootstrap_free (MsBootstrap *bootstrap)
+{
+  if (bootstrap == NULL)
+    return;
+  g_free (bootstrap->times);
+  g_free (bootstrap);
+}
+
+static void
+make_interval (const MsBootstrap *bootstrap, double *values, guint n, MsInterval *out)
+{
+  double tail = (1 - bootstrap->confidence) / 2;
+
+  ms_sort (values, n);
+  while (n > 0 && isnan (values[n - 1]))
+    n--;
+  out->error = ms_deviation (values, n, 1);
+  out->low = n > 1 ? ms_quantile (values, n, tail) : NAN;
+  out->high = n > 1 ? ms_quantile (values, n, 1 - tail) : NAN;
+  out->basic_low = 2 * out->value - out->high;
+  out->basic_high = 2 * out->value - out->low;
+}
+
+void
+ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
+                        MsStatistic statistic, gpointer data, guint n_out, MsInterval *out)
+{
+  guint n_units = bootstrap->n_units, n = bootstrap->n_resamples;
+  g_autofree double *total = g_new0 (double, m);
+  g_autofree double *made = g_new (double, n_out);
+  g_autofree double *values = g_new (double, (gsize) n *n_out); /* (n_out, R) */
+
+  for (guint u = 0; u < n_units; u++)
+    for (guint i = 0; i < m; i++)
+      total[i] += sums[(gsize) u * m + i];
+  statistic (total, made, data);
+  for (guint i = 0; i < n_out; i++)
+    out[i].value = made[i];
+  for (guint r = 0; r < n; r++)
+    {
+      const guint16 *times = bootstrap->times + (gsize) r * n_units;
+
+      memset (total, 0, m * sizeof (double));
+      for (guint u = 0; u < n_units; u++)
+        if (times[u] > 0)
+          {
+            const double *row = sums + (gsize) u * m;
+            double weight = times[u];
+
+            for (guint i = 0; i < m; i++)
+              total[i] += weight * row[i];
+          }
+      statistic (total, made, data);
+      for (guint i = 0; i < n_out; i++)
+        values[(gsize) i * n + r] = made[i];
+    }
+  for (guint i = 0; i < n_out; i++)
+    make_interval (bootstrap, values + (gsize) i * n, n, &out[i]);
+}

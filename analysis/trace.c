@@ -1,0 +1,740 @@
+/* A run seen through a selection: which layers, which documents, which of their tokens.
+ *
+ * The selected tokens are a list of spans in corpus order.  Everything that reads decisions walks the
+ * spans block by block with a reader taken from a pool, so calls from several threads do not meet.
+ * Invariant: spans are sorted, not empty and within the recorded tokens; their rows follow on. */
+#include "analysis-private.h"
+
+#include <string.h>
+
+/* What all narrowings of one run share. */
+typedef struct
+{
+  gatomicrefcount refs;
+  char *path;
+  MsRun *run;
+  MsModel *model;
+  MsCorpus *corpus;
+  GMutex lock;
+  GPtrArray *idle; /* of MsReader, under the lock */
+} Source;
+
+typedef struct
+{
+  gint64 position; /* in the corpus */
+  gint64 n;
+  gint64 row;
+  guint document; /* selected document */
+} Span;
+
+struct MsTrace
+{
+  gatomicrefcount refs;
+  Source *source;
+  MsSelection *selection;
+  guint n_layers;
+  guint *layers; /* (n_layers) indices into the model's layers */
+  guint n_documents;
+  MsDocument *documents; /* (n_documents) with first_token and n_tokens of the selection */
+  guint *numbers;        /* (n_documents) */
+  guint n_spans;
+  Span *spans; /* (n_spans) */
+  gint64 n_tokens;
+};
+
+static void
+source_unref (Source *source)
+{
+  if (source == NULL || !g_atomic_ref_count_dec (&source->refs))
+    return;
+  g_ptr_array_unref (source->idle);
+  g_mutex_clear (&source->lock);
+  ms_run_free (source->run);
+  ms_model_free (source->model);
+  ms_corpus_free (source->corpus);
+  g_free (source->path);
+  g_free (source);
+}
+
+static void
+free_reader (gpointer reader)
+{
+  ms_reader_free (reader);
+}
+
+static Source *
+source_new (const char *path, gint64 run, GError **error)
+{
+  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_READ, error);
+  g_autoptr (MsRun) loaded = NULL;
+  g_autoptr (MsModel) model = NULL;
+  g_autoptr (MsCorpus) corpus = NULL;
+  Source *source;
+
+  if (db == NULL || (loaded = ms_db_load_run (db, run, error)) == NULL
+      || (model = ms_db_load_model (db, loaded->model, error)) == NULL
+      || (corpus = ms_db_load_corpus (db, loaded->corpus, error)) == NULL)
+    return NULL;
+  source = g_new0 (Source, 1);
+  g_atomic_ref_count_init (&source->refs);
+  g_mutex_init (&source->lock);
+  source->path = g_strdup (path);
+  source->run = g_steal_pointer (&loaded);
+  source->model = g_steal_pointer (&model);
+  source->corpus = g_steal_pointer (&corpus);
+  source->idle = g_ptr_array_new_with_free_func (free_reader);
+  return source;
+}
+
+static MsReader *
+take_reader (Source *source, GError **error)
+{
+  MsReader *reader = NULL;
+
+  g_mutex_lock (&source->lock);
+  if (source->idle->len > 0)
+    reader = g_ptr_array_steal_index (source->idle, source->idle->len - 1);
+  g_mutex_unlock (&source->lock);
+  return reader != NULL ? reader : ms_reader_new (source->path, source->run->id, error);
+}
+
+static void
+give_reader (Source *source, MsReader *reader)
+{
+  g_mutex_lock (&source->lock);
+  g_ptr_array_add (source->idle, reader);
+  g_mutex_unlock (&source->lock);
+}
+
+/* --- Applying the selection ------------------------------------------------------------------ */
+
+static gboolean
+in_ranges (const GArray *ranges, gint64 value)
+{
+  if (ranges == NULL)
+    return TRUE;
+  for (guint i = 0; i < ranges->len; i++)
+    {
+      const MsRange *range = &g_array_index (ranges, MsRange, i);
+
+      if (value >= range->first && value <= range->last)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean
+in_texts (const GPtrArray *texts, const char *label)
+{
+  if (texts == NULL)
+    return TRUE;
+  return label != NULL
+         && g_ptr_array_find_with_equal_func ((GPtrArray *) texts, label, g_str_equal, NULL);
+}
+
+static gboolean
+selects_document (const MsSelection *selection, const MsDocument *document, guint number)
+{
+  return in_ranges (selection->documents, number)
+         && in_texts (selection->languages, document->language)
+         && in_texts (selection->domains, document->domain)
+         && in_texts (selection->phases, document->phase)
+         && in_texts (selection->names, document->name);
+}
+
+/* Adds the selected part of a document; returns how many tokens that is. */
+static gint64
+add_spans (const MsTrace *trace, GArray *spans, const MsDocument *document, guint index, gint64 row)
+{
+  static const MsRange everything = { 0, G_MAXINT64 };
+  const GArray *tokens = trace->selection->tokens;
+  gint64 end = MIN (document->first_token + document->n_tokens, trace->source->run->n_tokens);
+  gint64 n = 0;
+
+  for (guint i = 0; i < (tokens != NULL ? tokens->len : 1); i++)
+    {
+      const MsRange *range = tokens != NULL ? &g_array_index (tokens, MsRange, i) : &everything;
+      gint64 first = MAX (range->first, document->first_token);
+      gint64 last = MIN (range->last, end - 1);
+      Span span = { first, last - first + 1, row + n, index };
+
+      if (last < first)
+        continue;
+      g_array_append_val (spans, span);
+      n += span.n;
+    }
+  return n;
+}
+
+static void
+select_tokens (MsTrace *trace)
+{
+  const MsCorpus *corpus = trace->source->corpus;
+  g_autoptr (GArray) spans = g_array_new (FALSE, FALSE, sizeof (Span));
+  g_autoptr (GArray) documents = g_array_new (FALSE, FALSE, sizeof (MsDocument));
+  g_autoptr (GArray) numbers = g_array_new (FALSE, FALSE, sizeof (guint));
+
+  for (guint i = 0; i < corpus->n_documents; i++)
+    {
+      MsDocument document = corpus->documents[i];
+      gint64 n;
+
+      if (!selects_document (trace->selection, &document, i))
+        continue;
+      n = add_spans (trace, spans, &document, documents->len, trace->n_tokens);
+      if (n == 0)
+        continue;
+      document.first_token = trace->n_tokens;
+      document.n_tokens = n;
+      trace->n_tokens += n;
+      g_array_append_val (documents, document);
+      g_array_append_val (numbers, i);
+    }
+  trace->n_documents = documents->len;
+  trace->n_spans = spans->len;
+  trace->documents = g_array_steal (documents, NULL);
+  trace->numbers = g_array_steal (numbers, NULL);
+  trace->spans = g_array_steal (spans, NULL);
+}
+
+static void
+select_layers (MsTrace *trace)
+{
+  const MsModel *model = trace->source->model;
+
+  trace->layers = g_new (guint, model->n_layers);
+  for (guint i = 0; i < model->n_layers; i++)
+    if (in_ranges (trace->selection->layers, model->layers[i].block))
+      trace->layers[trace->n_layers++] = i;
+}
+
+/* Takes source and selection. */
+static MsTrace *
+trace_new (Source *source, MsSelection *selection)
+{
+  MsTrace *trace = g_new0 (MsTrace, 1);
+
+  g_atomic_ref_count_init (&trace->refs);
+  trace->source = source;
+  trace->selection = selection;
+  select_layers (trace);
+  select_tokens (trace);
+  return trace;
+}
+
+MsTrace *
+ms_trace_open (const char *path, gint64 run, const MsSelection *selection, GError **error)
+{
+  g_autoptr (MsTrace) trace = NULL;
+  g_autofree char *text = ms_selection_format (selection);
+  Source *source;
+
+  if (run == 0 && selection != NULL)
+    run = selection->run;
+  source = source_new (path, run, error);
+  if (source == NULL)
+    return NULL;
+  trace = trace_new (source, ms_selection_copy (selection));
+  if (trace->n_layers > 0 && trace->n_tokens > 0)
+    return g_steal_pointer (&trace);
+  if (source->run->n_tokens == 0)
+    g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+                 "run %" G_GINT64_FORMAT " of %s holds no recorded token; resume its collection",
+                 source->run->id, path);
+  else
+    g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+                 "the selection %s leaves no %s of run %" G_GINT64_FORMAT
+                 "; `moescope info` lists what there is",
+                 text, trace->n_layers == 0 ? "layer" : "token", source->run->id);
+  return NULL;
+}
+
+MsTrace *
+ms_trace_narrow (MsTrace *trace, const guint *documents, guint n)
+{
+  MsSelection *selection = ms_selection_copy (trace->selection);
+  g_autofree guint8 *wanted = g_new0 (guint8, trace->source->corpus->n_documents);
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_return_val_if_fail (documents[i] < trace->source->corpus->n_documents, NULL);
+      wanted[documents[i]] = 1;
+    }
+  g_clear_pointer (&selection->documents, g_array_unref);
+  selection->documents = g_array_new (FALSE, FALSE, sizeof (MsRange));
+  for (guint i = 0; i < trace->n_documents; i++)
+    {
+      guint number = trace->numbers[i];
+      GArray *ranges = selection->documents;
+      MsRange range = { number, number };
+
+      if (!wanted[number])
+        continue;
+      if (ranges->len > 0 && g_array_index (ranges, MsRange, ranges->len - 1).last == number - 1)
+        g_array_index (ranges, MsRange, ranges->len - 1).last = number;
+      else
+        g_array_append_val (ranges, range);
+    }
+  g_atomic_ref_count_inc (&trace->source->refs);
+  return trace_new (trace->source, selection);
+}
+
+MsTrace *
+ms_trace_ref (MsTrace *trace)
+{
+  g_atomic_ref_count_inc (&trace->refs);
+  return trace;
+}
+
+void
+ms_trace_unref (MsTrace *trace)
+{
+  if (trace == NULL || !g_atomic_ref_count_dec (&trace->refs))
+    return;
+  source_unref (trace->source);
+  ms_selection_free (trace->selection);
+  g_free (trace->layers);
+  g_free (trace->documents);
+  g_free (trace->numbers);
+  g_free (trace->spans);
+  g_free (trace);
+}
+
+/* --- What is there --------------------------------------------------------------------------- */
+
+const char *
+ms_trace_path (const MsTrace *trace)
+{
+  return trace->source->path;
+}
+
+const MsRun *
+ms_trace_run (const MsTrace *trace)
+{
+  return trace->source->run;
+}
+
+const MsModel *
+ms_trace_model (const MsTrace *trace)
+{
+  return trace->source->model;
+}
+
+const MsSelection *
+ms_trace_selection (const MsTrace *trace)
+{
+  return trace->selection;
+}
+
+guint
+ms_trace_n_layers (const MsTrace *trace)
+{
+  return trace->n_layers;
+}
+
+const MsLayer *
+ms_trace_layer (const MsTrace *trace, guint layer)
+{
+  g_return_val_if_fail (layer < trace->n_layers, NULL);
+  return &trace->source->model->layers[trace->layers[layer]];
+}
+
+guint
+ms_trace_n_documents (const MsTrace *trace)
+{
+  return trace->n_documents;
+}
+
+const MsDocument *
+ms_trace_document (const MsTrace *trace, guint document)
+{
+  g_return_val_if_fail (document < trace->n_documents, NULL);
+  return &trace->documents[document];
+}
+
+guint
+ms_trace_document_number (const MsTrace *trace, guint document)
+{
+  g_return_val_if_fail (document < trace->n_documents, 0);
+  return trace->numbers[document];
+}
+
+gint64
+ms_trace_n_tokens (const MsTrace *trace)
+{
+  return trace->n_tokens;
+}
+
+gint64
+ms_trace_position (const MsTrace *trace, gint64 row)
+{
+  guint low = 0, high = trace->n_spans;
+
+  g_return_val_if_fail (row >= 0 && row < trace->n_tokens, 0);
+  while (high - low > 1)
+    {
+      guint middle = low + (high - low) / 2;
+
+      if (trace->spans[middle].row <= row)
+        low = middle;
+      else
+        high = middle;
+    }
+  return trace->spans[low].position + (row - trace->spans[low].row);
+}
+
+/* --- Reading decisions ----------------------------------------------------------------------- */
+
+static gboolean
+check_columns (const MsTrace *trace, guint columns, GError **error)
+{
+  static const char *const names[]
+      = { "expert ids",   "weights",      "router entropies",   "score gaps", "router scores",
+          "output norms", "output peaks", "block similarities", "drop flags" };
+  guint missing = columns & ~trace->source->run->columns & ~(guint) MS_CHUNK_EXPERTS;
+
+  if (missing == 0)
+    return TRUE;
+  g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_MISSING_INPUT,
+               "run %" G_GINT64_FORMAT " was recorded without %s; collect it again with them",
+               trace->source->run->id, names[MIN (g_bit_nth_lsf (missing, -1), 8)]);
+  return FALSE;
+}
+
+/* The spans block by block.  With `whole`, neighbouring spans of one block are given at once and the
+ * document is that of the first. */
+static gboolean
+scan (MsTrace *trace, guint layer, guint columns, gboolean whole, MsRowsFunc func, gpointer data,
+      GCancellable *cancel, GError **error)
+{
+  const MsChunk *chunk = NULL;
+  MsReader *reader;
+  gboolean fine = TRUE;
+
+  g_return_val_if_fail (layer < trace->n_layers, FALSE);
+  if (!check_columns (trace, columns, error)
+      || (reader = take_reader (trace->source, error)) == NULL)
+    return FALSE;
+  for (guint i = 0; fine && i < trace->n_spans; i++)
+    {
+      Span span = trace->spans[i];
+
+      while (whole && i + 1 < trace->n_spans
+             && trace->spans[i + 1].position == span.position + span.n)
+        span.n += trace->spans[++i].n;
+      while (fine && span.n > 0)
+        {
+          guint block = (guint) (span.position / MS_BLOCK_TOKENS);
+          guint from = (guint) (span.position % MS_BLOCK_TOKENS);
+          guint n = (guint) MIN (span.n, MS_BLOCK_TOKENS - from);
+
+          if (chunk == NULL || chunk->first_token != (gint64) block * MS_BLOCK_TOKENS)
+            {
+              fine = !g_cancellable_set_error_if_cancelled (cancel, error);
+              if (!fine)
+                break;
+              chunk = ms_reader_chunk (reader, block, trace->layers[layer], columns, 0, error);
+              if (chunk == NULL)
+                {
+                  fine = FALSE;
+                  break;
+                }
+            }
+          if (from + n > chunk->n_tokens || chunk->first_token != (gint64) block * MS_BLOCK_TOKENS)
+            {
+              g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_CORRUPT,
+                           "block %u of run %" G_GINT64_FORMAT
+                           " does not hold its tokens; see `moescope check`",
+                           block, trace->source->run->id);
+              fine = FALSE;
+              break;
+            }
+          fine = func (chunk, from, n, span.row, span.document, data, error);
+          span.position += n;
+          span.row += n;
+          span.n -= n;
+        }
+    }
+  give_reader (trace->source, reader);
+  return fine;
+}
+
+gboolean
+ms_trace_scan_layer (MsTrace *trace, guint layer, guint columns, MsRowsFunc func, gpointer data,
+                     GCancellable *cancel, GError **error)
+{
+  return scan (trace, layer, columns, FALSE, func, data, cancel, error);
+}
+
+static gboolean
+count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document, gpointer data,
+            GError **error)
+{
+  (void) row, (void) document, (void) error;
+  ms_chunk_count (chunk, from, n, data);
+  return TRUE;
+}
+
+gboolean
+ms_trace_count (MsTrace *trace, guint layer, guint64 *counts, GCancellable *cancel, GError **error)
+{
+  memset (counts, 0, ms_trace_layer (trace, layer)->n_experts * sizeof *counts);
+  return scan (trace, layer, 0, TRUE, count_rows, counts, cancel, error);
+}
+
+typedef struct
+{
+  guint n_experts;
+  guint64 *piece;  /* (E) scratch */
+  guint32 *counts; /* (D, E) */
+} DocumentCounts;
+
+static gboolean
+count_document_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document,
+                     gpointer data, GError **error)
+{
+  DocumentCounts *counts = data;
+  guint32 *out = counts->counts + (gsize) document * counts->n_experts;
+
+  (void) row, (void) error;
+  memset (counts->piece, 0, counts->n_experts * sizeof (guint64));
+  ms_chunk_count (chunk, from, n, counts->piece);
+  for (guint e = 0; e < counts->n_experts; e++)
+    out[e] += (guint32) counts->piece[e];
+  return TRUE;
+}
+
+gboolean
+ms_trace_count_documents (MsTrace *trace, guint layer, guint32 *counts, GCancellable *cancel,
+                          GError **error)
+{
+  guint n_experts = ms_trace_layer (trace, layer)->n_experts;
+  g_autofree guint64 *piece = g_new (guint64, n_experts);
+  DocumentCounts data = { n_experts, piece, counts };
+
+  memset (counts, 0, (gsize) trace->n_documents * n_experts * sizeof *counts);
+  return scan (trace, layer, 0, FALSE, count_document_rows, &data, cancel, error);
+}
+
+static gboolean
+copy_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document, gpointer data,
+           GError **error)
+{
+  MsLayerTrace *layer = data;
+  gsize k = layer->k, n_experts = layer->n_experts, at = (gsize) row;
+
+  (void) document, (void) error;
+#define COPY(column, width)                                                                        \
+  if (layer->column != NULL)                                                                       \
+  memcpy (layer->column + at * (width), chunk->column + (gsize) from * (width),                    \
+          (gsize) n * (width) * sizeof *layer->column)
+  COPY (experts, k);
+  COPY (weights, k);
+  COPY (entropy, 1);
+  COPY (margin, 1);
+  COPY (logits, n_experts);
+  COPY (norms, k);
+  COPY (peaks, k);
+  COPY (similarity, 1);
+  COPY (dropped, k);
+#undef COPY
+  return TRUE;
+}
+
+MsLayerTrace *
+ms_trace_load_layer (MsTrace *trace, guint layer, guint columns, GCancellable *cancel,
+                     GError **error)
+{
+  g_autoptr (MsLayerTrace) loaded = NULL;
+  const MsLayer *def = ms_trace_layer (trace, layer);
+  gsize n = (gsize) trace->n_tokens, k = def->k, n_experts = def->n_experts;
+
+  if (!check_columns (trace, columns, error))
+    return NULL;
+  loaded = g_new0 (MsLayerTrace, 1);
+  loaded->n_experts = def->n_experts;
+  loaded->k = def->k;
+  loaded->n_tokens = trace->n_tokens;
+#define ALLOCATE(flag, column, type, width)                                                        \
+  if (columns & (flag))                                                                            \
+  loaded->column = g_new (type, n * (width))
+  ALLOCATE (MS_CHUNK_EXPERTS, experts, guint16, k);
+  ALLOCATE (MS_CHUNK_WEIGHTS, weights, float, k);
+  ALLOCATE (MS_CHUNK_ENTROPY, entropy, float, 1);
+  ALLOCATE (MS_CHUNK_MARGIN, margin, float, 1);
+  ALLOCATE (MS_CHUNK_LOGITS, logits, float, n_experts);
+  ALLOCATE (MS_CHUNK_NORMS, norms, float, k);
+  ALLOCATE (MS_CHUNK_PEAKS, peaks, float, k);
+  ALLOCATE (MS_CHUNK_SIMILARITY, similarity, float, 1);
+  ALLOCATE (MS_CHUNK_DROPPED, dropped, guint8, k);
+#undef ALLOCATE
+  if (!scan (trace, layer, columns, TRUE, copy_rows, loaded, cancel, error))
+    return NULL;
+  return g_steal_pointer (&loaded);
+}
+
+void
+ms_layer_trace_free (MsLayerTrace *layer)
+{
+  if (layer == NULL)
+    return;
+  g_free (layer->experts);
+  g_free (layer->weights);
+  g_free (layer->entropy);
+  g_free (layer->margin);
+  g_free (layer->logits);
+  g_free (layer->norms);
+  g_free (layer->peaks);
+  g_free (layer->similarity);
+  g_free (layer->dropped);
+  g_free (layer);
+}
+
+/* --- Tokens ---------------------------------------------------------------------------------- */
+
+gint32 *
+ms_trace_token_ids (MsTrace *trace, GError **error)
+{
+  g_autofree gint32 *ids = g_new (gint32, trace->n_tokens);
+  MsReader *reader = take_reader (trace->source, error);
+  gboolean fine = TRUE;
+
+  if (reader == NULL)
+    return NULL;
+  for (guint i = 0; fine && i < trace->n_spans; i++)
+    fine = ms_reader_tokens (reader, trace->spans[i].position, trace->spans[i].n,
+                             ids + trace->spans[i].row, error);
+  give_reader (trace->source, reader);
+  return fine ? g_steal_pointer (&ids) : NULL;
+}
+
+gboolean
+ms_trace_predictions (MsTrace *trace, gint32 **predicted, float **loss, GError **error)
+{
+  g_autofree gint32 *ids = g_new (gint32, trace->n_tokens);
+  g_autofree float *losses = g_new (float, trace->n_tokens);
+  MsReader *reader = take_reader (trace->source, error);
+  gboolean fine = TRUE;
+
+  if (reader == NULL)
+    return FALSE;
+  for (guint i = 0; fine && i < trace->n_spans; i++)
+    fine = ms_reader_predictions (reader, trace->spans[i].position, trace->spans[i].n,
+                                  ids + trace->spans[i].row, losses + trace->spans[i].row, error);
+  give_reader (trace->source, reader);
+  if (!fine)
+    return FALSE;
+  if (predicted != NULL)
+    *predicted = g_steal_pointer (&ids);
+  if (loss != NULL)
+    *loss = g_steal_pointer (&losses);
+  return TRUE;
+}
+
+char *
+ms_trace_piece (MsTrace *trace, gint32 id)
+{
+  MsReader *reader = take_reader (trace->source, NULL);
+  const guint8 *bytes;
+  GString *text = NULL;
+  gsize length;
+
+  if (reader == NULL)
+    return NULL;
+  if (ms_reader_piece (reader, id, &bytes, &length))
+    {
+      const char *at = (const char *) bytes, *end = at + length;
+
+      text = g_string_new (NULL);
+      while (at < end)
+        {
+          gunichar c = g_utf8_get_char_validated (at, end - at);
+
+          if (c == (gunichar) -1 || c == (gunichar) -2 || c == 0)
+            g_string_append_printf (text, "<0x%02X>", (guchar) *at++);
+          else
+            {
+              g_string_append_unichar (text, c);
+              at = g_utf8_next_char (at);
+            }
+        }
+    }
+  give_reader (trace->source, reader);
+  return text != NULL ? g_string_free (text, FALSE) : NULL;
+}
+
+/* --- Groups ---------------------------------------------------------------------------------- */
+
+static const struct
+{
+  const char *name;
+  gsize offset;
+} labels[] = {
+  { "language", G_STRUCT_OFFSET (MsDocument, language) },
+  { "domain", G_STRUCT_OFFSET (MsDocument, domain) },
+  { "document", G_STRUCT_OFFSET (MsDocument, name) },
+  { "phase", G_STRUCT_OFFSET (MsDocument, phase) },
+  { "parallel", G_STRUCT_OFFSET (MsDocument, parallel) },
+};
+
+static int
+compare_names (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+MsGroups *
+ms_trace_group (const MsTrace *trace, const char *by, GError **error)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  MsGroups *groups;
+  guint key = 0;
+
+  while (key < G_N_ELEMENTS (labels) && strcmp (labels[key].name, by) != 0)
+    key++;
+  if (key == G_N_ELEMENTS (labels))
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
+                   "cannot group by '%s': choose language, domain, document, phase or parallel",
+                   by);
+      return NULL;
+    }
+#define LABEL(i) (*(char **) G_STRUCT_MEMBER_P (&trace->documents[i], labels[key].offset))
+  for (guint i = 0; i < trace->n_documents; i++)
+    if (LABEL (i) != NULL)
+      g_hash_table_add (seen, LABEL (i));
+  if (g_hash_table_size (seen) == 0)
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS,
+                   "no selected document has the label '%s'; give it when collecting or importing",
+                   by);
+      return NULL;
+    }
+  groups = g_new0 (MsGroups, 1);
+  groups->names = (char **) g_hash_table_get_keys_as_array (seen, &groups->n);
+  qsort (groups->names, groups->n, sizeof (char *), compare_names);
+  g_hash_table_remove_all (seen);
+  for (guint i = 0; i < groups->n; i++)
+    {
+      groups->names[i] = g_strdup (groups->names[i]);
+      g_hash_table_insert (seen, groups->names[i], GUINT_TO_POINTER (i));
+    }
+  groups->group = g_new (int, trace->n_documents);
+  for (guint i = 0; i < trace->n_documents; i++)
+    groups->group[i]
+        = LABEL (i) != NULL ? (int) GPOINTER_TO_UINT (g_hash_table_lookup (seen, LABEL (i))) : -1;
+#undef LABEL
+  return groups;
+}
+
+void
+ms_groups_free (MsGroups *groups)
+{
+  if (groups == NULL)
+    return;
+  for (guint i = 0; i < groups->n; i++)
+    g_free (groups->names[i]);
+  g_free (groups->names);
+  g_free (groups->group);
+  g_free (groups);
+}
