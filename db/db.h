@@ -82,7 +82,8 @@ typedef struct
   char *tokenizer; /* which tokenizer made the ids; NULL = ids were given */
   gint64 n_tokens;
   guint n_documents;
-  MsDocument *documents; /* (n_documents), by first_token */
+  MsDocument *documents; /* (n_documents), one after the other from token 0 */
+  gboolean ids_known;    /* FALSE for traces imported without token ids */
 } MsCorpus;
 
 typedef enum
@@ -190,22 +191,27 @@ typedef struct MsWriter MsWriter;
 /* The raw bytes of token `id` in *length bytes (borrowed), or NULL when the id has no text. */
 typedef const guint8 *(*MsPieceFunc) (gint32 id, gsize *length, gpointer data);
 
-/* Stores model, corpus (with token ids (n_tokens)) and run, and begins recording; ids are filled in.
- * When the file already has an unfinished run of the same model, corpus and settings, that run goes on
- * instead: ms_writer_next_block tells where.  `piece` gives the text of the tokens that occur, which is
- * kept beside the ids; NULL when there is no vocabulary.  All are borrowed until ms_writer_free. */
+/* Stores model, corpus and run, and begins recording; ids are filled in, and run->started when it is
+ * NULL.  token_ids (n_tokens) may be NULL for a trace whose ids are unknown.  When the file already has
+ * an unfinished run of the same model, corpus, collector and settings, that run goes on instead:
+ * ms_writer_next_block tells where; run->id = -1 asks for a new run in any case.  `piece` gives the
+ * text of the tokens that occur, which is kept beside the ids; NULL when there is no vocabulary.
+ * `db` and `piece` are borrowed until ms_writer_free, the rest is copied.  BAD_VALUE names what cannot
+ * be stored. */
 MsWriter *ms_writer_new (MsDb *db, MsModel *model, MsCorpus *corpus, const gint32 *token_ids,
                          MsRun *run, MsPieceFunc piece, gpointer piece_data, GError **error);
 guint ms_writer_next_block (const MsWriter *writer);
 /* Commits block `next_block` with all L layers in one transaction: afterwards it is there for good.
- * T = MS_BLOCK_TOKENS except in the last block.  predicted and loss (T) may be NULL: the predicted
- * next token at each position, and the negative log probability in nats of the token that follows
- * (NaN at a document's end).  On failure nothing of the block is stored and the call may be repeated. */
+ * T = MS_BLOCK_TOKENS except in the last block.  Of predicted and loss (T) a run with predictions
+ * gives at least one: the predicted next token at each position (-1 = none), and the negative log
+ * probability in nats of the token that follows (NaN at a document's end).  On failure nothing of the
+ * block is stored and the call may be repeated. */
 gboolean ms_writer_put_block (MsWriter *writer, const MsLayerBlock *layers, const gint32 *predicted,
                               const float *loss, GError **error);
-/* Marks the run finished and folds the log into the one file. */
+/* Marks the run, all of whose blocks are there, as finished. */
 gboolean ms_writer_finish (MsWriter *writer, GError **error);
-/* Without ms_writer_finish the run stays unfinished and can be resumed. */
+/* Folds the log into the one file.  Without ms_writer_finish the run stays unfinished and can be
+ * resumed. */
 void ms_writer_free (MsWriter *writer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsWriter, ms_writer_free)
 
@@ -249,7 +255,8 @@ const MsChunk *ms_reader_chunk (MsReader *reader, guint block, guint layer, guin
 
 /* Token ids first..first+n-1 of the run's corpus into ids (n). */
 gboolean ms_reader_tokens (MsReader *reader, gint64 first, gint64 n, gint32 *ids, GError **error);
-/* Predicted next ids and losses (n); fails with MISSING_INPUT when the run has none. */
+/* Predicted next ids (-1 = unknown) and losses (NaN = unknown), (n) each, either may be NULL; fails with
+ * MISSING_INPUT when the run has none. */
 gboolean ms_reader_predictions (MsReader *reader, gint64 first, gint64 n, gint32 *predicted,
                                 float *loss, GError **error);
 
