@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 static const MsCommand *const commands[] = {
+  &ms_command_info,
+  &ms_command_check,
   NULL,
 };
 

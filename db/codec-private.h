@@ -22,7 +22,6 @@ typedef struct
 const char *ms_column_name (guint index);
 /* The bits of names separated by spaces; FALSE for an unknown one. */
 gboolean ms_columns_parse (const char *names, guint *columns);
-char *ms_columns_format (guint columns);
 
 /* 1 for up to 255 experts, else 2. */
 guint ms_shape_id_bytes (const MsShape *shape);

@@ -106,6 +106,9 @@ typedef enum
   MS_CHUNK_DROPPED = 1 << 8,    /* (T, K) 1 where the assignment was dropped */
 } MsChunkColumns;
 
+/* Their names separated by spaces, newly allocated. */
+char *ms_columns_format (guint columns);
+
 typedef struct
 {
   gint64 id;
@@ -245,6 +248,9 @@ typedef struct MsReader MsReader;
 MsReader *ms_reader_new (const char *path, gint64 run, GError **error);
 void ms_reader_free (MsReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsReader, ms_reader_free)
+/* The run and its model, borrowed. */
+const MsRun *ms_reader_run (const MsReader *reader);
+const MsModel *ms_reader_model (const MsReader *reader);
 
 /* Chunk (block, layer), layer an index into the model's layers.  `columns` says what to decode;
  * ids8/ids16 come always and without copying, everything else costs its decoding.  The chunk is

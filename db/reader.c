@@ -126,6 +126,18 @@ ms_reader_free (MsReader *reader)
   g_free (reader);
 }
 
+const MsRun *
+ms_reader_run (const MsReader *reader)
+{
+  return reader->run;
+}
+
+const MsModel *
+ms_reader_model (const MsReader *reader)
+{
+  return reader->model;
+}
+
 static gboolean G_GNUC_PRINTF (5, 6)
     corrupt (MsReader *reader, guint block, guint layer, GError **error, const char *format, ...)
 {

@@ -1,0 +1,447 @@
+/* `moescope info`: what a file holds, for people or as JSON. */
+#include "command.h"
+#include "db.h"
+
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+
+typedef struct
+{
+  char *path;
+  gint64 bytes;
+  GPtrArray *runs;    /* of MsRun */
+  GPtrArray *models;  /* of MsModel, those of the runs */
+  GPtrArray *corpora; /* of MsCorpus, likewise */
+} Content;
+
+static void
+content_clear (Content *content)
+{
+  g_clear_pointer (&content->runs, g_ptr_array_unref);
+  g_clear_pointer (&content->models, g_ptr_array_unref);
+  g_clear_pointer (&content->corpora, g_ptr_array_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Content, content_clear)
+
+static MsModel *
+model_of (const Content *content, gint64 id)
+{
+  for (guint i = 0; i < content->models->len; i++)
+    if (((MsModel *) content->models->pdata[i])->id == id)
+      return content->models->pdata[i];
+  return NULL;
+}
+
+static MsCorpus *
+corpus_of (const Content *content, gint64 id)
+{
+  for (guint i = 0; i < content->corpora->len; i++)
+    if (((MsCorpus *) content->corpora->pdata[i])->id == id)
+      return content->corpora->pdata[i];
+  return NULL;
+}
+
+static gboolean
+load (const char *path, Content *content, GError **error)
+{
+  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_READ, error);
+  GStatBuf status;
+
+  if (db == NULL || (content->runs = ms_db_list_runs (db, error)) == NULL)
+    return FALSE;
+  content->path = (char *) path;
+  content->bytes = g_stat (path, &status) == 0 ? status.st_size : 0;
+  content->models = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_model_free);
+  content->corpora = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_corpus_free);
+  for (guint i = 0; i < content->runs->len; i++)
+    {
+      const MsRun *run = content->runs->pdata[i];
+
+      if (model_of (content, run->model) == NULL)
+        {
+          MsModel *model = ms_db_load_model (db, run->model, error);
+
+          if (model == NULL)
+            return FALSE;
+          g_ptr_array_add (content->models, model);
+        }
+      if (corpus_of (content, run->corpus) == NULL)
+        {
+          MsCorpus *corpus = ms_db_load_corpus (db, run->corpus, error);
+
+          if (corpus == NULL)
+            return FALSE;
+          g_ptr_array_add (content->corpora, corpus);
+        }
+    }
+  return TRUE;
+}
+
+/* Slots of all layers: decisions of one token. */
+static gint64
+slots_of (const MsModel *model)
+{
+  gint64 slots = 0;
+
+  for (guint i = 0; i < model->n_layers; i++)
+    slots += model->layers[i].k;
+  return slots;
+}
+
+/* --- Labels --------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  char *label; /* borrowed */
+  gint64 documents, tokens;
+} Share;
+
+static int
+compare_shares (gconstpointer a, gconstpointer b)
+{
+  return g_strcmp0 (((const Share *) a)->label, ((const Share *) b)->label);
+}
+
+/* Documents and tokens per value of one label, sorted; offset is that of the label in MsDocument. */
+static GArray *
+shares_of (const MsCorpus *corpus, gsize offset)
+{
+  g_autoptr (GHashTable) found = g_hash_table_new (g_str_hash, g_str_equal);
+  GArray *shares = g_array_new (FALSE, FALSE, sizeof (Share));
+
+  for (guint i = 0; i < corpus->n_documents; i++)
+    {
+      const MsDocument *document = &corpus->documents[i];
+      char *label = G_STRUCT_MEMBER (char *, document, offset);
+      gpointer index;
+      Share *share;
+
+      if (label == NULL)
+        continue;
+      if (!g_hash_table_lookup_extended (found, label, NULL, &index))
+        {
+          Share fresh = { label, 0, 0 };
+
+          index = GUINT_TO_POINTER (shares->len);
+          g_hash_table_insert (found, label, index);
+          g_array_append_val (shares, fresh);
+        }
+      share = &g_array_index (shares, Share, GPOINTER_TO_UINT (index));
+      share->documents++;
+      share->tokens += document->n_tokens;
+    }
+  g_array_sort (shares, compare_shares);
+  return shares;
+}
+
+static const struct
+{
+  const char *name, *plural;
+  gsize offset;
+} labels[] = {
+  { "language", "languages", G_STRUCT_OFFSET (MsDocument, language) },
+  { "domain", "domains", G_STRUCT_OFFSET (MsDocument, domain) },
+  { "phase", "phases", G_STRUCT_OFFSET (MsDocument, phase) },
+};
+
+static guint
+parallel_groups (const MsCorpus *corpus)
+{
+  g_autoptr (GArray) shares = shares_of (corpus, G_STRUCT_OFFSET (MsDocument, parallel));
+
+  return shares->len;
+}
+
+/* --- Text ----------------------------------------------------------------------------------- */
+
+static void
+print_model (const MsModel *model)
+{
+  const MsLayer *layers = model->layers;
+  guint least = layers[0].n_experts, most = least, least_k = layers[0].k, most_k = least_k;
+  char number[MS_NUMBER_SIZE];
+
+  for (guint i = 0; i < model->n_layers; i++)
+    {
+      least = MIN (least, layers[i].n_experts);
+      most = MAX (most, layers[i].n_experts);
+      least_k = MIN (least_k, layers[i].k);
+      most_k = MAX (most_k, layers[i].k);
+    }
+  printf ("\nModel %" G_GINT64_FORMAT ": %s\n", model->id, model->name);
+  printf ("  Architecture   %s\n", model->architecture);
+  printf ("  MoE layers     %u of %u blocks (%d..%d)\n", model->n_layers, model->n_blocks,
+          layers[0].block, layers[model->n_layers - 1].block);
+  if (least == most)
+    printf ("  Experts        %u", most);
+  else
+    printf ("  Experts        %u to %u", least, most);
+  if (least_k == most_k)
+    printf (", %u per token", most_k);
+  else
+    printf (", %u to %u per token", least_k, most_k);
+  if (model->n_shared > 0)
+    printf (", %u shared", model->n_shared);
+  if (layers[0].groups > 1)
+    printf (", %u groups", layers[0].groups);
+  putchar ('\n');
+  if (model->router != NULL)
+    printf ("  Router         %s\n", model->router);
+  if (model->width > 0)
+    printf ("  Hidden size    %u\n", model->width);
+  if (model->expert_bytes > 0)
+    printf ("  Expert         %s bytes\n", ms_number_grouped (number, model->expert_bytes));
+  if (model->fingerprint != NULL)
+    printf ("  Fingerprint    %s\n", model->fingerprint);
+}
+
+static void
+print_corpus (const MsCorpus *corpus)
+{
+  char number[MS_NUMBER_SIZE];
+  guint groups = parallel_groups (corpus);
+
+  printf ("\nCorpus %" G_GINT64_FORMAT ": %s\n", corpus->id, corpus->name);
+  printf ("  Documents      %s\n", ms_number_grouped (number, corpus->n_documents));
+  printf ("  Tokens         %s%s\n", ms_number_grouped (number, corpus->n_tokens),
+          corpus->ids_known ? "" : " (ids unknown)");
+  if (corpus->tokenizer != NULL)
+    printf ("  Tokenizer      %s\n", corpus->tokenizer);
+  for (guint i = 0; i < G_N_ELEMENTS (labels); i++)
+    {
+      g_autoptr (GArray) shares = shares_of (corpus, labels[i].offset);
+
+      for (guint j = 0; j < shares->len; j++)
+        {
+          const Share *share = &g_array_index (shares, Share, j);
+          g_autofree char *title = g_strdup (j == 0 ? labels[i].plural : "");
+
+          title[0] = g_ascii_toupper (title[0]);
+          printf ("  %-14s %-12s %s %s", title, share->label,
+                  ms_number_grouped (number, share->documents),
+                  share->documents == 1 ? "document" : "documents");
+          printf (", %s tokens\n", ms_number_grouped (number, share->tokens));
+        }
+    }
+  if (groups > 0)
+    printf ("  Parallel       %s %s of translations\n", ms_number_grouped (number, groups),
+            groups == 1 ? "group" : "groups");
+}
+
+static void
+print_run (const Content *content, const MsRun *run)
+{
+  const MsModel *model = model_of (content, run->model);
+  const MsCorpus *corpus = corpus_of (content, run->corpus);
+  g_autofree char *columns = ms_columns_format (run->columns);
+  char number[MS_NUMBER_SIZE];
+
+  printf ("\nRun %" G_GINT64_FORMAT ": %s\n", run->id, run->name);
+  printf ("  Model, corpus  %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT "\n", run->model, run->corpus);
+  if (run->finished != NULL)
+    printf ("  State          finished %s\n", run->finished);
+  else
+    printf ("  State          unfinished, %.1f %% recorded\n",
+            100.0 * (double) run->n_tokens / (double) corpus->n_tokens);
+  printf ("  Started        %s\n", run->started);
+  printf ("  Tokens         %s\n", ms_number_grouped (number, run->n_tokens));
+  printf ("  Decisions      %s\n", ms_number_grouped (number, run->n_tokens * slots_of (model)));
+  printf ("  Precision      %s\n", run->precision);
+  printf ("  Columns        %s%s%s%s\n", columns, run->predictions ? " predictions" : "",
+          run->probabilities ? " (logits are probabilities)" : "",
+          run->storage == MS_STORAGE_EXACT ? ", exact" : ", compact");
+  printf ("  Collector      %s\n", run->collector);
+  if (run->command != NULL)
+    printf ("  Command        %s\n", run->command);
+}
+
+/* --- JSON ----------------------------------------------------------------------------------- */
+
+static void
+add_text (JsonBuilder *json, const char *name, const char *text)
+{
+  json_builder_set_member_name (json, name);
+  if (text != NULL)
+    json_builder_add_string_value (json, text);
+  else
+    json_builder_add_null_value (json);
+}
+
+static void
+add_int (JsonBuilder *json, const char *name, gint64 value)
+{
+  json_builder_set_member_name (json, name);
+  json_builder_add_int_value (json, value);
+}
+
+static void
+add_bool (JsonBuilder *json, const char *name, gboolean value)
+{
+  json_builder_set_member_name (json, name);
+  json_builder_add_boolean_value (json, value);
+}
+
+static void
+add_model (JsonBuilder *json, const MsModel *model)
+{
+  JsonNode *details = model->details != NULL ? json_from_string (model->details, NULL) : NULL;
+
+  json_builder_begin_object (json);
+  add_int (json, "model", model->id);
+  add_text (json, "name", model->name);
+  add_text (json, "architecture", model->architecture);
+  add_text (json, "fingerprint", model->fingerprint);
+  add_text (json, "router", model->router);
+  add_int (json, "blocks", model->n_blocks);
+  add_int (json, "shared", model->n_shared);
+  add_int (json, "width", model->width);
+  add_int (json, "expert_bytes", model->expert_bytes);
+  json_builder_set_member_name (json, "weight_scale");
+  json_builder_add_double_value (json, model->weight_scale);
+  json_builder_set_member_name (json, "layers");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < model->n_layers; i++)
+    {
+      json_builder_begin_object (json);
+      add_int (json, "layer", model->layers[i].block);
+      add_int (json, "experts", model->layers[i].n_experts);
+      add_int (json, "k", model->layers[i].k);
+      add_int (json, "groups", model->layers[i].groups);
+      json_builder_end_object (json);
+    }
+  json_builder_end_array (json);
+  json_builder_set_member_name (json, "details");
+  if (details != NULL)
+    json_builder_add_value (json, details);
+  else
+    json_builder_add_null_value (json);
+  json_builder_end_object (json);
+}
+
+static void
+add_corpus (JsonBuilder *json, const MsCorpus *corpus)
+{
+  json_builder_begin_object (json);
+  add_int (json, "corpus", corpus->id);
+  add_text (json, "name", corpus->name);
+  add_text (json, "tokenizer", corpus->tokenizer);
+  add_int (json, "tokens", corpus->n_tokens);
+  add_int (json, "documents", corpus->n_documents);
+  add_bool (json, "ids_known", corpus->ids_known);
+  add_int (json, "parallel_groups", parallel_groups (corpus));
+  for (guint i = 0; i < G_N_ELEMENTS (labels); i++)
+    {
+      g_autoptr (GArray) shares = shares_of (corpus, labels[i].offset);
+
+      json_builder_set_member_name (json, labels[i].plural);
+      json_builder_begin_array (json);
+      for (guint j = 0; j < shares->len; j++)
+        {
+          const Share *share = &g_array_index (shares, Share, j);
+
+          json_builder_begin_object (json);
+          add_text (json, labels[i].name, share->label);
+          add_int (json, "documents", share->documents);
+          add_int (json, "tokens", share->tokens);
+          json_builder_end_object (json);
+        }
+      json_builder_end_array (json);
+    }
+  json_builder_end_object (json);
+}
+
+static void
+add_run (JsonBuilder *json, const Content *content, const MsRun *run)
+{
+  g_autofree char *columns = ms_columns_format (run->columns);
+
+  json_builder_begin_object (json);
+  add_int (json, "run", run->id);
+  add_text (json, "name", run->name);
+  add_int (json, "model", run->model);
+  add_int (json, "corpus", run->corpus);
+  add_text (json, "started", run->started);
+  add_text (json, "finished", run->finished);
+  add_int (json, "tokens", run->n_tokens);
+  add_int (json, "decisions", run->n_tokens * slots_of (model_of (content, run->model)));
+  add_text (json, "precision", run->precision);
+  add_text (json, "collector", run->collector);
+  add_text (json, "command", run->command);
+  add_text (json, "storage", run->storage == MS_STORAGE_EXACT ? "exact" : "compact");
+  add_text (json, "columns", columns);
+  add_bool (json, "probabilities", run->probabilities);
+  add_bool (json, "predictions", run->predictions);
+  json_builder_end_object (json);
+}
+
+static void
+print_json (const Content *content)
+{
+  g_autoptr (JsonBuilder) json = json_builder_new ();
+  g_autoptr (JsonNode) root = NULL;
+  g_autofree char *text = NULL;
+
+  json_builder_begin_object (json);
+  add_text (json, "file", content->path);
+  add_int (json, "bytes", content->bytes);
+  json_builder_set_member_name (json, "models");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < content->models->len; i++)
+    add_model (json, content->models->pdata[i]);
+  json_builder_end_array (json);
+  json_builder_set_member_name (json, "corpora");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < content->corpora->len; i++)
+    add_corpus (json, content->corpora->pdata[i]);
+  json_builder_end_array (json);
+  json_builder_set_member_name (json, "runs");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < content->runs->len; i++)
+    add_run (json, content, content->runs->pdata[i]);
+  json_builder_end_array (json);
+  json_builder_end_object (json);
+  root = json_builder_get_root (json);
+  text = json_to_string (root, TRUE);
+  puts (text);
+}
+
+static MsExit
+run (int argc, char **argv)
+{
+  gboolean as_json = FALSE;
+  const GOptionEntry entries[]
+      = { { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL }, { 0 } };
+  g_auto (Content) content = { 0 };
+  char number[MS_NUMBER_SIZE];
+  GError *error = NULL;
+
+  ms_command_parse (&ms_command_info, entries, &argc, &argv);
+  if (argc != 2)
+    return ms_command_misuse (&ms_command_info, "give one file");
+  if (!load (argv[1], &content, &error))
+    return ms_command_fail (&ms_command_info, error);
+  if (as_json)
+    {
+      print_json (&content);
+      return MS_EXIT_FINE;
+    }
+  printf ("%s: %s bytes, %u %s\n", content.path, ms_number_grouped (number, content.bytes),
+          content.runs->len, content.runs->len == 1 ? "run" : "runs");
+  for (guint i = 0; i < content.models->len; i++)
+    print_model (content.models->pdata[i]);
+  for (guint i = 0; i < content.corpora->len; i++)
+    print_corpus (content.corpora->pdata[i]);
+  for (guint i = 0; i < content.runs->len; i++)
+    print_run (&content, content.runs->pdata[i]);
+  return MS_EXIT_FINE;
+}
+
+const MsCommand ms_command_info = {
+  .name = "info",
+  .usage = "RUN.db|MODEL.gguf [--json]",
+  .summary = "Tell what a file holds: models, texts, runs",
+  .example = "moescope info run.db\n  moescope info model.gguf --json",
+  .run = run,
+};
