@@ -12,6 +12,12 @@ MsTable *ms_table_new_grouped (const MsTableDef *def);
 /* Appends all rows of `from` (the same definition without the group) under `group`. */
 void ms_table_append_group (MsTable *table, const char *group, const MsTable *from);
 
+/* Instead of ms_table_add: the cells of a row one after the other, in column order. */
+void ms_table_put_int (MsTable *table, gint64 value);
+void ms_table_put_real (MsTable *table, double value);
+void ms_table_put_reals (MsTable *table, const double *values, guint n);
+void ms_table_put_text (MsTable *table, const char *text);
+
 /* The value of parameter `i` as text (newly allocated). */
 char *ms_values_text_of (const MsValues *values, guint i);
 
@@ -95,8 +101,15 @@ typedef struct
 /* Makes the statistics (n_out) from sums (m) over documents. */
 typedef void (*MsStatistic) (const double *sums, double *out, gpointer data);
 
-/* Intervals (n_out) of statistics that depend on the data through sums over documents.  sums (U, m) is
- * additive over documents within their unit.  Resamples where a statistic is NaN are left out. */
+/* Statistics (n_out) that depend on the data through sums over documents: `values` of the data as they
+ * are, and of every resample (n_out, R).  sums (U, m) holds, for each unit, the sums over its documents. */
+void ms_bootstrap_resample (const MsBootstrap *bootstrap, const double *sums, guint m,
+                            MsStatistic statistic, gpointer data, guint n_out, double *values,
+                            double *resampled);
+/* The interval of one statistic from its resamples (R), of which NaN are left out. */
+MsInterval ms_bootstrap_interval (const MsBootstrap *bootstrap, double value,
+                                  const double *resampled);
+/* Both at once. */
 void ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
                              MsStatistic statistic, gpointer data, guint n_out, MsInterval *out);
 

@@ -4,10 +4,8 @@
 
 #include <string.h>
 
-G_DEFINE_QUARK (ms - analysis - error - quark, ms_analysis_error)
-
 /* One line for each analysis: X (name) is ms_analysis_name. */
-#define MS_ANALYSES(X)
+#define MS_ANALYSES(X) X (load)
 
 #define DECLARE(name) extern const MsAnalysis ms_analysis_##name;
 #define LIST(name)    &ms_analysis_##name,

@@ -237,36 +237,19 @@ ms_bootstrap_free (MsBootstrap *bootstrap)
   g_free (bootstrap);
 }
 
-static void
-make_interval (const MsBootstrap *bootstrap, double *values, guint n, MsInterval *out)
-{
-  double tail = (1 - bootstrap->confidence) / 2;
-
-  ms_sort (values, n);
-  while (n > 0 && isnan (values[n - 1]))
-    n--;
-  out->error = ms_deviation (values, n, 1);
-  out->low = n > 1 ? ms_quantile (values, n, tail) : NAN;
-  out->high = n > 1 ? ms_quantile (values, n, 1 - tail) : NAN;
-  out->basic_low = 2 * out->value - out->high;
-  out->basic_high = 2 * out->value - out->low;
-}
-
 void
-ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
-                        MsStatistic statistic, gpointer data, guint n_out, MsInterval *out)
+ms_bootstrap_resample (const MsBootstrap *bootstrap, const double *sums, guint m,
+                       MsStatistic statistic, gpointer data, guint n_out, double *values,
+                       double *resampled)
 {
   guint n_units = bootstrap->n_units, n = bootstrap->n_resamples;
   g_autofree double *total = g_new0 (double, m);
   g_autofree double *made = g_new (double, n_out);
-  g_autofree double *values = g_new (double, (gsize) n *n_out); /* (n_out, R) */
 
   for (guint u = 0; u < n_units; u++)
     for (guint i = 0; i < m; i++)
       total[i] += sums[(gsize) u * m + i];
-  statistic (total, made, data);
-  for (guint i = 0; i < n_out; i++)
-    out[i].value = made[i];
+  statistic (total, values, data);
   for (guint r = 0; r < n; r++)
     {
       const guint16 *times = bootstrap->times + (gsize) r * n_units;
@@ -283,8 +266,40 @@ ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint 
           }
       statistic (total, made, data);
       for (guint i = 0; i < n_out; i++)
-        values[(gsize) i * n + r] = made[i];
+        resampled[(gsize) i * n + r] = made[i];
     }
+}
+
+MsInterval
+ms_bootstrap_interval (const MsBootstrap *bootstrap, double value, const double *resampled)
+{
+  guint n = bootstrap->n_resamples;
+  g_autofree double *sorted = g_memdup2 (resampled, n * sizeof (double));
+  double tail = (1 - bootstrap->confidence) / 2;
+  MsInterval interval = { value, NAN, NAN, NAN, NAN, NAN };
+
+  ms_sort (sorted, n);
+  while (n > 0 && isnan (sorted[n - 1]))
+    n--;
+  if (n < 2)
+    return interval;
+  interval.error = ms_deviation (sorted, n, 1);
+  interval.low = ms_quantile (sorted, n, tail);
+  interval.high = ms_quantile (sorted, n, 1 - tail);
+  interval.basic_low = 2 * value - interval.high;
+  interval.basic_high = 2 * value - interval.low;
+  return interval;
+}
+
+void
+ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
+                        MsStatistic statistic, gpointer data, guint n_out, MsInterval *out)
+{
+  gsize n = bootstrap->n_resamples;
+  g_autofree double *values = g_new (double, n_out);
+  g_autofree double *resampled = g_new (double, n *n_out);
+
+  ms_bootstrap_resample (bootstrap, sums, m, statistic, data, n_out, values, resampled);
   for (guint i = 0; i < n_out; i++)
-    make_interval (bootstrap, values + (gsize) i * n, n, &out[i]);
+    out[i] = ms_bootstrap_interval (bootstrap, values[i], resampled + n * i);
 }

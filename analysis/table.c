@@ -15,6 +15,7 @@ struct MsTable
   MsColumn *own_columns; /* likewise */
   guint n_columns;
   guint n_rows;
+  guint next;       /* the column of the next cell put */
   GArray **columns; /* (n_columns) of gint64, double or const char* */
   GStringChunk *texts;
 };
@@ -105,6 +106,46 @@ append_text (MsTable *table, guint column, const char *text)
   g_array_append_val (table->columns[column], kept);
 }
 
+/* The column of the next cell, which must be of `type`. */
+static guint
+next_cell (MsTable *table, MsColumnType type)
+{
+  guint column = table->next++;
+
+  g_assert (table->def->columns[column].type == type);
+  if (table->next == table->n_columns)
+    {
+      table->next = 0;
+      table->n_rows++;
+    }
+  return column;
+}
+
+void
+ms_table_put_int (MsTable *table, gint64 value)
+{
+  g_array_append_val (table->columns[next_cell (table, MS_COLUMN_INT)], value);
+}
+
+void
+ms_table_put_real (MsTable *table, double value)
+{
+  g_array_append_val (table->columns[next_cell (table, MS_COLUMN_REAL)], value);
+}
+
+void
+ms_table_put_reals (MsTable *table, const double *values, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    ms_table_put_real (table, values[i]);
+}
+
+void
+ms_table_put_text (MsTable *table, const char *text)
+{
+  append_text (table, next_cell (table, MS_COLUMN_TEXT), text);
+}
+
 void
 ms_table_add (MsTable *table, ...)
 {
@@ -115,23 +156,16 @@ ms_table_add (MsTable *table, ...)
     switch (table->def->columns[i].type)
       {
       case MS_COLUMN_INT:
-        {
-          gint64 value = va_arg (args, gint64);
-          g_array_append_val (table->columns[i], value);
-          break;
-        }
+        ms_table_put_int (table, va_arg (args, gint64));
+        break;
       case MS_COLUMN_REAL:
-        {
-          double value = va_arg (args, double);
-          g_array_append_val (table->columns[i], value);
-          break;
-        }
+        ms_table_put_real (table, va_arg (args, double));
+        break;
       case MS_COLUMN_TEXT:
-        append_text (table, i, va_arg (args, const char *));
+        ms_table_put_text (table, va_arg (args, const char *));
         break;
       }
   va_end (args);
-  table->n_rows++;
 }
 
 void

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+G_DEFINE_QUARK (ms - analysis - error - quark, ms_analysis_error)
+
 struct MsValues
 {
   const MsAnalysis *analysis;
