@@ -99,10 +99,14 @@ typedef struct MsTokenizer MsTokenizer;
 MsTokenizer *ms_tokenizer_load (const char *path, const char *pre, GError **error);
 void ms_tokenizer_free (MsTokenizer *tokenizer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsTokenizer, ms_tokenizer_free)
-/* Appends the ids of text to ids (GArray of gint32); no BOS or EOS, special tokens in the text are
- * plain text.  Text must be valid UTF-8. */
+/* Appends the ids of text to ids (GArray of gint32); no BOS or EOS, control tokens in the text are
+ * plain text.  Text must be valid UTF-8, below 2 GiB.  Any number of threads may encode at once. */
 void ms_tokenizer_encode (MsTokenizer *tokenizer, const char *text, gsize length, GArray *ids);
 guint ms_tokenizer_size (const MsTokenizer *tokenizer);
+/* Kind and rule, e.g. "llama" or "gpt2 qwen2" (borrowed). */
+const char *ms_tokenizer_name (const MsTokenizer *tokenizer);
+/* The token that documents begin with as the model wants it (its add_bos flag); -1 for none. */
+gint32 ms_tokenizer_bos (const MsTokenizer *tokenizer);
 /* The raw bytes of a token (borrowed); NULL when out of range. */
 const guint8 *ms_tokenizer_piece (MsTokenizer *tokenizer, gint32 id, gsize *length);
 

@@ -31,6 +31,9 @@ MsGguf *ms_gguf_open (const char *path, GError **error);
 void ms_gguf_close (MsGguf *gguf);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsGguf, ms_gguf_close)
 
+/* As given to ms_gguf_open (borrowed). */
+const char *ms_gguf_path (const MsGguf *gguf);
+
 /* 16 hex digits that tell model files apart at the cost of a few page reads: XXH64 over, for each part,
  * all bytes before the tensor data (metadata, names, shapes) and then of each tensor its first, middle
  * and last 4 KiB.  The same model split otherwise has another fingerprint.  (transfer full) */

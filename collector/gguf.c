@@ -165,8 +165,11 @@ copy_text (MsGgufString string)
              : NULL;
 }
 
-static gboolean G_GNUC_PRINTF (4, 5)
-    fail (GError **error, MsCollectorError code, const char *path, const char *format, ...)
+static gboolean fail (GError **error, MsCollectorError code, const char *path, const char *format,
+                      ...) G_GNUC_PRINTF (4, 5);
+
+static gboolean
+fail (GError **error, MsCollectorError code, const char *path, const char *format, ...)
 {
   g_autofree char *message = NULL;
   g_autofree char *shown = ms_text_printable (path, -1);
@@ -466,8 +469,8 @@ ms_gguf_fingerprint (const MsGguf *gguf)
 
 /* --- Metadata --------------------------------------------------------------------------------- */
 
-static const char *
-path_of (const MsGguf *gguf)
+const char *
+ms_gguf_path (const MsGguf *gguf)
 {
   return ((const Part *) g_ptr_array_index (gguf->parts, 0))->path;
 }
@@ -475,7 +478,7 @@ path_of (const MsGguf *gguf)
 static gboolean
 fail_type (const MsGguf *gguf, const char *name, const Key *key, const char *wanted, GError **error)
 {
-  return fail (error, MS_COLLECTOR_ERROR_CORRUPT, path_of (gguf),
+  return fail (error, MS_COLLECTOR_ERROR_CORRUPT, ms_gguf_path (gguf),
                "metadata key '%s' is of type %s%s, %s expected", name,
                key->array ? "array of " : "", value_types[key->type].name, wanted);
 }
@@ -488,7 +491,7 @@ find_key (const MsGguf *gguf, const char *name, MsKeyNeed need, gboolean array, 
   *key = g_hash_table_lookup (gguf->keys, name);
   if (*key == NULL)
     return need == MS_KEY_OPTIONAL
-           || fail (error, MS_COLLECTOR_ERROR_MISSING, path_of (gguf),
+           || fail (error, MS_COLLECTOR_ERROR_MISSING, ms_gguf_path (gguf),
                     "metadata key '%s' is missing; the file cannot be run without it", name);
   return (*key)->array == array || fail_type (gguf, name, *key, wanted, error);
 }
@@ -530,7 +533,7 @@ integer_at (const MsGguf *gguf, const char *name, const Key *key, gsize i, gint6
       return fail_type (gguf, name, key, "an integer", error);
     }
   if (number < least || number > most)
-    return fail (error, MS_COLLECTOR_ERROR_CORRUPT, path_of (gguf),
+    return fail (error, MS_COLLECTOR_ERROR_CORRUPT, ms_gguf_path (gguf),
                  "metadata key '%s' holds %" G_GINT64_FORMAT ", which is out of range", name,
                  number);
   *value = number;
@@ -631,7 +634,7 @@ ms_gguf_get_float (const MsGguf *gguf, const char *name, MsKeyNeed need, float *
   if (!float_at (key, 0, &number))
     return fail_type (gguf, name, key, "a float", error);
   if (!isfinite (number))
-    return fail (error, MS_COLLECTOR_ERROR_CORRUPT, path_of (gguf),
+    return fail (error, MS_COLLECTOR_ERROR_CORRUPT, ms_gguf_path (gguf),
                  "metadata key '%s' is not a finite number", name);
   *value = number;
   return TRUE;
@@ -666,7 +669,7 @@ ms_gguf_get_string (const MsGguf *gguf, const char *name, MsKeyNeed need, const 
   if (key->type != VALUE_STRING)
     return fail_type (gguf, name, key, "string", error);
   if (key->text == NULL)
-    return fail (error, MS_COLLECTOR_ERROR_CORRUPT, path_of (gguf),
+    return fail (error, MS_COLLECTOR_ERROR_CORRUPT, ms_gguf_path (gguf),
                  "metadata key '%s' is not UTF-8 text", name);
   *value = key->text;
   return TRUE;
@@ -759,7 +762,7 @@ ms_gguf_get_per_layer (const MsGguf *gguf, const char *name, MsKeyNeed need, gui
       if (key == NULL)
         return TRUE;
       if (length < n)
-        return fail (error, MS_COLLECTOR_ERROR_CORRUPT, path_of (gguf),
+        return fail (error, MS_COLLECTOR_ERROR_CORRUPT, ms_gguf_path (gguf),
                      "metadata key '%s' has %" G_GSIZE_FORMAT " values for %u layers", name, length,
                      n);
       memcpy (values, array, n * sizeof *values);
@@ -882,14 +885,14 @@ ms_gguf_want (const MsGguf *gguf, const char *name, gint64 ne0, gint64 ne1, gint
     return TRUE;
   for (guint i = 0; i < 4; i++)
     if (wanted[i] != 0 && found->ne[i] != wanted[i])
-      return fail (error, MS_COLLECTOR_ERROR_CORRUPT, path_of (gguf),
+      return fail (error, MS_COLLECTOR_ERROR_CORRUPT, ms_gguf_path (gguf),
                    "tensor %s has the shape %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
                    " x %" G_GINT64_FORMAT ", but %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
                    " x %" G_GINT64_FORMAT " follows from the metadata (0: any)",
                    name, found->ne[0], found->ne[1], found->ne[2], ne0, ne1, ne2);
   if (!ms_tensor_check (found, error))
     {
-      g_prefix_error (error, "%s: ", path_of (gguf));
+      g_prefix_error (error, "%s: ", ms_gguf_path (gguf));
       return FALSE;
     }
   *tensor = found;
@@ -903,7 +906,7 @@ ms_gguf_need (const MsGguf *gguf, const char *name, gint64 ne0, gint64 ne1, gint
   const MsTensor *tensor;
 
   if (ms_gguf_want (gguf, name, ne0, ne1, ne2, &tensor, error) && tensor == NULL)
-    fail (error, MS_COLLECTOR_ERROR_MISSING, path_of (gguf),
+    fail (error, MS_COLLECTOR_ERROR_MISSING, ms_gguf_path (gguf),
           "tensor %s is missing; the model cannot be run without it", name);
   return tensor;
 }

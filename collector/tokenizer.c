@@ -1,0 +1,847 @@
+/* Both tokenizers merge neighbours until nothing fits: `llama` (SentencePiece) joins the pair whose
+ * result has the best score in the vocabulary, `gpt2` (byte-pair encoding) the pair that stands first in
+ * its list of merges, within words.  So one merge loop serves both, with a heap: O(n log n).
+ *
+ * Works on raw bytes: vocabulary entries are decoded once (byte alphabet of gpt2; U+2581 for spaces), so
+ * text is used as it is.  Words are remembered, as most text repeats them. */
+#include "gguf-private.h"
+#include "piece-map-private.h"
+#include "pretokenizer-private.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LOWER_BLOCK "\xe2\x96\x81" /* U+2581 */
+
+/* tokenizer.ggml.token_type */
+enum
+{
+  TYPE_NORMAL = 1,
+  TYPE_UNKNOWN = 2,
+  TYPE_CONTROL = 3,
+  TYPE_USER = 4, /* taken as a whole wherever it stands in the text */
+  TYPE_BYTE = 6,
+};
+
+typedef enum
+{
+  ALPHABET_BYTES, /* of gpt2: each byte a printable character */
+  ALPHABET_TEXT,  /* UTF-8 with U+2581 for spaces, and <0xHH> for bytes */
+} Alphabet;
+
+struct MsTokenizer
+{
+  MsGguf *gguf; /* keeps the strings */
+  char *name;
+  MsPretokenizer *pre; /* NULL: llama */
+  Alphabet alphabet;
+  guint n;              /* V */
+  GStringChunk *chunk;  /* decoded strings */
+  MsGgufString *texts;  /* (V) as in the file */
+  MsGgufString *pieces; /* (V) */
+  MsPieceMap *symbols;  /* bytes -> symbol: tokens by their id, then parts of merges from V on */
+  float *scores;        /* (V), llama only */
+  MsPieceMap *merges;   /* pair of symbols (gint32[2]) -> rank, gpt2 only */
+  gint32 (*pairs)[2];   /* keys of merges */
+  GArray *merged;       /* of gint32: symbol made by the merge of each rank */
+  gint32 byte_tokens[256];
+  gint32 unknown;       /* -1: none */
+  gint32 bos;           /* what documents begin with; -1: nothing */
+  gboolean add_space;   /* llama: the text gets a space in front */
+  gboolean split_words; /* llama: no token goes over the start of a word */
+  GArray *users;        /* of gint32: user-defined tokens, longest first */
+  MsPieceMap *user_map;
+  gboolean *user_lengths[256]; /* first byte -> which lengths there are; NULL: none */
+  gsize longest_user;
+  GMutex lock;
+  GPtrArray *idle; /* of Worker: scratch not in use */
+};
+
+typedef struct
+{
+  const char *text;
+  guint32 length; /* 0: joined to the one before */
+  gint32 symbol;  /* -1: not in the vocabulary */
+  gint32 prev, next;
+} Symbol;
+
+typedef struct
+{
+  double cost; /* smaller first, then by position */
+  gint32 left, right;
+  guint32 length;
+  gint32 symbol;
+} Pair;
+
+/* What one thread needs for encoding. */
+typedef struct
+{
+  MsSplitter *splitter; /* NULL: llama */
+  GArray *symbols;      /* of Symbol */
+  GArray *heap;         /* of Pair */
+  GByteArray *spaced;   /* text with U+2581 replaced */
+  /* Ids of words seen: map value i -> ids spans[2 i] .. spans[2 i + 1] - 1. */
+  MsPieceMap *cache;
+  MsArena *keys;
+  GArray *spans; /* of guint */
+  GArray *ids;   /* of gint32 */
+} Worker;
+
+#define CACHED_WORDS  65536
+#define CACHED_LENGTH 64
+
+static void
+worker_free (gpointer data)
+{
+  Worker *worker = data;
+
+  ms_splitter_free (worker->splitter);
+  g_array_unref (worker->symbols);
+  g_array_unref (worker->heap);
+  g_byte_array_unref (worker->spaced);
+  ms_piece_map_free (worker->cache);
+  ms_arena_free (worker->keys);
+  g_array_unref (worker->spans);
+  g_array_unref (worker->ids);
+  g_free (worker);
+}
+
+static Worker *
+take_worker (MsTokenizer *tokenizer)
+{
+  Worker *worker = NULL;
+
+  g_mutex_lock (&tokenizer->lock);
+  if (tokenizer->idle->len > 0)
+    worker = g_ptr_array_steal_index (tokenizer->idle, tokenizer->idle->len - 1);
+  g_mutex_unlock (&tokenizer->lock);
+  if (worker != NULL)
+    return worker;
+  worker = g_new0 (Worker, 1);
+  worker->splitter = tokenizer->pre ? ms_splitter_new (tokenizer->pre) : NULL;
+  worker->symbols = g_array_new (FALSE, FALSE, sizeof (Symbol));
+  worker->heap = g_array_new (FALSE, FALSE, sizeof (Pair));
+  worker->spaced = g_byte_array_new ();
+  worker->cache = ms_piece_map_new ();
+  worker->keys = ms_arena_new (1 << 20);
+  worker->spans = g_array_new (FALSE, FALSE, sizeof (guint));
+  worker->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  return worker;
+}
+
+static void
+give_worker (MsTokenizer *tokenizer, Worker *worker)
+{
+  g_mutex_lock (&tokenizer->lock);
+  g_ptr_array_add (tokenizer->idle, worker);
+  g_mutex_unlock (&tokenizer->lock);
+}
+
+/* --- Merging ---------------------------------------------------------------------------------- */
+
+static gboolean
+before (const Pair *a, const Pair *b)
+{
+  return a->cost < b->cost || (a->cost == b->cost && a->left < b->left);
+}
+
+static void
+heap_push (GArray *heap, Pair pair)
+{
+  guint i = heap->len;
+  Pair *pairs;
+
+  g_array_append_val (heap, pair);
+  pairs = (Pair *) (gpointer) heap->data;
+  for (; i > 0 && before (&pair, &pairs[(i - 1) / 2]); i = (i - 1) / 2)
+    pairs[i] = pairs[(i - 1) / 2];
+  pairs[i] = pair;
+}
+
+static Pair
+heap_pop (GArray *heap)
+{
+  Pair *pairs = (Pair *) (gpointer) heap->data;
+  Pair top = pairs[0], last = pairs[heap->len - 1];
+  guint n = heap->len - 1, i = 0;
+
+  g_array_set_size (heap, n);
+  for (guint child = 1; child < n; child = 2 * i + 1)
+    {
+      child += child + 1 < n && before (&pairs[child + 1], &pairs[child]);
+      if (!before (&pairs[child], &last))
+        break;
+      pairs[i] = pairs[child];
+      i = child;
+    }
+  if (n > 0)
+    pairs[i] = last;
+  return top;
+}
+
+/* Puts the pair of symbols onto the heap if it can be merged. */
+static void
+consider (const MsTokenizer *tokenizer, Worker *worker, gint32 left, gint32 right)
+{
+  const Symbol *symbols = (const Symbol *) (gconstpointer) worker->symbols->data;
+  const Symbol *a, *b;
+  Pair pair = { .left = left, .right = right };
+
+  if (left < 0 || right < 0)
+    return;
+  a = &symbols[left];
+  b = &symbols[right];
+  pair.length = a->length + b->length;
+  if (tokenizer->pre != NULL)
+    {
+      const gint32 key[2] = { a->symbol, b->symbol };
+      gint32 rank = ms_piece_map_find (tokenizer->merges, key, sizeof key);
+
+      if (rank < 0)
+        return;
+      pair.cost = rank;
+      pair.symbol = g_array_index (tokenizer->merged, gint32, rank);
+    }
+  else
+    {
+      pair.symbol = ms_piece_map_find (tokenizer->symbols, a->text, pair.length);
+      if (pair.symbol < 0)
+        return;
+      pair.cost = -(double) tokenizer->scores[pair.symbol];
+    }
+  heap_push (worker->heap, pair);
+}
+
+/* Appends the token of a symbol, or what stands in for text that has none: its bytes' tokens, else the
+ * unknown token (llama), else nothing (gpt2). */
+static void
+append_symbol (const MsTokenizer *tokenizer, const Symbol *symbol, GArray *ids)
+{
+  if (symbol->symbol >= 0 && (guint) symbol->symbol < tokenizer->n)
+    {
+      g_array_append_val (ids, symbol->symbol);
+      return;
+    }
+  for (guint32 i = 0; i < symbol->length; i++)
+    {
+      gint32 id = tokenizer->byte_tokens[(guint8) symbol->text[i]];
+
+      if (id < 0)
+        id = tokenizer->unknown;
+      if (id >= 0)
+        g_array_append_val (ids, id);
+    }
+}
+
+static void
+merge_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsize length,
+            GArray *ids)
+{
+  Symbol *symbols;
+
+  g_array_set_size (worker->symbols, 0);
+  g_array_set_size (worker->heap, 0);
+  for (gsize at = 0; at < length;)
+    {
+      gint32 i = (gint32) worker->symbols->len;
+      guint32 n = tokenizer->alphabet == ALPHABET_BYTES
+                      ? 1
+                      : (guint32) (g_utf8_next_char (word + at) - (word + at));
+      Symbol symbol = { word + at, n, -1, i - 1, i + 1 };
+
+      symbol.symbol = ms_piece_map_find (tokenizer->symbols, word + at, n);
+      at += n;
+      if (at == length)
+        symbol.next = -1;
+      g_array_append_val (worker->symbols, symbol);
+    }
+  symbols = (Symbol *) (gpointer) worker->symbols->data;
+  for (guint i = 1; i < worker->symbols->len; i++)
+    consider (tokenizer, worker, (gint32) i - 1, (gint32) i);
+  while (worker->heap->len > 0)
+    {
+      Pair pair = heap_pop (worker->heap);
+      Symbol *left = &symbols[pair.left], *right = &symbols[pair.right];
+
+      /* Either may have been merged with another neighbour meanwhile. */
+      if (left->length == 0 || right->length == 0 || left->length + right->length != pair.length)
+        continue;
+      left->length = pair.length;
+      left->symbol = pair.symbol;
+      left->next = right->next;
+      right->length = 0;
+      if (left->next >= 0)
+        symbols[left->next].prev = pair.left;
+      consider (tokenizer, worker, left->prev, pair.left);
+      consider (tokenizer, worker, pair.left, left->next);
+    }
+  for (gint32 i = worker->symbols->len > 0 ? 0 : -1; i >= 0; i = symbols[i].next)
+    append_symbol (tokenizer, &symbols[i], ids);
+}
+
+static gboolean
+is_newlines (const char *word, gsize length)
+{
+  for (gsize i = 0; i < length; i++)
+    if (word[i] != '\n')
+      return FALSE;
+  return TRUE;
+}
+
+/* A word that is a token and, by its rule, needs no merging: its id, else -1. */
+static gint32
+whole_word (const MsTokenizer *tokenizer, const char *word, gsize length)
+{
+  guint flags = tokenizer->pre ? ms_pretokenizer_flags (tokenizer->pre) : 0;
+  gint32 id;
+
+  if ((flags & MS_PRE_WHOLE_WORDS) == 0
+      && ((flags & MS_PRE_WHOLE_NEWLINES) == 0 || !is_newlines (word, length)))
+    return -1;
+  id = ms_piece_map_find (tokenizer->symbols, word, length);
+  return id >= 0 && (guint) id < tokenizer->n ? id : -1;
+}
+
+static void
+encode_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsize length,
+             GArray *ids)
+{
+  guint first = ids->len;
+  gint32 known, whole;
+
+  known = length <= CACHED_LENGTH ? ms_piece_map_find (worker->cache, word, length) : -1;
+  if (known >= 0)
+    {
+      const guint *span = &g_array_index (worker->spans, guint, 2 * known);
+
+      g_array_append_vals (ids, &g_array_index (worker->ids, gint32, span[0]), span[1] - span[0]);
+      return;
+    }
+  whole = whole_word (tokenizer, word, length);
+  if (whole >= 0)
+    g_array_append_val (ids, whole);
+  else
+    merge_word (tokenizer, worker, word, length, ids);
+  if (length > CACHED_LENGTH)
+    return;
+  if (ms_piece_map_size (worker->cache) == CACHED_WORDS)
+    {
+      ms_piece_map_clear (worker->cache);
+      ms_arena_reset (worker->keys);
+      g_array_set_size (worker->spans, 0);
+      g_array_set_size (worker->ids, 0);
+    }
+  {
+    char *key = ms_arena_alloc (worker->keys, length);
+    guint span[2] = { worker->ids->len, worker->ids->len + ids->len - first };
+
+    memcpy (key, word, length);
+    ms_piece_map_add (worker->cache, key, length, (gint32) (worker->spans->len / 2));
+    g_array_append_vals (worker->spans, span, 2);
+    if (ids->len > first)
+      g_array_append_vals (worker->ids, &g_array_index (ids, gint32, first), ids->len - first);
+  }
+}
+
+/* --- Text ------------------------------------------------------------------------------------- */
+
+/* Text between user-defined tokens. */
+static void
+encode_plain (const MsTokenizer *tokenizer, Worker *worker, const char *text, gsize length,
+              GArray *ids)
+{
+  gboolean add_space = tokenizer->pre == NULL && tokenizer->add_space;
+  gsize from = 0;
+
+  if (tokenizer->alphabet == ALPHABET_TEXT
+      && (add_space || memmem (text, length, LOWER_BLOCK, 3) != NULL))
+    {
+      const char *block;
+
+      g_byte_array_set_size (worker->spaced, 0);
+      if (add_space)
+        g_byte_array_append (worker->spaced, (const guint8 *) " ", 1);
+      for (; (block = memmem (text, length, LOWER_BLOCK, 3)) != NULL; text = block + 3)
+        {
+          g_byte_array_append (worker->spaced, (const guint8 *) text, (guint) (block - text));
+          g_byte_array_append (worker->spaced, (const guint8 *) " ", 1);
+          length -= (gsize) (block - text) + 3;
+        }
+      g_byte_array_append (worker->spaced, (const guint8 *) text, (guint) length);
+      text = (const char *) worker->spaced->data;
+      length = worker->spaced->len;
+    }
+  if (tokenizer->pre != NULL)
+    {
+      gsize n;
+      const gsize *ends = ms_splitter_split (worker->splitter, text, length, &n);
+
+      for (gsize i = 0; i < n; from = ends[i++])
+        encode_word (tokenizer, worker, text + from, ends[i] - from, ids);
+      return;
+    }
+  for (gsize i = 1; i < length && tokenizer->split_words; i++)
+    if (text[i] == ' ' && text[i - 1] != ' ')
+      {
+        encode_word (tokenizer, worker, text + from, i - from, ids);
+        from = i;
+      }
+  if (from < length)
+    encode_word (tokenizer, worker, text + from, length - from, ids);
+}
+
+/* Which user-defined tokens occur, in one pass over the text; NULL when none does. */
+static GHashTable *
+find_users (const MsTokenizer *tokenizer, const char *text, gsize length)
+{
+  GHashTable *found = NULL;
+
+  for (gsize at = 0; at < length; at++)
+    {
+      const gboolean *lengths = tokenizer->user_lengths[(guint8) text[at]];
+
+      if (lengths == NULL)
+        continue;
+      for (gsize n = 1; n <= MIN (tokenizer->longest_user, length - at); n++)
+        {
+          gint32 id = lengths[n] ? ms_piece_map_find (tokenizer->user_map, text + at, n) : -1;
+
+          if (id < 0)
+            continue;
+          if (found == NULL)
+            found = g_hash_table_new (NULL, NULL);
+          g_hash_table_add (found, GINT_TO_POINTER (id));
+        }
+    }
+  return found;
+}
+
+/* Cuts out the user-defined tokens from number `first` on, the longest first everywhere. */
+static void
+encode_around_users (const MsTokenizer *tokenizer, Worker *worker, GHashTable *found, guint first,
+                     const char *text, gsize length, GArray *ids)
+{
+  guint i = first;
+  gint32 id = -1;
+  const char *at;
+
+  if (length == 0)
+    return;
+  for (; found != NULL && i < tokenizer->users->len; i++)
+    {
+      id = g_array_index (tokenizer->users, gint32, i);
+      if (g_hash_table_contains (found, GINT_TO_POINTER (id)))
+        break;
+    }
+  if (found == NULL || i == tokenizer->users->len)
+    {
+      encode_plain (tokenizer, worker, text, length, ids);
+      return;
+    }
+  while ((at = memmem (text, length, tokenizer->texts[id].bytes, tokenizer->texts[id].length))
+         != NULL)
+    {
+      gsize skip = (gsize) (at - text) + tokenizer->texts[id].length;
+
+      encode_around_users (tokenizer, worker, found, i + 1, text, (gsize) (at - text), ids);
+      g_array_append_val (ids, id);
+      text += skip;
+      length -= skip;
+    }
+  encode_around_users (tokenizer, worker, found, i + 1, text, length, ids);
+}
+
+void
+ms_tokenizer_encode (MsTokenizer *tokenizer, const char *text, gsize length, GArray *ids)
+{
+  Worker *worker = take_worker (tokenizer);
+  GHashTable *found = find_users (tokenizer, text, length);
+
+  encode_around_users (tokenizer, worker, found, 0, text, length, ids);
+  g_clear_pointer (&found, g_hash_table_unref);
+  give_worker (tokenizer, worker);
+}
+
+/* --- Loading ---------------------------------------------------------------------------------- */
+
+/* The byte that a character of gpt2's alphabet stands for; -1 for other characters.  Printable Latin-1
+ * stands for itself, the other 68 bytes in order are U+0100 and up. */
+static int
+byte_of_char (gunichar c)
+{
+  if ((c >= 0x21 && c <= 0x7e) || (c >= 0xa1 && c <= 0xff && c != 0xad))
+    return (int) c;
+  if (c >= 0x100 && c <= 0x120)
+    return (int) (c - 0x100);
+  if (c >= 0x121 && c <= 0x142)
+    return (int) (c - 0x121 + 0x7f);
+  return c == 0x143 ? 0xad : -1;
+}
+
+/* The text that an entry of the vocabulary or of the merges stands for; FALSE when it cannot occur. */
+static gboolean
+decode (const MsTokenizer *tokenizer, MsGgufString string, MsGgufString *decoded)
+{
+  g_autoptr (GByteArray) bytes = g_byte_array_sized_new ((guint) string.length);
+  const char *at = string.bytes, *end = at + string.length;
+
+  while (at < end)
+    {
+      gunichar c = g_utf8_get_char (at);
+      const char *next = g_utf8_next_char (at);
+      guint8 byte = ' ';
+
+      if (tokenizer->alphabet == ALPHABET_BYTES)
+        {
+          int value = byte_of_char (c);
+
+          if (value < 0)
+            return FALSE;
+          byte = (guint8) value;
+          g_byte_array_append (bytes, &byte, 1);
+        }
+      else if (c == ' ')
+        return FALSE;
+      else if (c == 0x2581)
+        g_byte_array_append (bytes, &byte, 1);
+      else
+        g_byte_array_append (bytes, (const guint8 *) at, (guint) (next - at));
+      at = next;
+    }
+  *decoded = (MsGgufString){
+    g_string_chunk_insert_len (tokenizer->chunk, (const char *) bytes->data, bytes->len), bytes->len
+  };
+  return bytes->len > 0;
+}
+
+/* "<0x0A>" -> 10; -1 for other strings. */
+static int
+byte_of_name (MsGgufString text)
+{
+  if (text.length != 6 || memcmp (text.bytes, "<0x", 3) != 0 || text.bytes[5] != '>'
+      || !g_ascii_isxdigit (text.bytes[3]) || !g_ascii_isxdigit (text.bytes[4]))
+    return -1;
+  return g_ascii_xdigit_value (text.bytes[3]) * 16 + g_ascii_xdigit_value (text.bytes[4]);
+}
+
+static gboolean fail (const MsTokenizer *tokenizer, GError **error, MsCollectorError code,
+                      const char *format, ...) G_GNUC_PRINTF (4, 5);
+
+static gboolean
+fail (const MsTokenizer *tokenizer, GError **error, MsCollectorError code, const char *format, ...)
+{
+  g_autofree char *message = NULL;
+  g_autofree char *path = ms_text_printable (ms_gguf_path (tokenizer->gguf), -1);
+  va_list args;
+
+  va_start (args, format);
+  message = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error (error, MS_COLLECTOR_ERROR, code, "%s: %s", path, message);
+  return FALSE;
+}
+
+static gboolean
+load_pieces (MsTokenizer *tokenizer, const gint32 *types, GError **error)
+{
+  tokenizer->pieces = g_new (MsGgufString, tokenizer->n);
+  for (int i = 0; i < 256; i++)
+    tokenizer->byte_tokens[i] = -1;
+  for (guint i = 0; i < tokenizer->n; i++)
+    {
+      MsGgufString text = tokenizer->texts[i], decoded;
+      gint32 type = types ? types[i] : TYPE_NORMAL;
+      gboolean plain = type != TYPE_CONTROL && type != TYPE_USER && type != TYPE_UNKNOWN;
+      gboolean occurs;
+      int byte = tokenizer->alphabet == ALPHABET_TEXT ? byte_of_name (text) : -1;
+
+      if (!g_utf8_validate_len (text.bytes, text.length, NULL))
+        return fail (tokenizer, error, MS_COLLECTOR_ERROR_CORRUPT,
+                     "token %u of the vocabulary is not UTF-8", i);
+      occurs = decode (tokenizer, text, &decoded);
+      tokenizer->pieces[i] = plain && occurs ? decoded : text;
+      if (occurs)
+        ms_piece_map_add (tokenizer->symbols, decoded.bytes, decoded.length, (gint32) i);
+      if (byte >= 0 && (type == TYPE_BYTE || type == TYPE_NORMAL))
+        {
+          char value = (char) byte;
+
+          tokenizer->pieces[i]
+              = (MsGgufString){ g_string_chunk_insert_len (tokenizer->chunk, &value, 1), 1 };
+          if (tokenizer->byte_tokens[byte] < 0)
+            tokenizer->byte_tokens[byte] = (gint32) i;
+        }
+    }
+  for (int i = 0; i < 256; i++)
+    {
+      char byte = (char) i;
+
+      if (tokenizer->byte_tokens[i] < 0)
+        tokenizer->byte_tokens[i] = ms_piece_map_find (tokenizer->symbols, &byte, 1);
+    }
+  return TRUE;
+}
+
+/* The symbol of a part of a merge, a new one when it is no token. */
+static gint32
+symbol_of (MsTokenizer *tokenizer, MsGgufString part, gint32 *n_symbols)
+{
+  gint32 symbol = ms_piece_map_add (tokenizer->symbols, part.bytes, part.length, *n_symbols);
+
+  *n_symbols += symbol == *n_symbols;
+  return symbol;
+}
+
+static gboolean
+load_merges (MsTokenizer *tokenizer, GError **error)
+{
+  g_autofree MsGgufString *merges = NULL;
+  gint32 n_symbols = (gint32) tokenizer->n;
+  gsize n = 0;
+
+  if (!ms_gguf_get_strings (tokenizer->gguf, "tokenizer.ggml.merges", MS_KEY_REQUIRED, &merges, &n,
+                            error))
+    return FALSE;
+  if (n > G_MAXINT32 / 4)
+    return fail (tokenizer, error, MS_COLLECTOR_ERROR_CORRUPT, "the tokenizer has too many merges");
+  tokenizer->merges = ms_piece_map_new ();
+  tokenizer->pairs = g_malloc_n (n + 1, sizeof *tokenizer->pairs);
+  tokenizer->merged = g_array_sized_new (FALSE, FALSE, sizeof (gint32), (guint) n);
+  for (gsize i = 0; i < n; i++)
+    {
+      /* The space between the parts; a first part that is a space itself is never one. */
+      const char *space
+          = merges[i].length > 1 ? memchr (merges[i].bytes + 1, ' ', merges[i].length - 1) : NULL;
+      MsGgufString parts[2], joined = { NULL, 0 };
+      gint32 symbol = -1;
+
+      if (space == NULL || !g_utf8_validate_len (merges[i].bytes, merges[i].length, NULL))
+        return fail (tokenizer, error, MS_COLLECTOR_ERROR_CORRUPT,
+                     "merge %" G_GSIZE_FORMAT " of the tokenizer is not two words", i);
+      parts[0] = (MsGgufString){ merges[i].bytes, (gsize) (space - merges[i].bytes) };
+      parts[1]
+          = (MsGgufString){ space + 1, merges[i].length - (gsize) (space + 1 - merges[i].bytes) };
+      if (decode (tokenizer, parts[0], &parts[0]) && decode (tokenizer, parts[1], &parts[1]))
+        {
+          g_autofree char *both = g_malloc (parts[0].length + parts[1].length);
+
+          memcpy (both, parts[0].bytes, parts[0].length);
+          memcpy (both + parts[0].length, parts[1].bytes, parts[1].length);
+          joined.length = parts[0].length + parts[1].length;
+          joined.bytes = g_string_chunk_insert_len (tokenizer->chunk, both, (gssize) joined.length);
+          tokenizer->pairs[i][0] = symbol_of (tokenizer, parts[0], &n_symbols);
+          tokenizer->pairs[i][1] = symbol_of (tokenizer, parts[1], &n_symbols);
+          symbol = symbol_of (tokenizer, joined, &n_symbols);
+          ms_piece_map_add (tokenizer->merges, tokenizer->pairs[i], sizeof tokenizer->pairs[i],
+                            (gint32) i);
+        }
+      g_array_append_val (tokenizer->merged, symbol);
+    }
+  return TRUE;
+}
+
+static gboolean
+load_scores (MsTokenizer *tokenizer, GError **error)
+{
+  gsize n = 0;
+
+  if (!ms_gguf_get_floats (tokenizer->gguf, "tokenizer.ggml.scores", MS_KEY_REQUIRED,
+                           &tokenizer->scores, &n, error))
+    return FALSE;
+  if (n < tokenizer->n)
+    return fail (tokenizer, error, MS_COLLECTOR_ERROR_CORRUPT,
+                 "the tokenizer has %u tokens but %" G_GSIZE_FORMAT " scores", tokenizer->n, n);
+  for (guint i = 0; i < tokenizer->n; i++)
+    if (isnan (tokenizer->scores[i]))
+      return fail (tokenizer, error, MS_COLLECTOR_ERROR_CORRUPT,
+                   "the score of token %u is not a number", i);
+  tokenizer->split_words = TRUE;
+  for (guint i = 0; i < tokenizer->n && tokenizer->split_words; i++)
+    {
+      MsGgufString piece = tokenizer->pieces[i];
+
+      for (gsize j = 1; j < piece.length; j++)
+        if (piece.bytes[j] == ' ' && piece.bytes[j - 1] != ' ')
+          tokenizer->split_words = FALSE;
+    }
+  return TRUE;
+}
+
+static int
+by_length (gconstpointer a, gconstpointer b, gpointer data)
+{
+  const MsTokenizer *tokenizer = data;
+  gint32 i = *(const gint32 *) a, j = *(const gint32 *) b;
+  gsize n = tokenizer->texts[i].length, m = tokenizer->texts[j].length;
+
+  return n != m ? (n < m) - (n > m) : (i > j) - (i < j);
+}
+
+static void
+load_users (MsTokenizer *tokenizer, const gint32 *types)
+{
+  tokenizer->users = g_array_new (FALSE, FALSE, sizeof (gint32));
+  tokenizer->user_map = ms_piece_map_new ();
+  for (guint i = 0; i < tokenizer->n && types != NULL; i++)
+    if (types[i] == TYPE_USER && tokenizer->texts[i].length > 0)
+      {
+        gint32 id = (gint32) i;
+
+        g_array_append_val (tokenizer->users, id);
+        tokenizer->longest_user = MAX (tokenizer->longest_user, tokenizer->texts[i].length);
+      }
+  g_array_sort_with_data (tokenizer->users, by_length, tokenizer);
+  for (guint i = 0; i < tokenizer->users->len; i++)
+    {
+      gint32 id = g_array_index (tokenizer->users, gint32, i);
+      MsGgufString text = tokenizer->texts[id];
+      guint8 first = (guint8) text.bytes[0];
+
+      ms_piece_map_add (tokenizer->user_map, text.bytes, text.length, id);
+      if (tokenizer->user_lengths[first] == NULL)
+        tokenizer->user_lengths[first] = g_new0 (gboolean, tokenizer->longest_user + 1);
+      tokenizer->user_lengths[first][text.length] = TRUE;
+    }
+}
+
+static gboolean
+load_bos (MsTokenizer *tokenizer, GError **error)
+{
+  gboolean llama = tokenizer->pre == NULL;
+  guint flags = llama ? MS_PRE_BOS : ms_pretokenizer_flags (tokenizer->pre);
+  gboolean add = (flags & MS_PRE_BOS) != 0;
+  guint32 bos = llama ? 1 : G_MAXUINT32, unknown = llama ? 0 : G_MAXUINT32;
+
+  if (!ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.add_bos_token", MS_KEY_OPTIONAL, &add,
+                         error)
+      || !ms_gguf_get_u32 (tokenizer->gguf, "tokenizer.ggml.bos_token_id", MS_KEY_OPTIONAL, &bos,
+                           error)
+      || (llama
+          && !ms_gguf_get_u32 (tokenizer->gguf, "tokenizer.ggml.unknown_token_id", MS_KEY_OPTIONAL,
+                               &unknown, error))
+      || !ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.add_space_prefix", MS_KEY_OPTIONAL,
+                            &tokenizer->add_space, error))
+    return FALSE;
+  tokenizer->bos = add && bos < tokenizer->n ? (gint32) bos : -1;
+  tokenizer->unknown = unknown < tokenizer->n ? (gint32) unknown : -1;
+  return TRUE;
+}
+
+static gboolean
+load (MsTokenizer *tokenizer, const char *pre, GError **error)
+{
+  g_autofree gint32 *types = NULL;
+  const char *model = NULL, *own_pre = "default";
+  gsize n = 0, n_types = 0;
+
+  if (!ms_gguf_get_string (tokenizer->gguf, "tokenizer.ggml.model", MS_KEY_REQUIRED, &model, error)
+      || !ms_gguf_get_string (tokenizer->gguf, "tokenizer.ggml.pre", MS_KEY_OPTIONAL, &own_pre,
+                              error)
+      || !ms_gguf_get_strings (tokenizer->gguf, "tokenizer.ggml.tokens", MS_KEY_REQUIRED,
+                               &tokenizer->texts, &n, error)
+      || !ms_gguf_get_ints (tokenizer->gguf, "tokenizer.ggml.token_type", MS_KEY_OPTIONAL, &types,
+                            &n_types, error))
+    return FALSE;
+  if (n == 0 || n > G_MAXINT32 / 4)
+    return fail (tokenizer, error, MS_COLLECTOR_ERROR_CORRUPT,
+                 "the vocabulary has %" G_GSIZE_FORMAT " tokens", n);
+  if (types != NULL && n_types < n)
+    return fail (tokenizer, error, MS_COLLECTOR_ERROR_CORRUPT,
+                 "the vocabulary has %" G_GSIZE_FORMAT " tokens but %" G_GSIZE_FORMAT " types", n,
+                 n_types);
+  tokenizer->n = (guint) n;
+  pre = pre ? pre : own_pre;
+  if (g_str_equal (model, "gemma4")) /* byte-pair encoding with its own rule, under its own name */
+    pre = "gemma4";
+  else if (!g_str_equal (model, "gpt2") && !g_str_equal (model, "llama"))
+    return fail (tokenizer, error, MS_COLLECTOR_ERROR_UNSUPPORTED,
+                 "its tokenizer '%s' is not supported (llama, gpt2 and gemma4 are); give token ids "
+                 "instead of text",
+                 model);
+  tokenizer->alphabet = ALPHABET_TEXT;
+  if (g_str_equal (model, "llama"))
+    tokenizer->name = g_strdup (model);
+  else
+    {
+      tokenizer->pre = ms_pretokenizer_new (pre, error);
+      if (tokenizer->pre == NULL)
+        {
+          g_prefix_error (error, "%s: ", ms_gguf_path (tokenizer->gguf));
+          return FALSE;
+        }
+      if ((ms_pretokenizer_flags (tokenizer->pre) & MS_PRE_RAW) == 0)
+        tokenizer->alphabet = ALPHABET_BYTES;
+      tokenizer->name = g_strdup_printf ("%s %s", model, pre);
+    }
+  tokenizer->add_space = tokenizer->pre == NULL;
+  load_users (tokenizer, types);
+  return load_pieces (tokenizer, types, error) && load_bos (tokenizer, error)
+         && (tokenizer->pre ? load_merges (tokenizer, error) : load_scores (tokenizer, error));
+}
+
+MsTokenizer *
+ms_tokenizer_load (const char *path, const char *pre, GError **error)
+{
+  g_autoptr (MsTokenizer) tokenizer = g_new0 (MsTokenizer, 1);
+
+  g_mutex_init (&tokenizer->lock);
+  tokenizer->idle = g_ptr_array_new_with_free_func (worker_free);
+  tokenizer->symbols = ms_piece_map_new ();
+  tokenizer->chunk = g_string_chunk_new (1 << 16);
+  tokenizer->gguf = ms_gguf_open (path, error);
+  if (tokenizer->gguf == NULL || !load (tokenizer, pre, error))
+    return NULL;
+  return g_steal_pointer (&tokenizer);
+}
+
+void
+ms_tokenizer_free (MsTokenizer *tokenizer)
+{
+  if (tokenizer == NULL)
+    return;
+  g_ptr_array_unref (tokenizer->idle);
+  for (guint i = 0; i < 256; i++)
+    g_free (tokenizer->user_lengths[i]);
+  g_clear_pointer (&tokenizer->users, g_array_unref);
+  ms_piece_map_free (tokenizer->user_map);
+  ms_piece_map_free (tokenizer->symbols);
+  ms_piece_map_free (tokenizer->merges);
+  g_free (tokenizer->pairs);
+  g_clear_pointer (&tokenizer->merged, g_array_unref);
+  g_free (tokenizer->scores);
+  g_free (tokenizer->pieces);
+  g_free (tokenizer->texts);
+  g_string_chunk_free (tokenizer->chunk);
+  ms_pretokenizer_free (tokenizer->pre);
+  ms_gguf_close (tokenizer->gguf);
+  g_free (tokenizer->name);
+  g_mutex_clear (&tokenizer->lock);
+  g_free (tokenizer);
+}
+
+guint
+ms_tokenizer_size (const MsTokenizer *tokenizer)
+{
+  return tokenizer->n;
+}
+
+const char *
+ms_tokenizer_name (const MsTokenizer *tokenizer)
+{
+  return tokenizer->name;
+}
+
+gint32
+ms_tokenizer_bos (const MsTokenizer *tokenizer)
+{
+  return tokenizer->bos;
+}
+
+const guint8 *
+ms_tokenizer_piece (MsTokenizer *tokenizer, gint32 id, gsize *length)
+{
+  if (id < 0 || (guint) id >= tokenizer->n)
+    return NULL;
+  *length = tokenizer->pieces[id].length;
+  return (const guint8 *) tokenizer->pieces[id].bytes;
+}

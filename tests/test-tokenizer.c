@@ -1,0 +1,453 @@
+/* The tokenizers: against the ids of an independent engine, and on tiny vocabularies made here. */
+#include "collector.h"
+#include "gguf-writer.h"
+
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+static char *
+shared_path (const char *name)
+{
+  return g_build_filename (g_getenv ("MOESCOPE_SHARED"), "conformance", "tokenizers", name, NULL);
+}
+
+static char *
+ids_text (const GArray *ids)
+{
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < ids->len; i++)
+    g_string_append_printf (text, "%s%d", i ? " " : "", g_array_index (ids, gint32, i));
+  return g_string_free (text, FALSE);
+}
+
+static char *
+encode (MsTokenizer *tokenizer, const char *text)
+{
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+
+  ms_tokenizer_encode (tokenizer, text, strlen (text), ids);
+  return ids_text (ids);
+}
+
+/* The text of the ids of `text`. */
+static char *
+round_trip (MsTokenizer *tokenizer, const char *text)
+{
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  GString *back = g_string_new (NULL);
+
+  ms_tokenizer_encode (tokenizer, text, strlen (text), ids);
+  for (guint i = 0; i < ids->len; i++)
+    {
+      gsize length = 0;
+      const guint8 *piece = ms_tokenizer_piece (tokenizer, g_array_index (ids, gint32, i), &length);
+
+      g_assert_nonnull (piece);
+      g_string_append_len (back, (const char *) piece, (gssize) length);
+    }
+  return g_string_free (back, FALSE);
+}
+
+/* --- Conformance ------------------------------------------------------------------------------ */
+
+static void
+check_texts (MsTokenizer *tokenizer, const char *what, JsonArray *texts, JsonArray *expected,
+             gboolean byte_level)
+{
+  g_assert_cmpuint (json_array_get_length (texts), ==, json_array_get_length (expected));
+  for (guint i = 0; i < json_array_get_length (texts); i++)
+    {
+      const char *text = json_array_get_string_element (texts, i);
+      JsonArray *ids = json_array_get_array_element (expected, i);
+      g_autoptr (GArray) wanted = g_array_new (FALSE, FALSE, sizeof (gint32));
+      g_autofree char *wanted_text = NULL, *got = encode (tokenizer, text);
+
+      for (guint j = 0; j < json_array_get_length (ids); j++)
+        {
+          gint32 id = (gint32) json_array_get_int_element (ids, j);
+
+          g_array_append_val (wanted, id);
+        }
+      wanted_text = ids_text (wanted);
+      if (!g_str_equal (got, wanted_text))
+        {
+          g_test_message ("%s, text %u: %s", what, i, text);
+          g_test_fail ();
+        }
+      g_assert_cmpstr (got, ==, wanted_text);
+      if (byte_level)
+        {
+          g_autofree char *back = round_trip (tokenizer, text);
+
+          g_assert_cmpstr (back, ==, text);
+        }
+    }
+}
+
+static JsonParser *
+load_expected (void)
+{
+  g_autofree char *path = shared_path ("expected.json");
+  JsonParser *parser = json_parser_new ();
+  g_autoptr (GError) error = NULL;
+
+  if (!g_file_test (path, G_FILE_TEST_EXISTS))
+    {
+      g_object_unref (parser);
+      g_test_skip ("reference data is not there");
+      return NULL;
+    }
+  json_parser_load_from_file (parser, path, &error);
+  g_assert_no_error (error);
+  return parser;
+}
+
+static void
+test_own_vocabulary (void)
+{
+  g_autoptr (JsonParser) parser = load_expected ();
+  JsonObject *root, *all;
+  g_autoptr (GList) names = NULL;
+
+  if (parser == NULL)
+    return;
+  root = json_node_get_object (json_parser_get_root (parser));
+  all = json_object_get_object_member (root, "own_vocabulary");
+  names = json_object_get_members (all);
+  for (GList *l = names; l != NULL; l = l->next)
+    {
+      g_autofree char *file = g_strconcat (l->data, ".gguf", NULL);
+      g_autofree char *path = shared_path (file);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (MsTokenizer) tokenizer = ms_tokenizer_load (path, NULL, &error);
+
+      g_assert_no_error (error);
+      check_texts (tokenizer, l->data, json_object_get_array_member (root, "texts"),
+                   json_object_get_array_member (all, l->data),
+                   !g_str_equal (ms_tokenizer_name (tokenizer), "llama"));
+    }
+}
+
+static void
+test_pretokenizers (void)
+{
+  g_autoptr (JsonParser) parser = load_expected ();
+  g_autofree char *path = shared_path ("gpt-2.gguf");
+  JsonObject *root, *all;
+  g_autoptr (GList) names = NULL;
+
+  if (parser == NULL)
+    return;
+  root = json_node_get_object (json_parser_get_root (parser));
+  all = json_object_get_object_member (root, "gpt2_vocabulary_with_pre");
+  names = json_object_get_members (all);
+  for (GList *l = names; l != NULL; l = l->next)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (MsTokenizer) tokenizer = ms_tokenizer_load (path, l->data, &error);
+
+      g_assert_no_error (error);
+      check_texts (tokenizer, l->data, json_object_get_array_member (root, "texts"),
+                   json_object_get_array_member (all, l->data), !g_str_equal (l->data, "gemma4"));
+    }
+}
+
+/* --- Tiny vocabularies ------------------------------------------------------------------------ */
+
+static char *
+save (const GgufWriter *writer)
+{
+  g_autofree char *folder = g_dir_make_tmp ("moescope-XXXXXX", NULL);
+  char *path = g_build_filename (folder, "vocabulary.gguf", NULL);
+
+  gguf_writer_save (writer, path);
+  return path;
+}
+
+static void
+discard (const char *path)
+{
+  g_autofree char *folder = g_path_get_dirname (path);
+
+  g_unlink (path);
+  g_rmdir (folder);
+}
+
+static MsTokenizer *
+load (const GgufWriter *writer, const char *pre, GError **error)
+{
+  g_autofree char *path = save (writer);
+  MsTokenizer *tokenizer = ms_tokenizer_load (path, pre, error);
+
+  discard (path);
+  return tokenizer;
+}
+
+static GgufWriter *
+new_vocabulary (const char *model, const char *const *tokens)
+{
+  GgufWriter *writer = gguf_writer_new ();
+
+  gguf_add_string (writer, "general.architecture", "llama");
+  gguf_add_string (writer, "tokenizer.ggml.model", model);
+  gguf_add_strings (writer, "tokenizer.ggml.tokens", tokens, -1);
+  return writer;
+}
+
+static void
+check (MsTokenizer *tokenizer, const char *text, const char *ids)
+{
+  g_autofree char *got = encode (tokenizer, text);
+
+  g_assert_cmpstr (got, ==, ids);
+}
+
+static void
+test_llama (void)
+{
+  static const char *const tokens[] = { "<unk>",
+                                        "<s>",
+                                        "<0x0A>",
+                                        "\xe2\x96\x81",
+                                        "a",
+                                        "b",
+                                        "ab",
+                                        "\xe2\x96\x81"
+                                        "a",
+                                        "ba",
+                                        "[X]",
+                                        NULL };
+  static const float scores[] = { 0, 0, 0, -9, -9, -9, -1, -2, -1, 0 };
+  static const gint32 types[] = { 2, 3, 6, 1, 1, 1, 1, 1, 1, 4 };
+  g_autoptr (GgufWriter) writer = new_vocabulary ("llama", tokens);
+  g_autoptr (MsTokenizer) tokenizer = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize length;
+
+  gguf_add_floats (writer, "tokenizer.ggml.scores", scores, G_N_ELEMENTS (scores));
+  gguf_add_i32s (writer, "tokenizer.ggml.token_type", types, G_N_ELEMENTS (types));
+  tokenizer = load (writer, NULL, &error);
+  g_assert_no_error (error);
+  check (tokenizer, "", "");
+  check (tokenizer, "b", "3 5");
+  check (tokenizer, "a", "7");
+  /* "ab" and "ba" score the same: the first pair from the left goes first. */
+  check (tokenizer, "ab", "3 6");
+  check (tokenizer, "bab", "3 8 5");
+  check (tokenizer, "a\n", "7 2");
+  check (tokenizer, "\xe2\x82\xac", "3 0 0 0");
+  /* After a user-defined token a space is put in front again. */
+  check (tokenizer, "a[X]a", "7 9 7");
+  check (tokenizer, "<s>", "3 0 0 0");
+  g_assert_cmpint (ms_tokenizer_bos (tokenizer), ==, 1);
+  g_assert_cmpuint (ms_tokenizer_size (tokenizer), ==, 10);
+  g_assert_cmpint (*ms_tokenizer_piece (tokenizer, 2, &length), ==, '\n');
+  g_assert_cmpuint (length, ==, 1);
+  g_assert_cmpint (*ms_tokenizer_piece (tokenizer, 3, &length), ==, ' ');
+  g_assert_null (ms_tokenizer_piece (tokenizer, 10, &length));
+  g_assert_null (ms_tokenizer_piece (tokenizer, -1, &length));
+}
+
+static void
+test_gpt2 (void)
+{
+  static const char *const tokens[] = { "a",
+                                        "b",
+                                        "c",
+                                        "\xc4\xa0",
+                                        "ab",
+                                        "\xc4\xa0"
+                                        "c",
+                                        "<|end|>",
+                                        "abab",
+                                        NULL };
+  static const char *const merges[] = { "a b", "\xc4\xa0 c", "ab ab", "b c", NULL };
+  g_autoptr (GgufWriter) writer = new_vocabulary ("gpt2", tokens);
+  g_autoptr (MsTokenizer) tokenizer = NULL;
+  g_autoptr (GError) error = NULL;
+
+  gguf_add_strings (writer, "tokenizer.ggml.merges", merges, -1);
+  gguf_add_string (writer, "tokenizer.ggml.pre", "gpt-2");
+  tokenizer = load (writer, NULL, &error);
+  g_assert_no_error (error);
+  check (tokenizer, "", "");
+  check (tokenizer, "abab ab c", "7 3 4 5");
+  /* "bc" is a merge but no token: it falls back to its bytes. */
+  check (tokenizer, "bc", "1 2");
+  /* Bytes that have no token are left out, as the text has no other way to be said. */
+  check (tokenizer, "axb", "0 1");
+  check (tokenizer, "<|end|>", "");
+  g_assert_cmpint (ms_tokenizer_bos (tokenizer), ==, -1);
+  g_assert_cmpstr (ms_tokenizer_name (tokenizer), ==, "gpt2 gpt-2");
+}
+
+static void
+test_refused (void)
+{
+  static const char *const tokens[] = { "a", NULL }, *const none[] = { NULL };
+  static const char *const bad_merge[] = { "ab", NULL };
+  static const float few[] = { 0 }, nan_score[] = { (float) (0.0 / 0.0) };
+  static const gint32 no_types[] = { 0 };
+  static const struct
+  {
+    const char *model;
+    const char *const *tokens, *const *merges;
+    const float *scores;
+    gsize n_scores;
+    const gint32 *types;
+    const char *pre, *part; /* of the message */
+  } cases[] = {
+    { "bert", tokens, NULL, NULL, 0, NULL, NULL, "'bert' is not supported" },
+    { "llama", none, NULL, few, 1, NULL, NULL, "0 tokens" },
+    { "llama", tokens, NULL, NULL, 0, NULL, NULL, "tokenizer.ggml.scores" },
+    { "llama", tokens, NULL, few, 0, NULL, NULL, "0 scores" },
+    { "llama", tokens, NULL, nan_score, 1, NULL, NULL, "score of token 0" },
+    { "llama", tokens, NULL, few, 1, no_types, NULL, "0 types" },
+    { "gpt2", tokens, NULL, NULL, 0, NULL, NULL, "tokenizer.ggml.merges" },
+    { "gpt2", tokens, bad_merge, NULL, 0, NULL, NULL, "merge 0" },
+    { "gpt2", tokens, none, NULL, 0, NULL, "no-such-rule", "Supported are: gpt-2" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GgufWriter) writer = new_vocabulary (cases[i].model, cases[i].tokens);
+      g_autoptr (GError) error = NULL;
+
+      if (cases[i].merges)
+        gguf_add_strings (writer, "tokenizer.ggml.merges", cases[i].merges, -1);
+      if (cases[i].scores)
+        gguf_add_floats (writer, "tokenizer.ggml.scores", cases[i].scores, cases[i].n_scores);
+      if (cases[i].types)
+        gguf_add_i32s (writer, "tokenizer.ggml.token_type", cases[i].types, 0);
+      g_assert_null (load (writer, cases[i].pre, &error));
+      g_assert_nonnull (error);
+      g_assert_true (error->domain == MS_COLLECTOR_ERROR);
+      if (strstr (error->message, cases[i].part) == NULL)
+        g_error ("case %u: %s", i, error->message);
+    }
+}
+
+/* Empty and repeated pieces, merges of things that are no tokens: no crash, and text comes back. */
+static void
+test_odd_vocabulary (void)
+{
+  static const char *const tokens[] = { "", "a", "a", "b", "\xc4\xa0", "", "aa", NULL };
+  static const char *const merges[]
+      = { "x y", "xy z", "a a", "a a", "aa aa", "\xe2\x82\xac a", "a \xe2\x82\xac", NULL };
+  g_autoptr (GgufWriter) writer = new_vocabulary ("gpt2", tokens);
+  g_autoptr (MsTokenizer) tokenizer = NULL;
+  g_autoptr (GError) error = NULL;
+
+  gguf_add_strings (writer, "tokenizer.ggml.merges", merges, -1);
+  tokenizer = load (writer, "qwen2", &error);
+  g_assert_no_error (error);
+  check (tokenizer, "aaab aaaa", "6 1 3 4 1 1 1 1");
+}
+
+/* --- Long and many ---------------------------------------------------------------------------- */
+
+static MsTokenizer *
+byte_tokenizer (const char *pre)
+{
+  g_autoptr (GPtrArray) tokens = g_ptr_array_new_with_free_func (g_free);
+  static const char *const merges[] = { "a b", "ab ab", "abab abab", "\xc4\xa0 a", NULL };
+  g_autoptr (GgufWriter) writer = NULL;
+  g_autoptr (GError) error = NULL;
+  MsTokenizer *tokenizer;
+
+  for (gunichar c = 0x21; c < 0x144; c++)
+    if (c <= 0x7e || (c >= 0xa1 && c != 0xad))
+      {
+        char text[7] = { 0 };
+
+        g_unichar_to_utf8 (c, text);
+        g_ptr_array_add (tokens, g_strdup (text));
+      }
+  g_assert_cmpuint (tokens->len, ==, 256);
+  for (const char *const *token = (const char *const[]){ "ab", "abab", "abababab", NULL }; *token;
+       token++)
+    g_ptr_array_add (tokens, g_strdup (*token));
+  g_ptr_array_add (tokens, NULL);
+  writer = new_vocabulary ("gpt2", (const char *const *) tokens->pdata);
+  gguf_add_strings (writer, "tokenizer.ggml.merges", merges, -1);
+  tokenizer = load (writer, pre, &error);
+  g_assert_no_error (error);
+  return tokenizer;
+}
+
+/* Words as long as the text, runs of everything: patterns must neither fail nor take for ever. */
+static void
+test_long (void)
+{
+  static const char *const rules[]
+      = { "gpt-2",        "llama-bpe",   "qwen2",       "qwen35",     "gpt-4o",
+          "tekken",       "kimi-k2",     "afmoe",       "default",    "exaone-moe",
+          "deepseek-llm", "deepseek-v3", "bailingmoe2", "cohere2moe", NULL };
+  static const char *const units[]
+      = { "ab", " ", "\n", "1", "\xe4\xbb\x8a", "a ", "!", "\xd0\x96", "\xcc\x81", "'", NULL };
+
+  for (const char *const *rule = rules; *rule != NULL; rule++)
+    {
+      g_autoptr (MsTokenizer) tokenizer = byte_tokenizer (*rule);
+
+      for (const char *const *unit = units; *unit != NULL; unit++)
+        {
+          g_autoptr (GString) text = g_string_new (NULL);
+          g_autofree char *back = NULL;
+
+          for (guint i = 0; i < 20000; i++)
+            g_string_append (text, *unit);
+          back = round_trip (tokenizer, text->str);
+          g_assert_cmpstr (back, ==, text->str);
+        }
+    }
+}
+
+typedef struct
+{
+  MsTokenizer *tokenizer;
+  char *results[64];
+} Many;
+
+static void
+encode_one (guint index, guint worker, gpointer data)
+{
+  Many *many = data;
+  g_autoptr (GString) text = g_string_new (NULL);
+  guint64 state = index % 8;
+
+  (void) worker;
+  for (guint i = 0; i < 5000; i++)
+    g_string_append_c (text, "ab c\n1"[ms_random_below (&state, 6)]);
+  many->results[index] = encode (many->tokenizer, text->str);
+}
+
+static void
+test_threads (void)
+{
+  g_autoptr (MsTokenizer) tokenizer = byte_tokenizer ("llama-bpe");
+  Many many = { .tokenizer = tokenizer };
+
+  ms_parallel (4, 64, encode_one, &many);
+  for (guint i = 8; i < 64; i++)
+    g_assert_cmpstr (many.results[i], ==, many.results[i % 8]);
+  for (guint i = 0; i < 64; i++)
+    g_free (many.results[i]);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/tokenizer/own-vocabulary", test_own_vocabulary);
+  g_test_add_func ("/tokenizer/pretokenizers", test_pretokenizers);
+  g_test_add_func ("/tokenizer/llama", test_llama);
+  g_test_add_func ("/tokenizer/gpt2", test_gpt2);
+  g_test_add_func ("/tokenizer/refused", test_refused);
+  g_test_add_func ("/tokenizer/odd-vocabulary", test_odd_vocabulary);
+  g_test_add_func ("/tokenizer/long", test_long);
+  g_test_add_func ("/tokenizer/threads", test_threads);
+  return g_test_run ();
+}
