@@ -21,6 +21,10 @@ void ms_table_put_text (MsTable *table, const char *text);
 /* The value of parameter `i` as text (newly allocated). */
 char *ms_values_text_of (const MsValues *values, guint i);
 
+/* The parameters and whatever else of the context changes the numbers, as a JSON object (newly
+ * allocated). */
+char *ms_result_params (const MsResult *result, const MsContext *context);
+
 /* --- Tasks ---------------------------------------------------------------------------------- */
 
 /* One task of an analysis, run on any thread: writes to slots of its index only.  FALSE with *error
