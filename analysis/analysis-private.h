@@ -117,6 +117,16 @@ MsInterval ms_bootstrap_interval (const MsBootstrap *bootstrap, double value,
 void ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
                              MsStatistic statistic, gpointer data, guint n_out, MsInterval *out);
 
+/* The draws of a CSV parameter file instead of random ones: a header, then U lines with a column per
+ * resample, each cell a unit number 0..U-1.  NULL or "" gives ms_bootstrap_new.  Document d is in
+ * unit d mod U. */
+MsBootstrap *ms_bootstrap_new_from_file (const MsContext *context, guint n_documents,
+                                         const char *path, GError **error);
+
+/* Rows (n, width) in random order into out: what is left of a measure over time when order means
+ * nothing. */
+void ms_shuffle_rows (const guint16 *rows, gint64 n, guint width, guint64 seed, guint16 *out);
+
 /* --- Parameter files ------------------------------------------------------------------------ */
 
 /* A small CSV file with a header, wholly in memory. */
