@@ -225,7 +225,7 @@ static const MsParam params[] = {
     "lru, lfu, belady (CHR), or sch-m: segment cache with a look-ahead of m tokens (SCH)" },       \
       { "capacity", "Capacity", "experts", MS_COLUMN_INT, "Experts that fit in the cache" },       \
       { "rho", "Capacity / active experts", NULL, MS_COLUMN_REAL,                                  \
-        "Capacity over the experts that one token uses in the scope" },                            \
+        "Capacity over the experts that one token uses in the scope (of layers: the most)" },      \
       { "hit_rate", "Hit rate", NULL, MS_COLUMN_REAL,                                              \
         "Hits / accesses, mean over documents; the first use of an expert counts as a hit while "  \
         "the "                                                                                     \
@@ -507,26 +507,37 @@ add_scope (MsTable *table, gint64 layer, const Job *job, const Scope *scope)
     }
 }
 
-/* The mean over layers of equal geometry is a scope as well: its sums are the means of theirs. */
-static gboolean
+/* The mean over layers is a scope as well: its sums are the means of theirs.  Beyond its experts a
+ * layer's cache holds them all, so its rate stays that of its last capacity. */
+static void
 average_scopes (const Job *job, guint n_layers, Scope *mean)
 {
-  const Scope *first = &job->scopes[0];
-  gsize row = first->n_ids + 1, size = job->n_curves * job->bootstrap->n_units * row;
+  gsize n_rows = (gsize) job->n_curves * job->bootstrap->n_units, row;
 
-  for (guint l = 1; l < n_layers; l++)
-    if (job->scopes[l].n_ids != first->n_ids || job->scopes[l].width != first->width)
-      return FALSE;
-  *mean = (Scope){ first->n_ids, first->width, g_new0 (double, size),
-                   g_new0 (double, job->n_curves *row) };
   for (guint l = 0; l < n_layers; l++)
     {
-      for (gsize i = 0; i < size; i++)
-        mean->sums[i] += job->scopes[l].sums[i] / n_layers;
-      for (gsize i = 0; i < job->n_curves * row; i++)
-        mean->null[i] += job->scopes[l].null[i] / n_layers;
+      mean->n_ids = MAX (mean->n_ids, job->scopes[l].n_ids);
+      mean->width = MAX (mean->width, job->scopes[l].width);
     }
-  return TRUE;
+  row = mean->n_ids + 1;
+  mean->sums = g_new0 (double, n_rows *row);
+  mean->null = g_new0 (double, job->n_curves *row);
+  for (guint l = 0; l < n_layers; l++)
+    {
+      const Scope *scope = &job->scopes[l];
+      gsize scope_row = scope->n_ids + 1;
+
+      for (gsize i = 0; i < n_rows + job->n_curves; i++)
+        {
+          const double *from
+              = i < n_rows ? scope->sums + i * scope_row : scope->null + (i - n_rows) * scope_row;
+          double *to = i < n_rows ? mean->sums + i * row : mean->null + (i - n_rows) * row;
+
+          for (guint c = 0; c < mean->n_ids; c++)
+            to[c] += from[MIN (c, scope->n_ids - 1)] / n_layers;
+          to[mean->n_ids] += from[scope->n_ids] / n_layers;
+        }
+    }
 }
 
 static void
@@ -582,19 +593,14 @@ compute (const MsContext *context, MsResult *result, GError **error)
       for (guint l = 0; l < n_layers; l++)
         add_scope (ms_result_table (result, "layers"), ms_trace_layer (context->trace, l)->block,
                    &job, &job.scopes[l]);
-      if (average_scopes (&job, n_layers, &mean))
-        add_scope (ms_result_table (result, "mean"), -1, &job, &mean);
-      else
-        ms_result_note (result, "No mean over layers: they differ in experts or active experts.");
+      average_scopes (&job, n_layers, &mean);
+      add_scope (ms_result_table (result, "mean"), -1, &job, &mean);
     }
   if (fine && level != LEVEL_LAYER)
     add_scope (ms_result_table (result, "model"), -1, &job, &job.scopes[n_layers]);
   if (fine)
     {
-      summarise (result, &job,
-                 level == LEVEL_MODEL ? &job.scopes[n_layers]
-                 : mean.sums != NULL  ? &mean
-                                      : &job.scopes[0]);
+      summarise (result, &job, level == LEVEL_MODEL ? &job.scopes[n_layers] : &mean);
       ms_result_note (
           result,
           "Conventions of arXiv 2505.16056: all experts of a token are tested against the "

@@ -125,6 +125,16 @@ check_plot (const MsAnalysis *analysis, const MsPlotDef *plot)
     }
 }
 
+static double
+largest_value (const MsParam *param)
+{
+  if (param->type == MS_PARAM_BOOL)
+    return 1;
+  if (param->type == MS_PARAM_CHOICE)
+    return g_strv_length ((char **) param->choices) - 1;
+  return param->most;
+}
+
 static void
 test_descriptor (gconstpointer data)
 {
@@ -145,8 +155,8 @@ test_descriptor (gconstpointer data)
       g_assert_true (is_name (param->name, '-'));
       g_assert_nonnull (param->title);
       g_assert_nonnull (param->help);
-      g_assert_cmpfloat (param->usual, >=, param->type == MS_PARAM_BOOL ? 0 : param->least);
-      g_assert_cmpfloat (param->usual, <=, param->type == MS_PARAM_BOOL ? 1 : param->most);
+      g_assert_cmpfloat (param->usual, >=, param->least);
+      g_assert_cmpfloat (param->usual, <=, largest_value (param));
     }
   for (const MsTableDef *def = analysis->tables; def->name != NULL; def++)
     {

@@ -75,6 +75,8 @@ test_numbers (void)
   g_assert_cmpstr (ms_number_short (buffer, 0.1), ==, "0.1");
   g_assert_cmpstr (ms_number_short (buffer, NAN), ==, "");
   g_assert_cmpstr (ms_number_short (buffer, -INFINITY), ==, "-inf");
+  g_assert_cmpstr (ms_number_short (buffer, 1e9), ==, "1000000000");
+  g_assert_cmpstr (ms_number_short (buffer, -0.0), ==, "0");
   g_assert_cmpstr (ms_number_exact (buffer, 0.1), ==, "0.1");
   g_assert_cmpstr (ms_number_exact (buffer, 2.0 / 3), ==, "0.6666666666666666");
   g_assert_cmpstr (ms_number_float (buffer, 0.1f), ==, "0.1");

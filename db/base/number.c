@@ -95,6 +95,16 @@ ms_random_below (guint64 *state, guint64 n)
   return value % n;
 }
 
+/* Whole numbers up to 2^53 are written out: no exponents for counts. */
+static gboolean
+format_whole (char buffer[MS_NUMBER_SIZE], double value)
+{
+  if (value != floor (value) || fabs (value) > 0x1p53)
+    return FALSE;
+  g_ascii_formatd (buffer, MS_NUMBER_SIZE, "%.0f", value + 0.0);
+  return TRUE;
+}
+
 char *
 ms_number_short (char buffer[MS_NUMBER_SIZE], double value)
 {
@@ -102,7 +112,7 @@ ms_number_short (char buffer[MS_NUMBER_SIZE], double value)
     buffer[0] = '\0';
   else if (isinf (value))
     g_strlcpy (buffer, value < 0 ? "-inf" : "inf", MS_NUMBER_SIZE);
-  else
+  else if (!format_whole (buffer, value))
     g_ascii_formatd (buffer, MS_NUMBER_SIZE, "%.6g", value);
   return buffer;
 }
@@ -112,6 +122,8 @@ ms_number_exact (char buffer[MS_NUMBER_SIZE], double value)
 {
   if (!isfinite (value))
     return ms_number_short (buffer, value);
+  if (format_whole (buffer, value))
+    return buffer;
   for (int digits = 9; digits <= 17; digits += (digits == 9 ? 6 : 1))
     {
       char format[8];
