@@ -253,6 +253,7 @@ typedef enum
   MS_MARK_HEATMAP,   /* x, y categories, value = colour */
   MS_MARK_MATRIX,    /* square heatmap of x against y with dendrograms on both sides */
   MS_MARK_FLOW,      /* x -> y with width = value, one band between neighbouring facets */
+  MS_MARK_TOKENS,    /* running text of labels in row order, coloured by value or series */
 } MsMark;
 
 typedef enum

@@ -5,11 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-GQuark
-ms_analysis_error_quark (void)
-{
-  return g_quark_from_static_string ("ms-analysis-error-quark");
-}
+G_DEFINE_QUARK (ms - analysis - error - quark, ms_analysis_error)
 
 struct MsValues
 {

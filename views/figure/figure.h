@@ -52,9 +52,11 @@ typedef struct
   const char *panel;    /* panel letter, e.g. "a"; NULL = none */
   double low, high;     /* fixed limits of the value scale; both 0 = from the data */
   double font_points;   /* 0 = the theme's */
+  const char *note;     /* small text below, e.g. what the interval is; NULL = none */
 } MsFigureOptions;
 
-/* The table is referenced.  DATA error when a column is missing.  `options` may be NULL. */
+/* The table is referenced, `plot` borrowed for the figure's life.  DATA error when a column is missing.
+ * `options` may be NULL. */
 MsFigure *ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *options,
                          GError **error);
 void ms_figure_free (MsFigure *figure);

@@ -1,3 +1,74 @@
-#include "figure.h"
+/* The looks of a figure: colours, fonts, sizes.  A theme is data; nothing asks CSS or the display. */
+#include "figure-private.h"
+
+#include <string.h>
 
 G_DEFINE_QUARK (ms - figure - error - quark, ms_figure_error)
+
+#define RGB(hex)                                                                                   \
+  {                                                                                                \
+    ((hex) >> 16) / 255.0, ((hex) >> 8 & 0xff) / 255.0, ((hex) &0xff) / 255.0                      \
+  }
+
+/* Okabe and Ito (2008) without black; yellow, faint on white, comes last. */
+static const MsColour okabe_ito[MS_SERIES_MAX]
+    = { RGB (0x0072b2), RGB (0xd55e00), RGB (0x009e73), RGB (0xcc79a7),
+        RGB (0xe69f00), RGB (0x56b4e9), RGB (0xf0e442) };
+/* The same hues, lighter where they would sink into a dark window. */
+static const MsColour okabe_ito_dark[MS_SERIES_MAX]
+    = { RGB (0x3d9fdb), RGB (0xe8762c), RGB (0x1fb88b), RGB (0xdb93bb),
+        RGB (0xe69f00), RGB (0x8fcff5), RGB (0xf0e442) };
+/* The same hues, darker: every one has contrast 4.5 or more on white. */
+static const MsColour okabe_ito_contrast[MS_SERIES_MAX]
+    = { RGB (0x005a8e), RGB (0xa84a00), RGB (0x00704f), RGB (0x9c3f73),
+        RGB (0x8a5f00), RGB (0x1d6fa5), RGB (0x6b6400) };
+
+#define SERIES(list) .series = (list), .n_series = MS_SERIES_MAX
+
+static const MsTheme themes[] = {
+  { .name = "screen",
+    .paper = RGB (0xffffff),
+    .ink = RGB (0x241f31),
+    .faint = RGB (0xc8c8cc),
+    .font = "DejaVu Sans, sans-serif",
+    .font_points = 9,
+    .line_points = 1.25,
+    .titles = TRUE,
+    SERIES (okabe_ito) },
+  { .name = "dark",
+    .paper = RGB (0x1e1e1e),
+    .ink = RGB (0xeeeeec),
+    .faint = RGB (0x5a5a5e),
+    .font = "DejaVu Sans, sans-serif",
+    .font_points = 9,
+    .line_points = 1.25,
+    .titles = TRUE,
+    SERIES (okabe_ito_dark) },
+  { .name = "paper",
+    .paper = RGB (0xffffff),
+    .ink = RGB (0x000000),
+    .faint = RGB (0xb8b8b8),
+    .font = "Latin Modern Roman, STIX Two Text, STIX, DejaVu Serif, serif",
+    .font_points = 7.5,
+    .line_points = 0.9,
+    .titles = FALSE,
+    SERIES (okabe_ito) },
+  { .name = "contrast",
+    .paper = RGB (0xffffff),
+    .ink = RGB (0x000000),
+    .faint = RGB (0x767676),
+    .font = "DejaVu Sans, sans-serif",
+    .font_points = 10,
+    .line_points = 2,
+    .titles = TRUE,
+    SERIES (okabe_ito_contrast) },
+};
+
+const MsTheme *
+ms_theme_find (const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (themes); i++)
+    if (strcmp (themes[i].name, name) == 0)
+      return &themes[i];
+  return NULL;
+}

@@ -1,0 +1,327 @@
+/* Drawing a figure: paper, panels with their marks, axes, legend, colour bar, title, notes. */
+#include "figure-private.h"
+
+#include <math.h>
+
+static void
+draw_grid (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
+{
+  const MsRect *plot = &panel->plot;
+
+  if (!figure->mark->grid)
+    return;
+  cairo_set_line_width (pen->cr, 0.5);
+  ms_pen_colour (pen, pen->theme->faint, 0.55);
+  for (guint i = 0; i < layout->y_labels->len && figure->y.of_row == NULL; i++)
+    {
+      double y = plot->y + (1 - g_array_index (layout->y_labels, MsLabel, i).at) * plot->h;
+
+      ms_pen_line (pen, plot->x, y, plot->x + plot->w, y);
+    }
+}
+
+static void
+draw_axes (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
+{
+  const MsRect *plot = &panel->plot;
+  MsColour ink = ms_pen_ink (pen, MS_TEXT_PLAIN);
+  double tick = layout->em * 0.25, pad = layout->em * 0.4;
+  gboolean grid = figure->plot->mark == MS_MARK_HEATMAP || figure->plot->mark == MS_MARK_MATRIX;
+
+  cairo_set_line_width (pen->cr, 0.7);
+  ms_pen_colour (pen, ink, 1);
+  if (grid)
+    {
+      cairo_rectangle (pen->cr, plot->x, plot->y, plot->w, plot->h);
+      cairo_stroke (pen->cr);
+    }
+  else
+    {
+      cairo_move_to (pen->cr, plot->x, plot->y);
+      cairo_rel_line_to (pen->cr, 0, plot->h);
+      cairo_rel_line_to (pen->cr, plot->w, 0);
+      cairo_stroke (pen->cr);
+    }
+  for (guint i = 0; i < layout->x_labels->len; i++)
+    {
+      const MsLabel *label = &g_array_index (layout->x_labels, MsLabel, i);
+      double x = plot->x + label->at * plot->w, y = plot->y + plot->h;
+
+      ms_pen_colour (pen, ink, 1);
+      ms_pen_line (pen, x, y, x, y + tick);
+      if (!panel->bottom)
+        continue;
+      if (layout->x_angle == 0)
+        ms_pen_text (pen, x, y + pad, 0.5, 0, 0, MS_TEXT_PLAIN, ink, layout->x_label_width,
+                     label->text);
+      else
+        ms_pen_text (pen, x + layout->line * 0.25, y + pad * 0.9, 1, 0.5, -layout->x_angle,
+                     MS_TEXT_PLAIN, ink, layout->x_label_width, label->text);
+    }
+  for (guint i = 0; i < layout->y_labels->len; i++)
+    {
+      const MsLabel *label = &g_array_index (layout->y_labels, MsLabel, i);
+      double at = figure->y_down ? label->at : 1 - label->at, y = plot->y + at * plot->h;
+
+      ms_pen_colour (pen, ink, 1);
+      ms_pen_line (pen, plot->x - tick, y, plot->x, y);
+      if (panel->left)
+        ms_pen_text (pen, plot->x - pad, y, 1, 0.5, 0, MS_TEXT_PLAIN, ink, layout->y_label_width,
+                     label->text);
+    }
+}
+
+static void
+draw_strip (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
+{
+  g_autofree char *title = NULL;
+
+  if (!layout->strips)
+    return;
+  title = ms_facet_title (figure, panel->facet);
+  ms_pen_text (pen, panel->plot.x + panel->plot.w / 2, panel->plot.y - layout->em * 0.15, 0.5, 1, 0,
+               MS_TEXT_PLAIN, ms_pen_ink (pen, MS_TEXT_PLAIN), panel->plot.w, title);
+}
+
+/* A dashed line along the reference column: level when it is constant. */
+static void
+draw_reference (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
+{
+  const MsChannel *channel = &figure->reference;
+  gboolean open = FALSE;
+  double last = NAN, end_y = NAN;
+  guint series = 0;
+
+  if (channel->column == NULL || figure->n_tracks == 0)
+    return;
+  cairo_save (pen->cr);
+  cairo_rectangle (pen->cr, panel->plot.x, panel->plot.y, panel->plot.w, panel->plot.h);
+  cairo_clip (pen->cr);
+  for (series = 0; series < figure->n_series; series++)
+    {
+      const MsTrack *track = ms_track_find (figure, panel->facet, series);
+      gboolean constant = TRUE;
+      double value = track->n > 0 ? ms_channel_raw (channel, ms_track_row (track, 0)) : NAN;
+      guint step = MAX (track->n / 2000, 1);
+
+      for (guint i = 1; i < track->n && constant; i++)
+        constant = ms_channel_raw (channel, ms_track_row (track, i)) == value;
+      if (constant && (isnan (value) || value == last))
+        continue;
+      if (constant)
+        {
+          last = value;
+          end_y = ms_panel_y (figure, panel, value);
+          cairo_move_to (pen->cr, panel->plot.x, end_y);
+          cairo_line_to (pen->cr, panel->plot.x + panel->plot.w, end_y);
+          continue;
+        }
+      open = FALSE;
+      for (guint i = 0; i < track->n; i += step)
+        {
+          guint row = ms_track_row (track, i);
+          double x = ms_panel_x (figure, panel, ms_channel_get (&figure->x, row));
+          double y = ms_panel_y (figure, panel, ms_channel_raw (channel, row));
+
+          if (!isfinite (y) || !isfinite (x))
+            {
+              open = FALSE;
+              continue;
+            }
+          if (open)
+            cairo_line_to (pen->cr, x, y);
+          else
+            cairo_move_to (pen->cr, x, y);
+          open = TRUE;
+          end_y = y;
+        }
+    }
+  {
+    const double dash[] = { 3, 2 };
+
+    cairo_set_dash (pen->cr, dash, 2, 0);
+    cairo_set_line_width (pen->cr, pen->theme->line_points * 0.8 * 96 / 72);
+    ms_pen_colour (pen, ms_pen_ink (pen, MS_TEXT_FAINT), 1);
+    cairo_stroke (pen->cr);
+  }
+  cairo_restore (pen->cr);
+  if (isfinite (end_y) && panel->facet == 0 && figure->plot->reference != figure->plot->x)
+    {
+      gboolean above = end_y - panel->plot.y > layout->line;
+      double right = panel->plot.x + panel->plot.w - layout->em * 0.2, w, h;
+
+      /* On a patch of paper, since bars or lines may be behind it. */
+      ms_pen_measure (pen, channel->column->title, MS_TEXT_SMALL, panel->plot.w * 0.8, &w, &h);
+      ms_pen_colour (pen, pen->theme->paper, 0.8);
+      cairo_rectangle (pen->cr, right - w - 1, above ? end_y - 1.5 - h : end_y + 1.5, w + 2, h);
+      cairo_fill (pen->cr);
+
+      ms_pen_text (pen, panel->plot.x + panel->plot.w - layout->em * 0.2, end_y + (above ? -1 : 1),
+                   1, above ? 1 : 0, 0, MS_TEXT_SMALL | MS_TEXT_FAINT,
+                   ms_pen_ink (pen, MS_TEXT_FAINT), panel->plot.w * 0.8, channel->column->title);
+    }
+}
+
+static void
+draw_bar (MsFigure *figure, const MsLayout *layout, MsPen *pen)
+{
+  const MsRect *bar = &layout->bar;
+  double triangle = layout->em * 0.55;
+  MsColour ink = ms_pen_ink (pen, MS_TEXT_PLAIN);
+  guint steps = 128;
+  double label_x = bar->x + bar->w + layout->em * 0.45;
+
+  if (!figure->has_value)
+    return;
+  for (guint i = 0; i < steps; i++)
+    {
+      double t = (i + 0.5) / steps, y = bar->y + (1 - (i + 1.0) / steps) * bar->h;
+      MsColour colour
+          = figure->diverging
+                ? ms_colour_diverging (pen->theme, 2 * t - 1)
+                : ms_colour_sequential (pen->theme, figure->ordered_series ? 0.95 * t : t);
+
+      /* Each step reaches below its lower neighbour, so that no seam shows. */
+      ms_pen_colour (pen, colour, 1);
+      cairo_rectangle (pen->cr, bar->x, y, bar->w, MIN (bar->h / steps * 2, bar->y + bar->h - y));
+      cairo_fill (pen->cr);
+    }
+  for (guint end = 0; end < 2; end++)
+    {
+      double y = end == 0 ? bar->y + bar->h : bar->y, tip = end == 0 ? triangle : -triangle;
+      double t = end == 0 ? 0 : 1;
+
+      if (!(end == 0 ? figure->clip_low : figure->clip_high))
+        continue;
+      cairo_move_to (pen->cr, bar->x, y);
+      cairo_line_to (pen->cr, bar->x + bar->w / 2, y + tip);
+      cairo_line_to (pen->cr, bar->x + bar->w, y);
+      cairo_close_path (pen->cr);
+      ms_pen_colour (pen,
+                     figure->diverging ? ms_colour_diverging (pen->theme, 2 * t - 1)
+                                       : ms_colour_sequential (pen->theme, t),
+                     1);
+      cairo_fill_preserve (pen->cr);
+      ms_pen_colour (pen, ink, 1);
+      cairo_set_line_width (pen->cr, 0.5);
+      cairo_stroke (pen->cr);
+    }
+  cairo_set_line_width (pen->cr, 0.5);
+  ms_pen_colour (pen, ink, 1);
+  cairo_rectangle (pen->cr, bar->x, bar->y, bar->w, bar->h);
+  cairo_stroke (pen->cr);
+  for (guint i = 0; i < layout->bar_labels->len; i++)
+    {
+      const MsLabel *label = &g_array_index (layout->bar_labels, MsLabel, i);
+      double y = bar->y + (1 - label->at) * bar->h;
+
+      ms_pen_colour (pen, ink, 1);
+      ms_pen_line (pen, bar->x + bar->w, y, bar->x + bar->w + layout->em * 0.25, y);
+      ms_pen_text (pen, label_x, y, 0, 0.5, 0, MS_TEXT_PLAIN, ink, 6 * layout->em, label->text);
+    }
+  ms_pen_text (pen, layout->width - layout->em * 0.3, bar->y + bar->h / 2, 0.5, 0, 90,
+               MS_TEXT_PLAIN, ink, MAX (bar->h + 4 * layout->em, layout->height * 0.8),
+               figure->bar_title);
+}
+
+static void
+draw_keys (MsFigure *figure, const MsLayout *layout, MsPen *pen)
+{
+  double swatch = layout->em * 1.8;
+
+  for (guint i = 0; i < layout->keys->len; i++)
+    {
+      const MsKey *key = &g_array_index (layout->keys, MsKey, i);
+      double side = figure->mark->swatch_box ? layout->em * 0.8 : layout->em * 0.5;
+      MsRect box
+          = { key->box.x, key->box.y + (key->box.h - side) / 2, swatch - layout->em * 0.3, side };
+
+      if (figure->mark->swatch_box)
+        {
+          box.w = layout->em * 1.2;
+          box.x += layout->em * 0.3;
+        }
+      ms_pen_swatch (pen, figure, key->series, box);
+      ms_pen_text (pen, key->box.x + swatch, key->box.y + key->box.h / 2, 0, 0.5, 0, MS_TEXT_PLAIN,
+                   ms_pen_ink (pen, MS_TEXT_PLAIN), key->box.w - swatch,
+                   figure->series.names[key->series]);
+    }
+}
+
+void
+ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
+{
+  const MsLayout *layout = ms_figure_layout (figure, width, height);
+  g_auto (MsPen) pen = { 0 };
+  MsColour ink;
+  double em = layout->em;
+  g_autofree char *notes = ms_figure_notes (figure);
+  g_autofree char *x_title = ms_channel_title (&figure->x);
+  g_autofree char *y_title = ms_channel_title (&figure->y);
+  double x = em * 0.4;
+
+  cairo_save (cr);
+  cairo_new_path (cr);
+  cairo_set_dash (cr, NULL, 0, 0);
+  cairo_set_line_join (cr, CAIRO_LINE_JOIN_ROUND);
+  ms_pen_init (&pen, &figure->theme, cr);
+  ink = ms_pen_ink (&pen, MS_TEXT_PLAIN);
+  ms_pen_colour (&pen, figure->theme.paper, 1);
+  cairo_rectangle (cr, 0, 0, width, height);
+  cairo_fill (cr);
+  if (figure->panel != NULL)
+    {
+      double w;
+
+      ms_pen_measure (&pen, figure->panel, MS_TEXT_BOLD, 0, &w, NULL);
+      ms_pen_text (&pen, x, em * 0.4, 0, 0, 0, MS_TEXT_BOLD, ink, 0, figure->panel);
+      x += w + em * 0.6;
+    }
+  if (figure->title != NULL)
+    ms_pen_text (&pen, x, layout->title_y, 0, 0, 0, MS_TEXT_BOLD, ink, width - x - em * 0.4,
+                 figure->title);
+  for (guint i = 0; i < layout->panels->len; i++)
+    {
+      const MsPanel *panel = &g_array_index (layout->panels, MsPanel, i);
+
+      draw_grid (figure, layout, panel, &pen);
+      figure->mark->draw (figure, layout, panel, &pen);
+      cairo_set_dash (cr, NULL, 0, 0);
+      cairo_new_path (cr);
+      if (!figure->mark->axes)
+        continue;
+      draw_reference (figure, layout, panel, &pen);
+      draw_axes (figure, layout, panel, &pen);
+      draw_strip (figure, layout, panel, &pen);
+    }
+  if (figure->mark->axes && layout->panels->len > 0)
+    {
+      const MsPanel *first = &g_array_index (layout->panels, MsPanel, 0);
+      double right = 0, low = 0;
+
+      for (guint i = 0; i < layout->panels->len; i++)
+        {
+          const MsPanel *panel = &g_array_index (layout->panels, MsPanel, i);
+
+          right = MAX (right, panel->plot.x + panel->plot.w);
+          low = MAX (low, panel->plot.y + panel->plot.h);
+        }
+      ms_pen_text (&pen, (first->plot.x + right) / 2, layout->x_title_y, 0.5, 0, 0, MS_TEXT_PLAIN,
+                   ink, MAX (right - first->plot.x, width * 0.8), x_title);
+      ms_pen_text (&pen, layout->y_title_x, (first->plot.y + low) / 2, 0.5, 0, -90, MS_TEXT_PLAIN,
+                   ink, MAX (low - first->plot.y, height * 0.85), y_title);
+    }
+  draw_keys (figure, layout, &pen);
+  draw_bar (figure, layout, &pen);
+  if (notes != NULL)
+    ms_pen_paragraph (&pen, em * 0.4, layout->note_y, width - em * 0.8, MS_TEXT_SMALL, notes);
+  cairo_restore (cr);
+}
+
+double
+ms_figure_natural_height (MsFigure *figure, double width)
+{
+  g_autoptr (MsLayout) layout = ms_layout_new (figure, width, 0);
+
+  return layout->height;
+}

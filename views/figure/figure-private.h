@@ -1,0 +1,261 @@
+/* What the parts of the figure engine share.
+ *
+ * figure.c reads the table once into channels and axes; layout.c turns (width, height) into panels
+ * and labels; each mark has one file with one MsMarkClass whose functions all use the same geometry. */
+#pragma once
+
+#include "figure.h"
+#include "scale-private.h"
+
+#include <pango/pangocairo.h>
+
+G_BEGIN_DECLS
+
+#define MS_SERIES_MAX 7
+#define MS_NONE       G_MAXUINT32
+
+typedef struct
+{
+  double x, y, w, h;
+} MsRect;
+
+/* --- Channels: the columns a plot uses ------------------------------------------------------- */
+
+typedef struct
+{
+  const MsColumn *column; /* NULL = the plot does not use this channel */
+  const gint64 *ints;     /* one of the two for numbers, neither for text */
+  const double *reals;
+  guint index;     /* of the column */
+  guint n;         /* categories; 0 = not made into categories */
+  char **names;    /* (n) for people */
+  double *numbers; /* (n) ascending, NULL for text, which keeps the order of the table */
+  guint32 *of_row; /* (table rows) the row's category or MS_NONE */
+} MsChannel;
+
+/* The number of a row: the value, or the category where there are categories; NaN for none. */
+double ms_channel_get (const MsChannel *channel, guint row);
+/* The value itself, categories or not; NaN for text. */
+double ms_channel_raw (const MsChannel *channel, guint row);
+guint ms_channel_category (const MsChannel *channel, guint row); /* 0 without categories */
+/* FALSE with DATA when the table lacks the column; name NULL leaves the channel unused. */
+gboolean ms_channel_open (MsChannel *channel, MsTable *table, const char *name, GError **error);
+void ms_channel_clear (MsChannel *channel);
+void ms_channel_categorize (MsChannel *channel, MsTable *table, const guint32 *rows, guint n_rows);
+/* Gives both channels the categories of either. */
+void ms_channel_unite (MsChannel *a, MsChannel *b, guint n_table_rows);
+/* "Hit rate (%)": title and unit. */
+char *ms_channel_title (const MsChannel *channel);
+
+/* --- Tracks: rows of one facet and series in the order of x ------------------------------------ */
+
+/* Least and greatest value of each 512 points, so that a line of any length is drawn per pixel. */
+typedef struct
+{
+  double *least, *most; /* NULL for short tracks; least > most where a block has no number */
+} MsPyramid;
+
+typedef struct
+{
+  guint facet, series, n;
+  guint32 first; /* the rows are first, first + 1, ... when `rows` is NULL */
+  guint32 *rows;
+  MsPyramid y, low, high;
+} MsTrack;
+
+static inline guint
+ms_track_row (const MsTrack *track, guint i)
+{
+  return track->rows != NULL ? track->rows[i] : track->first + i;
+}
+
+/* --- Layout ---------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  double at; /* 0..1 along the axis */
+  char *text;
+} MsLabel;
+
+typedef struct
+{
+  MsRect plot; /* where the marks are */
+  guint facet;
+  gboolean left, bottom; /* carries the labels of the y and the x axis */
+} MsPanel;
+
+typedef struct
+{
+  MsRect box; /* swatch and text */
+  guint series;
+} MsKey;
+
+typedef struct
+{
+  double width, height;
+  double em, line;                          /* font size and line height */
+  GArray *panels;                           /* of MsPanel */
+  GArray *x_labels, *y_labels, *bar_labels; /* of MsLabel */
+  double x_angle;                           /* 0 or 45: x labels lean so */
+  double x_label_width, y_label_width;      /* longest allowed */
+  gboolean strips;                          /* panels have a heading */
+  GArray *keys;                             /* of MsKey: the legend */
+  gboolean direct;                          /* series are named at the ends of their lines */
+  double direct_x;
+  MsRect bar; /* colour bar, w = 0 for none */
+  double title_y, x_title_y, y_title_x, note_y;
+  double tree; /* depth of dendrograms */
+} MsLayout;
+
+void ms_layout_free (MsLayout *layout);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsLayout, ms_layout_free)
+MsLayout *ms_layout_new (MsFigure *figure, double width, double height);
+
+/* --- Drawing --------------------------------------------------------------------------------- */
+
+typedef enum
+{
+  MS_TEXT_PLAIN = 0,
+  MS_TEXT_BOLD = 1 << 0,
+  MS_TEXT_SMALL = 1 << 1,
+  MS_TEXT_FAINT = 1 << 2, /* ink towards paper, still readable */
+} MsTextStyle;
+
+typedef struct
+{
+  cairo_t *cr; /* NULL: measuring only */
+  const MsTheme *theme;
+  PangoContext *context;
+  PangoLayout *layout;
+  double em;     /* font size in 1/96 inch */
+  GString *live; /* SVG: texts are collected here as <text> elements */
+} MsPen;
+
+void ms_pen_init (MsPen *pen, const MsTheme *theme, cairo_t *cr);
+void ms_pen_clear (MsPen *pen);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (MsPen, ms_pen_clear)
+
+/* A surface with this user data (a GString) takes text as live SVG text instead of shapes. */
+extern const cairo_user_data_key_t ms_pen_live_key;
+
+void ms_pen_colour (MsPen *pen, MsColour colour, double alpha);
+MsColour ms_pen_ink (const MsPen *pen, guint style);
+/* The text's size; it is one line, cut with an ellipsis at max_width when that is above 0. */
+void ms_pen_measure (MsPen *pen, const char *text, guint style, double max_width, double *width,
+                     double *height);
+/* (x, y) is the point ax, ay (0..1) of the text's box; angle in degrees, clockwise, about it. */
+void ms_pen_text (MsPen *pen, double x, double y, double ax, double ay, double angle, guint style,
+                  MsColour colour, double max_width, const char *text);
+/* Wraps at `width`; returns the height; draws when the pen has a cairo context. */
+double ms_pen_paragraph (MsPen *pen, double x, double y, double width, guint style,
+                         const char *text);
+void ms_pen_line (MsPen *pen, double x1, double y1, double x2, double y2);
+/* Diagonal lines over the current path: "no data". */
+void ms_pen_hatch (MsPen *pen, double spacing);
+/* The dash and the marker that belong to a series beside its colour. */
+void ms_pen_dash (MsPen *pen, guint series, double line_width);
+void ms_pen_marker (MsPen *pen, guint series, double x, double y, double radius, MsColour colour);
+/* Fills the current path with the series' colour and its pattern. */
+void ms_pen_fill (MsPen *pen, guint series, MsColour colour);
+/* The series as the legend shows it. */
+void ms_pen_swatch (MsPen *pen, MsFigure *figure, guint series, MsRect box);
+
+MsColour ms_colour_mix (MsColour a, MsColour b, double share);
+
+/* --- Figures --------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  /* Once: builds what the mark needs beyond channels. May be NULL. */
+  gboolean (*prepare) (MsFigure *figure, GError **error);
+  void (*finish) (MsFigure *figure); /* frees figure->data; may be NULL */
+  /* Height of one panel's plot area that suits `width`. */
+  double (*panel_height) (MsFigure *figure, double width, double em);
+  void (*draw) (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen);
+  int (*pick) (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, double x, double y);
+  gboolean (*locate) (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row,
+                      MsRect *rect);
+  int (*step) (MsFigure *figure, int row, MsStep direction);
+  gboolean axes;       /* has x and y axes */
+  gboolean grid;       /* faint lines at the y ticks */
+  gboolean swatch_box; /* legend shows boxes, not lines */
+} MsMarkClass;
+
+extern const MsMarkClass ms_mark_line, ms_mark_bar, ms_mark_stack, ms_mark_histogram,
+    ms_mark_scatter, ms_mark_heatmap, ms_mark_matrix, ms_mark_flow, ms_mark_tokens;
+
+struct MsFigure
+{
+  MsTable *table;
+  const MsPlotDef *plot;
+  const MsMarkClass *mark;
+  MsTheme theme;
+  char *title, *panel, *note; /* NULL = none */
+  guint n_rows;
+  guint32 *rows; /* the rows that `where` leaves, NULL = all */
+  MsChannel x, y, value, series, facet, low, high, label, x2, reference;
+  guint n_facets, n_series; /* at least 1 */
+  MsAxis x_axis, y_axis, value_axis;
+  gboolean y_down;              /* categories: the first is on top */
+  gboolean has_value;           /* colour comes from value_axis; with a colour bar */
+  gboolean diverging;           /* value_axis is symmetric about the middle */
+  gboolean ordered_series;      /* many numbered series: coloured along a scale */
+  gboolean clip_low, clip_high; /* values lie beyond value_axis */
+  char *bar_title;
+  guint n_tracks;
+  MsTrack *tracks;
+  guint32 *order,
+      *place;      /* (n) of a matrix: category at a place and back; NULL = their own order */
+  gpointer joints; /* its tree */
+  gpointer data;   /* the mark's own */
+  char *mark_note; /* what the mark left out; NULL = nothing */
+  MsLayout *layout;
+};
+
+static inline guint
+ms_figure_row (const MsFigure *figure, guint i)
+{
+  return figure->rows != NULL ? figure->rows[i] : i;
+}
+
+/* The same layout for drawing, picking and locating; borrowed until the next call. */
+const MsLayout *ms_figure_layout (MsFigure *figure, double width, double height);
+/* Of numbered series, t in 0..1. */
+MsColour ms_figure_order_colour (const MsFigure *figure, double t);
+MsColour ms_figure_series_colour (const MsFigure *figure, guint series);
+/* FALSE for NaN. */
+gboolean ms_figure_value_colour (const MsFigure *figure, double value, MsColour *colour);
+double ms_panel_x (const MsFigure *figure, const MsPanel *panel, double value);
+double ms_panel_y (const MsFigure *figure, const MsPanel *panel, double value);
+double ms_chart_height (MsFigure *figure, double width, double em);
+gboolean ms_point_locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row,
+                          MsRect *rect);
+/* Steps along tracks: left and right within one, up and down to the nearest x of the next. */
+int ms_tracks_step (MsFigure *figure, int row, MsStep direction);
+char *ms_facet_title (const MsFigure *figure, guint facet);
+/* "7 of 23 series are coloured ..." and the caller's note; NULL for none. */
+char *ms_figure_notes (const MsFigure *figure);
+
+/* Cells of two categories, for heatmap and matrix.  Row MS_NONE = no cell. */
+gboolean ms_grid_prepare (MsFigure *figure, GError **error);
+void ms_grid_mirror (MsFigure *figure); /* cells that lack a row take that of their mirror image */
+void ms_grid_finish (MsFigure *figure);
+guint32 ms_grid_row (const MsFigure *figure, guint facet, guint x, guint y);
+void ms_grid_draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen);
+int ms_grid_pick (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, double x,
+                  double y);
+gboolean ms_grid_locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row,
+                         MsRect *rect);
+int ms_grid_step (MsFigure *figure, int row, MsStep direction);
+
+/* tracks.c */
+void ms_tracks_build (MsFigure *figure);
+void ms_tracks_free (MsFigure *figure);
+const MsTrack *ms_track_find (const MsFigure *figure, guint facet, guint series);
+/* The first index of the track whose x is not below `x`. */
+guint ms_track_search (const MsFigure *figure, const MsTrack *track, double x);
+/* Least and greatest value of points from..to-1; FALSE when none is a number. */
+gboolean ms_track_range (const MsTrack *track, const MsChannel *channel, const MsPyramid *pyramid,
+                         guint from, guint to, double *least, double *most);
+
+G_END_DECLS

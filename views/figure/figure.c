@@ -1,0 +1,663 @@
+/* A figure: reads the plot's columns once, chooses the axes, and hands drawing to the mark. */
+#include "figure-private.h"
+
+#include <math.h>
+#include <string.h>
+
+static const MsMarkClass *const marks[] = {
+  [MS_MARK_LINE] = &ms_mark_line,       [MS_MARK_BAR] = &ms_mark_bar,
+  [MS_MARK_STACK] = &ms_mark_stack,     [MS_MARK_HISTOGRAM] = &ms_mark_histogram,
+  [MS_MARK_SCATTER] = &ms_mark_scatter, [MS_MARK_HEATMAP] = &ms_mark_heatmap,
+  [MS_MARK_MATRIX] = &ms_mark_matrix,   [MS_MARK_FLOW] = &ms_mark_flow,
+  [MS_MARK_TOKENS] = &ms_mark_tokens,
+};
+
+/* The widest ratio a scale shows, as a power of two; what lies beyond is clipped and marked. */
+#define RATIO_MOST 4
+
+static gboolean
+select_rows (MsFigure *figure, GError **error)
+{
+  const char *equals;
+  g_autofree char *name = NULL;
+  int column;
+  double number;
+  guint n = ms_table_n_rows (figure->table);
+
+  figure->n_rows = n;
+  if (figure->plot->where == NULL)
+    return TRUE;
+  equals = strchr (figure->plot->where, '=');
+  name = equals != NULL ? g_strndup (figure->plot->where, (gsize) (equals - figure->plot->where))
+                        : g_strdup (figure->plot->where);
+  column = ms_table_find_column (figure->table, name);
+  if (equals == NULL || column < 0)
+    {
+      g_set_error (error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA,
+                   "plot '%s' selects rows with \"%s\", which is no COLUMN=VALUE of table '%s'",
+                   figure->plot->name, figure->plot->where, ms_table_def (figure->table)->name);
+      return FALSE;
+    }
+  number = g_ascii_strtod (equals + 1, NULL);
+  figure->rows = g_new (guint32, MAX (n, 1));
+  figure->n_rows = 0;
+  for (guint row = 0; row < n; row++)
+    if (ms_table_column (figure->table, (guint) column)->type == MS_COLUMN_TEXT
+            ? strcmp (ms_table_get_text (figure->table, row, (guint) column), equals + 1) == 0
+            : ms_table_get_real (figure->table, row, (guint) column) == number)
+      figure->rows[figure->n_rows++] = row;
+  return TRUE;
+}
+
+/* Tables of an analysis run by groups have a first column `group` that no plot names: it becomes the
+ * series where that place is free, else the facet. */
+static void
+place_group (MsFigure *figure, const char **series, const char **facet)
+{
+  gboolean lines = figure->plot->mark == MS_MARK_LINE || figure->plot->mark == MS_MARK_BAR
+                   || figure->plot->mark == MS_MARK_SCATTER;
+  const char *const used[] = { figure->plot->x,     figure->plot->y,     figure->plot->series,
+                               figure->plot->facet, figure->plot->value, figure->plot->label };
+
+  if (ms_table_find_column (figure->table, "group") != 0)
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (used); i++)
+    if (g_strcmp0 (used[i], "group") == 0)
+      return;
+  if (lines && *series == NULL)
+    *series = "group";
+  else if (*facet == NULL && figure->plot->mark != MS_MARK_FLOW)
+    *facet = "group";
+}
+
+/* Widens low..high by the finite values of a channel. */
+static void
+widen (const MsFigure *figure, const MsChannel *channel, gboolean positive, double *low,
+       double *high)
+{
+  if (channel->column == NULL)
+    return;
+  for (guint i = 0; i < figure->n_rows; i++)
+    {
+      double value = ms_channel_get (channel, ms_figure_row (figure, i));
+
+      if (!isfinite (value) || (positive && value <= 0))
+        continue;
+      *low = MIN (*low, value);
+      *high = MAX (*high, value);
+    }
+}
+
+static MsAxisKind
+kind_of (MsScale scale)
+{
+  switch (scale)
+    {
+    case MS_SCALE_LOG2:
+      return MS_AXIS_LOG2;
+    case MS_SCALE_LOG10:
+      return MS_AXIS_LOG10;
+    case MS_SCALE_RATIO:
+      return MS_AXIS_RATIO;
+    default:
+      return MS_AXIS_LINEAR;
+    }
+}
+
+/* What an axis does about zero. */
+typedef enum
+{
+  ZERO_FREE, /* nothing: begins where the data begins */
+  ZERO_NEAR, /* begins there when the data comes near */
+  ZERO_BASE, /* always holds it */
+} Zero;
+
+/* Limits with room at both ends, symmetric where the scale has a centre. */
+static MsAxis
+make_axis (const MsFigure *figure, MsScale scale, const MsChannel *channel, double low, double high,
+           double pad, Zero zero)
+{
+  MsAxisKind kind = kind_of (scale);
+  const char *unit = channel->column != NULL ? channel->column->unit : NULL;
+  double room;
+  MsAxis axis;
+
+  if (kind != MS_AXIS_LINEAR)
+    {
+      if (kind == MS_AXIS_RATIO && low <= high)
+        {
+          high = exp2 (MAX (MAX (fabs (log2 (low)), fabs (log2 (high))), 1));
+          low = 1 / high;
+        }
+      axis = ms_axis_new (kind, low, high);
+      room = pow (axis.high / axis.low, pad);
+      axis.low /= room;
+      axis.high *= room;
+      return axis;
+    }
+  if (scale == MS_SCALE_DIVERGING && low <= high)
+    {
+      double most = MAX (fabs (low - figure->plot->centre), fabs (high - figure->plot->centre));
+
+      low = figure->plot->centre - most;
+      high = figure->plot->centre + most;
+    }
+  else if (low <= high
+           && (zero == ZERO_BASE || (zero == ZERO_NEAR && low >= 0 && low < 0.5 * high)))
+    {
+      low = MIN (low, 0);
+      high = MAX (high, 0);
+    }
+  axis = ms_axis_new (kind, low, high);
+  room = high > low ? pad * (high - low) : 0;
+  if (low != 0 || zero == ZERO_FREE)
+    axis.low -= room;
+  if (high != 0 || zero == ZERO_FREE)
+    axis.high += room;
+  axis.whole = channel->ints != NULL && axis.high - axis.low >= 1;
+  if (g_strcmp0 (unit, "s") == 0 && axis.high - axis.low >= 90)
+    axis.kind = MS_AXIS_TIME;
+  return axis;
+}
+
+static void
+make_position_axes (MsFigure *figure)
+{
+  MsMark mark = figure->plot->mark;
+  double low = INFINITY, high = -INFINITY;
+  MsScale scale = figure->plot->x_scale;
+
+  if (figure->x.of_row != NULL)
+    figure->x_axis = ms_axis_new_categories (figure->x.n);
+  else
+    {
+      gboolean log = scale == MS_SCALE_LOG2 || scale == MS_SCALE_LOG10 || scale == MS_SCALE_RATIO;
+
+      widen (figure, &figure->x, log, &low, &high);
+      widen (figure, &figure->x2, log, &low, &high);
+      figure->x_axis
+          = make_axis (figure, scale, &figure->x, low, high, mark == MS_MARK_HISTOGRAM ? 0 : 0.03,
+                       mark == MS_MARK_SCATTER ? ZERO_NEAR : ZERO_FREE);
+    }
+  low = INFINITY;
+  high = -INFINITY;
+  if (figure->y.of_row != NULL)
+    {
+      figure->y_axis = ms_axis_new_categories (figure->y.n);
+      figure->y_down = TRUE;
+      return;
+    }
+  scale = figure->plot->y_scale;
+  {
+    gboolean log = scale == MS_SCALE_LOG2 || scale == MS_SCALE_LOG10 || scale == MS_SCALE_RATIO;
+    gboolean bars = mark == MS_MARK_BAR || mark == MS_MARK_HISTOGRAM || mark == MS_MARK_STACK;
+
+    if (mark == MS_MARK_STACK)
+      {
+        g_autofree double *sums = g_new0 (double, (gsize) figure->n_facets *MAX (figure->x.n, 1));
+
+        low = 0;
+        for (guint i = 0; i < figure->n_rows; i++)
+          {
+            guint row = ms_figure_row (figure, i);
+            guint facet = ms_channel_category (&figure->facet, row);
+            guint x = ms_channel_category (&figure->x, row);
+            double value = ms_channel_get (&figure->y, row);
+
+            if (facet == MS_NONE || x == MS_NONE || !isfinite (value) || value < 0)
+              continue;
+            sums[(gsize) facet * figure->x.n + x] += value;
+            high = MAX (high, sums[(gsize) facet * figure->x.n + x]);
+          }
+      }
+    else
+      {
+        widen (figure, &figure->y, log, &low, &high);
+        widen (figure, &figure->low, log, &low, &high);
+        widen (figure, &figure->high, log, &low, &high);
+      }
+    if (mark != MS_MARK_SCATTER)
+      widen (figure, &figure->reference, log, &low, &high);
+    figure->y_axis
+        = make_axis (figure, scale, &figure->y, low, high, 0.05, bars ? ZERO_BASE : ZERO_NEAR);
+  }
+}
+
+static void
+make_value_axis (MsFigure *figure, const MsChannel *channel, MsScale scale, double low, double high)
+{
+  double least = INFINITY, most = -INFINITY;
+  gboolean log = scale == MS_SCALE_LOG2 || scale == MS_SCALE_LOG10 || scale == MS_SCALE_RATIO;
+
+  widen (figure, channel, log, &least, &most);
+  if (low != 0 || high != 0)
+    figure->value_axis = ms_axis_new (kind_of (scale), low, high);
+  else if (scale == MS_SCALE_RATIO)
+    {
+      double reach = least <= most ? MAX (fabs (log2 (least)), fabs (log2 (most))) : 1;
+
+      reach = CLAMP (ceil (reach * 2) / 2, 1, RATIO_MOST);
+      figure->value_axis = ms_axis_new (MS_AXIS_RATIO, exp2 (-reach), exp2 (reach));
+    }
+  else if (scale == MS_SCALE_DIVERGING)
+    {
+      double centre = figure->plot->centre;
+      double reach = least <= most ? MAX (fabs (least - centre), fabs (most - centre)) : 1;
+
+      figure->value_axis = ms_axis_new (MS_AXIS_LINEAR, centre - (reach > 0 ? reach : 1),
+                                        centre + (reach > 0 ? reach : 1));
+    }
+  else
+    {
+      if (!log && least >= 0 && least < 0.3 * most)
+        least = 0;
+      figure->value_axis = ms_axis_new (kind_of (scale), least, most);
+    }
+  figure->value_axis.whole
+      = channel->ints != NULL && figure->value_axis.high - figure->value_axis.low >= 1;
+  figure->diverging = scale == MS_SCALE_RATIO || scale == MS_SCALE_DIVERGING;
+  for (guint i = 0; i < figure->n_rows; i++)
+    {
+      double t
+          = ms_axis_map (&figure->value_axis, ms_channel_get (channel, ms_figure_row (figure, i)));
+
+      figure->clip_low |= t < -1e-9;
+      figure->clip_high |= t > 1 + 1e-9;
+    }
+  figure->has_value = TRUE;
+  figure->bar_title = ms_channel_title (channel);
+}
+
+static gboolean
+open_channels (MsFigure *figure, GError **error)
+{
+  const MsPlotDef *plot = figure->plot;
+  const char *series = plot->series, *facet = plot->facet;
+
+  place_group (figure, &series, &facet);
+  {
+    const struct
+    {
+      MsChannel *channel;
+      const char *name;
+    } wanted[] = { { &figure->x, plot->x },         { &figure->y, plot->y },
+                   { &figure->value, plot->value }, { &figure->series, series },
+                   { &figure->facet, facet },       { &figure->low, plot->low },
+                   { &figure->high, plot->high },   { &figure->label, plot->label },
+                   { &figure->x2, plot->x2 },       { &figure->reference, plot->reference } };
+
+    for (guint i = 0; i < G_N_ELEMENTS (wanted); i++)
+      if (!ms_channel_open (wanted[i].channel, figure->table, wanted[i].name, error))
+        return FALSE;
+  }
+  return TRUE;
+}
+
+static void
+categorize (MsFigure *figure)
+{
+  MsMark mark = figure->plot->mark;
+  gboolean grid = mark == MS_MARK_HEATMAP || mark == MS_MARK_MATRIX || mark == MS_MARK_FLOW;
+  gboolean bands = grid || mark == MS_MARK_BAR || mark == MS_MARK_STACK;
+  MsChannel *const both[] = { &figure->series, &figure->facet };
+
+  for (guint i = 0; i < 2; i++)
+    ms_channel_categorize (both[i], figure->table, figure->rows, figure->n_rows);
+  if (bands || (figure->x.column != NULL && figure->x.column->type == MS_COLUMN_TEXT))
+    ms_channel_categorize (&figure->x, figure->table, figure->rows, figure->n_rows);
+  if (grid || (figure->y.column != NULL && figure->y.column->type == MS_COLUMN_TEXT))
+    ms_channel_categorize (&figure->y, figure->table, figure->rows, figure->n_rows);
+  if ((mark == MS_MARK_MATRIX || mark == MS_MARK_FLOW) && figure->x.column != NULL
+      && figure->y.column != NULL)
+    ms_channel_unite (&figure->x, &figure->y, ms_table_n_rows (figure->table));
+  figure->n_facets = MAX (figure->facet.n, 1);
+  figure->n_series = MAX (figure->series.n, 1);
+}
+
+static gboolean
+check_columns (MsFigure *figure, GError **error)
+{
+  MsMark mark = figure->plot->mark;
+  const char *missing = NULL;
+
+  if (mark == MS_MARK_TOKENS)
+    missing = figure->label.column == NULL ? "label" : NULL;
+  else if (figure->x.column == NULL || figure->y.column == NULL)
+    missing = figure->x.column == NULL ? "x" : "y";
+  else if ((mark == MS_MARK_HEATMAP || mark == MS_MARK_MATRIX || mark == MS_MARK_FLOW)
+           && (figure->value.column == NULL || figure->value.column->type == MS_COLUMN_TEXT))
+    missing = "value (a number)";
+  else if (mark == MS_MARK_HISTOGRAM && figure->x2.column == NULL)
+    missing = "x2";
+  if (missing == NULL)
+    return TRUE;
+  g_set_error (error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA, "plot '%s' names no column for %s",
+               figure->plot->name, missing);
+  return FALSE;
+}
+
+MsFigure *
+ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *options,
+               GError **error)
+{
+  static const MsFigureOptions none;
+  g_autoptr (MsFigure) figure = g_new0 (MsFigure, 1);
+  MsMark mark = plot->mark;
+
+  g_return_val_if_fail ((guint) mark < G_N_ELEMENTS (marks), NULL);
+  options = options != NULL ? options : &none;
+  figure->table = ms_table_ref (table);
+  figure->plot = plot;
+  figure->mark = marks[mark];
+  figure->theme = options->theme != NULL ? *options->theme : *ms_theme_find ("screen");
+  if (options->font_points > 0)
+    figure->theme.font_points = options->font_points;
+  if (options->title != NULL)
+    figure->title = options->title[0] != '\0' ? g_strdup (options->title) : NULL;
+  else if (figure->theme.titles)
+    figure->title = g_strdup (plot->title);
+  if (options->panel != NULL && options->panel[0] != '\0')
+    figure->panel = g_strdup_printf ("(%s)", options->panel);
+  figure->note = g_strdup (options->note);
+  if (!select_rows (figure, error) || !open_channels (figure, error)
+      || !check_columns (figure, error))
+    return NULL;
+  categorize (figure);
+  if (figure->mark->axes)
+    make_position_axes (figure);
+  if (mark == MS_MARK_HEATMAP || mark == MS_MARK_MATRIX
+      || (mark == MS_MARK_TOKENS && figure->value.column != NULL
+          && figure->value.column->type != MS_COLUMN_TEXT))
+    make_value_axis (figure, &figure->value, plot->value_scale, options->low, options->high);
+  else if (figure->series.numbers != NULL && figure->n_series > MS_SERIES_MAX)
+    {
+      /* Many numbered series (layers, say) are an order, not names: colour runs along a scale. */
+      figure->ordered_series = TRUE;
+      figure->has_value = TRUE;
+      figure->value_axis = ms_axis_new (MS_AXIS_LINEAR, figure->series.numbers[0],
+                                        figure->series.numbers[figure->n_series - 1]);
+      figure->value_axis.whole = figure->series.ints != NULL;
+      figure->bar_title = ms_channel_title (&figure->series);
+    }
+  if (mark == MS_MARK_LINE || mark == MS_MARK_BAR || mark == MS_MARK_STACK
+      || mark == MS_MARK_SCATTER || mark == MS_MARK_HISTOGRAM)
+    ms_tracks_build (figure);
+  if (figure->mark->prepare != NULL && !figure->mark->prepare (figure, error))
+    return NULL;
+  return g_steal_pointer (&figure);
+}
+
+void
+ms_figure_free (MsFigure *figure)
+{
+  if (figure == NULL)
+    return;
+  if (figure->mark->finish != NULL && figure->data != NULL)
+    figure->mark->finish (figure);
+  ms_tracks_free (figure);
+  ms_layout_free (figure->layout);
+  {
+    MsChannel *const channels[]
+        = { &figure->x,   &figure->y,    &figure->value, &figure->series, &figure->facet,
+            &figure->low, &figure->high, &figure->label, &figure->x2,     &figure->reference };
+
+    for (guint i = 0; i < G_N_ELEMENTS (channels); i++)
+      ms_channel_clear (channels[i]);
+  }
+  g_free (figure->rows);
+  g_free (figure->order);
+  g_free (figure->place);
+  g_free (figure->joints);
+  g_free (figure->title);
+  g_free (figure->panel);
+  g_free (figure->note);
+  g_free (figure->mark_note);
+  g_free (figure->bar_title);
+  ms_table_unref (figure->table);
+  g_free (figure);
+}
+
+MsTable *
+ms_figure_table (MsFigure *figure)
+{
+  return figure->table;
+}
+
+const MsPlotDef *
+ms_figure_plot (MsFigure *figure)
+{
+  return figure->plot;
+}
+
+const MsLayout *
+ms_figure_layout (MsFigure *figure, double width, double height)
+{
+  if (figure->layout == NULL || figure->layout->width != width || figure->layout->height != height)
+    {
+      ms_layout_free (figure->layout);
+      figure->layout = ms_layout_new (figure, width, height);
+    }
+  return figure->layout;
+}
+
+/* The end of the scale that would sink into the paper is left out. */
+MsColour
+ms_figure_order_colour (const MsFigure *figure, double t)
+{
+  gboolean dark = figure->theme.paper.g < 0.5;
+
+  return ms_colour_sequential (&figure->theme, dark ? 0.25 + 0.75 * t : 0.92 * t);
+}
+
+MsColour
+ms_figure_series_colour (const MsFigure *figure, guint series)
+{
+  if (figure->ordered_series)
+    return ms_colour_sequential (
+        &figure->theme, 0.95 * ms_axis_map (&figure->value_axis, figure->series.numbers[series]));
+  if (series < figure->theme.n_series)
+    return figure->theme.series[series];
+  return ms_colour_mix (figure->theme.ink, figure->theme.paper, 0.6);
+}
+
+gboolean
+ms_figure_value_colour (const MsFigure *figure, double value, MsColour *colour)
+{
+  double t = ms_axis_map (&figure->value_axis, value);
+
+  if (isnan (t))
+    return FALSE;
+  *colour = figure->diverging ? ms_colour_diverging (&figure->theme, 2 * CLAMP (t, 0, 1) - 1)
+                              : ms_colour_sequential (&figure->theme, CLAMP (t, 0, 1));
+  return TRUE;
+}
+
+double
+ms_panel_x (const MsFigure *figure, const MsPanel *panel, double value)
+{
+  return panel->plot.x + ms_axis_map (&figure->x_axis, value) * panel->plot.w;
+}
+
+double
+ms_panel_y (const MsFigure *figure, const MsPanel *panel, double value)
+{
+  double t = ms_axis_map (&figure->y_axis, value);
+
+  return panel->plot.y + (figure->y_down ? t : 1 - t) * panel->plot.h;
+}
+
+char *
+ms_facet_title (const MsFigure *figure, guint facet)
+{
+  if (facet >= figure->facet.n)
+    return g_strdup ("");
+  if (figure->facet.numbers == NULL)
+    return g_strdup (figure->facet.names[facet]);
+  return g_strdup_printf ("%s %s", figure->facet.column->title, figure->facet.names[facet]);
+}
+
+char *
+ms_figure_notes (const MsFigure *figure)
+{
+  g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
+
+  if (!figure->ordered_series && figure->n_series > figure->theme.n_series
+      && figure->plot->mark != MS_MARK_HISTOGRAM && figure->n_tracks > 0)
+    g_ptr_array_add (notes,
+                     g_strdup_printf ("The first %u of %u series are coloured, the others grey.",
+                                      figure->theme.n_series, figure->n_series));
+  if (figure->mark_note != NULL)
+    g_ptr_array_add (notes, g_strdup (figure->mark_note));
+  if (figure->note != NULL && figure->note[0] != '\0')
+    g_ptr_array_add (notes, g_strdup (figure->note));
+  if (notes->len == 0)
+    return NULL;
+  g_ptr_array_add (notes, NULL);
+  return g_strjoinv (" ", (char **) notes->pdata);
+}
+
+/* --- Words ------------------------------------------------------------------------------------ */
+
+/* "Layer 3" for numbers, the text itself for names. */
+static void
+name_place (GString *out, const MsFigure *figure, const MsChannel *channel, guint row)
+{
+  g_autofree char *text = NULL;
+
+  if (channel->column == NULL)
+    return;
+  text = ms_table_format (figure->table, row, channel->index);
+  if (out->len > 0)
+    g_string_append (out, ", ");
+  if (channel->column->type == MS_COLUMN_TEXT)
+    {
+      g_autofree char *clean = ms_text_printable (text, -1);
+
+      g_string_append (out, clean[0] != '\0' ? clean : "(unnamed)");
+    }
+  else
+    g_string_append_printf (out, "%s %s%s%s", channel->column->title, text,
+                            channel->column->unit != NULL ? " " : "",
+                            channel->column->unit != NULL ? channel->column->unit : "");
+}
+
+static void
+tell_value (GString *out, const MsFigure *figure, const MsChannel *channel, guint row)
+{
+  g_autofree char *text = ms_table_format (figure->table, row, channel->index);
+
+  if (text[0] == '\0')
+    g_string_append_printf (out, "%s: no data", channel->column->title);
+  else
+    g_string_append_printf (out, "%s %s%s%s", channel->column->title, text,
+                            channel->column->unit != NULL ? " " : "",
+                            channel->column->unit != NULL ? channel->column->unit : "");
+}
+
+char *
+ms_figure_describe (MsFigure *figure, int row)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+  gboolean coloured = figure->value.column != NULL;
+  guint r = (guint) row;
+
+  if (row < 0 || r >= ms_table_n_rows (figure->table))
+    return g_strdup ("");
+  name_place (out, figure, &figure->label, r);
+  name_place (out, figure, &figure->facet, r);
+  name_place (out, figure, &figure->series, r);
+  if (coloured && figure->y.column != NULL)
+    name_place (out, figure, &figure->y, r);
+  name_place (out, figure, &figure->x, r);
+  if (figure->x2.column != NULL)
+    {
+      g_autofree char *edge = ms_table_format (figure->table, r, figure->x2.index);
+
+      g_string_append_printf (out, " to %s", edge);
+    }
+  if (out->len > 0)
+    g_string_append (out, ": ");
+  tell_value (out, figure, coloured ? &figure->value : &figure->y, r);
+  if (figure->low.column != NULL && figure->high.column != NULL
+      && isfinite (ms_channel_raw (&figure->low, r))
+      && isfinite (ms_channel_raw (&figure->high, r)))
+    {
+      g_autofree char *low = ms_table_format (figure->table, r, figure->low.index);
+      g_autofree char *high = ms_table_format (figure->table, r, figure->high.index);
+
+      g_string_append_printf (out, " (%s to %s)", low, high);
+    }
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}
+
+/* --- The pointer and the keys ------------------------------------------------------------------ */
+
+int
+ms_figure_pick (MsFigure *figure, double width, double height, double x, double y)
+{
+  const MsLayout *layout = ms_figure_layout (figure, width, height);
+
+  for (guint i = 0; i < layout->panels->len; i++)
+    {
+      const MsPanel *panel = &g_array_index (layout->panels, MsPanel, i);
+
+      if (x >= panel->plot.x && x < panel->plot.x + panel->plot.w && y >= panel->plot.y
+          && y < panel->plot.y + panel->plot.h)
+        return figure->mark->pick (figure, layout, panel, x, y);
+    }
+  return -1;
+}
+
+/* Whether `where` leaves the row. */
+static gboolean
+is_shown (const MsFigure *figure, guint row)
+{
+  guint least = 0, most = figure->n_rows;
+
+  if (figure->rows == NULL)
+    return TRUE;
+  while (least < most)
+    {
+      guint middle = least + (most - least) / 2;
+
+      if (figure->rows[middle] < row)
+        least = middle + 1;
+      else
+        most = middle;
+    }
+  return least < figure->n_rows && figure->rows[least] == row;
+}
+
+gboolean
+ms_figure_locate (MsFigure *figure, double width, double height, int row, double *x, double *y,
+                  double *w, double *h)
+{
+  const MsLayout *layout = ms_figure_layout (figure, width, height);
+  guint facet;
+  MsRect rect;
+
+  if (row < 0 || (guint) row >= ms_table_n_rows (figure->table) || !is_shown (figure, (guint) row))
+    return FALSE;
+  facet = ms_channel_category (&figure->facet, (guint) row);
+  for (guint i = 0; i < layout->panels->len; i++)
+    {
+      const MsPanel *panel = &g_array_index (layout->panels, MsPanel, i);
+
+      if ((panel->facet == facet || figure->mark == &ms_mark_flow)
+          && figure->mark->locate (figure, layout, panel, (guint) row, &rect))
+        {
+          *x = rect.x;
+          *y = rect.y;
+          *w = rect.w;
+          *h = rect.h;
+          return TRUE;
+        }
+    }
+  return FALSE;
+}
+
+int
+ms_figure_step (MsFigure *figure, int row, MsStep direction)
+{
+  return figure->mark->step (figure, row, direction);
+}

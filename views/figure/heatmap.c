@@ -1,0 +1,393 @@
+/* Heatmap: cells of two categories, coloured by value; no value is hatched.
+ *
+ * The cells of a panel are painted as one small image scaled without interpolation: any size costs
+ * milliseconds and stays crisp in PDF.  SVG viewers blur such images, so SVG gets rectangles while
+ * they are few. */
+#include "figure-private.h"
+
+#include <math.h>
+
+#define SVG_CELLS  4000 /* above this, SVG gets an image too */
+#define SVG_PIXELS 8    /* whose cells are so many pixels wide, which hides what viewers blur */
+#define TEXT_CELLS 900  /* above this, cells never carry their numbers */
+
+typedef struct
+{
+  guint32 *rows;            /* (facets, ny, nx) table row or MS_NONE */
+  cairo_surface_t **images; /* (facets) made when first drawn */
+} Grid;
+
+static guint
+place_of (const MsFigure *figure, guint category)
+{
+  return figure->place != NULL ? figure->place[category] : category;
+}
+
+guint32
+ms_grid_row (const MsFigure *figure, guint facet, guint x, guint y)
+{
+  const Grid *grid = figure->data;
+
+  return grid->rows[((gsize) facet * figure->y.n + y) * figure->x.n + x];
+}
+
+gboolean
+ms_grid_prepare (MsFigure *figure, GError **error)
+{
+  gsize cells = (gsize) figure->n_facets * figure->x.n * figure->y.n;
+  Grid *grid;
+
+  if (cells > (gsize) 1 << 28)
+    {
+      g_set_error (error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA,
+                   "plot '%s' has %u x %u x %u cells, more than can be drawn; narrow the selection",
+                   figure->plot->name, figure->n_facets, figure->y.n, figure->x.n);
+      return FALSE;
+    }
+  grid = g_new0 (Grid, 1);
+  figure->data = grid;
+  grid->images = g_new0 (cairo_surface_t *, figure->n_facets);
+  grid->rows = g_new (guint32, MAX (cells, 1));
+  for (gsize i = 0; i < cells; i++)
+    grid->rows[i] = MS_NONE;
+  for (guint i = 0; i < figure->n_rows; i++)
+    {
+      guint row = ms_figure_row (figure, i);
+      guint facet = ms_channel_category (&figure->facet, row);
+      guint x = ms_channel_category (&figure->x, row);
+      guint y = ms_channel_category (&figure->y, row);
+
+      if (facet != MS_NONE && x != MS_NONE && y != MS_NONE)
+        grid->rows[((gsize) facet * figure->y.n + y) * figure->x.n + x] = row;
+    }
+  return TRUE;
+}
+
+void
+ms_grid_mirror (MsFigure *figure)
+{
+  guint32 *rows = ((Grid *) figure->data)->rows;
+  gsize n = figure->x.n;
+
+  for (gsize f = 0; f < figure->n_facets; f++)
+    for (gsize y = 0; y < n; y++)
+      for (gsize x = 0; x < n; x++)
+        if (rows[(f * n + y) * n + x] == MS_NONE)
+          rows[(f * n + y) * n + x] = rows[(f * n + x) * n + y];
+}
+
+void
+ms_grid_finish (MsFigure *figure)
+{
+  Grid *grid = figure->data;
+
+  for (guint f = 0; f < figure->n_facets; f++)
+    if (grid->images[f] != NULL)
+      cairo_surface_destroy (grid->images[f]);
+  g_free (grid->images);
+  g_free (grid->rows);
+  g_free (grid);
+}
+
+static gboolean
+cell_colour (const MsFigure *figure, guint facet, guint x, guint y, MsColour *colour)
+{
+  guint32 row = ms_grid_row (figure, facet, x, y);
+
+  return row != MS_NONE
+         && ms_figure_value_colour (figure, ms_channel_raw (&figure->value, row), colour);
+}
+
+static guint32
+pixel (MsColour c)
+{
+  return (guint32) lround (c.r * 255) << 16 | (guint32) lround (c.g * 255) << 8
+         | (guint32) lround (c.b * 255);
+}
+
+/* The cells of a facet in the order shown, `zoom` pixels a side. */
+static cairo_surface_t *
+make_image (const MsFigure *figure, guint facet, guint zoom)
+{
+  guint nx = figure->x.n, ny = figure->y.n;
+  cairo_surface_t *image
+      = cairo_image_surface_create (CAIRO_FORMAT_RGB24, (int) (nx * zoom), (int) (ny * zoom));
+  guint8 *data = cairo_image_surface_get_data (image);
+  int stride = cairo_image_surface_get_stride (image);
+
+  if (data == NULL)
+    return image;
+  for (guint y = 0; y < ny; y++)
+    for (guint x = 0; x < nx; x++)
+      {
+        MsColour colour = figure->theme.paper;
+        guint32 value;
+
+        cell_colour (figure, facet, x, y, &colour);
+        value = pixel (colour);
+        for (guint v = 0; v < zoom; v++)
+          {
+            guint32 *line
+                = (guint32 *) (gpointer) (data
+                                          + (gsize) stride * (place_of (figure, y) * zoom + v));
+
+            for (guint u = 0; u < zoom; u++)
+              line[place_of (figure, x) * zoom + u] = value;
+          }
+      }
+  cairo_surface_mark_dirty (image);
+  return image;
+}
+
+static MsRect
+cell_rect (const MsFigure *figure, const MsPanel *panel, guint x, guint y)
+{
+  double w = panel->plot.w / figure->x.n, h = panel->plot.h / figure->y.n;
+
+  return (MsRect){ panel->plot.x + place_of (figure, x) * w,
+                   panel->plot.y + place_of (figure, y) * h, w, h };
+}
+
+static void
+paint_cells (MsFigure *figure, const MsPanel *panel, MsPen *pen)
+{
+  const MsRect *plot = &panel->plot;
+  Grid *grid = figure->data;
+  cairo_t *cr = pen->cr;
+  gboolean svg = cairo_surface_get_type (cairo_get_target (cr)) == CAIRO_SURFACE_TYPE_SVG;
+  cairo_surface_t *image;
+  double dx = plot->w, dy = plot->h, zoom = 1;
+
+  if (svg && (gsize) figure->x.n * figure->y.n <= SVG_CELLS)
+    {
+      for (guint y = 0; y < figure->y.n; y++)
+        for (guint x = 0; x < figure->x.n; x++)
+          {
+            MsRect cell = cell_rect (figure, panel, x, y);
+            MsColour colour;
+
+            if (!cell_colour (figure, panel->facet, x, y, &colour))
+              continue;
+            ms_pen_colour (pen, colour, 1);
+            cairo_rectangle (cr, cell.x, cell.y, cell.w, cell.h);
+            cairo_fill_preserve (cr);
+            /* A hairline of the same colour closes the seam that antialiasing leaves. */
+            cairo_set_line_width (cr, 0.3);
+            cairo_stroke (cr);
+          }
+      return;
+    }
+  if (svg)
+    {
+      zoom = SVG_PIXELS;
+      image = make_image (figure, panel->facet, SVG_PIXELS);
+    }
+  else
+    {
+      if (grid->images[panel->facet] == NULL)
+        grid->images[panel->facet] = make_image (figure, panel->facet, 1);
+      image = cairo_surface_reference (grid->images[panel->facet]);
+    }
+  cairo_user_to_device_distance (cr, &dx, &dy);
+  cairo_save (cr);
+  cairo_rectangle (cr, plot->x, plot->y, plot->w, plot->h);
+  cairo_clip (cr);
+  cairo_translate (cr, plot->x, plot->y);
+  cairo_scale (cr, plot->w / (figure->x.n * zoom), plot->h / (figure->y.n * zoom));
+  cairo_set_source_surface (cr, image, 0, 0);
+  cairo_pattern_set_extend (cairo_get_source (cr), CAIRO_EXTEND_PAD);
+  /* More cells than pixels: average them rather than drop most. */
+  cairo_pattern_set_filter (cairo_get_source (cr),
+                            cairo_surface_get_type (cairo_get_target (cr))
+                                        == CAIRO_SURFACE_TYPE_IMAGE
+                                    && (figure->x.n > fabs (dx) || figure->y.n > fabs (dy))
+                                ? CAIRO_FILTER_GOOD
+                                : CAIRO_FILTER_NEAREST);
+  cairo_paint (cr);
+  cairo_restore (cr);
+  cairo_surface_destroy (image);
+}
+
+static void
+hatch_missing (MsFigure *figure, const MsPanel *panel, MsPen *pen)
+{
+  guint nx = figure->x.n;
+  gboolean any = FALSE;
+
+  for (guint y = 0; y < figure->y.n; y++)
+    for (guint x = 0; x < nx; x++)
+      {
+        MsColour colour;
+        MsRect cell;
+
+        if (cell_colour (figure, panel->facet, x, y, &colour))
+          continue;
+        cell = cell_rect (figure, panel, x, y);
+        /* Without an order of its own, neighbours in a line are one rectangle. */
+        while (figure->place == NULL && x + 1 < nx
+               && !cell_colour (figure, panel->facet, x + 1, y, &colour))
+          {
+            cell.w += panel->plot.w / nx;
+            x++;
+          }
+        cairo_rectangle (pen->cr, cell.x, cell.y, cell.w, cell.h);
+        any = TRUE;
+      }
+  if (any)
+    ms_pen_hatch (pen, 3.5);
+  cairo_new_path (pen->cr);
+}
+
+/* Numbers in the cells, when all of them fit at the small size. */
+static void
+write_numbers (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
+{
+  MsRect cell = cell_rect (figure, panel, 0, 0);
+  gsize cells = (gsize) figure->x.n * figure->y.n;
+  g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
+  gboolean whole = figure->value.ints != NULL;
+  double span = figure->value_axis.high - figure->value_axis.low;
+  int decimals = whole ? 0 : (int) CLAMP (2 - ceil (log10 (MAX (span, 1e-9))), 0, 3);
+  char format[16];
+
+  if (cells > TEXT_CELLS || cell.h < layout->line * 0.95 || cell.w < layout->em * 1.4)
+    return;
+  g_snprintf (format, sizeof format, "%%.%df", decimals);
+  for (guint y = 0; y < figure->y.n; y++)
+    for (guint x = 0; x < figure->x.n; x++)
+      {
+        guint32 row = ms_grid_row (figure, panel->facet, x, y);
+        double value = row != MS_NONE ? ms_channel_raw (&figure->value, row) : NAN;
+        char number[MS_NUMBER_SIZE + 320];
+        double w;
+
+        if (isnan (value))
+          number[0] = '\0';
+        else
+          g_ascii_formatd (number, sizeof number, format, value);
+        g_ptr_array_add (texts, g_strdup (number));
+        ms_pen_measure (pen, number, MS_TEXT_SMALL, 0, &w, NULL);
+        if (w > cell.w * 0.9)
+          return;
+      }
+  for (guint y = 0; y < figure->y.n; y++)
+    for (guint x = 0; x < figure->x.n; x++)
+      {
+        MsColour colour;
+
+        if (!cell_colour (figure, panel->facet, x, y, &colour))
+          continue;
+        cell = cell_rect (figure, panel, x, y);
+        ms_pen_text (pen, cell.x + cell.w / 2, cell.y + cell.h / 2, 0.5, 0.5, 0, MS_TEXT_SMALL,
+                     ms_colour_text_on (colour), 0, texts->pdata[(gsize) y * figure->x.n + x]);
+      }
+}
+
+void
+ms_grid_draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
+{
+  if (figure->x.n == 0 || figure->y.n == 0)
+    {
+      cairo_rectangle (pen->cr, panel->plot.x, panel->plot.y, panel->plot.w, panel->plot.h);
+      ms_pen_hatch (pen, 6);
+      return;
+    }
+  paint_cells (figure, panel, pen);
+  hatch_missing (figure, panel, pen);
+  write_numbers (figure, layout, panel, pen);
+}
+
+int
+ms_grid_pick (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, double x, double y)
+{
+  guint u = (guint) ((x - panel->plot.x) / panel->plot.w * figure->x.n);
+  guint v = (guint) ((y - panel->plot.y) / panel->plot.h * figure->y.n);
+  guint32 row;
+
+  (void) layout;
+  if (u >= figure->x.n || v >= figure->y.n)
+    return -1;
+  if (figure->order != NULL)
+    {
+      u = figure->order[u];
+      v = figure->order[v];
+    }
+  row = ms_grid_row (figure, panel->facet, u, v);
+  return row == MS_NONE ? -1 : (int) row;
+}
+
+gboolean
+ms_grid_locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row,
+                MsRect *rect)
+{
+  guint x = ms_channel_category (&figure->x, row), y = ms_channel_category (&figure->y, row);
+
+  (void) layout;
+  if (x >= figure->x.n || y >= figure->y.n || ms_grid_row (figure, panel->facet, x, y) != row)
+    return FALSE;
+  *rect = cell_rect (figure, panel, x, y);
+  return TRUE;
+}
+
+int
+ms_grid_step (MsFigure *figure, int row, MsStep direction)
+{
+  static const int dx[] = { [MS_STEP_LEFT] = -1, [MS_STEP_RIGHT] = 1, [MS_STEP_UP] = 0,
+                            [MS_STEP_DOWN] = 0,  [MS_STEP_FIRST] = 1, [MS_STEP_LAST] = -1 };
+  static const int dy[] = { [MS_STEP_UP] = -1, [MS_STEP_DOWN] = 1, [MS_STEP_LAST] = 0 };
+  gint64 nx = figure->x.n, ny = figure->y.n, x = 0, y = 0, facet = 0;
+  guint category = row >= 0 ? ms_channel_category (&figure->x, (guint) row) : MS_NONE;
+
+  if (category == MS_NONE || category >= nx)
+    {
+      for (gsize i = 0; i < (gsize) (nx * ny) * figure->n_facets; i++)
+        if (((Grid *) figure->data)->rows[i] != MS_NONE)
+          return (int) ((Grid *) figure->data)->rows[i];
+      return -1;
+    }
+  x = place_of (figure, category);
+  y = place_of (figure, ms_channel_category (&figure->y, (guint) row));
+  facet = ms_channel_category (&figure->facet, (guint) row);
+  if (direction == MS_STEP_FIRST || direction == MS_STEP_LAST)
+    x = direction == MS_STEP_FIRST ? -1 : nx;
+  /* On to the next cell that has a row; sideways on into the next panel. */
+  for (;;)
+    {
+      guint32 found;
+
+      x += dx[direction];
+      y += direction == MS_STEP_UP || direction == MS_STEP_DOWN ? dy[direction] : 0;
+      if (x < 0 || x >= nx)
+        {
+          if (direction == MS_STEP_FIRST || direction == MS_STEP_LAST)
+            return row;
+          facet += dx[direction];
+          x = x < 0 ? nx - 1 : 0;
+        }
+      if (y < 0 || y >= ny || facet < 0 || facet >= figure->n_facets)
+        return row;
+      found = ms_grid_row (figure, (guint) facet,
+                           figure->order != NULL ? figure->order[x] : (guint) x,
+                           figure->order != NULL ? figure->order[y] : (guint) y);
+      if (found != MS_NONE)
+        return (int) found;
+    }
+}
+
+static double
+panel_height (MsFigure *figure, double width, double em)
+{
+  double cell = figure->x.n > 0 ? width / figure->x.n : width;
+  double height = figure->y.n * CLAMP (cell, em * 0.35, em * 2);
+
+  return CLAMP (height, MIN (figure->y.n * em * 1.3, width * 0.45), width * 1.1);
+}
+
+const MsMarkClass ms_mark_heatmap = { .prepare = ms_grid_prepare,
+                                      .finish = ms_grid_finish,
+                                      .panel_height = panel_height,
+                                      .draw = ms_grid_draw,
+                                      .pick = ms_grid_pick,
+                                      .locate = ms_grid_locate,
+                                      .step = ms_grid_step,
+                                      .axes = TRUE };

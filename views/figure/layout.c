@@ -1,0 +1,378 @@
+/* Where everything goes: a function of the figure, the width and the height alone.
+ *
+ * From the outside in: title, legend, notes, axis titles, labels, colour bar; what is left is cut into
+ * panels of one size.  The room that labels take and the panels' size depend on each other, so the
+ * margins are found in a few rounds. */
+#include "figure-private.h"
+
+#include <math.h>
+#include <string.h>
+
+static void
+clear_label (gpointer data)
+{
+  g_free (((MsLabel *) data)->text);
+}
+
+static GArray *
+labels_new (void)
+{
+  GArray *labels = g_array_new (FALSE, FALSE, sizeof (MsLabel));
+
+  g_array_set_clear_func (labels, clear_label);
+  return labels;
+}
+
+void
+ms_layout_free (MsLayout *layout)
+{
+  if (layout == NULL)
+    return;
+  g_array_unref (layout->panels);
+  g_array_unref (layout->x_labels);
+  g_array_unref (layout->y_labels);
+  g_array_unref (layout->bar_labels);
+  g_array_unref (layout->keys);
+  g_free (layout);
+}
+
+static void
+add_label (GArray *labels, double at, const char *text)
+{
+  MsLabel label = { at, g_strdup (text) };
+
+  g_array_append_val (labels, label);
+}
+
+static void
+axis_labels (const MsAxis *axis, guint most, GArray *labels)
+{
+  MsTick ticks[MS_TICKS_MAX];
+  guint n = ms_axis_ticks (axis, most, ticks);
+
+  g_array_set_size (labels, 0);
+  for (guint i = 0; i < n; i++)
+    add_label (labels, ticks[i].at, ticks[i].label);
+}
+
+/* The 1-2-5 step that leaves at most `most` of n. */
+static guint
+category_step (guint n, double most)
+{
+  static const guint steps[] = { 1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 200, 256, 500 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (steps); i++)
+    if (n / (double) steps[i] <= most)
+      return steps[i];
+  return (guint) ceil (n / MAX (most, 1));
+}
+
+/* Every category, or as many as `most` leaves: numbers at round values. */
+static void
+category_labels (const MsChannel *channel, double most, GArray *labels, const guint32 *order)
+{
+  guint step = category_step (channel->n, MAX (most, 1));
+  gboolean consecutive
+      = channel->numbers != NULL && channel->n > 0
+        && channel->numbers[channel->n - 1] - channel->numbers[0] == channel->n - 1;
+
+  g_array_set_size (labels, 0);
+  for (guint place = 0; place < channel->n; place++)
+    {
+      guint i = order != NULL ? order[place] : place;
+      gboolean shown = order == NULL && consecutive ? fmod (channel->numbers[i], step) == 0
+                                                    : place % step == 0;
+
+      if (shown)
+        add_label (labels, (place + 0.5) / channel->n,
+                   channel->names[i][0] != '\0' ? channel->names[i] : "\xe2\x80\x93");
+    }
+}
+
+static double
+widest (MsPen *pen, const GArray *labels, double most)
+{
+  double width = 0;
+
+  for (guint i = 0; i < labels->len; i++)
+    {
+      double w;
+
+      ms_pen_measure (pen, g_array_index (labels, MsLabel, i).text, MS_TEXT_PLAIN, most, &w, NULL);
+      width = MAX (width, w);
+    }
+  return width;
+}
+
+/* Places the legend's keys in rows from (left, top); returns the height. */
+static double
+place_keys (MsFigure *figure, MsLayout *layout, MsPen *pen, double left, double right, double top)
+{
+  double x = left, y = top, swatch = layout->em * 1.8;
+  guint shown = MIN (figure->n_series, figure->theme.n_series);
+
+  for (guint s = 0; s < shown; s++)
+    {
+      double w;
+      MsKey key = { .series = s };
+
+      ms_pen_measure (pen, figure->series.names[s], MS_TEXT_PLAIN, right - left - swatch, &w, NULL);
+      w += swatch + layout->em * 0.4;
+      if (x > left && x + w > right)
+        {
+          x = left;
+          y += layout->line;
+        }
+      key.box = (MsRect){ x, y, w, layout->line };
+      g_array_append_val (layout->keys, key);
+      x += w + layout->em * 0.9;
+    }
+  return shown > 0 ? y + layout->line - top : 0;
+}
+
+/* Lines are named at their right ends when they are few, alone and the names are short. */
+static gboolean
+wants_direct (MsFigure *figure, MsPen *pen, double width, double *room)
+{
+  double most = 0;
+
+  if (figure->plot->mark != MS_MARK_LINE || figure->n_facets > 1 || figure->ordered_series
+      || figure->n_series < 2 || figure->n_series > MS_SERIES_MAX)
+    return FALSE;
+  for (guint s = 0; s < figure->n_series; s++)
+    {
+      double w;
+
+      ms_pen_measure (pen, figure->series.names[s], MS_TEXT_PLAIN, 0, &w, NULL);
+      most = MAX (most, w);
+    }
+  *room = most + pen->em * 0.8;
+  return *room < 0.28 * width;
+}
+
+static guint
+choose_columns (MsFigure *figure, double width, double height, double em)
+{
+  guint n = figure->n_facets, best = 1;
+  double best_score = -1;
+
+  if (n <= 1 || figure->mark == &ms_mark_flow || figure->mark == &ms_mark_tokens)
+    return 1;
+  for (guint columns = 1; columns <= n; columns++)
+    {
+      guint rows = (n + columns - 1) / columns;
+      double w = width / columns - 1.5 * em;
+      double wanted = figure->mark->panel_height (figure, w, em);
+      double h = height > 0 ? height / rows - 2.5 * em : wanted;
+      double score = MIN (w, 24 * em) * MIN (h, wanted) / (1 + 0.2 * (columns * rows - n));
+
+      if (w < 5 * em && columns > 1)
+        break;
+      if (height <= 0)
+        /* Natural height: panels some 14 em wide, a full last row preferred. */
+        score = -fabs (w - 14 * em) - 3 * em * (columns * rows - n) / (double) n;
+      if (columns == 1 || score > best_score)
+        {
+          best_score = score;
+          best = columns;
+        }
+    }
+  return best;
+}
+
+MsLayout *
+ms_layout_new (MsFigure *figure, double width, double height)
+{
+  g_auto (MsPen) pen = { 0 };
+  MsLayout *layout = g_new0 (MsLayout, 1);
+  gboolean natural = height <= 0;
+  gboolean axes = figure->mark->axes;
+  double em, line, gap, top, bottom, left, right, legend_room = 0, strip;
+  guint columns, rows;
+  g_autofree char *notes = ms_figure_notes (figure);
+  g_autofree char *x_title = ms_channel_title (&figure->x);
+  g_autofree char *y_title = ms_channel_title (&figure->y);
+  double panel_w = 0, panel_h = 0, gap_x, gap_y;
+
+  ms_pen_init (&pen, &figure->theme, NULL);
+  ms_pen_measure (&pen, "Xg", MS_TEXT_PLAIN, 0, NULL, &line);
+  em = pen.em;
+  gap = em * 0.4;
+  *layout = (MsLayout){ .width = width, .height = height, .em = em, .line = line };
+  layout->panels = g_array_new (FALSE, FALSE, sizeof (MsPanel));
+  layout->keys = g_array_new (FALSE, FALSE, sizeof (MsKey));
+  layout->x_labels = labels_new ();
+  layout->y_labels = labels_new ();
+  layout->bar_labels = labels_new ();
+  layout->strips = figure->facet.n > 0 && axes;
+  layout->x_label_width = natural ? 9 * em : MIN (9 * em, height * 0.3);
+  layout->y_label_width = MIN (12 * em, width * 0.32);
+
+  /* Top: title, panel letter, legend. */
+  top = gap;
+  if (figure->title != NULL)
+    {
+      layout->title_y = top;
+      top += line * 1.25;
+    }
+  layout->direct = wants_direct (figure, &pen, width, &legend_room);
+  if (!layout->direct && figure->n_series > 1 && !figure->ordered_series
+      && figure->plot->mark != MS_MARK_HISTOGRAM && figure->n_series <= 40
+      && (axes || figure->plot->mark == MS_MARK_TOKENS))
+    {
+      double from = gap;
+
+      if (figure->panel != NULL && figure->title == NULL)
+        {
+          double w;
+
+          ms_pen_measure (&pen, figure->panel, MS_TEXT_BOLD, 0, &w, NULL);
+          from += w + em;
+        }
+      top += place_keys (figure, layout, &pen, from, width - gap, top) + gap * 0.5;
+    }
+  else if (figure->panel != NULL && figure->title == NULL)
+    top += line * 0.9;
+  strip = layout->strips ? line * 1.05 : 0;
+
+  /* Right: colour bar or names of lines. */
+  right = gap;
+  if (layout->direct)
+    right = legend_room;
+  if (figure->has_value)
+    {
+      double labels;
+
+      axis_labels (&figure->value_axis, 6, layout->bar_labels);
+      labels = widest (&pen, layout->bar_labels, 6 * em);
+      right += em * 0.8 + em * 0.9 + em * 0.5 + labels + line + gap;
+    }
+
+  /* Bottom: notes, x title. */
+  bottom = gap * 0.6;
+  if (notes != NULL)
+    {
+      layout->note_y = ms_pen_paragraph (&pen, 0, 0, width - 2 * gap, MS_TEXT_SMALL, notes);
+      bottom += layout->note_y + gap * 0.5;
+    }
+  layout->note_y = bottom; /* distance from the lower edge, turned into y below */
+  if (axes && x_title[0] != '\0')
+    {
+      bottom += line;
+      layout->x_title_y = bottom;
+      bottom += gap * 0.3;
+    }
+  left = gap + (axes && y_title[0] != '\0' ? line + gap * 0.6 : 0);
+  layout->y_title_x = gap;
+  layout->tree = figure->mark == &ms_mark_matrix && figure->n_facets == 1 && figure->x.n > 2
+                     ? MIN (3.2 * em, 0.09 * width)
+                     : 0;
+
+  {
+    double x_labels = axes ? line + gap * 0.8 : 0, y_labels = axes ? 3 * em : 0, edge = 0;
+
+    columns = choose_columns (figure, width - left - y_labels - right,
+                              natural ? 0 : height - top - bottom - x_labels, em);
+    rows = (figure->n_facets + columns - 1) / columns;
+    if (figure->mark == &ms_mark_flow || figure->mark == &ms_mark_tokens)
+      rows = 1;
+    gap_x = em * 1.1;
+    gap_y = em * 0.7 + strip;
+    for (guint round = 0; round < 3; round++)
+      {
+        panel_w = (width - left - y_labels - right - edge - layout->tree - gap_x * (columns - 1))
+                  / columns;
+        panel_w = MAX (panel_w, 4);
+        if (natural)
+          {
+            panel_h = MAX (figure->mark->panel_height (figure, panel_w, em), 2 * em);
+            layout->height = top + strip + layout->tree + rows * panel_h + (rows - 1) * gap_y
+                             + x_labels + bottom;
+          }
+        else
+          panel_h = (height - top - strip - layout->tree - x_labels - bottom - gap_y * (rows - 1))
+                    / rows;
+        panel_h = MAX (panel_h, 4);
+        if (!axes)
+          continue;
+        /* Labels of y, and the room they take. */
+        if (figure->y.of_row != NULL)
+          category_labels (&figure->y, panel_h / (line * 0.95), layout->y_labels, figure->order);
+        else
+          axis_labels (&figure->y_axis, (guint) CLAMP (panel_h / (2.2 * line), 2, 8),
+                       layout->y_labels);
+        y_labels = widest (&pen, layout->y_labels, layout->y_label_width) + gap * 1.2;
+        /* Labels of x: level while they fit, else leaning, else fewer. */
+        layout->x_angle = 0;
+        edge = 0;
+        if (figure->x.of_row == NULL)
+          {
+            guint most = (guint) CLAMP (panel_w / (3.2 * em), 2, 12);
+
+            for (; most > 2; most--)
+              {
+                axis_labels (&figure->x_axis, most, layout->x_labels);
+                if (widest (&pen, layout->x_labels, 0) * 1.35 * layout->x_labels->len < panel_w)
+                  break;
+              }
+            axis_labels (&figure->x_axis, most, layout->x_labels);
+            x_labels = line + gap * 0.8;
+          }
+        else
+          {
+            double w;
+
+            category_labels (&figure->x, G_MAXUINT, layout->x_labels, figure->order);
+            w = widest (&pen, layout->x_labels, layout->x_label_width);
+            x_labels = line + gap * 0.8;
+            if (figure->x.numbers != NULL)
+              category_labels (&figure->x, panel_w / MAX (w + 0.7 * em, 1.6 * em), layout->x_labels,
+                               figure->order);
+            else if ((w + 0.5 * em) * figure->x.n > panel_w)
+              {
+                layout->x_angle = 45;
+                category_labels (&figure->x, panel_w / (line * 1.05), layout->x_labels,
+                                 figure->order);
+                x_labels = w * G_SQRT2 / 2 + line * 0.7 + gap * 0.8;
+              }
+          }
+        /* The last label of a continuous axis may stick out to the right. */
+        if (layout->x_angle == 0 && layout->x_labels->len > 0)
+          {
+            const MsLabel *last
+                = &g_array_index (layout->x_labels, MsLabel, layout->x_labels->len - 1);
+            double w;
+
+            ms_pen_measure (&pen, last->text, MS_TEXT_PLAIN, layout->x_label_width, &w, NULL);
+            edge = MAX (0, w / 2 - (1 - last->at) * panel_w - (right - gap));
+          }
+      }
+    left += y_labels;
+    layout->height = natural ? ceil (layout->height) : height;
+    layout->note_y = layout->height - layout->note_y;
+    layout->x_title_y = layout->height - layout->x_title_y;
+    if (figure->has_value)
+      {
+        double tall = rows * panel_h + (rows - 1) * gap_y;
+
+        layout->bar = (MsRect){ width - right + gap + em * 0.4, top + strip + layout->tree,
+                                em * 0.9, MIN (tall, 16 * em) };
+        axis_labels (&figure->value_axis, (guint) CLAMP (layout->bar.h / (2 * line), 2, 7),
+                     layout->bar_labels);
+      }
+    layout->direct_x = width - right + em * 0.35;
+    for (guint f = 0; f < (rows == 1 && columns == 1 ? 1 : figure->n_facets); f++)
+      {
+        guint column = f % columns, row = f / columns;
+        MsPanel panel
+            = { .plot = { left + column * (panel_w + gap_x),
+                          top + strip + layout->tree + row * (panel_h + gap_y), panel_w, panel_h },
+                .facet = f,
+                .left = column == 0,
+                .bottom = f + columns >= figure->n_facets };
+
+        g_array_append_val (layout->panels, panel);
+      }
+  }
+  return layout;
+}
