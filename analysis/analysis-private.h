@@ -21,6 +21,10 @@ void ms_table_put_text (MsTable *table, const char *text);
 /* The value of parameter `i` as text (newly allocated). */
 char *ms_values_text_of (const MsValues *values, guint i);
 
+/* The parameters and whatever else of the context changes the numbers, as a JSON object (newly
+ * allocated). */
+char *ms_result_params (const MsResult *result, const MsContext *context);
+
 /* --- Tasks ---------------------------------------------------------------------------------- */
 
 /* One task of an analysis, run on any thread: writes to slots of its index only.  FALSE with *error
@@ -112,6 +116,16 @@ MsInterval ms_bootstrap_interval (const MsBootstrap *bootstrap, double value,
 /* Both at once. */
 void ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
                              MsStatistic statistic, gpointer data, guint n_out, MsInterval *out);
+
+/* The draws of a CSV parameter file instead of random ones: a header, then U lines with a column per
+ * resample, each cell a unit number 0..U-1.  NULL or "" gives ms_bootstrap_new.  Document d is in
+ * unit d mod U. */
+MsBootstrap *ms_bootstrap_new_from_file (const MsContext *context, guint n_documents,
+                                         const char *path, GError **error);
+
+/* Rows (n, width) in random order into out: what is left of a measure over time when order means
+ * nothing. */
+void ms_shuffle_rows (const guint16 *rows, gint64 n, guint width, guint64 seed, guint16 *out);
 
 /* --- Parameter files ------------------------------------------------------------------------ */
 

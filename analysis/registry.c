@@ -5,7 +5,13 @@
 #include <string.h>
 
 /* One line for each analysis: X (name) is ms_analysis_name. */
-#define MS_ANALYSES(X) X (load)
+#define MS_ANALYSES(X)                                                                             \
+  X (load)                                                                                         \
+  X (srp)                                                                                          \
+  X (hit_rate)                                                                                     \
+  X (cache)                                                                                        \
+  X (repetition)                                                                                   \
+  X (transitions)
 
 #define DECLARE(name) extern const MsAnalysis ms_analysis_##name;
 #define LIST(name)    &ms_analysis_##name,

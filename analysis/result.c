@@ -400,13 +400,12 @@ append_number (GString *out, double value)
     g_string_append (out, ms_number_exact (number, value));
 }
 
-/* The parameters and whatever else of the context changes the numbers, as one JSON object. */
-static void
-append_params (GString *out, const MsResult *result, const MsContext *context)
+char *
+ms_result_params (const MsResult *result, const MsContext *context)
 {
   const MsParam *params = result->analysis->params;
+  GString *out = g_string_new ("{");
 
-  g_string_append_c (out, '{');
   for (guint i = 0; params != NULL && params[i].name != NULL; i++)
     {
       g_autofree char *text = ms_values_text_of (context->values, i);
@@ -432,6 +431,7 @@ append_params (GString *out, const MsResult *result, const MsContext *context)
       context->bootstrap);
   append_number (out, context->confidence);
   g_string_append_c (out, '}');
+  return g_string_free (out, FALSE);
 }
 
 static void
@@ -473,10 +473,11 @@ char *
 ms_result_to_json (const MsResult *result, const MsContext *context)
 {
   GString *out = g_string_new ("{\"analysis\": ");
+  g_autofree char *params = ms_result_params (result, context);
 
   append_string (out, result->analysis->name);
-  g_string_append_printf (out, ",\n \"version\": %d,\n \"params\": ", result->analysis->version);
-  append_params (out, result, context);
+  g_string_append_printf (out, ",\n \"version\": %d,\n \"params\": %s", result->analysis->version,
+                          params);
   if (context->trace != NULL)
     {
       g_autofree char *selection = ms_selection_format (ms_trace_selection (context->trace));

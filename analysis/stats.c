@@ -303,3 +303,57 @@ ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint 
   for (guint i = 0; i < n_out; i++)
     out[i] = ms_bootstrap_interval (bootstrap, values[i], resampled + n * i);
 }
+
+MsBootstrap *
+ms_bootstrap_new_from_file (const MsContext *context, guint n_documents, const char *path,
+                            GError **error)
+{
+  g_autoptr (MsInput) input = NULL;
+  g_autoptr (MsBootstrap) bootstrap = NULL;
+
+  if (path == NULL || path[0] == '\0')
+    return ms_bootstrap_new (context, n_documents);
+  input = ms_input_load (path, error);
+  if (input == NULL)
+    return NULL;
+  if (ms_input_n_rows (input) == 0 || ms_input_n_rows (input) > MAX (n_documents, 1))
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_INPUT,
+                   "%s draws from %u documents, the selection has %u", path,
+                   ms_input_n_rows (input), n_documents);
+      return NULL;
+    }
+  bootstrap = g_new0 (MsBootstrap, 1);
+  bootstrap->n_units = ms_input_n_rows (input);
+  bootstrap->n_resamples = ms_input_n_columns (input);
+  bootstrap->confidence = context->confidence;
+  bootstrap->times = g_new0 (guint16, (gsize) bootstrap->n_resamples * bootstrap->n_units);
+  for (guint u = 0; u < bootstrap->n_units; u++)
+    for (guint r = 0; r < bootstrap->n_resamples; r++)
+      {
+        gint64 drawn;
+
+        if (!ms_input_int (input, u, r, 0, bootstrap->n_units - 1, &drawn, error))
+          return NULL;
+        bootstrap->times[(gsize) r * bootstrap->n_units + (gsize) drawn]++;
+      }
+  return g_steal_pointer (&bootstrap);
+}
+
+void
+ms_shuffle_rows (const guint16 *rows, gint64 n, guint width, guint64 seed, guint16 *out)
+{
+  memcpy (out, rows, (gsize) n * width * sizeof *rows);
+  for (gint64 i = n - 1; i > 0; i--)
+    {
+      gint64 j = (gint64) ms_random_below (&seed, (guint64) i + 1);
+
+      for (guint r = 0; r < width; r++)
+        {
+          guint16 keep = out[i * width + r];
+
+          out[i * width + r] = out[j * width + r];
+          out[j * width + r] = keep;
+        }
+    }
+}

@@ -5,7 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-G_DEFINE_QUARK (ms - analysis - error - quark, ms_analysis_error)
+GQuark
+ms_analysis_error_quark (void)
+{
+  return g_quark_from_static_string ("ms-analysis-error-quark");
+}
 
 struct MsValues
 {

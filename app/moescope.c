@@ -12,6 +12,8 @@
 static const MsCommand *const commands[] = {
   &ms_command_info,
   &ms_command_check,
+  &ms_command_export,
+  &ms_command_analyze,
   NULL,
 };
 
@@ -132,6 +134,9 @@ ms_command_output (const char *path, GError **error)
   if (path == NULL || strcmp (path, "-") == 0)
     return g_unix_output_stream_new (STDOUT_FILENO, FALSE);
   file = g_file_new_for_commandline_arg (path);
+  /* A device or pipe such as /dev/null cannot be replaced. */
+  if (g_file_test (path, G_FILE_TEST_EXISTS) && !g_file_test (path, G_FILE_TEST_IS_REGULAR))
+    return G_OUTPUT_STREAM (g_file_append_to (file, G_FILE_CREATE_NONE, NULL, error));
   return G_OUTPUT_STREAM (
       g_file_replace (file, NULL, FALSE, G_FILE_CREATE_REPLACE_DESTINATION, NULL, error));
 }

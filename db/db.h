@@ -273,4 +273,17 @@ gboolean ms_reader_piece (MsReader *reader, gint32 id, const guint8 **bytes, gsi
 /* Adds to counts (E) how often each expert is chosen in rows from..from+n-1 of the chunk. */
 void ms_chunk_count (const MsChunk *chunk, guint from, guint n, guint64 *counts);
 
+/* --- CSV ------------------------------------------------------------------------------------ */
+
+/* Appends text as one field, quoted by libcsv.  Numbers are appended bare. */
+void ms_csv_append (GString *line, const char *text);
+
+/* One row (n fields, borrowed) with the line where it begins, from 1; the header is the first.  FALSE
+ * stops the reading: with *error set it fails, without it is done. */
+typedef gboolean (*MsCsvFunc) (const char *const *fields, guint n, guint line, gpointer data,
+                               GError **error);
+/* Reads a CSV file with a header; a byte order mark, CRLF and empty lines do no harm.  BAD_VALUE with the
+ * line where it is no CSV or a row has not as many fields as the header. */
+gboolean ms_csv_read (const char *path, MsCsvFunc func, gpointer data, GError **error);
+
 G_END_DECLS

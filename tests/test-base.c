@@ -2,6 +2,7 @@
 #include "base.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void
@@ -74,8 +75,27 @@ test_numbers (void)
   g_assert_cmpstr (ms_number_short (buffer, 0.1), ==, "0.1");
   g_assert_cmpstr (ms_number_short (buffer, NAN), ==, "");
   g_assert_cmpstr (ms_number_short (buffer, -INFINITY), ==, "-inf");
+  g_assert_cmpstr (ms_number_short (buffer, 1e9), ==, "1000000000");
+  g_assert_cmpstr (ms_number_short (buffer, -0.0), ==, "0");
   g_assert_cmpstr (ms_number_exact (buffer, 0.1), ==, "0.1");
   g_assert_cmpstr (ms_number_exact (buffer, 2.0 / 3), ==, "0.6666666666666666");
+  g_assert_cmpstr (ms_number_float (buffer, 0.1f), ==, "0.1");
+  g_assert_cmpstr (ms_number_float (buffer, -0.25f), ==, "-0.25");
+  g_assert_cmpstr (ms_number_float (buffer, 0), ==, "0");
+  g_assert_cmpstr (ms_number_float (buffer, 3), ==, "3");
+  g_assert_cmpstr (ms_number_float (buffer, 1.0f / 3), ==, "0.33333334");
+  g_assert_cmpstr (ms_number_float (buffer, 1234.5f), ==, "1234.5");
+  for (int i = 0; i < 1000000; i++)
+    {
+      guint32 bits = (guint32) ms_random_next (&state);
+      float value;
+
+      if (i & 1) /* more often in the range of weights */
+        bits = (bits & 0x83ffffff) | 0x38000000 | (bits & 0x03000000);
+      memcpy (&value, &bits, sizeof value);
+      if (isfinite (value))
+        g_assert_true (strtof (ms_number_float (buffer, value), NULL) == value);
+    }
   g_assert_cmpstr (ms_number_grouped (buffer, 1234567), ==, "1,234,567");
   g_assert_cmpstr (ms_number_grouped (buffer, -123), ==, "-123");
   g_assert_cmpstr (ms_number_grouped (buffer, -1234), ==, "-1,234");

@@ -60,11 +60,13 @@ guint64 ms_random_below (guint64 *state, guint64 n);
 
 /* --- Text ---------------------------------------------------------------------------------- */
 
-/* For people: "%.6g" in the C locale, "" for NaN, "inf".  Writes to `buffer`, returns it. */
+/* For people: "%.6g" in the C locale, whole numbers in full, "" for NaN, "inf".  Writes to `buffer`, returns it. */
 #define MS_NUMBER_SIZE 40
 char *ms_number_short (char buffer[MS_NUMBER_SIZE], double value);
 /* For exchange: the shortest decimal that reads back as the same double; "" for NaN. */
 char *ms_number_exact (char buffer[MS_NUMBER_SIZE], double value);
+/* The same for a float: the shortest decimal that reads back as the same float, up to 9 digits. */
+char *ms_number_float (char buffer[MS_NUMBER_SIZE], float value);
 /* "1234567" -> "1,234,567". */
 char *ms_number_grouped (char buffer[MS_NUMBER_SIZE], gint64 value);
 

@@ -1,0 +1,599 @@
+/* The cache simulator: what an expert cache of some size and policy would do on this trace, in hits,
+ * transfers and time (metrics.md c.1 to c.3).  hit-rate.c has the published SCH and CHR conventions. */
+#include "cache-simulator.h"
+#include "predictor-private.h"
+
+#include <math.h>
+#include <string.h>
+
+enum
+{
+  SCOPE_LAYER,
+  SCOPE_SHARED,
+};
+
+enum
+{
+  WARM_EMPTY,
+  WARM_FIRST,
+};
+
+static const char *const mode_choices[] = { "batch", "serial", NULL };
+static const char *const scope_choices[] = { "layer", "shared", NULL };
+static const char *const warm_choices[] = { "empty", "first", NULL };
+static const char *const prefetch_choices[]
+    = { "none", "conditional", "frequency", "previous", NULL };
+static const char *const policy_names[]
+    = { "fifo", "lru", "lfu", "lfu_in_cache", "lfu_aging", "sieve", "belady", "static", NULL };
+
+static const MsParam params[] = {
+  { "capacities", "Cache slots",
+    "Experts of one layer that fit at once, numbers separated by commas; "
+    "empty = a range up to all experts",
+    "experts", MS_PARAM_TEXT, .usual_text = "" },
+  { "policies", "Policies",
+    "Separated by commas: fifo, lru, lfu, lfu_in_cache, lfu_aging, sieve, belady, static", NULL,
+    MS_PARAM_TEXT, .usual_text = "lru,lfu,belady,static" },
+  { "mode", "Mode",
+    "batch: the experts of a token and layer are requested together; serial: one after the other",
+    NULL, MS_PARAM_CHOICE, .choices = mode_choices },
+  { "scope", "Scope", "A cache for each layer, or one of capacity x layers for all of them", NULL,
+    MS_PARAM_CHOICE, .choices = scope_choices },
+  { "reset", "Empty between documents", "Start every document with an empty cache", NULL,
+    MS_PARAM_BOOL, .usual = 0 },
+  { "warm", "Warm start",
+    "What is resident at the start: nothing, or the experts 0, 1, ... (as "
+    "mixtral-offloading does)",
+    NULL, MS_PARAM_CHOICE, .choices = warm_choices },
+  { "held-out", "Held-out calibration",
+    "Choose the static set, and train the prefetch predictor, on the documents of the other parity",
+    NULL, MS_PARAM_BOOL, .usual = 1 },
+  { "aging", "Aging interval", "lfu_aging halves all counts after so many accesses", "accesses",
+    MS_PARAM_INT, 1, 1e9, 1024, .ui_least = 16, .ui_most = 65536 },
+  { "prefetch", "Prefetch", "Load predicted experts before the layer's router has run", NULL,
+    MS_PARAM_CHOICE, .choices = prefetch_choices },
+  { "prefetch-experts", "Prefetched experts", "Experts to predict per token; 0 = as many as chosen",
+    "experts", MS_PARAM_INT, 0, MS_MAX_EXPERTS, 0, .ui_least = 0, .ui_most = 64 },
+  { "bandwidth", "Bandwidth", "Of loading experts", "GB/s", MS_PARAM_REAL, 0.001, 1e6, 16,
+    .ui_least = 1, .ui_most = 128 },
+  { "expert-megabytes", "Expert size", "Of one expert; 0 = as in the model file", "MB",
+    MS_PARAM_REAL, 0, 1e6, 0, .ui_least = 0, .ui_most = 1000 },
+  { "overlap", "Overlap", "Loading time per layer hidden behind computation", "ms", MS_PARAM_REAL,
+    0, 1e6, 0, .ui_least = 0, .ui_most = 20 },
+  { 0 },
+};
+
+#define COUNT_COLUMNS                                                                              \
+  { "policy", "Policy", NULL, MS_COLUMN_TEXT, "Which resident makes room" },                       \
+      { "capacity", "Cache slots", "experts", MS_COLUMN_INT,                                       \
+        "Experts that fit: per layer, or in the shared cache" },                                   \
+      { "accesses", "Accesses", NULL, MS_COLUMN_INT, "Experts asked for" },                        \
+      { "hits", "Hits", NULL, MS_COLUMN_INT, "Asked for and resident" },                           \
+      { "cold_misses", "Cold misses", NULL, MS_COLUMN_INT, "First access ever to the expert" },    \
+      { "capacity_misses", "Capacity misses", NULL, MS_COLUMN_INT, "Other misses" },               \
+      { "evictions", "Evictions", NULL, MS_COLUMN_INT, "Residents that made room" },               \
+      { "hit_rate", "Hit rate", NULL, MS_COLUMN_REAL, "Hits / accesses" },                         \
+      { "low", "Low", NULL, MS_COLUMN_REAL,                                                        \
+        "Lower end of the bootstrap interval of the hit rate over documents" },                    \
+      { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },                                       \
+      { "loads_per_token", "Loads per token", "experts", MS_COLUMN_REAL,                           \
+        "Experts loaded per token, prefetched ones included" },                                    \
+      { "megabytes_per_token", "Transfer per token", "MB", MS_COLUMN_REAL,                         \
+        "Loads per token x bytes per expert; undefined when the size is unknown" },                \
+      { "milliseconds_per_token", "Waiting per token", "ms", MS_COLUMN_REAL,                       \
+        "Sum over layers of max (0, loads x bytes / bandwidth - overlap)" },                       \
+      { "prefetched", "Prefetched", NULL, MS_COLUMN_INT,                                           \
+        "Experts loaded before they were asked for" },                                             \
+  {                                                                                                \
+    "wasted", "Wasted", NULL, MS_COLUMN_INT, "Prefetched, but not asked for by that token"         \
+  }
+
+static const MsTableDef tables[] = {
+  { "total", "All layers", (const MsColumn[]){ COUNT_COLUMNS, { 0 } } },
+  { "layers", "By layer",
+    (const MsColumn[]){ { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+                        COUNT_COLUMNS,
+                        { 0 } } },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "hit-rate",
+    .title = "Hit Rate by Cache Size",
+    .table = "total",
+    .mark = MS_MARK_LINE,
+    .x = "capacity",
+    .y = "hit_rate",
+    .series = "policy",
+    .low = "low",
+    .high = "high" },
+  { .name = "layers",
+    .title = "Hit Rate by Layer",
+    .table = "layers",
+    .mark = MS_MARK_HEATMAP,
+    .x = "capacity",
+    .y = "layer",
+    .value = "hit_rate",
+    .facet = "policy" },
+  { .name = "time",
+    .title = "Waiting for Experts per Token",
+    .table = "total",
+    .mark = MS_MARK_LINE,
+    .x = "capacity",
+    .y = "milliseconds_per_token",
+    .series = "policy" },
+  { 0 },
+};
+
+#define MAX_CAPACITIES 64
+
+typedef struct
+{
+  guint n_policies;
+  MsCachePolicy policies[G_N_ELEMENTS (policy_names)];
+  guint n_capacities;
+  guint capacities[MAX_CAPACITIES];
+  MsCacheMode mode;
+  gboolean reset, warm, held_out;
+  guint aging, prefetch, prefetch_experts; /* prefetch: 0 = none, else 1 + MsPredictorKind */
+  double load_ms, overlap_ms;              /* time of one load; NaN when unknown */
+  double megabytes;                        /* of one expert; NaN when unknown */
+  const MsBootstrap *bootstrap;
+  struct Outcome *outcomes; /* (scopes, policies, capacities) */
+} Job;
+
+typedef struct Outcome
+{
+  MsCacheCounts counts;
+  guint64 prefetched, wasted;
+  double waiting; /* ms over all tokens */
+  double *units;  /* (U, 2) hits, accesses */
+} Outcome;
+
+/* The requests of a scope: every token makes n_parts of them (one per layer in the shared cache). */
+typedef struct
+{
+  const guint16 *ids; /* (T, n_parts, width) */
+  guint n_parts, width, n_ids;
+  gint64 n_tokens;
+} Stream;
+
+static gboolean
+bad_param (const char *name, const char *word, const char *what, GError **error)
+{
+  g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM, "--%s: '%s' is no %s", name, word,
+               what);
+  return FALSE;
+}
+
+static gboolean
+read_params (const MsContext *context, Job *job, GError **error)
+{
+  const MsValues *values = context->values;
+  g_auto (GStrv) policies = g_strsplit (ms_values_text (values, "policies"), ",", -1);
+  g_auto (GStrv) capacities = g_strsplit (ms_values_text (values, "capacities"), ",", -1);
+  double megabytes = ms_values_real (values, "expert-megabytes");
+  guint most = 0;
+
+  for (guint i = 0; policies[i] != NULL; i++)
+    {
+      guint p = 0;
+
+      g_strstrip (policies[i]);
+      while (policy_names[p] != NULL && strcmp (policy_names[p], policies[i]) != 0)
+        p++;
+      if (policy_names[p] == NULL || job->n_policies == G_N_ELEMENTS (job->policies))
+        return bad_param ("policies", policies[i],
+                          "policy; they are fifo, lru, lfu, lfu_in_cache, lfu_aging, sieve, belady "
+                          "and static, each once",
+                          error);
+      job->policies[job->n_policies++] = (MsCachePolicy) p;
+    }
+  for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
+    most = MAX (most, ms_trace_layer (context->trace, l)->n_experts);
+  for (guint i = 0; capacities[i] != NULL; i++)
+    {
+      guint64 capacity;
+
+      if (!g_ascii_string_to_unsigned (g_strstrip (capacities[i]), 10, 1, MS_MAX_EXPERTS, &capacity,
+                                       NULL)
+          || job->n_capacities == MAX_CAPACITIES)
+        return bad_param ("capacities", capacities[i],
+                          "number of experts from 1 (up to 64 of them)", error);
+      job->capacities[job->n_capacities++] = (guint) capacity;
+    }
+  if (job->n_capacities == 0) /* about 16 steps: all small ones, then an eighth of the way each */
+    for (guint c = 1; c <= most && job->n_capacities < MAX_CAPACITIES;
+         c = MIN (most, c + MAX (1, most / 16)) + (c == most))
+      job->capacities[job->n_capacities++] = c;
+  job->mode = ms_values_choice (values, "mode") == 0 ? MS_CACHE_BATCH : MS_CACHE_SERIAL;
+  for (guint i = 0; i < job->n_policies; i++)
+    if (job->policies[i] == MS_CACHE_SIEVE && job->mode == MS_CACHE_BATCH)
+      return bad_param ("policies", "sieve", "policy of batch mode; add --mode serial", error);
+  job->reset = ms_values_bool (values, "reset");
+  job->warm = ms_values_choice (values, "warm") == WARM_FIRST;
+  job->held_out = ms_values_bool (values, "held-out") && ms_trace_n_documents (context->trace) > 1;
+  job->aging = (guint) ms_values_int (values, "aging");
+  job->prefetch = ms_values_choice (values, "prefetch");
+  job->prefetch_experts = (guint) ms_values_int (values, "prefetch-experts");
+  if (job->prefetch > 0 && ms_values_choice (values, "scope") == SCOPE_SHARED)
+    return bad_param ("prefetch", prefetch_choices[job->prefetch],
+                      "choice for a shared cache; use --scope layer", error);
+  job->megabytes
+      = megabytes > 0 ? megabytes : (double) ms_trace_model (context->trace)->expert_bytes / 1e6;
+  if (job->megabytes == 0)
+    job->megabytes = NAN;
+  job->load_ms = job->megabytes / ms_values_real (values, "bandwidth");
+  job->overlap_ms = ms_values_real (values, "overlap");
+  return TRUE;
+}
+
+/* The `capacity` most frequent ids of the documents of the other parity (or of all), ties to the lower. */
+static void
+choose_static (MsTrace *trace, const Stream *stream, gboolean held_out, guint parity,
+               guint capacity, guint16 *ids)
+{
+  g_autofree guint64 *count = g_new0 (guint64, stream->n_ids);
+  gsize width = (gsize) stream->n_parts * stream->width;
+
+  for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (trace, d);
+      const guint16 *row = stream->ids + (gsize) document->first_token * width;
+
+      if (held_out && d % 2 == parity)
+        continue;
+      for (gsize i = 0; i < (gsize) document->n_tokens * width; i++)
+        if (row[i] != MS_NO_EXPERT)
+          count[row[i]]++;
+    }
+  for (guint i = 0; i < capacity; i++)
+    {
+      guint best = G_MAXUINT;
+
+      for (guint e = 0; e < stream->n_ids; e++)
+        if (count[e] != G_MAXUINT64 && (best == G_MAXUINT || count[e] > count[best]))
+          best = e;
+      ids[i] = (guint16) best;
+      count[best] = G_MAXUINT64;
+    }
+}
+
+/* One policy and capacity over the whole stream.  layers[0] is the stream's layer and before the one
+ * below it when experts are prefetched. */
+static gboolean
+simulate (const MsContext *context, const Job *job, const Stream *stream, MsCachePolicy policy,
+          guint capacity, const guint32 *later, MsPredictor *predictor, Outcome *out,
+          GError **error)
+{
+  gsize width = (gsize) stream->n_parts * stream->width;
+  guint n_caches = policy == MS_CACHE_STATIC && job->held_out ? 2 : 1;
+  MsCache *caches[2] = { NULL, NULL };
+  g_autofree guint16 *content = NULL;
+  g_autofree guint16 *predicted = g_new (guint16, stream->n_ids + stream->width);
+  gboolean fine = TRUE;
+
+  capacity = MIN (capacity, stream->n_ids);
+  content = g_new (guint16, capacity + 1);
+  out->units = g_new0 (double, (gsize) job->bootstrap->n_units * 2);
+  for (guint i = 0; i < n_caches; i++)
+    {
+      caches[i] = ms_cache_new (policy, job->mode, stream->n_ids, capacity, job->aging);
+      if (policy == MS_CACHE_STATIC)
+        choose_static (context->trace, stream, job->held_out, i, capacity, content);
+      else
+        for (guint e = 0; e < capacity; e++)
+          content[e] = (guint16) e;
+      if (policy == MS_CACHE_STATIC || job->warm)
+        ms_cache_warm (caches[i], content, capacity);
+    }
+  for (guint d = 0; d < ms_trace_n_documents (context->trace) && fine; d++)
+    {
+      const MsDocument *document = ms_trace_document (context->trace, d);
+      MsCache *cache = caches[n_caches == 2 ? d % 2 : 0];
+      MsCacheCounts before = *ms_cache_counts (cache);
+      double *unit = out->units + (gsize) ms_bootstrap_unit (job->bootstrap, d) * 2;
+
+      fine = !g_cancellable_set_error_if_cancelled (context->cancel, error);
+      if (job->reset && policy != MS_CACHE_STATIC && d > 0)
+        {
+          ms_cache_reset (cache);
+          if (job->warm)
+            ms_cache_warm (cache, content, capacity);
+        }
+      for (gint64 t = document->first_token; t < document->first_token + document->n_tokens && fine;
+           t++)
+        for (guint part = 0; part < stream->n_parts; part++)
+          {
+            gsize at = (gsize) t * width + (gsize) part * stream->width;
+            const guint16 *ids = stream->ids + at;
+            guint loads = 0;
+
+            if (predictor != NULL)
+              {
+                guint n = ms_predictor_predict (predictor, d, t, predicted);
+
+                for (guint i = 0; i < MIN (n, capacity); i++)
+                  if (ms_cache_prefetch (cache, predicted[i]))
+                    {
+                      gboolean used = FALSE;
+
+                      for (guint r = 0; r < stream->width; r++)
+                        used = used || ids[r] == predicted[i];
+                      out->prefetched++;
+                      out->wasted += !used;
+                    }
+              }
+            loads += ms_cache_request (cache, ids, stream->width, later != NULL ? later + at : NULL,
+                                       NULL);
+            out->waiting += MAX (0.0, loads * job->load_ms - job->overlap_ms);
+          }
+      unit[0] += (double) (ms_cache_counts (cache)->hits - before.hits);
+      unit[1] += (double) (ms_cache_counts (cache)->accesses - before.accesses);
+    }
+  for (guint i = 0; i < n_caches; i++)
+    {
+      const MsCacheCounts *counts = ms_cache_counts (caches[i]);
+
+      out->counts.accesses += counts->accesses;
+      out->counts.hits += counts->hits;
+      out->counts.cold_misses += counts->cold_misses;
+      out->counts.capacity_misses += counts->capacity_misses;
+      out->counts.evictions += counts->evictions;
+      ms_cache_free (caches[i]);
+    }
+  return fine;
+}
+
+/* All policies and capacities of one scope into outcomes (policies, capacities). */
+static gboolean
+simulate_all (const MsContext *context, const Job *job, const Stream *stream, guint capacity_factor,
+              MsPredictor *predictor, Outcome *outcomes, GError **error)
+{
+  gsize n = (gsize) stream->n_tokens * stream->n_parts * stream->width;
+  g_autofree guint32 *later = NULL;
+
+  for (guint p = 0; p < job->n_policies; p++)
+    {
+      if (job->policies[p] == MS_CACHE_BELADY && later == NULL)
+        {
+          g_autofree guint32 *next = g_new (guint32, stream->n_ids);
+
+          later = g_new0 (guint32, n + 1);
+          ms_cache_find_later (stream->ids, n, stream->n_ids, later, next);
+        }
+      for (guint c = 0; c < job->n_capacities; c++)
+        if (!simulate (context, job, stream, job->policies[p], job->capacities[c] * capacity_factor,
+                       job->policies[p] == MS_CACHE_BELADY ? later : NULL, predictor,
+                       &outcomes[p * job->n_capacities + c], error))
+          return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+simulate_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Job *job = data;
+  g_autoptr (MsLayerTrace) layer
+      = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
+  g_autoptr (MsLayerTrace) before = NULL;
+  g_autoptr (MsPredictor) predictor = NULL;
+  MsPredictorKind kind = (MsPredictorKind) (job->prefetch - 1);
+  Stream stream;
+
+  if (layer == NULL)
+    return FALSE;
+  if (job->prefetch > 0 && kind == MS_PREDICT_CONDITIONAL && index > 0)
+    {
+      before = ms_trace_load_layer (context->trace, index - 1, MS_CHUNK_EXPERTS, context->cancel,
+                                    error);
+      if (before == NULL)
+        return FALSE;
+    }
+  if (job->prefetch > 0 && (kind != MS_PREDICT_CONDITIONAL || before != NULL))
+    predictor = ms_predictor_new (kind, context->trace, before, layer,
+                                  job->prefetch_experts > 0 ? job->prefetch_experts : layer->k,
+                                  job->held_out);
+  stream = (Stream){ layer->experts, 1, layer->k, layer->n_experts, layer->n_tokens };
+  return simulate_all (context, job, &stream, 1, predictor,
+                       job->outcomes + (gsize) index * job->n_policies * job->n_capacities, error);
+}
+
+static gboolean
+simulate_shared (const MsContext *context, Job *job, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace), width = 0, n_ids = 0;
+  gint64 n_tokens = ms_trace_n_tokens (context->trace);
+  g_autofree guint16 *ids = NULL;
+  Stream stream;
+
+  for (guint l = 0; l < n_layers; l++)
+    {
+      width = MAX (width, ms_trace_layer (context->trace, l)->k);
+      n_ids += ms_trace_layer (context->trace, l)->n_experts;
+    }
+  if (n_ids >= MS_NO_EXPERT)
+    {
+      g_set_error (
+          error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+          "a shared cache holds up to %u experts of all layers, this run has %u; select fewer "
+          "layers",
+          MS_NO_EXPERT - 1, n_ids);
+      return FALSE;
+    }
+  ids = g_new (guint16, (gsize) n_tokens * n_layers * width + 1);
+  memset (ids, 0xff, (gsize) n_tokens * n_layers * width * sizeof *ids);
+  n_ids = 0;
+  for (guint l = 0; l < n_layers; l++)
+    {
+      g_autoptr (MsLayerTrace) layer
+          = ms_trace_load_layer (context->trace, l, MS_CHUNK_EXPERTS, context->cancel, error);
+
+      if (layer == NULL)
+        return FALSE;
+      for (gint64 t = 0; t < n_tokens; t++)
+        for (guint r = 0; r < layer->k; r++)
+          {
+            guint16 e = layer->experts[t * layer->k + r];
+
+            if (e != MS_NO_EXPERT)
+              ids[((gsize) t * n_layers + l) * width + r] = (guint16) (e + n_ids);
+          }
+      n_ids += layer->n_experts;
+    }
+  stream = (Stream){ ids, n_layers, width, n_ids, n_tokens };
+  return simulate_all (context, job, &stream, n_layers, NULL, job->outcomes, error);
+}
+
+static void
+rate_of_sums (const double *sums, double *out, gpointer data)
+{
+  (void) data;
+  *out = sums[1] > 0 ? sums[0] / sums[1] : NAN;
+}
+
+static double
+add_row (MsTable *table, gint64 layer, const Job *job, MsCachePolicy policy, guint capacity,
+         gint64 n_tokens, const Outcome *o)
+{
+  double tokens = n_tokens > 0 ? (double) n_tokens : NAN;
+  double loads = (double) (o->counts.accesses - o->counts.hits + o->prefetched) / tokens;
+  MsInterval rate;
+
+  ms_bootstrap_intervals (job->bootstrap, o->units, 2, rate_of_sums, NULL, 1, &rate);
+#define ROW                                                                                        \
+  policy_names[policy], (gint64) capacity, (gint64) o->counts.accesses, (gint64) o->counts.hits,   \
+      (gint64) o->counts.cold_misses, (gint64) o->counts.capacity_misses,                          \
+      (gint64) o->counts.evictions, rate.value, rate.low, rate.high, loads,                        \
+      loads * job->megabytes, o->waiting / tokens, (gint64) o->prefetched, (gint64) o->wasted
+  if (layer >= 0)
+    ms_table_add (table, layer, ROW);
+  else
+    ms_table_add (table, ROW);
+#undef ROW
+  return rate.value;
+}
+
+static void
+summarise (MsResult *result, const Job *job, guint capacity, const double *rates)
+{
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (text, "With %u cache slots%s the hit rate is", capacity,
+                          job->mode == MS_CACHE_BATCH ? "" : " (serial)");
+  for (guint p = 0; p < job->n_policies; p++)
+    g_string_append_printf (text, "%s %.1f %% (%s)", p == 0 ? "" : ",", 100 * rates[p],
+                            policy_names[job->policies[p]]);
+  g_string_append_c (text, '.');
+  result->summary = g_string_free (text, FALSE);
+}
+
+/* Adds the outcome of a layer to the total. */
+static void
+add_outcome (const Job *job, Outcome *total, const Outcome *layer)
+{
+  total->counts.accesses += layer->counts.accesses;
+  total->counts.hits += layer->counts.hits;
+  total->counts.cold_misses += layer->counts.cold_misses;
+  total->counts.capacity_misses += layer->counts.capacity_misses;
+  total->counts.evictions += layer->counts.evictions;
+  total->prefetched += layer->prefetched;
+  total->wasted += layer->wasted;
+  total->waiting += layer->waiting;
+  for (guint i = 0; i < 2 * job->bootstrap->n_units; i++)
+    total->units[i] += layer->units[i];
+}
+
+static void
+fill_tables (const MsContext *context, MsResult *result, const Job *job, gboolean shared)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  gint64 n_tokens = ms_trace_n_tokens (context->trace);
+  guint shown = job->n_capacities / 2;
+  g_autofree double *rates = g_new0 (double, job->n_policies);
+
+  for (guint p = 0; p < job->n_policies; p++)
+    for (guint c = 0; c < job->n_capacities; c++)
+      {
+        g_autofree double *units = g_new0 (double, (gsize) job->bootstrap->n_units * 2);
+        Outcome total = { .units = units };
+        double rate;
+
+        for (guint l = 0; l < (shared ? 1 : n_layers); l++)
+          {
+            const Outcome *o
+                = &job->outcomes[((gsize) l * job->n_policies + p) * job->n_capacities + c];
+
+            add_outcome (job, &total, o);
+            if (!shared)
+              add_row (ms_result_table (result, "layers"),
+                       ms_trace_layer (context->trace, l)->block, job, job->policies[p],
+                       job->capacities[c], n_tokens, o);
+          }
+        rate = add_row (ms_result_table (result, "total"), -1, job, job->policies[p],
+                        job->capacities[c] * (shared ? n_layers : 1), n_tokens, &total);
+        if (c == shown)
+          rates[p] = rate;
+      }
+  summarise (result, job, job->capacities[shown] * (shared ? n_layers : 1), rates);
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  gboolean shared = ms_values_choice (context->values, "scope") == SCOPE_SHARED;
+  g_autoptr (MsBootstrap) bootstrap
+      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  Job job = { .bootstrap = bootstrap };
+  gsize n_outcomes;
+  gboolean fine;
+
+  if (!read_params (context, &job, error))
+    return FALSE;
+  n_outcomes = (gsize) (shared ? 1 : n_layers) * job.n_policies * job.n_capacities;
+  job.outcomes = g_new0 (Outcome, n_outcomes);
+  fine = shared ? simulate_shared (context, &job, error)
+                : ms_context_tasks (context, n_layers, simulate_layer, &job, 0, 0.95, error);
+  if (fine)
+    {
+      fill_tables (context, result, &job, shared);
+      ms_result_note (
+          result, "%s mode; the cache %s; %s.", mode_choices[job.mode == MS_CACHE_BATCH ? 0 : 1],
+          job.reset ? "is emptied between documents" : "lives on between documents",
+          job.held_out ? "static sets and predictors come from the documents of the other "
+                         "parity"
+                       : "static sets and predictors come from the trace itself");
+      if (isnan (job.megabytes))
+        ms_result_note (result,
+                        "The size of an expert is unknown: give --expert-megabytes for transfers "
+                        "and time.");
+      if (job.mode == MS_CACHE_BATCH)
+        ms_result_note (result, "Belady's rule is a bound in serial mode only.");
+    }
+  for (gsize i = 0; i < n_outcomes; i++)
+    g_free (job.outcomes[i].units);
+  g_free (job.outcomes);
+  return fine;
+}
+
+const MsAnalysis ms_analysis_cache = {
+  .name = "cache",
+  .title = "Cache Simulator",
+  .help
+  = "How many expert loads, and how much waiting, would a cache of experts of some size and policy "
+    "cost on this trace?",
+  .formula
+  = "Hit rate = hits / accesses; waiting per token = sum over layers of max (0, loads x bytes / "
+    "bandwidth - overlap).",
+  .cite
+  = "Policies: metrics.md c.1; published conventions c.2 (mixtral-offloading: --mode batch --warm "
+    "first --policies lru); prefetch c.3; SIEVE: Zhang et al., NSDI 2024; Belady 1966",
+  .version = 1,
+  .live = TRUE,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};

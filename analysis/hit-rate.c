@@ -1,0 +1,639 @@
+/* Hit rates of an expert cache at every capacity at once: SCH and CHR of the local-routing paper.
+ *
+ * All four policies order the residents by a priority that does not depend on the capacity, so the
+ * content of a cache of c experts is the first c entries of one stack (Mattson et al. 1970) and one
+ * pass gives every capacity.  The conventions are the paper's, metrics.md b.2 and b.3: all experts of
+ * a token are tested against the content before the token; an expert never seen before counts as a
+ * hit while fewer than c distinct ones have been seen; misses are inserted one by one in rank order;
+ * the cache is emptied between documents.  The general simulator is cache.c. */
+#include "analysis-private.h"
+
+#include <math.h>
+#include <string.h>
+
+enum
+{
+  POLICY_LRU,
+  POLICY_LFU,
+  POLICY_BELADY,
+  POLICY_SCH, /* the first of the look-aheads */
+};
+
+#define MAX_LOOKAHEADS 8
+#define NOWHERE        G_MAXUINT32
+
+/* One document as the cache sees it: row t asks for the ids batch[t * width ..], MS_NO_EXPERT where a
+ * token uses fewer. */
+typedef struct
+{
+  const guint16 *ids; /* (T, width) */
+  gint64 n_tokens;
+  guint width;
+  guint n_ids; /* ids are 0..n_ids-1 */
+} Requests;
+
+typedef struct
+{
+  guint n_ids;
+  guint n;           /* entries on the stack = distinct ids seen */
+  guint16 *id;       /* (n_ids) by depth, top first */
+  guint64 *priority; /* (n_ids) by depth: the smallest among the first c is the victim */
+  guint32 *depth;    /* (n_ids) by id, NOWHERE if never seen */
+  guint32 *count;    /* (n_ids) by id: accesses (LFU), occurrences in the window (SCH) */
+  guint32 *later;    /* position of the next access to the same id, by access (Belady) */
+  gsize later_size;
+} Stack;
+
+static void
+stack_init (Stack *stack, guint n_ids)
+{
+  stack->n_ids = n_ids;
+  stack->id = g_new (guint16, n_ids);
+  stack->priority = g_new (guint64, n_ids);
+  stack->depth = g_new (guint32, n_ids);
+  stack->count = g_new (guint32, n_ids);
+  stack->later = NULL;
+  stack->later_size = 0;
+}
+
+static void
+stack_clear (Stack *stack)
+{
+  g_free (stack->id);
+  g_free (stack->priority);
+  g_free (stack->depth);
+  g_free (stack->count);
+  g_free (stack->later);
+}
+
+/* Moves or inserts `id` at the top.  What it displaces sinks: at each level the entry of higher priority
+ * stays, the other is carried on, until the place that `id` left. */
+static inline void
+stack_touch (Stack *stack, guint16 id, guint64 priority)
+{
+  guint32 from = stack->depth[id];
+  guint16 carried = stack->id[0];
+  guint64 carried_priority = stack->priority[0];
+
+  if (from == NOWHERE)
+    from = stack->n++;
+  stack->id[0] = id;
+  stack->priority[0] = priority;
+  stack->depth[id] = 0;
+  if (from == 0)
+    return;
+  for (guint32 i = 1; i < from; i++)
+    if (stack->priority[i] < carried_priority)
+      {
+        guint16 sinks = stack->id[i];
+        guint64 sinks_priority = stack->priority[i];
+
+        stack->id[i] = carried;
+        stack->priority[i] = carried_priority;
+        stack->depth[carried] = i;
+        carried = sinks;
+        carried_priority = sinks_priority;
+      }
+  stack->id[from] = carried;
+  stack->priority[from] = carried_priority;
+  stack->depth[carried] = from;
+}
+
+/* Fills later: for each access in flattened order the position (from 1) of the next access to the same
+ * id; n + 1 + id when there is none, so that of two never used again the larger id goes first. */
+static void
+find_later (Stack *stack, const Requests *requests)
+{
+  gsize size = (gsize) requests->n_tokens * requests->width;
+  guint32 *next = stack->count;
+
+  if (stack->later_size < size)
+    {
+      stack->later_size = size;
+      stack->later = g_renew (guint32, stack->later, size);
+    }
+  for (guint i = 0; i < stack->n_ids; i++)
+    next[i] = (guint32) (size + 1 + i);
+  for (gsize i = size; i-- > 0;)
+    {
+      guint16 id = requests->ids[i];
+
+      if (id == MS_NO_EXPERT)
+        continue;
+      stack->later[i] = next[id];
+      next[id] = (guint32) (i + 1);
+    }
+}
+
+static inline void
+enter_window (Stack *stack, const Requests *requests, gint64 token)
+{
+  const guint16 *row = requests->ids + token * requests->width;
+
+  for (guint r = 0; r < requests->width; r++)
+    if (row[r] != MS_NO_EXPERT)
+      {
+        stack->count[row[r]]++;
+        if (stack->depth[row[r]] != NOWHERE)
+          stack->priority[stack->depth[row[r]]] += (guint64) 1 << 32;
+      }
+}
+
+/* Adds to gained (n_ids + 1): gained[c] = accesses that hit from capacity c on; returns the accesses.
+ * `lookahead` is the window of SCH in tokens. */
+static guint64
+run_stack (Stack *stack, int policy, gint64 lookahead, const Requests *requests, guint64 *gained)
+{
+  guint32 clock = 0;
+  guint64 accesses = 0;
+
+  stack->n = 0;
+  memset (stack->depth, 0xff, stack->n_ids * sizeof *stack->depth);
+  if (policy == POLICY_BELADY)
+    find_later (stack, requests);
+  memset (stack->count, 0, stack->n_ids * sizeof *stack->count);
+  if (policy == POLICY_SCH)
+    for (gint64 t = 0; t < MIN (lookahead, requests->n_tokens); t++)
+      enter_window (stack, requests, t);
+
+  for (gint64 t = 0; t < requests->n_tokens; t++)
+    {
+      const guint16 *row = requests->ids + t * requests->width;
+      guint new_ids = 0;
+
+      for (guint r = 0; r < requests->width; r++)
+        if (row[r] != MS_NO_EXPERT)
+          {
+            guint32 depth = stack->depth[row[r]];
+
+            gained[(depth == NOWHERE ? stack->n + new_ids++ : depth) + 1]++;
+            accesses++;
+          }
+      for (guint r = 0; r < requests->width; r++)
+        {
+          guint16 id = row[r];
+          guint64 priority;
+
+          if (id == MS_NO_EXPERT)
+            continue;
+          clock++;
+          switch (policy)
+            {
+            case POLICY_LRU:
+              priority = clock;
+              break;
+            case POLICY_LFU:
+              priority = (guint64) ++stack->count[id] << 32 | clock;
+              break;
+            case POLICY_BELADY:
+              priority = G_MAXUINT32 - stack->later[t * requests->width + r];
+              break;
+            default:
+              priority = (guint64) --stack->count[id] << 32 | clock;
+            }
+          stack_touch (stack, id, priority);
+        }
+      if (policy == POLICY_SCH && t + lookahead < requests->n_tokens)
+        enter_window (stack, requests, t + lookahead);
+    }
+  return accesses;
+}
+
+/* --- The analysis ---------------------------------------------------------------------------- */
+
+enum
+{
+  LEVEL_LAYER,
+  LEVEL_MODEL,
+  LEVEL_BOTH,
+};
+
+static const char *const level_choices[] = { "layer", "model", "both", NULL };
+
+static const MsParam params[] = {
+  { "level", "Level", "A cache for each layer, one for the whole model, or both", NULL,
+    MS_PARAM_CHOICE, .choices = level_choices },
+  { "lookahead", "Look-ahead", "Window lengths m of SCH in tokens, separated by commas", "tokens",
+    MS_PARAM_TEXT, .usual_text = "4,16,64,256" },
+  { "null", "Null value", "Compute the same with each document's tokens in shuffled order", NULL,
+    MS_PARAM_BOOL, .usual = 1 },
+  { 0 },
+};
+
+#define CURVE_COLUMNS                                                                              \
+  { "policy", "Policy", NULL, MS_COLUMN_TEXT,                                                      \
+    "lru, lfu, belady (CHR), or sch-m: segment cache with a look-ahead of m tokens (SCH)" },       \
+      { "capacity", "Capacity", "experts", MS_COLUMN_INT, "Experts that fit in the cache" },       \
+      { "rho", "Capacity / active experts", NULL, MS_COLUMN_REAL,                                  \
+        "Capacity over the experts that one token uses in the scope (of layers: the most)" },      \
+      { "hit_rate", "Hit rate", NULL, MS_COLUMN_REAL,                                              \
+        "Hits / accesses, mean over documents; the first use of an expert counts as a hit while "  \
+        "the "                                                                                     \
+        "cache is not full" },                                                                     \
+      { "low", "Low", NULL, MS_COLUMN_REAL,                                                        \
+        "Lower end of the bootstrap interval over documents" },                                    \
+      { "high", "High", NULL, MS_COLUMN_REAL, "Upper end of the interval" },                       \
+  {                                                                                                \
+    "null_hit_rate", "Null", NULL, MS_COLUMN_REAL,                                                 \
+        "Hit rate with each document's tokens in shuffled order"                                   \
+  }
+
+static const MsTableDef tables[] = {
+  { "mean", "Hit rate, mean over layers", (const MsColumn[]){ CURVE_COLUMNS, { 0 } } },
+  { "layers", "Hit rate by layer",
+    (const MsColumn[]){ { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+                        CURVE_COLUMNS,
+                        { 0 } } },
+  { "model", "Hit rate of one cache for all layers", (const MsColumn[]){ CURVE_COLUMNS, { 0 } } },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "curve",
+    .title = "Cache Hit Rate by Capacity",
+    .table = "mean",
+    .mark = MS_MARK_LINE,
+    .x = "capacity",
+    .y = "hit_rate",
+    .series = "policy",
+    .low = "low",
+    .high = "high" },
+  { .name = "layers",
+    .title = "Cache Hit Rate by Layer",
+    .table = "layers",
+    .mark = MS_MARK_LINE,
+    .x = "capacity",
+    .y = "hit_rate",
+    .series = "policy",
+    .facet = "layer" },
+  { .name = "map",
+    .title = "LRU Hit Rate by Layer and Capacity",
+    .table = "layers",
+    .mark = MS_MARK_HEATMAP,
+    .x = "capacity",
+    .y = "layer",
+    .value = "hit_rate",
+    .where = "policy=lru" },
+  { .name = "model",
+    .title = "Hit Rate of One Cache for All Layers",
+    .table = "model",
+    .mark = MS_MARK_LINE,
+    .x = "capacity",
+    .y = "hit_rate",
+    .series = "policy",
+    .low = "low",
+    .high = "high" },
+  { 0 },
+};
+
+typedef struct
+{
+  int policy;
+  guint lookahead;
+  char label[24];
+} Curve;
+
+/* The curves of one scope: sums over the documents of each bootstrap unit. */
+typedef struct
+{
+  guint n_ids, width;
+  double *sums; /* (curves, U, n_ids + 1): rates of capacities 1.., then the number of documents */
+  double *null; /* (curves, n_ids + 1) the same over all documents, shuffled */
+} Scope;
+
+typedef struct
+{
+  Curve curves[POLICY_SCH + MAX_LOOKAHEADS];
+  guint n_curves;
+  gboolean null;
+  const MsBootstrap *bootstrap;
+  Scope *scopes; /* (L), then the model's */
+} Job;
+
+static gboolean
+list_curves (const MsValues *values, Job *job, GError **error)
+{
+  static const char *const names[] = { "lru", "lfu", "belady" };
+  g_auto (GStrv) words = g_strsplit (ms_values_text (values, "lookahead"), ",", -1);
+
+  for (int i = 0; i < POLICY_SCH; i++)
+    {
+      Curve *curve = &job->curves[job->n_curves++];
+
+      curve->policy = i;
+      g_strlcpy (curve->label, names[i], sizeof curve->label);
+    }
+  for (guint i = 0; words[i] != NULL; i++)
+    {
+      Curve *curve = &job->curves[job->n_curves];
+      guint64 length;
+
+      if (job->n_curves == G_N_ELEMENTS (job->curves)
+          || !g_ascii_string_to_unsigned (g_strstrip (words[i]), 10, 1, 1 << 20, &length, NULL))
+        {
+          g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
+                       "--lookahead: '%s' is no window length; give up to %d numbers from 1 to %d, "
+                       "separated by commas",
+                       words[i], MAX_LOOKAHEADS, 1 << 20);
+          return FALSE;
+        }
+      curve->policy = POLICY_SCH;
+      curve->lookahead = (guint) length;
+      g_snprintf (curve->label, sizeof curve->label, "sch-%u", curve->lookahead);
+      job->n_curves++;
+    }
+  return TRUE;
+}
+
+/* Runs one document through a curve and adds its rates to sums (n_ids + 1). */
+static void
+add_rates (Stack *stack, const Curve *curve, const Requests *requests, guint64 *gained,
+           double *sums)
+{
+  guint64 hits = 0, accesses;
+
+  memset (gained, 0, (requests->n_ids + 1) * sizeof *gained);
+  accesses = run_stack (stack, curve->policy, curve->lookahead, requests, gained);
+  if (accesses == 0)
+    return;
+  for (guint c = 0; c < requests->n_ids; c++)
+    {
+      hits += gained[c + 1];
+      sums[c] += (double) hits / (double) accesses;
+    }
+  sums[requests->n_ids]++;
+}
+
+/* All documents of one scope; ids (T, width). */
+static gboolean
+run_scope (const MsContext *context, const Job *job, Scope *scope, const guint16 *ids,
+           GError **error)
+{
+  g_autofree guint64 *gained = g_new (guint64, scope->n_ids + 1);
+  g_autofree guint16 *shuffled = NULL;
+  gsize shuffled_size = 0;
+  gsize row = scope->n_ids + 1;
+  gboolean fine = TRUE;
+  Stack stack;
+
+  scope->sums = g_new0 (double, job->n_curves * job->bootstrap->n_units * row);
+  scope->null = g_new0 (double, job->n_curves *row);
+  stack_init (&stack, scope->n_ids);
+  for (guint d = 0; d < ms_trace_n_documents (context->trace) && fine; d++)
+    {
+      const MsDocument *document = ms_trace_document (context->trace, d);
+      Requests requests = { ids + document->first_token * scope->width, document->n_tokens,
+                            scope->width, scope->n_ids };
+      gsize size = (gsize) document->n_tokens * scope->width;
+      guint unit = ms_bootstrap_unit (job->bootstrap, d);
+
+      fine = !g_cancellable_set_error_if_cancelled (context->cancel, error);
+      for (guint i = 0; i < job->n_curves && fine; i++)
+        add_rates (&stack, &job->curves[i], &requests, gained,
+                   scope->sums + (i * job->bootstrap->n_units + unit) * row);
+      if (!job->null || !fine)
+        continue;
+      if (size > shuffled_size)
+        {
+          g_free (shuffled);
+          shuffled = g_new (guint16, size);
+          shuffled_size = size;
+        }
+      ms_shuffle_rows (requests.ids, requests.n_tokens, requests.width, ms_seed (context->seed, d),
+                       shuffled);
+      requests.ids = shuffled;
+      for (guint i = 0; i < job->n_curves; i++)
+        add_rates (&stack, &job->curves[i], &requests, gained, scope->null + i * row);
+    }
+  stack_clear (&stack);
+  return fine;
+}
+
+static gboolean
+run_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Job *job = data;
+  Scope *scope = &job->scopes[index];
+  g_autoptr (MsLayerTrace) layer
+      = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
+
+  if (layer == NULL)
+    return FALSE;
+  scope->n_ids = layer->n_experts;
+  scope->width = layer->k;
+  return run_scope (context, job, scope, layer->experts, error);
+}
+
+/* All layers' experts of a token as one request, in layer order, ids l * E + e. */
+static gboolean
+run_model (const MsContext *context, Job *job, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  gint64 n_tokens = ms_trace_n_tokens (context->trace);
+  Scope *scope = &job->scopes[n_layers];
+  g_autofree guint16 *ids = NULL;
+  guint offset = 0, first_id = 0;
+
+  for (guint l = 0; l < n_layers; l++)
+    {
+      scope->n_ids += ms_trace_layer (context->trace, l)->n_experts;
+      scope->width += ms_trace_layer (context->trace, l)->k;
+    }
+  if (scope->n_ids >= MS_NO_EXPERT)
+    {
+      g_set_error (
+          error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+          "one cache for the whole model holds up to %u experts of all layers, this run has "
+          "%u; select fewer layers",
+          MS_NO_EXPERT - 1, scope->n_ids);
+      return FALSE;
+    }
+  ids = g_new (guint16, (gsize) n_tokens * scope->width + 1);
+  for (guint l = 0; l < n_layers; l++)
+    {
+      g_autoptr (MsLayerTrace) layer
+          = ms_trace_load_layer (context->trace, l, MS_CHUNK_EXPERTS, context->cancel, error);
+
+      if (layer == NULL)
+        return FALSE;
+      for (gint64 t = 0; t < n_tokens; t++)
+        for (guint r = 0; r < layer->k; r++)
+          {
+            guint16 e = layer->experts[t * layer->k + r];
+
+            ids[t * scope->width + offset + r] = e == MS_NO_EXPERT ? e : (guint16) (e + first_id);
+          }
+      offset += layer->k;
+      first_id += layer->n_experts;
+    }
+  return run_scope (context, job, scope, ids, error);
+}
+
+static void
+mean_of_sums (const double *sums, double *out, gpointer data)
+{
+  guint n = *(guint *) data;
+
+  for (guint c = 0; c < n; c++)
+    out[c] = sums[n] > 0 ? sums[c] / sums[n] : NAN;
+}
+
+/* Rows of one scope; layer -1 = the table has no layer column. */
+static void
+add_scope (MsTable *table, gint64 layer, const Job *job, const Scope *scope)
+{
+  gsize row = scope->n_ids + 1;
+  guint n = scope->n_ids;
+  g_autofree MsInterval *intervals = g_new (MsInterval, n);
+  g_autofree double *null = g_new (double, n);
+
+  for (guint i = 0; i < job->n_curves; i++)
+    {
+      ms_bootstrap_intervals (job->bootstrap, scope->sums + i * job->bootstrap->n_units * row,
+                              (guint) row, mean_of_sums, &n, n, intervals);
+      mean_of_sums (scope->null + i * row, null, &n);
+      for (guint c = 0; c < n; c++)
+        {
+          double rho = (double) (c + 1) / scope->width;
+
+          if (layer >= 0)
+            ms_table_add (table, layer, job->curves[i].label, (gint64) c + 1, rho,
+                          intervals[c].value, intervals[c].basic_low, intervals[c].basic_high,
+                          null[c]);
+          else
+            ms_table_add (table, job->curves[i].label, (gint64) c + 1, rho, intervals[c].value,
+                          intervals[c].basic_low, intervals[c].basic_high, null[c]);
+        }
+    }
+}
+
+/* The mean over layers is a scope as well: its sums are the means of theirs.  Beyond its experts a
+ * layer's cache holds them all, so its rate stays that of its last capacity. */
+static void
+average_scopes (const Job *job, guint n_layers, Scope *mean)
+{
+  gsize n_rows = (gsize) job->n_curves * job->bootstrap->n_units, row;
+
+  for (guint l = 0; l < n_layers; l++)
+    {
+      mean->n_ids = MAX (mean->n_ids, job->scopes[l].n_ids);
+      mean->width = MAX (mean->width, job->scopes[l].width);
+    }
+  row = mean->n_ids + 1;
+  mean->sums = g_new0 (double, n_rows *row);
+  mean->null = g_new0 (double, job->n_curves *row);
+  for (guint l = 0; l < n_layers; l++)
+    {
+      const Scope *scope = &job->scopes[l];
+      gsize scope_row = scope->n_ids + 1;
+
+      for (gsize i = 0; i < n_rows + job->n_curves; i++)
+        {
+          const double *from
+              = i < n_rows ? scope->sums + i * scope_row : scope->null + (i - n_rows) * scope_row;
+          double *to = i < n_rows ? mean->sums + i * row : mean->null + (i - n_rows) * row;
+
+          for (guint c = 0; c < mean->n_ids; c++)
+            to[c] += from[MIN (c, scope->n_ids - 1)] / n_layers;
+          to[mean->n_ids] += from[scope->n_ids] / n_layers;
+        }
+    }
+}
+
+static void
+summarise (MsResult *result, const Job *job, const Scope *scope)
+{
+  guint c = MIN (2 * scope->width, scope->n_ids);
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (text, "A cache of %u experts%s hits", c,
+                          c == 2 * scope->width ? " (twice the active ones)" : "");
+  for (guint i = 0; i < job->n_curves; i++)
+    {
+      gsize row = scope->n_ids + 1;
+      double hits = 0, n = 0;
+
+      for (guint u = 0; u < job->bootstrap->n_units; u++)
+        {
+          hits += scope->sums[(i * job->bootstrap->n_units + u) * row + c - 1];
+          n += scope->sums[(i * job->bootstrap->n_units + u) * row + scope->n_ids];
+        }
+      g_string_append_printf (text, "%s %.1f %% (%s", i == 0 ? "" : ",", 100 * hits / n,
+                              job->curves[i].label);
+      if (job->null)
+        g_string_append_printf (text, "; by chance %.1f",
+                                100 * scope->null[i * row + c - 1]
+                                    / scope->null[i * row + scope->n_ids]);
+      g_string_append_c (text, ')');
+    }
+  g_string_append_c (text, '.');
+  result->summary = g_string_free (text, FALSE);
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  guint level = ms_values_choice (context->values, "level");
+  g_autoptr (MsBootstrap) bootstrap
+      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  Job job = { .null = ms_values_bool (context->values, "null"), .bootstrap = bootstrap };
+  Scope mean = { 0 };
+  gboolean fine;
+
+  if (!list_curves (context->values, &job, error))
+    return FALSE;
+  job.scopes = g_new0 (Scope, n_layers + 1);
+  fine = level == LEVEL_MODEL
+         || ms_context_tasks (context, n_layers, run_layer, &job, 0,
+                              level == LEVEL_BOTH ? 0.3 : 0.9, error);
+  fine = fine && (level == LEVEL_LAYER || run_model (context, &job, error));
+  if (fine && level != LEVEL_MODEL)
+    {
+      for (guint l = 0; l < n_layers; l++)
+        add_scope (ms_result_table (result, "layers"), ms_trace_layer (context->trace, l)->block,
+                   &job, &job.scopes[l]);
+      average_scopes (&job, n_layers, &mean);
+      add_scope (ms_result_table (result, "mean"), -1, &job, &mean);
+    }
+  if (fine && level != LEVEL_LAYER)
+    add_scope (ms_result_table (result, "model"), -1, &job, &job.scopes[n_layers]);
+  if (fine)
+    {
+      summarise (result, &job, level == LEVEL_MODEL ? &job.scopes[n_layers] : &mean);
+      ms_result_note (
+          result,
+          "Conventions of arXiv 2505.16056: all experts of a token are tested against the "
+          "content before the token, the first use of an expert is a hit while the cache is "
+          "not full, the cache is emptied between documents. SCH looks ahead and is no "
+          "policy one can run; Belady is the best in serial order only.");
+    }
+  for (guint l = 0; l <= n_layers; l++)
+    {
+      g_free (job.scopes[l].sums);
+      g_free (job.scopes[l].null);
+    }
+  g_free (job.scopes);
+  g_free (mean.sums);
+  g_free (mean.null);
+  return fine;
+}
+
+const MsAnalysis ms_analysis_hit_rate = {
+  .name = "hit-rate",
+  .title = "Cache Hit Rate (SCH, CHR)",
+  .help
+  = "How often would the experts a token needs be in a cache of c experts: the best a segment-wise "
+    "look-ahead could do (SCH), and LRU, LFU and Belady (CHR), at all capacities at once?",
+  .formula
+  = "Hit rate = hits / accesses, mean over documents. SCH evicts the resident with the fewest "
+    "uses in the next m tokens (ties: least recently used).",
+  .cite = "Not All Models Suit Expert Offloading, arXiv 2505.16056; metrics.md b.2, b.3; stack "
+          "algorithms: "
+          "Mattson et al. 1970",
+  .version = 1,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};

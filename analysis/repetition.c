@@ -1,0 +1,294 @@
+/* Repetition between neighbouring tokens (Mixtral's Table 5) and run lengths of experts (metrics.md d.5).
+ *
+ * A pair is a token and the one before it in the same document.  A run is a stretch of consecutive
+ * tokens of a document that all choose the expert. */
+#include "analysis-private.h"
+
+#include <math.h>
+
+enum
+{
+  SUM_PAIRS,
+  SUM_FIRST,
+  SUM_ANY,
+  SUM_OVERLAP,
+  SUM_IDENTICAL,
+  N_SUMS,
+};
+
+static const MsTableDef tables[] = {
+  { "layers", "Repetition by layer",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "pairs", "Pairs", NULL, MS_COLUMN_INT, "Neighbouring tokens of one document" },
+        { "first_choice", "Same first choice", NULL, MS_COLUMN_REAL,
+          "Share of pairs whose best experts are equal" },
+        { "first_choice_low", "First choice, low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents" },
+        { "first_choice_high", "First choice, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "first_choice_random", "First choice by chance", NULL, MS_COLUMN_REAL, "1 / E" },
+        { "any_choice", "Any choice in common", NULL, MS_COLUMN_REAL,
+          "Share of pairs with an expert in common (Mixtral: first or second choice)" },
+        { "any_choice_low", "Any choice, low", NULL, MS_COLUMN_REAL, "Lower end" },
+        { "any_choice_high", "Any choice, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "any_choice_random", "Any choice by chance", NULL, MS_COLUMN_REAL,
+          "1 - C(E - k, k) / C(E, k)" },
+        { "mean_overlap", "Overlap", NULL, MS_COLUMN_REAL,
+          "Mean of experts in common / max of both sizes" },
+        { "mean_overlap_low", "Overlap, low", NULL, MS_COLUMN_REAL, "Lower end" },
+        { "mean_overlap_high", "Overlap, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "mean_overlap_random", "Overlap by chance", NULL, MS_COLUMN_REAL, "k / E" },
+        { "identical_set", "Identical sets", NULL, MS_COLUMN_REAL,
+          "Share of pairs with equal sets" },
+        { "identical_set_random", "Identical sets by chance", NULL, MS_COLUMN_REAL, "1 / C(E, k)" },
+        { 0 } } },
+  { "runs", "Runs by expert",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "expert", "Expert", NULL, MS_COLUMN_INT, "Expert of the layer" },
+        { "runs", "Runs", NULL, MS_COLUMN_INT, "Stretches of consecutive tokens that choose it" },
+        { "mean_length", "Mean length", "tokens", MS_COLUMN_REAL, "Tokens / runs" },
+        { "longest", "Longest", "tokens", MS_COLUMN_INT, "The longest run" },
+        { "independent_length", "Length if independent", "tokens", MS_COLUMN_REAL,
+          "1 / (1 - activation frequency): mean length if neighbours were independent" },
+        { 0 } } },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "first",
+    .title = "Same First Choice as the Token Before",
+    .table = "layers",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "first_choice",
+    .low = "first_choice_low",
+    .high = "first_choice_high",
+    .reference = "first_choice_random" },
+  { .name = "overlap",
+    .title = "Overlap With the Token Before",
+    .table = "layers",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "mean_overlap",
+    .low = "mean_overlap_low",
+    .high = "mean_overlap_high",
+    .reference = "mean_overlap_random" },
+  { .name = "any",
+    .title = "Any Expert in Common With the Token Before",
+    .table = "layers",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "any_choice",
+    .low = "any_choice_low",
+    .high = "any_choice_high",
+    .reference = "any_choice_random" },
+  { .name = "runs",
+    .title = "Mean Run Length of Experts",
+    .table = "runs",
+    .mark = MS_MARK_HEATMAP,
+    .x = "expert",
+    .y = "layer",
+    .value = "mean_length" },
+  { 0 },
+};
+
+typedef struct
+{
+  double *units;                    /* (U, N_SUMS) */
+  guint64 *runs, *tokens, *longest; /* (E) */
+  gint64 n_tokens;
+} Layer;
+
+typedef struct
+{
+  const MsBootstrap *bootstrap;
+  Layer *layers;
+} Job;
+
+static guint
+set_size (const guint16 *set, guint k)
+{
+  guint n = 0;
+
+  while (n < k && set[n] != MS_NO_EXPERT)
+    n++;
+  return n;
+}
+
+static void
+add_pair (const guint16 *a, guint n_a, const guint16 *b, guint n_b, double *sums)
+{
+  guint common = 0;
+
+  for (guint i = 0; i < n_a; i++)
+    for (guint j = 0; j < n_b; j++)
+      common += a[i] == b[j];
+  sums[SUM_PAIRS]++;
+  sums[SUM_FIRST] += a[0] == b[0];
+  sums[SUM_ANY] += common > 0;
+  sums[SUM_OVERLAP] += (double) common / MAX (n_a, n_b);
+  sums[SUM_IDENTICAL] += common == n_a && n_a == n_b;
+}
+
+static gboolean
+scan_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Job *job = data;
+  Layer *out = &job->layers[index];
+  g_autoptr (MsLayerTrace) layer
+      = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
+  g_autofree gint64 *last = NULL;    /* (E) last token that chose e */
+  g_autofree guint64 *length = NULL; /* (E) of the run that ended there */
+  guint k, n_experts;
+
+  if (layer == NULL)
+    return FALSE;
+  k = layer->k;
+  n_experts = layer->n_experts;
+  last = g_new (gint64, n_experts);
+  length = g_new0 (guint64, n_experts);
+  out->units = g_new0 (double, (gsize) job->bootstrap->n_units *N_SUMS);
+  out->runs = g_new0 (guint64, n_experts);
+  out->tokens = g_new0 (guint64, n_experts);
+  out->longest = g_new0 (guint64, n_experts);
+  out->n_tokens = layer->n_tokens;
+  for (guint e = 0; e < n_experts; e++)
+    last[e] = -2;
+  for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (context->trace, d);
+      double *sums = out->units + (gsize) ms_bootstrap_unit (job->bootstrap, d) * N_SUMS;
+
+      for (gint64 i = 0; i < document->n_tokens; i++)
+        {
+          gint64 t = document->first_token + i;
+          const guint16 *set = layer->experts + t * k;
+          guint n = set_size (set, k);
+
+          for (guint r = 0; r < n; r++)
+            {
+              guint16 e = set[r];
+              gboolean goes_on = i > 0 && last[e] == t - 1;
+
+              out->runs[e] += !goes_on;
+              length[e] = goes_on ? length[e] + 1 : 1;
+              out->longest[e] = MAX (out->longest[e], length[e]);
+              out->tokens[e]++;
+              last[e] = t;
+            }
+          if (i > 0)
+            {
+              guint n_before = set_size (set - k, k);
+
+              if (n > 0 && n_before > 0)
+                add_pair (set - k, n_before, set, n, sums);
+            }
+        }
+    }
+  return TRUE;
+}
+
+static void
+shares (const double *sums, double *out, gpointer data)
+{
+  (void) data;
+  for (guint i = 0; i < N_SUMS; i++)
+    out[i] = sums[SUM_PAIRS] > 0 ? sums[i] / sums[SUM_PAIRS] : NAN;
+}
+
+/* C(a, k) / C(b, k) for a <= b. */
+static double
+binomial_ratio (double a, double b, guint k)
+{
+  double ratio = 1;
+
+  for (guint i = 0; i < k; i++)
+    ratio *= MAX (a - i, 0) / (b - i);
+  return ratio;
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  g_autoptr (MsBootstrap) bootstrap
+      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autofree Layer *layers = g_new0 (Layer, n_layers);
+  Job job = { bootstrap, layers };
+  double overlap = 0, chance = 0, best = -1;
+  guint best_layer = 0;
+  gboolean fine = ms_context_tasks (context, n_layers, scan_layer, &job, 0, 0.95, error);
+
+  for (guint l = 0; l < n_layers && fine; l++)
+    {
+      const MsLayer *layer = ms_trace_layer (context->trace, l);
+      double e = layer->n_experts, pairs = 0;
+      MsInterval v[N_SUMS];
+
+      for (guint u = 0; u < bootstrap->n_units; u++)
+        pairs += layers[l].units[u * N_SUMS + SUM_PAIRS];
+      ms_bootstrap_intervals (bootstrap, layers[l].units, N_SUMS, shares, NULL, N_SUMS, v);
+      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block, (gint64) pairs,
+                    v[SUM_FIRST].value, v[SUM_FIRST].low, v[SUM_FIRST].high, 1 / e,
+                    v[SUM_ANY].value, v[SUM_ANY].low, v[SUM_ANY].high,
+                    1 - binomial_ratio (e - layer->k, e, layer->k), v[SUM_OVERLAP].value,
+                    v[SUM_OVERLAP].low, v[SUM_OVERLAP].high, layer->k / e, v[SUM_IDENTICAL].value,
+                    binomial_ratio (layer->k, e, layer->k));
+      for (guint x = 0; x < layer->n_experts; x++)
+        {
+          double tokens = (double) layers[l].tokens[x];
+
+          ms_table_add (ms_result_table (result, "runs"), (gint64) layer->block, (gint64) x,
+                        (gint64) layers[l].runs[x],
+                        layers[l].runs[x] > 0 ? tokens / (double) layers[l].runs[x] : NAN,
+                        (gint64) layers[l].longest[x],
+                        tokens < (double) layers[l].n_tokens
+                            ? 1 / (1 - tokens / (double) layers[l].n_tokens)
+                            : NAN);
+        }
+      overlap += v[SUM_OVERLAP].value / n_layers;
+      chance += layer->k / e / n_layers;
+      if (v[SUM_OVERLAP].value > best)
+        {
+          best = v[SUM_OVERLAP].value;
+          best_layer = l;
+        }
+    }
+  if (fine)
+    {
+      result->summary
+          = g_strdup_printf ("Neighbouring tokens share %.1f %% of their experts (%.1f %% by "
+                             "chance), most in layer %d "
+                             "(%.1f %%).",
+                             100 * overlap, 100 * chance,
+                             ms_trace_layer (context->trace, best_layer)->block, 100 * best);
+      ms_result_note (result,
+                      "Pairs never cross documents. Sets of different size: experts in common "
+                      "over the larger size.");
+    }
+  for (guint l = 0; l < n_layers; l++)
+    {
+      g_free (layers[l].units);
+      g_free (layers[l].runs);
+      g_free (layers[l].tokens);
+      g_free (layers[l].longest);
+    }
+  return fine;
+}
+
+const MsAnalysis ms_analysis_repetition = {
+  .name = "repetition",
+  .title = "Repetition of Neighbouring Tokens",
+  .help
+  = "Does a token go to the same experts as the token before it, and how long do experts stay "
+    "chosen?",
+  .formula
+  = "Over pairs (i - 1, i) of a document: first choice = [S_i[0] = S_(i-1)[0]], any choice = "
+    "[S_i and S_(i-1) share an expert], overlap = |S_i and S_(i-1)| / k.",
+  .cite = "Mixtral of Experts, Table 5, arXiv 2401.04088; metrics.md d.5",
+  .version = 1,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};

@@ -1,0 +1,409 @@
+/* Cross-layer dependence: which experts of layer l + 1 follow which of layer l, how much one choice tells
+ * about the next, and how well simple predictors guess it (metrics.md d.6, c.3). */
+#include "predictor-private.h"
+
+#include <math.h>
+#include <string.h>
+
+enum
+{
+  PAIRS_ALL,
+  PAIRS_EQUAL_RANK,
+};
+
+enum
+{
+  TRAIN_SAME,
+  TRAIN_HALF,
+};
+
+static const char *const pair_choices[] = { "all", "equal-rank", NULL };
+static const char *const train_choices[] = { "same", "half", NULL };
+
+static const MsParam params[] = {
+  { "pairs", "Pairs",
+    "Count all k x k pairs of a token, or only those of equal rank (OLMoE's script)", NULL,
+    MS_PARAM_CHOICE, .choices = pair_choices },
+  { "predict", "Predicted experts",
+    "Experts that a predictor names per token; 0 = as many as chosen", "experts", MS_PARAM_INT, 0,
+    MS_MAX_EXPERTS, 0, .ui_least = 0, .ui_most = 64 },
+  { "train", "Predictor training",
+    "Train the predictors on the tokens they are tested on, or on the other half of the documents",
+    NULL, MS_PARAM_CHOICE, .choices = train_choices, .usual = TRAIN_HALF },
+  { "least", "Least count", "Leave out pairs seen less often than this", "tokens", MS_PARAM_INT, 0,
+    1e9, 1, .ui_least = 0, .ui_most = 100 },
+  { 0 },
+};
+
+static const MsTableDef tables[] = {
+  { "layers", "Dependence between neighbouring layers",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "Block number of the first of the two layers" },
+        { "next_layer", "Next layer", NULL, MS_COLUMN_INT,
+          "Block number of the MoE layer after it" },
+        { "pairs", "Pairs", NULL, MS_COLUMN_INT,
+          "Pairs counted (a chosen in layer, b in next layer)" },
+        { "mutual_information_nats", "Mutual information", "nats", MS_COLUMN_REAL,
+          "Sum of J ln (J / (Ja Jb)) with J = pairs / all pairs" },
+        { "normalised_mi", "Normalised mutual information", NULL, MS_COLUMN_REAL,
+          "Mutual information over the smaller of the two marginal entropies; undefined if that is "
+          "0" },
+        { "null_normalised_mi", "Null", NULL, MS_COLUMN_REAL,
+          "The same with the tokens of the next layer shuffled over the trace" },
+        { 0 } } },
+  { "predictors", "Predicting the next layer's experts",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "Block number of the predicted layer" },
+        { "predictor", "Predictor", NULL, MS_COLUMN_TEXT,
+          "conditional: counts given the layer before; frequency: the layer's most frequent "
+          "experts; "
+          "previous token: the layer's choice one token earlier" },
+        { "predicted", "Predicted", "experts", MS_COLUMN_REAL, "Mean number of experts predicted" },
+        { "recall", "Recall", NULL, MS_COLUMN_REAL, "Mean of |Q and S| / |S|" },
+        { "precision", "Precision", NULL, MS_COLUMN_REAL, "Mean of |Q and S| / |Q|" },
+        { "all_k", "All chosen predicted", NULL, MS_COLUMN_REAL,
+          "Share of tokens with S inside Q" },
+        { "chance", "Chance", NULL, MS_COLUMN_REAL, "Recall of as many experts drawn at random" },
+        { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Tokens tested" },
+        { 0 } } },
+  { "pairs", "Pairs of experts of neighbouring layers",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "Block number of the first layer" },
+        { "expert", "Expert", NULL, MS_COLUMN_INT, "Expert of the first layer" },
+        { "next_expert", "Next expert", NULL, MS_COLUMN_INT, "Expert of the next MoE layer" },
+        { "count", "Count", NULL, MS_COLUMN_INT,
+          "Tokens that chose both (all pairs), or did at equal rank" },
+        { "share", "Share", NULL, MS_COLUMN_REAL, "Count / all pairs of the layer" },
+        { "lift", "Lift", NULL, MS_COLUMN_REAL, "J / (Ja Jb): 1 = independent" },
+        { 0 } } },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "dependence",
+    .title = "Dependence Between Layers",
+    .table = "layers",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "normalised_mi",
+    .reference = "null_normalised_mi" },
+  { .name = "flow",
+    .title = "Flow Between Layers",
+    .table = "pairs",
+    .mark = MS_MARK_FLOW,
+    .x = "expert",
+    .y = "next_expert",
+    .value = "count",
+    .facet = "layer" },
+  { .name = "lift",
+    .title = "Lift of Expert Pairs",
+    .table = "pairs",
+    .mark = MS_MARK_HEATMAP,
+    .x = "next_expert",
+    .y = "expert",
+    .value = "lift",
+    .facet = "layer",
+    .value_scale = MS_SCALE_RATIO },
+  { .name = "predictors",
+    .title = "Predicting the Next Layer",
+    .table = "predictors",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "recall",
+    .series = "predictor",
+    .reference = "chance" },
+  { 0 },
+};
+
+typedef struct
+{
+  const MsLayerTrace *from, *to;
+  guint rows, columns; /* experts of from, of to */
+  guint64 *count;      /* (rows, columns) */
+} Pairs;
+
+/* order (T), when given, says which token of the next layer stands beside token t: the null value. */
+static void
+count_pairs (Pairs *pairs, gboolean equal_rank, const gint64 *order)
+{
+  guint ka = pairs->from->k, kb = pairs->to->k;
+
+  memset (pairs->count, 0, (gsize) pairs->rows * pairs->columns * sizeof *pairs->count);
+  for (gint64 t = 0; t < pairs->from->n_tokens; t++)
+    {
+      const guint16 *a = pairs->from->experts + t * ka;
+      const guint16 *b = pairs->to->experts + (order != NULL ? order[t] : t) * kb;
+
+      for (guint i = 0; i < ka; i++)
+        for (guint j = equal_rank ? i : 0; j < (equal_rank ? MIN (i + 1, kb) : kb); j++)
+          if (a[i] != MS_NO_EXPERT && b[j] != MS_NO_EXPERT)
+            pairs->count[(gsize) a[i] * pairs->columns + b[j]]++;
+    }
+}
+
+typedef struct
+{
+  guint64 total;
+  double information, normalised;
+  double *row, *column; /* marginal shares */
+} Dependence;
+
+static void
+dependence_clear (Dependence *dependence)
+{
+  g_free (dependence->row);
+  g_free (dependence->column);
+}
+
+static void
+measure_dependence (const Pairs *pairs, Dependence *out)
+{
+  double row_entropy, column_entropy;
+
+  out->total = 0;
+  out->information = 0;
+  out->row = g_new0 (double, pairs->rows);
+  out->column = g_new0 (double, pairs->columns);
+  for (gsize i = 0; i < (gsize) pairs->rows * pairs->columns; i++)
+    out->total += pairs->count[i];
+  for (guint a = 0; a < pairs->rows; a++)
+    for (guint b = 0; b < pairs->columns; b++)
+      {
+        double share = (double) pairs->count[(gsize) a * pairs->columns + b] / (double) out->total;
+
+        out->row[a] += share;
+        out->column[b] += share;
+      }
+  for (guint a = 0; a < pairs->rows; a++)
+    for (guint b = 0; b < pairs->columns; b++)
+      {
+        guint64 n = pairs->count[(gsize) a * pairs->columns + b];
+        double share = (double) n / (double) out->total;
+
+        if (n > 0)
+          out->information += share * log (share / (out->row[a] * out->column[b]));
+      }
+  row_entropy = ms_entropy (out->row, pairs->rows);
+  column_entropy = ms_entropy (out->column, pairs->columns);
+  out->normalised = MIN (row_entropy, column_entropy) > 0
+                        ? out->information / MIN (row_entropy, column_entropy)
+                        : NAN;
+  if (out->total == 0)
+    out->information = out->normalised = NAN;
+}
+
+/* --- Predictors ------------------------------------------------------------------------------ */
+
+typedef struct
+{
+  double recall, precision, all, predicted;
+  gint64 tokens;
+} Hits;
+
+static void
+add_hits (Hits *hits, const guint16 *predicted, guint n_predicted, const guint16 *chosen, guint k)
+{
+  guint size = 0, found = 0;
+
+  for (guint i = 0; i < k; i++)
+    if (chosen[i] != MS_NO_EXPERT)
+      {
+        size++;
+        for (guint j = 0; j < n_predicted; j++)
+          found += predicted[j] == chosen[i];
+      }
+  if (size == 0 || n_predicted == 0)
+    return;
+  hits->recall += (double) found / size;
+  hits->precision += (double) found / n_predicted;
+  hits->all += found == size;
+  hits->predicted += n_predicted;
+  hits->tokens++;
+}
+
+static void
+test_predictor (MsPredictorKind kind, MsTrace *trace, const Pairs *pairs, guint n,
+                gboolean held_out, Hits *hits)
+{
+  const MsLayerTrace *to = pairs->to;
+  g_autoptr (MsPredictor) predictor = ms_predictor_new (kind, trace, pairs->from, to, n, held_out);
+  g_autofree guint16 *best = g_new (guint16, MAX (n, to->k) + 1);
+
+  for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (trace, d);
+
+      for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
+        {
+          guint predicted = ms_predictor_predict (predictor, d, t, best);
+
+          add_hits (hits, best, predicted, to->experts + t * to->k, to->k);
+        }
+    }
+}
+
+/* --- Compute --------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  Pairs pairs;
+  Dependence dependence;
+  double null_normalised;
+  Hits hits[MS_PREDICTORS];
+} Step; /* from one layer to the next */
+
+static gint64 *
+shuffled_order (gint64 n, guint64 state)
+{
+  gint64 *order = g_new (gint64, n + 1);
+
+  for (gint64 i = 0; i < n; i++)
+    order[i] = i;
+  for (gint64 i = n - 1; i > 0; i--)
+    {
+      gint64 j = (gint64) ms_random_below (&state, (guint64) i + 1), keep = order[i];
+
+      order[i] = order[j];
+      order[j] = keep;
+    }
+  return order;
+}
+
+static gboolean
+compute_step (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Step *step = (Step *) data + index;
+  gboolean equal_rank = ms_values_choice (context->values, "pairs") == PAIRS_EQUAL_RANK;
+  guint predict = (guint) ms_values_int (context->values, "predict");
+  g_autoptr (MsLayerTrace) from
+      = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
+  g_autoptr (MsLayerTrace) to = NULL;
+  g_autofree gint64 *order = NULL;
+  Dependence null;
+
+  if (from == NULL)
+    return FALSE;
+  to = ms_trace_load_layer (context->trace, index + 1, MS_CHUNK_EXPERTS, context->cancel, error);
+  if (to == NULL)
+    return FALSE;
+  step->pairs = (Pairs){ from, to, from->n_experts, to->n_experts,
+                         g_new (guint64, (gsize) from->n_experts * to->n_experts) };
+  order = shuffled_order (from->n_tokens, ms_seed (context->seed, index));
+  count_pairs (&step->pairs, equal_rank, order);
+  measure_dependence (&step->pairs, &null);
+  step->null_normalised = null.normalised;
+  dependence_clear (&null);
+  count_pairs (&step->pairs, equal_rank, NULL);
+  measure_dependence (&step->pairs, &step->dependence);
+  for (MsPredictorKind kind = 0; kind < MS_PREDICTORS; kind++)
+    test_predictor (kind, context->trace, &step->pairs, predict > 0 ? predict : to->k,
+                    ms_values_choice (context->values, "train") == TRAIN_HALF, &step->hits[kind]);
+  step->pairs.from = step->pairs.to = NULL;
+  return TRUE;
+}
+
+static void
+add_step (const MsContext *context, MsResult *result, guint layer, const Step *step)
+{
+  gint64 block = ms_trace_layer (context->trace, layer)->block;
+  gint64 next = ms_trace_layer (context->trace, layer + 1)->block;
+  guint64 least = (guint64) ms_values_int (context->values, "least");
+  const Dependence *d = &step->dependence;
+
+  ms_table_add (ms_result_table (result, "layers"), block, next, (gint64) d->total, d->information,
+                d->normalised, step->null_normalised);
+  for (MsPredictorKind p = 0; p < MS_PREDICTORS; p++)
+    {
+      const Hits *hits = &step->hits[p];
+      double n = hits->tokens > 0 ? (double) hits->tokens : NAN;
+
+      ms_table_add (ms_result_table (result, "predictors"), next, ms_predictor_name (p),
+                    hits->predicted / n, hits->recall / n, hits->precision / n, hits->all / n,
+                    hits->predicted / n / step->pairs.columns, hits->tokens);
+    }
+  for (guint a = 0; a < step->pairs.rows; a++)
+    for (guint b = 0; b < step->pairs.columns; b++)
+      {
+        guint64 n = step->pairs.count[(gsize) a * step->pairs.columns + b];
+        double share = (double) n / (double) d->total;
+
+        if (n >= least)
+          ms_table_add (ms_result_table (result, "pairs"), block, (gint64) a, (gint64) b,
+                        (gint64) n, d->total > 0 ? share : NAN,
+                        d->row[a] * d->column[b] > 0 ? share / (d->row[a] * d->column[b]) : NAN);
+      }
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  guint n_steps = ms_trace_n_layers (context->trace) - 1;
+  g_autofree Step *steps = g_new0 (Step, n_steps);
+  double information = 0, null = 0, recall = 0;
+  guint strongest = 0;
+  gboolean fine = ms_context_tasks (context, n_steps, compute_step, steps, 0, 0.95, error);
+
+  for (guint i = 0; i < n_steps && fine; i++)
+    {
+      add_step (context, result, i, &steps[i]);
+      information += steps[i].dependence.normalised / n_steps;
+      null += steps[i].null_normalised / n_steps;
+      recall += steps[i].hits[MS_PREDICT_CONDITIONAL].recall
+                / MAX ((double) steps[i].hits[MS_PREDICT_CONDITIONAL].tokens, 1) / n_steps;
+      if (steps[i].dependence.normalised > steps[strongest].dependence.normalised)
+        strongest = i;
+    }
+  if (fine)
+    {
+      g_autofree char *place
+          = g_strdup_printf ("layer=%d..%d", ms_trace_layer (context->trace, strongest)->block,
+                             ms_trace_layer (context->trace, strongest + 1)->block);
+
+      result->summary = g_strdup_printf (
+          "One layer's choice tells %.1f %% of the next layer's entropy on average (%.1f %% by "
+          "chance); "
+          "predicting the next layer from the one before finds %.1f %% of its experts.",
+          100 * information, 100 * null, 100 * recall);
+      ms_result_note (
+          result,
+          "Pairs: %s. Predictors trained on %s. The null shuffles the tokens of the next "
+          "layer over the whole trace.",
+          pair_choices[ms_values_choice (context->values, "pairs")],
+          ms_values_choice (context->values, "train") == TRAIN_HALF
+              ? "the documents of the other parity"
+              : "the tokens they are tested on");
+      ms_result_find (
+          result,
+          steps[strongest].dependence.normalised / MAX (steps[strongest].null_normalised, 1e-6),
+          g_steal_pointer (&place),
+          "layers %d and %d depend most on each other: normalised mutual information %.3f",
+          ms_trace_layer (context->trace, strongest)->block,
+          ms_trace_layer (context->trace, strongest + 1)->block,
+          steps[strongest].dependence.normalised);
+    }
+  for (guint i = 0; i < n_steps; i++)
+    {
+      dependence_clear (&steps[i].dependence);
+      g_free (steps[i].pairs.count);
+    }
+  return fine;
+}
+
+const MsAnalysis ms_analysis_transitions = {
+  .name = "transitions",
+  .title = "Layer-to-Layer Transitions",
+  .help
+  = "How much does the choice in one layer tell about the next layer's, and how well can the next "
+    "layer's experts be predicted (and prefetched)?",
+  .formula
+  = "C[a,b] = tokens with a in S_l and b in S_(l+1); J = C / sum C; I = sum J ln (J / (Ja Jb)), "
+    "normalised by min (H(a), H(b)). Conditional predictor: the P experts b of largest "
+    "sum over a in S_l of C[a,b] / C[a,.].",
+  .cite = "metrics.md d.6 and c.3; co-activation across layers as in OLMoE, arXiv 2409.02060",
+  .version = 1,
+  .needs = MS_NEEDS_LAYERS,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};

@@ -1,0 +1,428 @@
+/* `moescope export`: tables of a run as CSV, in the order of the tokens, without holding more than one
+ * block.  Text is quoted by libcsv, numbers are bare. */
+#include "analysis.h"
+#include "command.h"
+#include "db.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FLUSH_BYTES (1 << 20)
+
+typedef struct
+{
+  GOutputStream *stream;
+  GString *text;
+  MsTrace *trace;
+  MsReader *reader;
+  MsCorpus *corpus;
+  const GArray *experts; /* of MsRange, NULL = all; borrowed */
+  GCancellable *cancel;
+} Export;
+
+static void
+export_clear (Export *export)
+{
+  g_clear_object (&export->stream);
+  if (export->text != NULL)
+    g_string_free (export->text, TRUE);
+  g_clear_pointer (&export->trace, ms_trace_unref);
+  g_clear_pointer (&export->reader, ms_reader_free);
+  g_clear_pointer (&export->corpus, ms_corpus_free);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Export, export_clear)
+
+static gboolean
+flush (Export *export, GError **error)
+{
+  gboolean good = g_output_stream_write_all (export->stream, export->text->str, export->text->len,
+                                             NULL, export->cancel, error);
+
+  g_string_truncate (export->text, 0);
+  return good;
+}
+
+static void
+append_int (GString *text, gint64 value)
+{
+  char digits[24];
+  int at = sizeof digits;
+  guint64 rest = value < 0 ? 0 - (guint64) value : (guint64) value;
+
+  do
+    digits[--at] = (char) ('0' + rest % 10);
+  while ((rest /= 10) > 0);
+  if (value < 0)
+    digits[--at] = '-';
+  g_string_append_len (text, digits + at, (gssize) sizeof digits - at);
+}
+
+static void
+append_text (GString *text, const char *value)
+{
+  if (value != NULL)
+    ms_csv_append (text, value);
+}
+
+/* Calls for each selected token: its row of the trace, its position in the corpus, its document and
+ * position therein. */
+typedef gboolean (*TokenFunc) (Export *export, gint64 position, const MsDocument *document,
+                               gint64 inside, gpointer data, GError **error);
+
+static gboolean
+each_token (Export *export, TokenFunc func, gpointer data, GError **error)
+{
+  for (guint d = 0; d < ms_trace_n_documents (export->trace); d++)
+    {
+      const MsDocument *selected = ms_trace_document (export->trace, d);
+      const MsDocument *document
+          = &export->corpus->documents[ms_trace_document_number (export->trace, d)];
+
+      for (gint64 i = 0; i < selected->n_tokens; i++)
+        {
+          gint64 position = ms_trace_position (export->trace, selected->first_token + i);
+
+          if (!func (export, position, document, position - document->first_token, data, error)
+              || (export->text->len > FLUSH_BYTES && !flush (export, error)))
+            return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+/* --- routing -------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  gint64 block;           /* the one that is loaded, -1 = none */
+  gint32 *ids;            /* (MS_BLOCK_TOKENS) of that block, NULL = unknown */
+  const MsChunk **chunks; /* one for each selected layer */
+  guint *layers;          /* their indices in the model */
+  GString *prefix;        /* run, document, position, token of the row */
+} Routing;
+
+static gboolean
+load_block (Export *export, Routing *routing, gint64 block, GError **error)
+{
+  gint64 first = block * MS_BLOCK_TOKENS;
+  gint64 n = MIN (MS_BLOCK_TOKENS, ms_reader_run (export->reader)->n_tokens - first);
+
+  for (guint i = 0; i < ms_trace_n_layers (export->trace); i++)
+    {
+      routing->chunks[i] = ms_reader_chunk (export->reader, (guint) block, routing->layers[i],
+                                            MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS, i, error);
+      if (routing->chunks[i] == NULL)
+        return FALSE;
+    }
+  routing->block = block;
+  return routing->ids == NULL || ms_reader_tokens (export->reader, first, n, routing->ids, error);
+}
+
+static gboolean
+selected_expert (const Export *export, guint16 expert)
+{
+  if (export->experts == NULL)
+    return TRUE;
+  for (guint i = 0; i < export->experts->len; i++)
+    {
+      const MsRange *range = &g_array_index (export->experts, MsRange, i);
+
+      if (expert >= range->first && expert <= range->last)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean
+export_decisions (Export *export, gint64 position, const MsDocument *document, gint64 inside,
+                  gpointer data, GError **error)
+{
+  Routing *routing = data;
+  GString *text = export->text, *prefix = routing->prefix;
+  gsize row = (gsize) (position % MS_BLOCK_TOKENS);
+  char number[MS_NUMBER_SIZE];
+
+  if (position / MS_BLOCK_TOKENS != routing->block
+      && !load_block (export, routing, position / MS_BLOCK_TOKENS, error))
+    return FALSE;
+  g_string_truncate (prefix, 0);
+  append_int (prefix, ms_reader_run (export->reader)->id);
+  g_string_append_c (prefix, ',');
+  ms_csv_append (prefix, document->name);
+  g_string_append_c (prefix, ',');
+  append_int (prefix, inside);
+  g_string_append_c (prefix, ',');
+  if (routing->ids != NULL)
+    append_int (prefix, routing->ids[row]);
+  g_string_append_c (prefix, ',');
+  for (guint i = 0; i < ms_trace_n_layers (export->trace); i++)
+    {
+      const MsChunk *chunk = routing->chunks[i];
+      const guint16 *experts = chunk->experts + row * chunk->k;
+      const float *weights = chunk->weights + row * chunk->k;
+
+      for (guint rank = 0; rank < chunk->k && experts[rank] != MS_NO_EXPERT; rank++)
+        {
+          if (!selected_expert (export, experts[rank]))
+            continue;
+          g_string_append_len (text, prefix->str, (gssize) prefix->len);
+          append_int (text, ms_trace_layer (export->trace, i)->block);
+          g_string_append_c (text, ',');
+          append_int (text, rank);
+          g_string_append_c (text, ',');
+          append_int (text, experts[rank]);
+          g_string_append_c (text, ',');
+          g_string_append (text, ms_number_float (number, weights[rank]));
+          g_string_append_c (text, '\n');
+        }
+    }
+  return TRUE;
+}
+
+static gboolean
+export_routing (Export *export, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (export->trace);
+  const MsModel *model = ms_trace_model (export->trace);
+  g_autofree const MsChunk **chunks = g_new0 (const MsChunk *, n_layers);
+  g_autofree guint *layers = g_new0 (guint, n_layers);
+  g_autofree gint32 *ids = export->corpus->ids_known ? g_new (gint32, MS_BLOCK_TOKENS) : NULL;
+  Routing routing = { -1, ids, chunks, layers, g_string_new (NULL) };
+  gboolean good;
+
+  for (guint i = 0; i < n_layers; i++)
+    while (model->layers[layers[i]].block != ms_trace_layer (export->trace, i)->block)
+      layers[i]++;
+  g_string_append (export->text, "run,document,position,token_id,layer,rank,expert,weight\n");
+  good = each_token (export, export_decisions, &routing, error);
+  g_string_free (routing.prefix, TRUE);
+  return good;
+}
+
+/* --- The other tables ----------------------------------------------------------------------- */
+
+static gboolean
+export_documents (Export *export, GError **error)
+{
+  GString *text = export->text;
+
+  g_string_append (text, "run,document,language,domain,parallel,phase,first_token,tokens\n");
+  for (guint d = 0; d < ms_trace_n_documents (export->trace); d++)
+    {
+      const MsDocument *document
+          = &export->corpus->documents[ms_trace_document_number (export->trace, d)];
+      const char *const labels[] = { document->name, document->language, document->domain,
+                                     document->parallel, document->phase };
+
+      append_int (text, ms_trace_run (export->trace)->id);
+      for (guint i = 0; i < G_N_ELEMENTS (labels); i++)
+        {
+          g_string_append_c (text, ',');
+          append_text (text, labels[i]);
+        }
+      g_string_append_c (text, ',');
+      append_int (text, document->first_token);
+      g_string_append_c (text, ',');
+      append_int (text, document->n_tokens);
+      g_string_append_c (text, '\n');
+      if (text->len > FLUSH_BYTES && !flush (export, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+typedef struct
+{
+  gint64 block; /* loaded, -1 = none */
+  gint32 *ids, *predicted;
+  float *loss;
+} Tokens;
+
+static gboolean
+export_token (Export *export, gint64 position, const MsDocument *document, gint64 inside,
+              gpointer data, GError **error)
+{
+  Tokens *tokens = data;
+  GString *text = export->text;
+  gsize row = (gsize) (position % MS_BLOCK_TOKENS);
+  const MsRun *run = ms_reader_run (export->reader);
+  const guint8 *bytes;
+  gsize length;
+  char number[MS_NUMBER_SIZE];
+
+  if (position / MS_BLOCK_TOKENS != tokens->block)
+    {
+      gint64 first = position - (gint64) row, n = MIN (MS_BLOCK_TOKENS, run->n_tokens - first);
+
+      if ((export->corpus->ids_known
+           && !ms_reader_tokens (export->reader, first, n, tokens->ids, error))
+          || (run->predictions
+              && !ms_reader_predictions (export->reader, first, n, tokens->predicted, tokens->loss,
+                                         error)))
+        return FALSE;
+      tokens->block = position / MS_BLOCK_TOKENS;
+    }
+  append_int (text, run->id);
+  g_string_append_c (text, ',');
+  ms_csv_append (text, document->name);
+  g_string_append_c (text, ',');
+  append_int (text, inside);
+  g_string_append_c (text, ',');
+  if (export->corpus->ids_known)
+    append_int (text, tokens->ids[row]);
+  g_string_append_c (text, ',');
+  if (export->corpus->ids_known
+      && ms_reader_piece (export->reader, tokens->ids[row], &bytes, &length))
+    {
+      g_autofree char *piece = ms_text_printable ((const char *) bytes, (gssize) length);
+
+      ms_csv_append (text, piece);
+    }
+  g_string_append_c (text, ',');
+  if (run->predictions && tokens->predicted[row] >= 0)
+    append_int (text, tokens->predicted[row]);
+  g_string_append_c (text, ',');
+  if (run->predictions && !isnan (tokens->loss[row]))
+    g_string_append (text, ms_number_float (number, tokens->loss[row]));
+  g_string_append_c (text, '\n');
+  return TRUE;
+}
+
+static gboolean
+export_tokens (Export *export, GError **error)
+{
+  g_autofree gint32 *ids = g_new (gint32, MS_BLOCK_TOKENS);
+  g_autofree gint32 *predicted = g_new (gint32, MS_BLOCK_TOKENS);
+  g_autofree float *loss = g_new (float, MS_BLOCK_TOKENS);
+  Tokens tokens = { -1, ids, predicted, loss };
+
+  g_string_append (export->text, "run,document,position,token_id,text,predicted_id,loss\n");
+  return each_token (export, export_token, &tokens, error);
+}
+
+static gboolean
+export_load (Export *export, GError **error)
+{
+  GString *text = export->text;
+  char number[MS_NUMBER_SIZE];
+
+  g_string_append (text, "run,layer,expert,count,share\n");
+  for (guint i = 0; i < ms_trace_n_layers (export->trace); i++)
+    {
+      const MsLayer *layer = ms_trace_layer (export->trace, i);
+      g_autofree guint64 *counts = g_new0 (guint64, layer->n_experts);
+      guint64 all = 0;
+
+      if (!ms_trace_count (export->trace, i, counts, export->cancel, error))
+        return FALSE;
+      for (guint e = 0; e < layer->n_experts; e++)
+        all += counts[e];
+      for (guint e = 0; e < layer->n_experts; e++)
+        {
+          if (!selected_expert (export, (guint16) e))
+            continue;
+          append_int (text, ms_trace_run (export->trace)->id);
+          g_string_append_c (text, ',');
+          append_int (text, layer->block);
+          g_string_append_c (text, ',');
+          append_int (text, e);
+          g_string_append_c (text, ',');
+          append_int (text, (gint64) counts[e]);
+          g_string_append_c (text, ',');
+          if (all > 0)
+            g_string_append (text, ms_number_exact (number, (double) counts[e] / (double) all));
+          g_string_append_c (text, '\n');
+        }
+    }
+  return TRUE;
+}
+
+/* --- The command ---------------------------------------------------------------------------- */
+
+static const struct
+{
+  const char *name;
+  gboolean (*write) (Export *export, GError **error);
+} tables[] = {
+  { "routing", export_routing },
+  { "documents", export_documents },
+  { "tokens", export_tokens },
+  { "load", export_load },
+};
+
+static gboolean
+export_table (Export *export, guint table, const char *path, gint64 run,
+              const MsSelection *selection, const char *output, GError **error)
+{
+  g_autoptr (MsDb) db = NULL;
+  g_autoptr (GCancellable) give_up = g_cancellable_new ();
+
+  export->trace = ms_trace_open (path, run, selection, error);
+  if (export->trace == NULL)
+    return FALSE;
+  export->reader = ms_reader_new (path, ms_trace_run (export->trace)->id, error);
+  db = export->reader == NULL ? NULL : ms_db_open (path, MS_DB_READ, error);
+  if (db == NULL)
+    return FALSE;
+  export->corpus = ms_db_load_corpus (db, ms_trace_run (export->trace)->corpus, error);
+  if (export->corpus == NULL)
+    return FALSE;
+  export->experts = selection != NULL ? selection->experts : NULL;
+  export->stream = ms_command_output (output, error);
+  if (export->stream == NULL)
+    return FALSE;
+  if (tables[table].write (export, error) && flush (export, error))
+    return g_output_stream_close (export->stream, NULL, error);
+  /* Closing with this keeps what was at the place of the output before. */
+  g_cancellable_cancel (give_up);
+  g_output_stream_close (export->stream, give_up, NULL);
+  return FALSE;
+}
+
+static MsExit
+run (int argc, char **argv)
+{
+  g_autofree char *output = NULL, *select = NULL;
+  gint64 number = 0;
+  const GOptionEntry entries[] = {
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Write to FILE (default: stdout)", "FILE" },
+    { "run", 0, 0, G_OPTION_ARG_INT64, &number, "Which run (default: the newest)", "N" },
+    { "select", 0, 0, G_OPTION_ARG_STRING, &select,
+      "Only a part: \"layer=4..8 expert=17 lang=de domain=code doc=12 token=0..99\"", "WHAT" },
+    { 0 }
+  };
+  g_auto (Export) export = { .text = g_string_sized_new (FLUSH_BYTES + 4096) };
+  g_autoptr (MsSelection) selection = NULL;
+  GError *error = NULL;
+  guint table = 0;
+
+  ms_command_parse (&ms_command_export, entries, &argc, &argv);
+  if (argc != 3)
+    return ms_command_misuse (&ms_command_export, "give a file and a table");
+  while (table < G_N_ELEMENTS (tables) && strcmp (tables[table].name, argv[2]) != 0)
+    table++;
+  if (table == G_N_ELEMENTS (tables))
+    return ms_command_misuse (&ms_command_export,
+                              "there is no table '%s'; the tables are routing, documents, tokens "
+                              "and load",
+                              argv[2]);
+  if (select != NULL && (selection = ms_selection_parse (select, &error)) == NULL)
+    return ms_command_fail (&ms_command_export, error);
+  export.cancel = ms_command_cancellable ();
+  if (!export_table (&export, table, argv[1], number, selection, output, &error))
+    return ms_command_fail (&ms_command_export, error);
+  return MS_EXIT_FINE;
+}
+
+const MsCommand ms_command_export = {
+  .name = "export",
+  .usage = "RUN.db routing|documents|tokens|load [-o FILE.csv]",
+  .summary = "Write decisions, documents, tokens or loads as CSV",
+  .details
+  = "'layer' is the model's block number, 'position' counts inside the document, 'rank' 0 is\n"
+    "the best choice.  Weights are written with as many digits as a float needs.",
+  .example = "moescope export run.db routing -o routing.csv\n"
+             "  moescope export run.db routing --select \"layer=4..8 lang=de\" -o part.csv",
+  .run = run,
+};

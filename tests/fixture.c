@@ -1,0 +1,275 @@
+#include "fixture.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+static gpointer
+make (gboolean wanted, gsize n, gsize size)
+{
+  return wanted ? g_malloc0_n (n, size) : NULL;
+}
+
+static void
+fill_layer (const MsFixture *fixture, guint layer, gint64 first, gsize n, MsLayerBlock *out)
+{
+  gsize k = fixture->layers[layer].k, n_experts = fixture->layers[layer].n_experts;
+  guint columns = fixture->columns;
+  guint16 *experts = make (TRUE, n * k, sizeof (guint16));
+  float *weights = make (TRUE, n * k, sizeof (float));
+  float *entropy = make (columns & MS_CHUNK_ENTROPY, n, sizeof (float));
+  float *margin = make (columns & MS_CHUNK_MARGIN, n, sizeof (float));
+  float *logits = make (columns & MS_CHUNK_LOGITS, n * n_experts, sizeof (float));
+  float *norms = make (columns & MS_CHUNK_NORMS, n * k, sizeof (float));
+  float *peaks = make (columns & MS_CHUNK_PEAKS, n * k, sizeof (float));
+  float *similarity = make (columns & MS_CHUNK_SIMILARITY, n, sizeof (float));
+  guint8 *dropped = make (columns & MS_CHUNK_DROPPED, n * k, 1);
+
+  memset (experts, 0xff, n * k * sizeof (guint16));
+  for (gsize i = 0; i < n; i++)
+    {
+      MsFixtureToken token = {
+        experts + i * k,
+        weights + i * k,
+        entropy != NULL ? entropy + i : NULL,
+        margin != NULL ? margin + i : NULL,
+        logits != NULL ? logits + i * n_experts : NULL,
+        norms != NULL ? norms + i * k : NULL,
+        peaks != NULL ? peaks + i * k : NULL,
+        similarity != NULL ? similarity + i : NULL,
+        dropped != NULL ? dropped + i * k : NULL,
+      };
+
+      fixture->fill (layer, first + (gint64) i, &token, fixture->data);
+    }
+  *out = (MsLayerBlock){ experts, weights, entropy,    margin, logits,
+                         norms,   peaks,   similarity, dropped };
+}
+
+static void
+free_layer (MsLayerBlock *layer)
+{
+  g_free ((gpointer) layer->experts);
+  g_free ((gpointer) layer->weights);
+  g_free ((gpointer) layer->entropy);
+  g_free ((gpointer) layer->margin);
+  g_free ((gpointer) layer->logits);
+  g_free ((gpointer) layer->norms);
+  g_free ((gpointer) layer->peaks);
+  g_free ((gpointer) layer->similarity);
+  g_free ((gpointer) layer->dropped);
+}
+
+static void
+write_blocks (const MsFixture *fixture, MsWriter *writer, gint64 n_tokens)
+{
+  g_autofree MsLayerBlock *layers = g_new (MsLayerBlock, fixture->n_layers);
+  g_autoptr (GError) error = NULL;
+
+  for (gint64 first = 0; first < n_tokens; first += MS_BLOCK_TOKENS)
+    {
+      gsize n = (gsize) MIN (n_tokens - first, MS_BLOCK_TOKENS);
+      g_autofree gint32 *predicted = g_new (gint32, n);
+      g_autofree float *loss = g_new (float, n);
+
+      for (gsize i = 0; i < n; i++)
+        {
+          guint64 state = (guint64) first + i + 12345;
+
+          predicted[i] = (gint32) ms_random_below (&state, 97);
+          loss[i] = (float) (4 * ms_random_double (&state));
+        }
+      for (guint l = 0; l < fixture->n_layers; l++)
+        fill_layer (fixture, l, first, n, &layers[l]);
+      ms_writer_put_block (writer, layers, fixture->predictions ? predicted : NULL,
+                           fixture->predictions ? loss : NULL, &error);
+      g_assert_no_error (error);
+      for (guint l = 0; l < fixture->n_layers; l++)
+        free_layer (&layers[l]);
+    }
+  ms_writer_finish (writer, &error);
+  g_assert_no_error (error);
+}
+
+char *
+ms_fixture_write (const MsFixture *fixture, const char *path)
+{
+  g_autofree char *file = g_strdup (path);
+  g_autofree MsDocument *documents
+      = g_memdup2 (fixture->documents, fixture->n_documents * sizeof (MsDocument));
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  g_autofree gint32 *ids = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = NULL;
+  g_autoptr (MsWriter) writer = NULL;
+  MsModel model = { .name = (char *) "toy",
+                    .architecture = (char *) "imported",
+                    .router = (char *) "softmax, top-k",
+                    .n_blocks = (guint) fixture->layers[fixture->n_layers - 1].block + 1,
+                    .weight_scale = 1,
+                    .n_layers = fixture->n_layers,
+                    .layers = (MsLayer *) fixture->layers };
+  MsCorpus corpus = { .name = (char *) "toy",
+                      .n_documents = fixture->n_documents,
+                      .documents = documents,
+                      .ids_known = TRUE };
+  MsRun run = { .id = -1,
+                .name = (char *) (fixture->name != NULL ? fixture->name : "test"),
+                .precision = (char *) "imported",
+                .collector = (char *) "test",
+                .storage = MS_STORAGE_EXACT,
+                .columns = fixture->columns,
+                .probabilities = fixture->probabilities,
+                .predictions = fixture->predictions };
+
+  if (file == NULL)
+    {
+      int fd = g_file_open_tmp ("moescope-XXXXXX.db", &file, &error);
+
+      g_assert_no_error (error);
+      close (fd);
+      g_unlink (file);
+    }
+  for (guint i = 0; i < fixture->n_documents; i++)
+    {
+      documents[i].first_token = corpus.n_tokens;
+      corpus.n_tokens += documents[i].n_tokens;
+      if (documents[i].name == NULL)
+        {
+          documents[i].name = g_strdup_printf ("d%u", i);
+          g_ptr_array_add (names, documents[i].name);
+        }
+    }
+  ids = g_new (gint32, corpus.n_tokens);
+  for (gint64 i = 0; i < corpus.n_tokens; i++)
+    ids[i] = fixture->token_id != NULL ? fixture->token_id (i, fixture->data) : (gint32) (i % 97);
+  db = ms_db_open (file, MS_DB_CREATE, &error);
+  g_assert_no_error (error);
+  writer = ms_writer_new (db, &model, &corpus, ids, &run, NULL, NULL, &error);
+  g_assert_no_error (error);
+  write_blocks (fixture, writer, corpus.n_tokens);
+  return g_steal_pointer (&file);
+}
+
+void
+ms_fixture_remove (char *path)
+{
+  g_unlink (path);
+  g_free (path);
+}
+
+/* --- The rich trace -------------------------------------------------------------------------- */
+
+#define N_DOCUMENTS 24
+
+typedef struct
+{
+  double noise;
+  MsDocument documents[N_DOCUMENTS];
+  guint document_of[8192];
+} Rich;
+
+static const MsLayer rich_layers[] = { { 1, 8, 2, 0 }, { 2, 8, 2, 0 }, { 4, 12, 3, 0 } };
+
+static void
+choose (const float *logits, guint n_experts, guint k, MsFixtureToken *token)
+{
+  double most = -INFINITY, sum = 0, entropy = 0, p[64];
+
+  for (guint e = 0; e < n_experts; e++)
+    most = MAX (most, (double) logits[e]);
+  for (guint e = 0; e < n_experts; e++)
+    sum += p[e] = exp ((double) logits[e] - most);
+  for (guint e = 0; e < n_experts; e++)
+    entropy -= p[e] / sum * log (p[e] / sum);
+  for (guint r = 0; r < k; r++)
+    {
+      guint best = n_experts;
+
+      for (guint e = 0; e < n_experts; e++)
+        {
+          gboolean taken = FALSE;
+
+          for (guint q = 0; q < r; q++)
+            taken = taken || token->experts[q] == e;
+          if (!taken && (best == n_experts || logits[e] > logits[best]))
+            best = e;
+        }
+      token->experts[r] = (guint16) best;
+      token->weights[r] = (float) (p[best] / sum);
+    }
+  *token->entropy = (float) entropy;
+  *token->margin = 0.125f * (float) (1 + token->experts[0] % 3);
+}
+
+static void
+fill_rich (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
+{
+  const Rich *rich = data;
+  guint d = rich->document_of[position], n_experts = rich_layers[layer].n_experts;
+  guint k = rich_layers[layer].k;
+  guint64 state = (guint64) position * 3 + layer + 99;
+  guint64 noise = (guint64) (rich->noise * 1000) + (guint64) position * 5 + layer;
+  guint64 kind = ms_random_below (&state, 100);
+
+  for (guint e = 0; e < n_experts; e++)
+    {
+      double score = 3 * ms_random_double (&state) - 1.5;
+
+      /* Experts lean to languages, domains and token ids, more so at the ends of the stack. */
+      score += e % 3 == d % 3 ? 0.9 * (layer != 1) : 0;
+      score += e % 2 == (d / 3) % 2 ? 0.5 : 0;
+      score += (gint64) e == position % 97 % n_experts ? 0.7 : 0;
+      score += rich->noise * (2 * ms_random_double (&noise) - 1);
+      token->logits[e] = (float) score;
+    }
+  choose (token->logits, n_experts, k, token);
+  if (kind < 2) /* fewer experts than slots, or none */
+    for (guint r = (guint) kind; r < k; r++)
+      {
+        token->experts[r] = MS_NO_EXPERT;
+        token->weights[r] = 0;
+      }
+  for (guint r = 0; r < k && token->experts[r] != MS_NO_EXPERT; r++)
+    {
+      token->norms[r] = (float) (0.5 + ms_random_double (&state));
+      token->peaks[r] = token->norms[r] * (float) (0.3 + 0.5 * ms_random_double (&state));
+      token->dropped[r] = ms_random_below (&state, 40) == 0;
+    }
+  *token->similarity = (float) (1 - 0.5 * ms_random_double (&state));
+}
+
+char *
+ms_fixture_rich (const char *path, double noise)
+{
+  static const char *const languages[] = { "de", "en", "sw" };
+  static const char *const domains[] = { "code", "news" };
+  g_autofree Rich *rich = g_new0 (Rich, 1);
+  MsFixture fixture
+      = { .n_layers = G_N_ELEMENTS (rich_layers),
+          .layers = rich_layers,
+          .n_documents = N_DOCUMENTS,
+          .documents = rich->documents,
+          .columns = MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN | MS_CHUNK_LOGITS | MS_CHUNK_NORMS
+                     | MS_CHUNK_PEAKS | MS_CHUNK_SIMILARITY | MS_CHUNK_DROPPED,
+          .predictions = TRUE,
+          .fill = fill_rich,
+          .data = rich };
+  gint64 n = 0;
+
+  rich->noise = noise;
+  for (guint d = 0; d < N_DOCUMENTS; d++)
+    {
+      MsDocument *document = &rich->documents[d];
+
+      document->language = (char *) languages[d % 3];
+      document->domain = (char *) domains[(d / 3) % 2];
+      document->phase = (char *) (d % 4 == 3 ? "decode" : "prefill");
+      /* The first twelve documents are four texts in three languages. */
+      document->parallel = (char *) (d < 12 ? (const char *[]){ "a", "b", "c", "e" }[d / 3] : NULL);
+      document->n_tokens = 150 + 5 * (gint64) d;
+      for (gint64 i = 0; i < document->n_tokens; i++)
+        rich->document_of[n++] = d;
+    }
+  return ms_fixture_write (&fixture, path);
+}
