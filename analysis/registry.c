@@ -7,6 +7,8 @@
 /* One line for each analysis: X (name) is ms_analysis_name. */
 #define MS_ANALYSES(X)                                                                             \
   X (load)                                                                                         \
+  X (load_windows)                                                                                 \
+  X (coverage)                                                                                     \
   X (srp)                                                                                          \
   X (hit_rate)                                                                                     \
   X (cache)                                                                                        \
