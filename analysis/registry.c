@@ -13,7 +13,9 @@
   X (hit_rate)                                                                                     \
   X (cache)                                                                                        \
   X (repetition)                                                                                   \
-  X (transitions)
+  X (transitions)                                                                                  \
+  X (compare)                                                                                      \
+  X (saturation)
 
 #define DECLARE(name) extern const MsAnalysis ms_analysis_##name;
 #define LIST(name)    &ms_analysis_##name,
