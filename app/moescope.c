@@ -11,7 +11,6 @@
 
 static const MsCommand *const commands[] = {
   &ms_command_info,
-  &ms_command_import,
   &ms_command_check,
   &ms_command_export,
   &ms_command_analyze,

@@ -1,7 +1,175 @@
+/* The application: its windows, its options, and the self-portraits. */
 #include "window.h"
+
+#include "actions-private.h"
+#include "screenshots-private.h"
+#include "window-private.h"
+
+#include <locale.h>
+
+#define MS_TYPE_APPLICATION (ms_application_get_type ())
+G_DECLARE_FINAL_TYPE (MsApplication, ms_application, MS, APPLICATION, AdwApplication)
+
+struct _MsApplication
+{
+  AdwApplication parent_instance;
+  char *screenshots, *screen, *select, *size;
+};
+
+G_DEFINE_FINAL_TYPE (MsApplication, ms_application, ADW_TYPE_APPLICATION)
+
+static const char style[]
+    = "button.crumb { padding: 1px 9px; min-height: 22px; border-radius: 12px; }"
+      ".figure-dim { opacity: 0.5; }"
+      "textview.sql { font-family: monospace; }";
+
+static void
+new_window_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  gtk_window_present (GTK_WINDOW (ms_window_new (data)));
+}
+
+static void
+quit_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  GList *windows = g_list_copy (gtk_application_get_windows (data));
+
+  for (GList *at = windows; at != NULL; at = at->next)
+    gtk_window_close (at->data);
+  g_list_free (windows);
+}
+
+static const GActionEntry entries[] = {
+  { .name = "new-window", .activate = new_window_action },
+  { .name = "quit", .activate = quit_action },
+};
+
+static void
+startup (GApplication *application)
+{
+  GtkCssProvider *css = gtk_css_provider_new ();
+
+  G_APPLICATION_CLASS (ms_application_parent_class)->startup (application);
+  /* Figures and files write numbers in the C locale; GTK's start set the user's. */
+  setlocale (LC_NUMERIC, "C");
+  gtk_css_provider_load_from_data (css, style, -1);
+  gtk_style_context_add_provider_for_display (gdk_display_get_default (), GTK_STYLE_PROVIDER (css),
+                                              GTK_STYLE_PROVIDER_PRIORITY_APPLICATION);
+  g_object_unref (css);
+  gtk_icon_theme_add_search_path (gtk_icon_theme_get_for_display (gdk_display_get_default ()),
+                                  MS_ICONS);
+  gtk_window_set_default_icon_name ("org.moescope.Moescope");
+  g_action_map_add_action_entries (G_ACTION_MAP (application), entries, G_N_ELEMENTS (entries),
+                                   application);
+  ms_actions_bind (GTK_APPLICATION (application));
+}
+
+static void
+prepare (MsApplication *self, MsWindow *window)
+{
+  int width, height;
+
+  if (self->size != NULL && sscanf (self->size, "%dx%d", &width, &height) == 2)
+    gtk_window_set_default_size (GTK_WINDOW (window), width, height);
+  if (self->screen != NULL)
+    gtk_widget_activate_action (GTK_WIDGET (window), "win.screen", "s", self->screen);
+  gtk_window_present (GTK_WINDOW (window));
+  if (self->screenshots != NULL)
+    ms_screenshots_start (window, self->screenshots);
+}
+
+static void
+activate (GApplication *application)
+{
+  GtkWindow *active = gtk_application_get_active_window (GTK_APPLICATION (application));
+
+  if (active != NULL)
+    gtk_window_present (active);
+  else
+    prepare (MS_APPLICATION (application), ms_window_new (GTK_APPLICATION (application)));
+}
+
+static void
+open_files (GApplication *application, GFile **files, int n, const char *hint)
+{
+  MsApplication *self = MS_APPLICATION (application);
+
+  for (int i = 0; i < n; i++)
+    {
+      MsWindow *window = ms_window_new (GTK_APPLICATION (application));
+      g_autofree char *path = g_file_get_path (files[i]);
+      g_autoptr (GError) error = NULL;
+
+      if (path != NULL)
+        ms_workbench_open (ms_window_get_bench (window), path);
+      if (self->select != NULL
+          && !ms_session_set_text (ms_workbench_get_session (ms_window_get_bench (window)),
+                                   self->select, &error))
+        g_printerr ("moescope-gui: %s\n", error->message);
+      prepare (self, window);
+    }
+}
+
+static void
+finalize (GObject *object)
+{
+  MsApplication *self = MS_APPLICATION (object);
+
+  g_free (self->screenshots);
+  g_free (self->screen);
+  g_free (self->select);
+  g_free (self->size);
+  G_OBJECT_CLASS (ms_application_parent_class)->finalize (object);
+}
+
+static void
+ms_application_class_init (MsApplicationClass *class)
+{
+  G_OBJECT_CLASS (class)->finalize = finalize;
+  G_APPLICATION_CLASS (class)->startup = startup;
+  G_APPLICATION_CLASS (class)->activate = activate;
+  G_APPLICATION_CLASS (class)->open = open_files;
+}
+
+static int
+handle_local_options (MsApplication *self, GVariantDict *options)
+{
+  g_variant_dict_lookup (options, "screenshot-all", "^ay", &self->screenshots);
+  g_variant_dict_lookup (options, "screen", "s", &self->screen);
+  g_variant_dict_lookup (options, "select", "s", &self->select);
+  g_variant_dict_lookup (options, "size", "s", &self->size);
+  if (g_variant_dict_contains (options, "version"))
+    {
+      g_print ("moescope " MS_VERSION "\n");
+      return 0;
+    }
+  if (self->screenshots != NULL)
+    g_application_set_flags (G_APPLICATION (self), g_application_get_flags (G_APPLICATION (self))
+                                                       | G_APPLICATION_NON_UNIQUE);
+  return -1;
+}
+
+static void
+ms_application_init (MsApplication *self)
+{
+  static const GOptionEntry options[] = {
+    { "screen", 0, 0, G_OPTION_ARG_STRING, NULL, N_ ("Show this screen"), N_ ("NAME") },
+    { "select", 0, 0, G_OPTION_ARG_STRING, NULL, N_ ("Start with this selection"), N_ ("TEXT") },
+    { "size", 0, 0, G_OPTION_ARG_STRING, NULL, N_ ("Size of the window"), N_ ("WIDTHxHEIGHT") },
+    { "screenshot-all", 0, 0, G_OPTION_ARG_FILENAME, NULL,
+      N_ ("Write a picture of every screen into this folder and end"), N_ ("FOLDER") },
+    { "version", 0, 0, G_OPTION_ARG_NONE, NULL, N_ ("Print the version and end"), NULL },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+
+  g_application_add_main_option_entries (G_APPLICATION (self), options);
+  g_application_set_option_context_parameter_string (G_APPLICATION (self), "[RUN.db]");
+  g_signal_connect (self, "handle-local-options", G_CALLBACK (handle_local_options), NULL);
+}
 
 AdwApplication *
 ms_application_new (void)
 {
-  return adw_application_new ("org.moescope.Moescope", G_APPLICATION_HANDLES_OPEN);
+  return g_object_new (MS_TYPE_APPLICATION, "application-id", "org.moescope.Moescope", "flags",
+                       G_APPLICATION_HANDLES_OPEN, NULL);
 }

@@ -1,0 +1,401 @@
+/* The window, in process: models first, then widgets and screens under Xvfb. */
+#include "experts-screen-private.h"
+#include "fixture.h"
+#include "screenshots-private.h"
+#include "window-private.h"
+#include "window.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+/* Turns the main loop until the condition holds; fails the test after a minute. */
+#define wait_until(condition)                                                                      \
+  G_STMT_START                                                                                     \
+  {                                                                                                \
+    gint64 deadline = g_get_monotonic_time () + 60 * G_USEC_PER_SEC;                               \
+    guint ticker = g_timeout_add (20, tick, NULL);                                                 \
+    while (!(condition) && g_get_monotonic_time () < deadline)                                     \
+      g_main_context_iteration (NULL, TRUE);                                                       \
+    g_source_remove (ticker);                                                                      \
+    g_assert_true (condition);                                                                     \
+  }                                                                                                \
+  G_STMT_END
+
+static gboolean
+tick (gpointer data)
+{
+  return G_SOURCE_CONTINUE;
+}
+
+/* --- The session ------------------------------------------------------------------------------ */
+
+static void
+test_session_text (void)
+{
+  static const char *const texts[] = { "", "run=3 base=1 layer=4..8 expert=17,23",
+                                       "lang=de,en domain=code doc=12 token=4097..5000" };
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      g_autoptr (MsSession) session = ms_session_new ();
+
+      g_assert_true (ms_session_set_text (session, texts[i], NULL));
+      g_assert_cmpstr (ms_session_get_text (session), ==, texts[i]);
+    }
+  {
+    g_autoptr (MsSession) session = ms_session_new ();
+
+    ms_session_set_text (session, "layer=3", NULL);
+    g_assert_false (ms_session_set_text (session, "layer=x", &error));
+    g_assert_nonnull (error);
+    g_assert_cmpstr (ms_session_get_text (session), ==, "layer=3");
+  }
+}
+
+static void
+count_notify (guint *n)
+{
+  (*n)++;
+}
+
+static void
+test_session_history (void)
+{
+  g_autoptr (MsSession) session = ms_session_new ();
+  guint n = 0;
+  gboolean can;
+
+  g_signal_connect_swapped (session, "notify::text", G_CALLBACK (count_notify), &n);
+  g_assert_false (ms_session_go (session, -1));
+  ms_session_set_text (session, "layer=1", NULL);
+  ms_session_set_text (session, "layer=2", NULL);
+  ms_session_set_text (session, "layer=2", NULL); /* the same again is no change */
+  g_assert_cmpuint (n, ==, 2);
+  g_assert_true (ms_session_go (session, -1));
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1");
+  g_assert_true (ms_ranges_hold (ms_session_get_selection (session)->layers, 1));
+  g_assert_true (ms_session_go (session, 1));
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=2");
+  ms_session_go (session, -2);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "");
+  ms_session_set_text (session, "expert=5", NULL); /* cuts off what lay ahead */
+  g_object_get (session, "can-go-forward", &can, NULL);
+  g_assert_false (can);
+  ms_session_reset (session);
+  g_object_get (session, "can-go-back", &can, NULL);
+  g_assert_false (can);
+}
+
+static void
+brush (MsSession *session, MsBrush mode, gint64 layer, gint64 expert)
+{
+  g_autoptr (GArray) layers = g_array_new (FALSE, FALSE, sizeof (gint64));
+  g_autoptr (GArray) experts = g_array_new (FALSE, FALSE, sizeof (gint64));
+
+  g_array_append_val (layers, layer);
+  g_array_append_val (experts, expert);
+  ms_session_brush (session, mode, layers, experts);
+}
+
+static void
+test_session_brush (void)
+{
+  g_autoptr (MsSession) session = ms_session_new ();
+  g_auto (GStrv) parts = NULL;
+
+  g_assert_false (ms_session_has_brush (session));
+  ms_session_set_text (session, "run=2 base=1 lang=\"two words\"", NULL);
+  brush (session, MS_BRUSH_REPLACE, 4, 17);
+  brush (session, MS_BRUSH_ADD, 6, 23);
+  g_assert_cmpstr (ms_session_get_text (session), ==,
+                   "run=2 base=1 layer=4,6 expert=17,23 lang=\"two words\"");
+  g_assert_true (ms_session_brushes (session, 4, 23));
+  g_assert_false (ms_session_brushes (session, 5, 23));
+  g_assert_true (ms_session_brushes (session, 6, -1));
+  brush (session, MS_BRUSH_EXTEND, 8, 20);
+  g_assert_cmpstr (ms_session_get_text (session), ==,
+                   "run=2 base=1 layer=4..8 expert=17..23 lang=\"two words\"");
+  parts = ms_session_list_parts (session);
+  g_assert_cmpuint (g_strv_length (parts), ==, 3);
+  g_assert_cmpstr (parts[2], ==, "lang=\"two words\"");
+  ms_session_clear (session, "layer");
+  g_assert_cmpstr (ms_session_get_text (session), ==,
+                   "run=2 base=1 expert=17..23 lang=\"two words\"");
+  {
+    g_autofree char *filter = ms_session_dup_filter (session);
+
+    g_assert_cmpstr (filter, ==, "lang=\"two words\"");
+  }
+  ms_session_clear (session, NULL);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=2 base=1");
+}
+
+/* --- Jobs ------------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  GObject *owner;
+  guint done;
+  int result;
+  GError *error;
+} Heard;
+
+static Heard heard;
+
+static void
+on_done (GObject *owner, gpointer result, const GError *error)
+{
+  heard.done++;
+  heard.result = GPOINTER_TO_INT (result);
+  g_clear_error (&heard.error);
+  heard.error = error ? g_error_copy (error) : NULL;
+}
+
+static gpointer
+answer (MsJob *job, gpointer data, GError **error)
+{
+  ms_job_progress (0.5, job);
+  return data;
+}
+
+static gpointer
+wait_forever (MsJob *job, gpointer data, GError **error)
+{
+  while (!g_cancellable_set_error_if_cancelled (ms_job_cancellable (job), error))
+    g_usleep (1000);
+  return NULL;
+}
+
+static gpointer
+fail (MsJob *job, gpointer data, GError **error)
+{
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED, "it broke");
+  return NULL;
+}
+
+static MsJob *
+start (GListStore *jobs, MsJobFunc work, int value)
+{
+  return ms_job_start (jobs, &(MsJobSpec){ .title = "test",
+                                           .work = work,
+                                           .data = GINT_TO_POINTER (value),
+                                           .done = on_done,
+                                           .owner = heard.owner });
+}
+
+static void
+test_job (void)
+{
+  g_autoptr (GObject) owner = g_object_new (G_TYPE_OBJECT, NULL);
+  g_autoptr (GListStore) jobs = g_list_store_new (MS_TYPE_JOB);
+  g_autofree char *message = NULL;
+  MsJob *job;
+
+  heard = (Heard){ .owner = owner };
+  job = start (jobs, answer, 7);
+  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (jobs)), ==, 1);
+  wait_until (heard.done == 1);
+  g_assert_cmpint (heard.result, ==, 7);
+  g_assert_cmpfloat (ms_job_get_fraction (job), ==, 0.5);
+  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (jobs)), ==, 0);
+  g_object_unref (job);
+
+  job = start (jobs, wait_forever, 0);
+  ms_job_stop (job);
+  wait_until (heard.done == 2);
+  g_assert_error (heard.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_cmpint (ms_job_get_state (job), ==, MS_JOB_STOPPED);
+  g_object_unref (job);
+
+  /* Latest wins: the dropped one is never heard of. */
+  job = start (jobs, wait_forever, 1);
+  ms_job_drop (&job);
+  g_assert_null (job);
+  job = start (jobs, answer, 2);
+  wait_until (heard.done == 3);
+  g_assert_cmpint (heard.result, ==, 2);
+  g_object_unref (job);
+
+  job = start (jobs, fail, 0);
+  wait_until (heard.done == 4);
+  g_assert_cmpint (ms_job_get_state (job), ==, MS_JOB_FAILED);
+  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (jobs)), ==, 1);
+  message = ms_job_dup_message (job);
+  g_assert_cmpstr (message, ==, "it broke");
+  g_object_unref (job);
+  g_clear_error (&heard.error);
+}
+
+/* --- The window ------------------------------------------------------------------------------- */
+
+static AdwApplication *application;
+
+static MsWindow *
+open_window (const char *path)
+{
+  MsWindow *window = ms_window_new (GTK_APPLICATION (application));
+
+  gtk_window_set_default_size (GTK_WINDOW (window), 1280, 800);
+  gtk_window_present (GTK_WINDOW (window));
+  if (path != NULL)
+    {
+      ms_workbench_open (ms_window_get_bench (window), path);
+      wait_until (ms_window_is_quiet (window));
+    }
+  return window;
+}
+
+static void
+close_window (MsWindow *window)
+{
+  gtk_window_destroy (GTK_WINDOW (window));
+}
+
+static void
+show_screen (MsWindow *window, const char *name)
+{
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.screen", "s", name);
+  g_assert_cmpstr (ms_window_get_screen_name (window), ==, name);
+  gtk_test_widget_wait_for_draw (GTK_WIDGET (window));
+  wait_until (ms_window_is_quiet (window));
+}
+
+/* Every screen with the rich run, with none, and with a file that is no database. */
+static void
+test_screens (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+
+  for (const MsScreenInfo *info = ms_screens; info->name != NULL; info++)
+    {
+      show_screen (window, info->name);
+      wait_until (g_str_equal (ms_screen_get_shown (ms_window_get_screen (window, info->name)),
+                               "content"));
+    }
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+static void
+test_bad_files (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("moescope-window-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "bad.db", NULL);
+  g_autofree char *missing = g_build_filename (folder, "missing.db", NULL);
+  MsWindow *window;
+
+  g_assert_true (g_file_set_contents (path, "no database at all", -1, NULL));
+  window = open_window (path);
+  g_assert_cmpint (ms_workbench_get_state (ms_window_get_bench (window)), ==, MS_BENCH_FAILED);
+  for (const MsScreenInfo *info = ms_screens; info->name != NULL; info++)
+    {
+      show_screen (window, info->name);
+      wait_until (
+          g_str_equal (ms_screen_get_shown (ms_window_get_screen (window, info->name)), "status"));
+    }
+  ms_workbench_open (ms_window_get_bench (window), missing);
+  wait_until (ms_window_is_quiet (window));
+  g_assert_cmpint (ms_workbench_get_state (ms_window_get_bench (window)), ==, MS_BENCH_FAILED);
+  close_window (window);
+  g_unlink (path);
+  g_rmdir (folder);
+}
+
+/* The widget's pixels are those of the headless figure. */
+static void
+test_figure_pixels (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsExpertsScreen *screen;
+  MsFigureCanvas *canvas;
+  g_autoptr (GdkTexture) widget = NULL;
+  g_autoptr (GdkTexture) headless = NULL;
+  g_autofree guchar *seen = NULL, *drawn = NULL;
+  int width, height;
+  gsize size;
+
+  show_screen (window, "experts");
+  screen = MS_EXPERTS_SCREEN (ms_window_get_screen (window, "experts"));
+  wait_until (ms_figure_view_get_outcome (ms_experts_screen_get_map (screen)) != NULL);
+  canvas = ms_figure_view_get_canvas (ms_experts_screen_get_map (screen));
+  gtk_test_widget_wait_for_draw (GTK_WIDGET (canvas));
+  width = gtk_widget_get_width (GTK_WIDGET (canvas));
+  height = gtk_widget_get_height (GTK_WIDGET (canvas));
+  g_assert_cmpint (width, >, 200);
+  widget = ms_widget_to_texture (GTK_WIDGET (canvas));
+  g_assert_nonnull (widget);
+  headless = ms_figure_to_texture (ms_figure_canvas_get_figure (canvas), width, height, 1);
+  g_assert_cmpint (gdk_texture_get_width (widget), ==, width);
+  size = (gsize) width * (gsize) height * 4;
+  seen = g_malloc0 (size);
+  drawn = g_malloc0 (size);
+  gdk_texture_download (widget, seen, (gsize) width * 4);
+  gdk_texture_download (headless, drawn, (gsize) width * 4);
+  g_assert_true (memcmp (seen, drawn, size) == 0);
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+/* Keys move the cursor, brush the session, and tell the screen reader. */
+static void
+test_figure_brush (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsSession *session = ms_workbench_get_session (ms_window_get_bench (window));
+  MsExpertsScreen *screen;
+  MsFigureCanvas *canvas;
+  g_autofree char *text = NULL;
+
+  show_screen (window, "experts");
+  screen = MS_EXPERTS_SCREEN (ms_window_get_screen (window, "experts"));
+  wait_until (ms_figure_view_get_outcome (ms_experts_screen_get_map (screen)) != NULL);
+  canvas = ms_figure_view_get_canvas (ms_experts_screen_get_map (screen));
+  gtk_test_accessible_assert_role (canvas, GTK_ACCESSIBLE_ROLE_IMG);
+  gtk_widget_grab_focus (GTK_WIDGET (canvas));
+  ms_figure_canvas_set_cursor (canvas, 0);
+  ms_figure_canvas_step (canvas, MS_STEP_RIGHT, TRUE);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=1");
+  ms_figure_canvas_step (canvas, MS_STEP_RIGHT, TRUE);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=1..2");
+  text = ms_figure_describe (ms_figure_canvas_get_figure (canvas),
+                             ms_figure_canvas_get_cursor (canvas));
+  gtk_test_accessible_assert_property (canvas, GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, text);
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.back", NULL);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=1");
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.clear-selection", NULL);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "");
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *state = g_dir_make_tmp ("moescope-state-XXXXXX", NULL);
+  int status;
+
+  g_setenv ("XDG_STATE_HOME", state, TRUE);
+  g_setenv ("XDG_DATA_HOME", state, TRUE);
+  g_setenv ("GTK_A11Y", "test", TRUE);
+  g_setenv ("GSETTINGS_BACKEND", "memory", TRUE);
+  g_setenv ("ADW_DISABLE_PORTAL", "1", TRUE);
+  gtk_test_init (&argc, &argv, NULL);
+  application = ms_application_new ();
+  g_application_set_flags (G_APPLICATION (application), G_APPLICATION_NON_UNIQUE);
+  g_assert_true (g_application_register (G_APPLICATION (application), NULL, NULL));
+  g_test_add_func ("/window/session/text", test_session_text);
+  g_test_add_func ("/window/session/history", test_session_history);
+  g_test_add_func ("/window/session/brush", test_session_brush);
+  g_test_add_func ("/window/job", test_job);
+  g_test_add_func ("/window/screens", test_screens);
+  g_test_add_func ("/window/bad-files", test_bad_files);
+  g_test_add_func ("/window/figure/pixels", test_figure_pixels);
+  g_test_add_func ("/window/figure/brush", test_figure_brush);
+  status = g_test_run ();
+  g_object_unref (application);
+  return status;
+}

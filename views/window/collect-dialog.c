@@ -1,0 +1,568 @@
+/* MsCollectDialog starts the command line program rather than collecting in the window's process: a crash
+ * or a kill of either leaves the other alone, and what is recorded is kept. */
+#include "collect-dialog-private.h"
+
+#include <json-glib/json-glib.h>
+#include <signal.h>
+#include <string.h>
+
+struct _MsCollectDialog
+{
+  AdwWindow parent_instance;
+  MsWorkbench *bench;
+  MsCollectKind kind;
+  AdwEntryRow *model, *output;
+  GtkListBox *inputs;
+  AdwComboRow *precision;
+  GtkSpinButton *threads;
+  GtkSwitch *lines;
+  GtkLabel *command;
+  GtkButton *start;
+};
+
+G_DEFINE_FINAL_TYPE (MsCollectDialog, ms_collect_dialog, ADW_TYPE_WINDOW)
+
+static const char *const precisions[] = { "reference", "fast", NULL };
+
+gboolean
+ms_collect_is_trace (const char *path)
+{
+  static const char *const endings[] = { ".jsonl", ".json",    ".csv",     ".npz", ".npy", ".pt",
+                                         ".pkl",   ".parquet", ".imatrix", ".dat", NULL };
+
+  for (guint i = 0; endings[i] != NULL; i++)
+    if (g_str_has_suffix (path, endings[i]))
+      return TRUE;
+  return FALSE;
+}
+
+/* --- The process ------------------------------------------------------------------------------ */
+
+typedef struct
+{
+  char **argv;
+  char *output;
+} Order;
+
+static void
+order_free (gpointer data)
+{
+  Order *order = data;
+
+  g_strfreev (order->argv);
+  g_free (order->output);
+  g_free (order);
+}
+
+/* One line of progress, as `moescope collect --progress-json` writes them. */
+static void
+read_progress (MsJob *job, const char *line)
+{
+  g_autoptr (JsonNode) node = json_from_string (line, NULL);
+  JsonObject *object;
+  double tokens, layers;
+
+  if (node == NULL || !JSON_NODE_HOLDS_OBJECT (node))
+    return;
+  object = json_node_get_object (node);
+  tokens = json_object_get_double_member_with_default (object, "of_tokens", 0);
+  layers = json_object_get_double_member_with_default (object, "of_layers", 0);
+  if (tokens > 0)
+    {
+      double done = json_object_get_double_member_with_default (object, "tokens", 0);
+
+      if (layers > 0 && done < tokens)
+        done += json_object_get_double_member_with_default (object, "layer", 0) / layers
+                * json_object_get_double_member_with_default (object, "wave_tokens", 0);
+      ms_job_progress (done / tokens, job);
+    }
+  if (json_object_has_member (object, "doing"))
+    ms_job_set_message (job, json_object_get_string_member_with_default (object, "doing", NULL));
+}
+
+/* The program stops cleanly at SIGINT: what is recorded is kept. */
+static void
+on_cancelled (GCancellable *cancellable, gpointer process)
+{
+  g_subprocess_send_signal (process, SIGINT);
+}
+
+static gpointer
+run_process (MsJob *job, gpointer data, GError **error)
+{
+  Order *order = data;
+  g_autoptr (GSubprocess) process = g_subprocess_newv (
+      (const char *const *) order->argv,
+      G_SUBPROCESS_FLAGS_STDERR_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE, error);
+  g_autoptr (GDataInputStream) lines = NULL;
+  g_autofree char *last = NULL;
+  gulong handler;
+  char *line;
+
+  if (process == NULL)
+    return NULL;
+  handler
+      = g_cancellable_connect (ms_job_cancellable (job), G_CALLBACK (on_cancelled), process, NULL);
+  lines = g_data_input_stream_new (g_subprocess_get_stderr_pipe (process));
+  while ((line = g_data_input_stream_read_line_utf8 (lines, NULL, NULL, NULL)) != NULL)
+    {
+      if (*line == '{')
+        {
+          read_progress (job, line);
+          g_free (line);
+        }
+      else
+        {
+          g_free (last);
+          last = line;
+        }
+    }
+  g_subprocess_wait (process, NULL, NULL);
+  g_cancellable_disconnect (ms_job_cancellable (job), handler);
+  if (!g_subprocess_get_successful (process))
+    {
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED,
+                           last ? last : _ ("The program ended without saying why"));
+      return NULL;
+    }
+  return g_steal_pointer (&order->output);
+}
+
+static void
+on_collected (GObject *owner, gpointer result, const GError *error)
+{
+  MsWorkbench *bench = MS_WORKBENCH (owner);
+  g_autofree char *output = result;
+  GApplication *application = g_application_get_default ();
+
+  if (output == NULL)
+    return; /* the job bar shows why */
+  if (application != NULL)
+    {
+      GtkWindow *active = gtk_application_get_active_window (GTK_APPLICATION (application));
+
+      if (active == NULL || !gtk_window_is_active (active))
+        {
+          g_autoptr (GNotification) note = g_notification_new (_ ("The new run is ready"));
+
+          g_notification_set_body (note, output);
+          g_application_send_notification (application, "collected", note);
+        }
+    }
+  if (g_strcmp0 (output, ms_workbench_get_path (bench)) == 0)
+    {
+      ms_workbench_refresh (bench);
+      ms_workbench_toast (bench, _ ("The new run is ready"));
+    }
+  else
+    ms_workbench_open (bench, output);
+}
+
+/* --- The form --------------------------------------------------------------------------------- */
+
+/* The program beside this one when there is one (a build folder), else of the path. */
+static char *
+program (void)
+{
+  const char *given = g_getenv ("MOESCOPE");
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
+  g_autofree char *folder = self ? g_path_get_dirname (self) : NULL;
+  g_autofree char *beside = folder ? g_build_filename (folder, "moescope", NULL) : NULL;
+
+  if (given != NULL)
+    return g_strdup (given);
+  return beside && g_file_test (beside, G_FILE_TEST_IS_EXECUTABLE) ? g_steal_pointer (&beside)
+                                                                   : g_strdup ("moescope");
+}
+
+static GPtrArray *
+build_argv (MsCollectDialog *self)
+{
+  GPtrArray *argv = g_ptr_array_new_with_free_func (g_free);
+  GtkListBoxRow *row;
+
+  g_ptr_array_add (argv, program ());
+  g_ptr_array_add (argv, g_strdup (self->kind == MS_COLLECT_MODEL ? "collect" : "import"));
+  if (self->kind == MS_COLLECT_MODEL)
+    g_ptr_array_add (argv, g_strdup (gtk_editable_get_text (GTK_EDITABLE (self->model))));
+  for (int i = 0; (row = gtk_list_box_get_row_at_index (self->inputs, i)) != NULL; i++)
+    {
+      const char *path = g_object_get_data (G_OBJECT (row), "moescope-path");
+
+      if (path != NULL)
+        g_ptr_array_add (argv, g_strdup (path));
+    }
+  g_ptr_array_add (argv, g_strdup ("-o"));
+  g_ptr_array_add (argv, g_strdup (gtk_editable_get_text (GTK_EDITABLE (self->output))));
+  if (self->kind == MS_COLLECT_MODEL)
+    {
+      if (adw_combo_row_get_selected (self->precision) > 0)
+        {
+          g_ptr_array_add (argv, g_strdup ("--precision"));
+          g_ptr_array_add (argv,
+                           g_strdup (precisions[adw_combo_row_get_selected (self->precision)]));
+        }
+      if (gtk_spin_button_get_value_as_int (self->threads) > 0)
+        {
+          g_ptr_array_add (argv, g_strdup ("--threads"));
+          g_ptr_array_add (
+              argv, g_strdup_printf ("%d", gtk_spin_button_get_value_as_int (self->threads)));
+        }
+      if (gtk_switch_get_active (self->lines))
+        g_ptr_array_add (argv, g_strdup ("--lines"));
+    }
+  g_ptr_array_add (argv, NULL);
+  return argv;
+}
+
+static guint
+count_inputs (MsCollectDialog *self)
+{
+  guint n = 0;
+
+  while (gtk_list_box_get_row_at_index (self->inputs, (int) n) != NULL)
+    n++;
+  return n;
+}
+
+static gboolean
+is_complete (MsCollectDialog *self)
+{
+  return (self->kind == MS_COLLECT_IMPORT
+          || *gtk_editable_get_text (GTK_EDITABLE (self->model)) != '\0')
+         && count_inputs (self) > 0 && *gtk_editable_get_text (GTK_EDITABLE (self->output)) != '\0';
+}
+
+char *
+ms_collect_dialog_dup_command (MsCollectDialog *self)
+{
+  g_autoptr (GPtrArray) argv = build_argv (self);
+  g_autoptr (GString) command = g_string_new ("moescope");
+
+  for (guint i = 1; i + 1 < argv->len; i++)
+    {
+      const char *word = g_ptr_array_index (argv, i);
+      g_autofree char *quoted = g_shell_quote (word);
+      gboolean plain = *word != '\0';
+
+      for (const char *c = word; *c != '\0'; c++)
+        plain = plain && (g_ascii_isalnum (*c) || strchr ("-_./=", *c) != NULL);
+      g_string_append_printf (command, " %s", plain ? word : quoted);
+    }
+  return g_string_free (g_steal_pointer (&command), FALSE);
+}
+
+static void
+update (MsCollectDialog *self)
+{
+  g_autofree char *command = NULL;
+
+  if (self->command == NULL)
+    return;
+  command = ms_collect_dialog_dup_command (self);
+  gtk_label_set_text (self->command, command);
+  gtk_widget_set_sensitive (GTK_WIDGET (self->start), is_complete (self));
+}
+
+gboolean
+ms_collect_dialog_start (MsCollectDialog *self)
+{
+  g_autoptr (GPtrArray) argv = NULL;
+  Order *order;
+
+  if (!is_complete (self))
+    return FALSE;
+  argv = build_argv (self);
+  if (self->kind == MS_COLLECT_MODEL)
+    g_ptr_array_insert (argv, 2, g_strdup ("--progress-json"));
+  order = g_new0 (Order, 1);
+  order->argv = (char **) g_ptr_array_free (g_steal_pointer (&argv), FALSE);
+  order->output = g_strdup (gtk_editable_get_text (GTK_EDITABLE (self->output)));
+  g_object_unref (ms_job_start (
+      ms_workbench_get_jobs (self->bench),
+      &(MsJobSpec){ .title = self->kind == MS_COLLECT_MODEL ? _ ("Collecting") : _ ("Importing"),
+                    .work = run_process,
+                    .data = order,
+                    .free_data = order_free,
+                    .free_result = g_free,
+                    .done = on_collected,
+                    .owner = G_OBJECT (self->bench) }));
+  gtk_window_close (GTK_WINDOW (self));
+  return TRUE;
+}
+
+/* --- Fields ----------------------------------------------------------------------------------- */
+
+static void
+remove_input (GtkButton *button, gpointer data)
+{
+  MsCollectDialog *self = data;
+
+  gtk_list_box_remove (self->inputs,
+                       gtk_widget_get_ancestor (GTK_WIDGET (button), GTK_TYPE_LIST_BOX_ROW));
+  update (self);
+}
+
+static void
+add_input (MsCollectDialog *self, const char *path)
+{
+  GtkWidget *row = adw_action_row_new ();
+  GtkWidget *button = gtk_button_new_from_icon_name ("list-remove-symbolic");
+  g_autofree char *name = g_filename_display_basename (path);
+  g_autofree char *title = g_markup_escape_text (name, -1);
+  g_autofree char *subtitle = g_markup_escape_text (path, -1);
+
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
+  adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (row), 1);
+  gtk_widget_add_css_class (button, "flat");
+  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Remove"), -1);
+  g_signal_connect (button, "clicked", G_CALLBACK (remove_input), self);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (row), button);
+  g_object_set_data_full (G_OBJECT (row), "moescope-path", g_strdup (path), g_free);
+  gtk_list_box_append (self->inputs, row);
+}
+
+static void
+on_files_chosen (GtkNativeDialog *chooser, int response, gpointer data)
+{
+  MsCollectDialog *self = data;
+  AdwEntryRow *row = g_object_get_data (G_OBJECT (chooser), "moescope-row");
+
+  if (response == GTK_RESPONSE_ACCEPT)
+    {
+      g_autoptr (GListModel) files = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (chooser));
+
+      for (guint i = 0; i < g_list_model_get_n_items (files); i++)
+        {
+          g_autoptr (GFile) file = g_list_model_get_item (files, i);
+          g_autofree char *path = g_file_get_path (file);
+
+          if (path == NULL)
+            continue;
+          if (row != NULL)
+            gtk_editable_set_text (GTK_EDITABLE (row), path);
+          else
+            add_input (self, path);
+        }
+      update (self);
+    }
+  g_object_unref (chooser);
+}
+
+static void
+choose (GtkButton *button, gpointer data)
+{
+  MsCollectDialog *self = data;
+  GtkWidget *row = g_object_get_data (G_OBJECT (button), "moescope-row");
+  gboolean save = row == GTK_WIDGET (self->output);
+  GtkFileChooserNative *chooser = gtk_file_chooser_native_new (
+      gtk_widget_get_tooltip_text (GTK_WIDGET (button)), GTK_WINDOW (self),
+      save ? GTK_FILE_CHOOSER_ACTION_SAVE : GTK_FILE_CHOOSER_ACTION_OPEN, NULL, NULL);
+
+  gtk_file_chooser_set_select_multiple (GTK_FILE_CHOOSER (chooser), row == NULL);
+  g_object_set_data (G_OBJECT (chooser), "moescope-row", row);
+  g_signal_connect_object (chooser, "response", G_CALLBACK (on_files_chosen), self, 0);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (chooser), TRUE);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (chooser));
+}
+
+static GtkWidget *
+choose_button (MsCollectDialog *self, const char *icon, const char *name, GtkWidget *row)
+{
+  GtkWidget *button = gtk_button_new_from_icon_name (icon);
+
+  gtk_widget_add_css_class (button, "flat");
+  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
+  gtk_widget_set_tooltip_text (button, name);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  g_object_set_data (G_OBJECT (button), "moescope-row", row);
+  g_signal_connect (button, "clicked", G_CALLBACK (choose), self);
+  return button;
+}
+
+static AdwEntryRow *
+path_row (MsCollectDialog *self, GtkWidget *group, const char *title, const char *choose_name)
+{
+  GtkWidget *row = adw_entry_row_new ();
+
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
+  adw_entry_row_add_suffix (ADW_ENTRY_ROW (row),
+                            choose_button (self, "document-open-symbolic", choose_name, row));
+  g_signal_connect_swapped (row, "changed", G_CALLBACK (update), self);
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), row);
+  return ADW_ENTRY_ROW (row);
+}
+
+static GtkWidget *
+make_inputs (MsCollectDialog *self)
+{
+  GtkWidget *group = adw_preferences_group_new ();
+  GtkWidget *nothing
+      = gtk_label_new (self->kind == MS_COLLECT_MODEL ? _ ("Text files, or JSON lines with labels")
+                                                      : _ ("Traces of SGLang, vLLM, llama.cpp, …"));
+
+  gtk_widget_add_css_class (nothing, "dim-label");
+  gtk_widget_set_margin_top (nothing, 12);
+  gtk_widget_set_margin_bottom (nothing, 12);
+  gtk_label_set_wrap (GTK_LABEL (nothing), TRUE);
+  self->inputs = GTK_LIST_BOX (gtk_list_box_new ());
+  gtk_list_box_set_selection_mode (self->inputs, GTK_SELECTION_NONE);
+  gtk_list_box_set_placeholder (self->inputs, nothing);
+  gtk_widget_add_css_class (GTK_WIDGET (self->inputs), "boxed-list");
+  adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (group),
+                                   self->kind == MS_COLLECT_MODEL ? _ ("Texts") : _ ("Traces"));
+  adw_preferences_group_set_header_suffix (
+      ADW_PREFERENCES_GROUP (group),
+      choose_button (self, "list-add-symbolic", _ ("Add Files"), NULL));
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), GTK_WIDGET (self->inputs));
+  return group;
+}
+
+static GtkWidget *
+with_suffix (const char *title, const char *subtitle, GtkWidget *suffix)
+{
+  GtkWidget *row = adw_action_row_new ();
+
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
+  gtk_widget_set_valign (suffix, GTK_ALIGN_CENTER);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (suffix), GTK_ACCESSIBLE_PROPERTY_LABEL, title,
+                                  -1);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (row), suffix);
+  return row;
+}
+
+static GtkWidget *
+make_settings (MsCollectDialog *self)
+{
+  GtkWidget *group = adw_preferences_group_new ();
+  const char *names[]
+      = { _ ("Reference: all in 32-bit floats"), _ ("Fast: products in 16 bits"), NULL };
+  GtkStringList *list = gtk_string_list_new (names);
+
+  self->precision = ADW_COMBO_ROW (adw_combo_row_new ());
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self->precision), _ ("Precision"));
+  adw_combo_row_set_model (self->precision, G_LIST_MODEL (list));
+  g_object_unref (list);
+  self->threads = GTK_SPIN_BUTTON (gtk_spin_button_new_with_range (0, 256, 1));
+  self->lines = GTK_SWITCH (gtk_switch_new ());
+  g_signal_connect_swapped (self->precision, "notify::selected", G_CALLBACK (update), self);
+  g_signal_connect_swapped (self->threads, "value-changed", G_CALLBACK (update), self);
+  g_signal_connect_swapped (self->lines, "notify::active", G_CALLBACK (update), self);
+  adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (group), _ ("How"));
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), GTK_WIDGET (self->precision));
+  adw_preferences_group_add (
+      ADW_PREFERENCES_GROUP (group),
+      with_suffix (_ ("Threads"), _ ("0 = all cores"), GTK_WIDGET (self->threads)));
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (group),
+                             with_suffix (_ ("One document for each line"),
+                                          _ ("Else each text file is one"),
+                                          GTK_WIDGET (self->lines)));
+  return group;
+}
+
+static void
+dispose (GObject *object)
+{
+  g_clear_object (&MS_COLLECT_DIALOG (object)->bench);
+  G_OBJECT_CLASS (ms_collect_dialog_parent_class)->dispose (object);
+}
+
+static void
+ms_collect_dialog_class_init (MsCollectDialogClass *class)
+{
+  G_OBJECT_CLASS (class)->dispose = dispose;
+  gtk_widget_class_add_binding_action (GTK_WIDGET_CLASS (class), GDK_KEY_Escape, 0, "window.close",
+                                       NULL);
+}
+
+static void
+ms_collect_dialog_init (MsCollectDialog *self)
+{
+}
+
+static GtkWidget *
+make_form (MsCollectDialog *self)
+{
+  GtkWidget *page = adw_preferences_page_new ();
+  GtkWidget *files = adw_preferences_group_new ();
+  GtkWidget *last = adw_preferences_group_new ();
+  GtkLabel *command = GTK_LABEL (gtk_label_new (NULL));
+
+  if (self->kind == MS_COLLECT_MODEL)
+    self->model = path_row (self, files, _ ("Model (GGUF)"), _ ("Choose a Model"));
+  self->output = path_row (self, files, _ ("Database to write"), _ ("Choose Where to Write"));
+  adw_preferences_page_add (ADW_PREFERENCES_PAGE (page), ADW_PREFERENCES_GROUP (files));
+  adw_preferences_page_add (ADW_PREFERENCES_PAGE (page),
+                            ADW_PREFERENCES_GROUP (make_inputs (self)));
+  if (self->kind == MS_COLLECT_MODEL)
+    adw_preferences_page_add (ADW_PREFERENCES_PAGE (page),
+                              ADW_PREFERENCES_GROUP (make_settings (self)));
+  gtk_label_set_wrap (command, TRUE);
+  gtk_label_set_wrap_mode (command, PANGO_WRAP_WORD_CHAR);
+  gtk_label_set_selectable (command, TRUE);
+  gtk_label_set_xalign (command, 0);
+  gtk_widget_add_css_class (GTK_WIDGET (command), "monospace");
+  gtk_widget_add_css_class (GTK_WIDGET (command), "caption");
+  adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (last),
+                                   _ ("The same from the command line"));
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (last), GTK_WIDGET (command));
+  adw_preferences_page_add (ADW_PREFERENCES_PAGE (page), ADW_PREFERENCES_GROUP (last));
+  self->command = command;
+  gtk_widget_set_vexpand (page, TRUE);
+  return page;
+}
+
+MsCollectDialog *
+ms_collect_dialog_present (GtkWindow *parent, MsWorkbench *bench, MsCollectKind kind,
+                           const char *path)
+{
+  const char *title = kind == MS_COLLECT_MODEL ? _ ("New Collection") : _ ("Import a Trace");
+  MsCollectDialog *self = g_object_new (MS_TYPE_COLLECT_DIALOG, "transient-for", parent, "modal",
+                                        TRUE, "title", title, NULL);
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
+  GtkWidget *header = adw_header_bar_new ();
+  const char *folder = g_get_user_special_dir (G_USER_DIRECTORY_DOCUMENTS);
+  g_autofree char *output
+      = g_build_filename (folder ? folder : g_get_home_dir (), "routing.db", NULL);
+
+  self->bench = g_object_ref (bench);
+  self->kind = kind;
+  self->start = GTK_BUTTON (gtk_button_new_with_mnemonic (_ ("_Start")));
+  gtk_widget_add_css_class (GTK_WIDGET (self->start), "suggested-action");
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->start), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Start"), -1);
+  g_signal_connect_swapped (self->start, "clicked", G_CALLBACK (ms_collect_dialog_start), self);
+  adw_header_bar_pack_end (ADW_HEADER_BAR (header), GTK_WIDGET (self->start));
+  gtk_box_append (GTK_BOX (box), header);
+  gtk_box_append (GTK_BOX (box), make_form (self));
+  adw_window_set_content (ADW_WINDOW (self), box);
+  gtk_window_set_default_size (GTK_WINDOW (self), 560, 640);
+  gtk_editable_set_text (GTK_EDITABLE (self->output), output);
+  if (path != NULL && kind == MS_COLLECT_MODEL)
+    gtk_editable_set_text (GTK_EDITABLE (self->model), path);
+  else if (path != NULL)
+    add_input (self, path);
+  update (self);
+  gtk_window_present (GTK_WINDOW (self));
+  return self;
+}
+
+void
+ms_collect_dialog_set (MsCollectDialog *self, const char *model, const char *inputs,
+                       const char *output)
+{
+  g_auto (GStrv) paths = g_strsplit (inputs ? inputs : "", "\n", -1);
+
+  if (model != NULL && self->model != NULL)
+    gtk_editable_set_text (GTK_EDITABLE (self->model), model);
+  for (guint i = 0; paths[i] != NULL; i++)
+    if (*paths[i] != '\0')
+      add_input (self, paths[i]);
+  if (output != NULL)
+    gtk_editable_set_text (GTK_EDITABLE (self->output), output);
+  update (self);
+}

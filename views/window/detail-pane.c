@@ -1,0 +1,216 @@
+/* MsDetailPane shows the numbers of one cell from the load of the whole run, and the settings of the run
+ * below.  The load is the cheapest analysis and is asked for once for each run and filter. */
+#include "detail-pane-private.h"
+
+struct _MsDetailPane
+{
+  AdwBin parent_instance;
+  MsWorkbench *bench;
+  MsJob *job;
+  MsOutcome *load;
+  GtkLabel *place;
+  GtkBox *numbers, *facts;
+};
+
+G_DEFINE_FINAL_TYPE (MsDetailPane, ms_detail_pane, ADW_TYPE_BIN)
+
+static void
+clear_box (GtkBox *box)
+{
+  GtkWidget *child;
+
+  while ((child = gtk_widget_get_first_child (GTK_WIDGET (box))) != NULL)
+    gtk_box_remove (box, child);
+}
+
+static void
+add_fact (GtkBox *box, const char *name, const char *value, const char *help)
+{
+  GtkWidget *row = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
+  GtkWidget *title = gtk_label_new (name);
+  GtkWidget *label = gtk_label_new (value);
+
+  gtk_widget_add_css_class (title, "dim-label");
+  gtk_label_set_xalign (GTK_LABEL (title), 0);
+  gtk_label_set_ellipsize (GTK_LABEL (title), PANGO_ELLIPSIZE_END);
+  gtk_widget_set_hexpand (title, TRUE);
+  gtk_label_set_selectable (GTK_LABEL (label), TRUE);
+  gtk_label_set_xalign (GTK_LABEL (label), 1);
+  gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+  gtk_label_set_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
+  gtk_label_set_max_width_chars (GTK_LABEL (label), 20);
+  gtk_widget_add_css_class (label, "numeric");
+  gtk_widget_set_tooltip_text (row, help);
+  gtk_box_append (GTK_BOX (row), title);
+  gtk_box_append (GTK_BOX (row), label);
+  gtk_box_append (box, row);
+}
+
+/* The row of a cell in the load table, -1 when it is not there. */
+static int
+find_row (MsTable *table, int layer, int expert)
+{
+  const gint64 *layers = ms_table_ints (table, (guint) ms_table_find_column (table, "layer"));
+  const gint64 *experts = ms_table_ints (table, (guint) ms_table_find_column (table, "expert"));
+
+  for (guint row = 0; row < ms_table_n_rows (table); row++)
+    if (layers[row] == layer && experts[row] == expert)
+      return (int) row;
+  return -1;
+}
+
+static void
+show_place (MsDetailPane *self)
+{
+  const MsPlace *place = ms_session_get_hover (ms_workbench_get_session (self->bench));
+  MsTable *table = self->load ? ms_result_table (self->load->result, "experts") : NULL;
+  int row = table && place->layer >= 0 && place->expert >= 0
+                ? find_row (table, place->layer, place->expert)
+                : -1;
+  g_autofree char *text = NULL;
+
+  if (row < 0)
+    return; /* the last place stays readable while the pointer travels */
+  text = g_strdup_printf (_ ("Layer %d, expert %d"), place->layer, place->expert);
+  gtk_label_set_text (self->place, text);
+  clear_box (self->numbers);
+  for (guint column = 0; column < ms_table_n_columns (table); column++)
+    {
+      const MsColumn *info = ms_table_column (table, column);
+      g_autofree char *value = ms_table_format (table, (guint) row, column);
+
+      if (*value != '\0' && !g_str_equal (info->name, "layer")
+          && !g_str_equal (info->name, "expert") && !g_str_equal (info->name, "fair"))
+        add_fact (self->numbers, _ (info->title), value, info->help);
+    }
+}
+
+static void
+on_load (GObject *owner, gpointer result, const GError *error)
+{
+  MsDetailPane *self = MS_DETAIL_PANE (owner);
+
+  g_clear_object (&self->job);
+  g_clear_pointer (&self->load, ms_outcome_unref);
+  self->load = result;
+}
+
+static void
+show_run (MsDetailPane *self)
+{
+  MsRunItem *item = ms_workbench_get_run (self->bench);
+  MsSession *session = ms_workbench_get_session (self->bench);
+  const MsModel *model;
+  const MsRun *run;
+  char number[MS_NUMBER_SIZE];
+  g_autofree char *layers = NULL;
+
+  clear_box (self->facts);
+  ms_job_drop (&self->job);
+  if (item == NULL)
+    return;
+  model = ms_run_item_model (item);
+  run = ms_run_item_run (item);
+  add_fact (self->facts, _ ("Model"), model->name, NULL);
+  add_fact (self->facts, _ ("Architecture"), model->architecture, NULL);
+  if (model->n_layers > 0)
+    {
+      layers = g_strdup_printf (_ ("%u × %u, %u chosen"), model->n_layers,
+                                model->layers[0].n_experts, model->layers[0].k);
+      add_fact (self->facts, _ ("Layers × experts"), layers, NULL);
+    }
+  add_fact (self->facts, _ ("Router"), model->router, NULL);
+  add_fact (self->facts, _ ("Corpus"), ms_run_item_corpus (item)->name, NULL);
+  add_fact (self->facts, _ ("Tokens"), ms_number_grouped (number, run->n_tokens), NULL);
+  add_fact (self->facts, _ ("Precision"), run->precision, NULL);
+  add_fact (self->facts, _ ("Collected by"), run->collector, NULL);
+  if (run->started != NULL)
+    add_fact (self->facts, _ ("Started"), run->started, NULL);
+  if (run->n_tokens > 0)
+    {
+      MsRequest *request = ms_request_new (ms_analysis_find ("load"));
+
+      request->run = run->id;
+      request->select = ms_session_dup_filter (session);
+      self->job = ms_workbench_analyze (self->bench, request, 0, on_load, G_OBJECT (self));
+    }
+}
+
+static void
+dispose (GObject *object)
+{
+  MsDetailPane *self = MS_DETAIL_PANE (object);
+
+  ms_job_drop (&self->job);
+  g_clear_pointer (&self->load, ms_outcome_unref);
+  g_clear_object (&self->bench);
+  G_OBJECT_CLASS (ms_detail_pane_parent_class)->dispose (object);
+}
+
+static void
+ms_detail_pane_class_init (MsDetailPaneClass *class)
+{
+  G_OBJECT_CLASS (class)->dispose = dispose;
+}
+
+static GtkWidget *
+section (const char *title, GtkBox **rows)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+  GtkWidget *label = gtk_label_new (title);
+
+  gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_widget_add_css_class (label, "heading");
+  *rows = GTK_BOX (gtk_box_new (GTK_ORIENTATION_VERTICAL, 3));
+  gtk_box_append (GTK_BOX (box), label);
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (*rows));
+  return box;
+}
+
+static void
+ms_detail_pane_init (MsDetailPane *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 18);
+  GtkWidget *scroller = gtk_scrolled_window_new ();
+  GtkWidget *cell = section (_ ("Under the Pointer"), &self->numbers);
+  GtkWidget *run = section (_ ("This Run"), &self->facts);
+
+  self->place = GTK_LABEL (gtk_label_new (_ ("Move over a figure, or use the arrow keys in it.")));
+  gtk_label_set_xalign (self->place, 0);
+  gtk_label_set_wrap (self->place, TRUE);
+  gtk_box_insert_child_after (GTK_BOX (cell), GTK_WIDGET (self->place),
+                              gtk_widget_get_first_child (cell));
+  gtk_box_append (GTK_BOX (box), cell);
+  gtk_box_append (GTK_BOX (box), run);
+  gtk_widget_set_margin_start (box, 12);
+  gtk_widget_set_margin_end (box, 12);
+  gtk_widget_set_margin_top (box, 12);
+  gtk_widget_set_margin_bottom (box, 12);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), box);
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
+                                  GTK_POLICY_AUTOMATIC);
+  gtk_widget_set_size_request (scroller, 260, -1);
+  gtk_widget_set_hexpand (scroller, FALSE);
+  gtk_widget_add_css_class (scroller, "background");
+  adw_bin_set_child (ADW_BIN (self), scroller);
+}
+
+GtkWidget *
+ms_detail_pane_new (MsWorkbench *bench)
+{
+  MsDetailPane *self = g_object_new (MS_TYPE_DETAIL_PANE, NULL);
+  MsSession *session = ms_workbench_get_session (bench);
+
+  self->bench = g_object_ref (bench);
+  g_signal_connect_object (bench, "notify::state", G_CALLBACK (show_run), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "notify::text", G_CALLBACK (show_run), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "notify::hover", G_CALLBACK (show_place), self,
+                           G_CONNECT_SWAPPED);
+  return GTK_WIDGET (self);
+}
+
+const char *
+ms_detail_pane_get_text (MsDetailPane *self)
+{
+  return gtk_label_get_text (self->place);
+}

@@ -1,0 +1,18 @@
+/* The layer x expert map. */
+#pragma once
+
+#include "figure-view-private.h"
+#include "screen-private.h"
+
+G_BEGIN_DECLS
+
+#define MS_TYPE_EXPERTS_SCREEN (ms_experts_screen_get_type ())
+G_DECLARE_FINAL_TYPE (MsExpertsScreen, ms_experts_screen, MS, EXPERTS_SCREEN, MsScreen)
+
+GtkWidget *ms_experts_screen_new (MsWorkbench *bench);
+MsFigureView *ms_experts_screen_get_map (MsExpertsScreen *screen);
+/* Colours the map by the n-th measure offered; the number of them. */
+void ms_experts_screen_set_colour (MsExpertsScreen *screen, guint n);
+guint ms_experts_screen_get_n_colours (MsExpertsScreen *screen);
+
+G_END_DECLS

@@ -1,0 +1,602 @@
+/* MsFigureCanvas draws its figure once into a render node and keeps it until figure or size change;
+ * hover, cursor, marks and the brush are border and colour nodes on top, so following the pointer costs
+ * next to nothing.  The node's pixels are those of the headless ms_figure_draw at the same size. */
+#include "figure-canvas-private.h"
+
+#include <math.h>
+
+#define DRAG_THRESHOLD 4
+#define NATURAL_WIDTH  560
+
+struct _MsFigureCanvas
+{
+  GtkWidget parent_instance;
+  MsFigure *figure;
+  char *summary;
+  GskRenderNode *node; /* the figure at node_width x node_height */
+  int node_width, node_height;
+  GskRenderNode *marks;
+  GArray *marked; /* of guint, or NULL */
+  int cursor, hover;
+  gboolean stale, thumbnail, dragging;
+  double drag_x, drag_y, drag_width, drag_height;
+  double zoom;
+};
+
+enum
+{
+  ROW_ENTERED,
+  BRUSHED,
+  ROW_ACTIVATED,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+G_DEFINE_FINAL_TYPE (MsFigureCanvas, ms_figure_canvas, GTK_TYPE_WIDGET)
+
+static void
+forget_nodes (MsFigureCanvas *self)
+{
+  g_clear_pointer (&self->node, gsk_render_node_unref);
+  g_clear_pointer (&self->marks, gsk_render_node_unref);
+}
+
+static void
+finalize (GObject *object)
+{
+  MsFigureCanvas *self = MS_FIGURE_CANVAS (object);
+
+  forget_nodes (self);
+  g_clear_pointer (&self->figure, ms_figure_free);
+  g_clear_pointer (&self->marked, g_array_unref);
+  g_free (self->summary);
+  G_OBJECT_CLASS (ms_figure_canvas_parent_class)->finalize (object);
+}
+
+static GtkSizeRequestMode
+get_request_mode (GtkWidget *widget)
+{
+  return GTK_SIZE_REQUEST_HEIGHT_FOR_WIDTH;
+}
+
+static void
+measure (GtkWidget *widget, GtkOrientation orientation, int for_size, int *minimum, int *natural,
+         int *minimum_baseline, int *natural_baseline)
+{
+  MsFigureCanvas *self = MS_FIGURE_CANVAS (widget);
+  double least = self->thumbnail ? 90 : 180;
+
+  if (orientation == GTK_ORIENTATION_HORIZONTAL)
+    {
+      *minimum = (int) ((self->thumbnail ? 140 : 240) * self->zoom);
+      *natural = (int) ((self->thumbnail ? 220 : NATURAL_WIDTH) * self->zoom);
+    }
+  else
+    {
+      double width = for_size > 0 ? for_size : NATURAL_WIDTH;
+      double height = self->figure && !self->thumbnail
+                          ? ms_figure_natural_height (self->figure, width)
+                          : 0.6 * width;
+
+      *minimum = (int) (least * self->zoom);
+      *natural = (int) ceil (CLAMP (height, least, 4000) * (self->zoom > 1 ? self->zoom : 1));
+    }
+}
+
+static void
+draw_figure (MsFigureCanvas *self, GtkSnapshot *snapshot, int width, int height)
+{
+  if (self->node == NULL || self->node_width != width || self->node_height != height)
+    {
+      GtkSnapshot *own = gtk_snapshot_new ();
+      cairo_t *cr;
+
+      forget_nodes (self);
+      cr = gtk_snapshot_append_cairo (own,
+                                      &GRAPHENE_RECT_INIT (0, 0, (float) width, (float) height));
+      ms_figure_draw (self->figure, cr, width, height);
+      cairo_destroy (cr);
+      self->node = gtk_snapshot_free_to_node (own);
+      self->node_width = width;
+      self->node_height = height;
+    }
+  if (self->node != NULL)
+    gtk_snapshot_append_node (snapshot, self->node);
+}
+
+static gboolean
+locate (MsFigureCanvas *self, int row, graphene_rect_t *rect)
+{
+  double x, y, w, h;
+
+  if (row < 0
+      || !ms_figure_locate (self->figure, gtk_widget_get_width (GTK_WIDGET (self)),
+                            gtk_widget_get_height (GTK_WIDGET (self)), row, &x, &y, &w, &h))
+    return FALSE;
+  *rect = GRAPHENE_RECT_INIT ((float) x, (float) y, (float) w, (float) h);
+  return TRUE;
+}
+
+/* The outline of the marked rows' union, as thin rectangles: grown union minus union. */
+static GskRenderNode *
+make_marks (MsFigureCanvas *self, const GdkRGBA *colour)
+{
+  GtkSnapshot *own = gtk_snapshot_new ();
+  cairo_region_t *inside = cairo_region_create ();
+  cairo_region_t *outline = cairo_region_create ();
+
+  for (guint i = 0; i < self->marked->len; i++)
+    {
+      graphene_rect_t rect;
+      cairo_rectangle_int_t cell;
+
+      if (!locate (self, (int) g_array_index (self->marked, guint, i), &rect))
+        continue;
+      cell.x = (int) floorf (rect.origin.x);
+      cell.y = (int) floorf (rect.origin.y);
+      cell.width = (int) ceilf (rect.origin.x + rect.size.width) - cell.x;
+      cell.height = (int) ceilf (rect.origin.y + rect.size.height) - cell.y;
+      cairo_region_union_rectangle (inside, &cell);
+      cairo_region_union_rectangle (
+          outline,
+          &(cairo_rectangle_int_t){ cell.x - 2, cell.y - 2, cell.width + 4, cell.height + 4 });
+    }
+  cairo_region_subtract (outline, inside);
+  for (int i = 0; i < cairo_region_num_rectangles (outline); i++)
+    {
+      cairo_rectangle_int_t r;
+
+      cairo_region_get_rectangle (outline, i, &r);
+      gtk_snapshot_append_color (
+          own, colour,
+          &GRAPHENE_RECT_INIT ((float) r.x, (float) r.y, (float) r.width, (float) r.height));
+    }
+  cairo_region_destroy (inside);
+  cairo_region_destroy (outline);
+  return gtk_snapshot_free_to_node (own);
+}
+
+static void
+draw_border (GtkSnapshot *snapshot, graphene_rect_t rect, float width, const GdkRGBA *colour)
+{
+  GskRoundedRect outline;
+  GdkRGBA colours[4] = { *colour, *colour, *colour, *colour };
+  float widths[4] = { width, width, width, width };
+
+  graphene_rect_inset (&rect, -width, -width);
+  gsk_rounded_rect_init_from_rect (&outline, &rect, 0);
+  gtk_snapshot_append_border (snapshot, &outline, widths, colours);
+}
+
+static void
+draw_overlays (MsFigureCanvas *self, GtkSnapshot *snapshot)
+{
+  GtkStyleContext *style = gtk_widget_get_style_context (GTK_WIDGET (self));
+  GdkRGBA ink, accent, veil;
+  graphene_rect_t rect;
+
+  gtk_style_context_get_color (style, &ink);
+  if (!gtk_style_context_lookup_color (style, "accent_color", &accent))
+    accent = ink;
+  veil = ink;
+  veil.alpha = 0.16f;
+  if (self->marked != NULL && self->marked->len > 0)
+    {
+      if (self->marks == NULL)
+        self->marks = make_marks (self, &ink);
+      if (self->marks != NULL)
+        gtk_snapshot_append_node (snapshot, self->marks);
+    }
+  if (locate (self, self->hover, &rect))
+    draw_border (snapshot, rect, 1, &ink);
+  if (gtk_widget_has_focus (GTK_WIDGET (self)) && locate (self, self->cursor, &rect))
+    {
+      draw_border (snapshot, rect, 2, &accent);
+      draw_border (snapshot, rect, 1, &ink);
+    }
+  if (self->dragging)
+    {
+      rect = GRAPHENE_RECT_INIT ((float) self->drag_x, (float) self->drag_y,
+                                 (float) self->drag_width, (float) self->drag_height);
+      graphene_rect_normalize (&rect);
+      gtk_snapshot_append_color (snapshot, &veil, &rect);
+      draw_border (snapshot, rect, 1, &ink);
+    }
+}
+
+static void
+snapshot (GtkWidget *widget, GtkSnapshot *into)
+{
+  MsFigureCanvas *self = MS_FIGURE_CANVAS (widget);
+  int width = gtk_widget_get_width (widget);
+  int height = gtk_widget_get_height (widget);
+
+  if (self->figure != NULL && width > 0 && height > 0)
+    {
+      if (self->stale)
+        gtk_snapshot_push_opacity (into, 0.45);
+      draw_figure (self, into, width, height);
+      if (self->stale)
+        gtk_snapshot_pop (into);
+      if (!self->thumbnail)
+        draw_overlays (self, into);
+    }
+  if (gtk_widget_has_visible_focus (widget))
+    gtk_snapshot_render_focus (into, gtk_widget_get_style_context (widget), 0, 0, width, height);
+}
+
+static void
+tell_row (MsFigureCanvas *self, int row)
+{
+  g_autofree char *text = row >= 0 ? ms_figure_describe (self->figure, row) : NULL;
+
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                  text            ? text
+                                  : self->summary ? self->summary
+                                                  : "",
+                                  -1);
+  g_signal_emit (self, signals[ROW_ENTERED], 0, row);
+}
+
+static int
+pick (MsFigureCanvas *self, double x, double y)
+{
+  if (self->figure == NULL)
+    return -1;
+  return ms_figure_pick (self->figure, gtk_widget_get_width (GTK_WIDGET (self)),
+                         gtk_widget_get_height (GTK_WIDGET (self)), x, y);
+}
+
+static void
+set_hover (MsFigureCanvas *self, int row)
+{
+  if (row == self->hover)
+    return;
+  self->hover = row;
+  tell_row (self, row);
+  gtk_widget_queue_draw (GTK_WIDGET (self));
+}
+
+static void
+on_motion (MsFigureCanvas *self, double x, double y)
+{
+  if (!self->dragging && !self->thumbnail)
+    set_hover (self, pick (self, x, y));
+}
+
+static void
+on_leave (MsFigureCanvas *self)
+{
+  set_hover (self, -1);
+}
+
+static gboolean
+on_query_tooltip (MsFigureCanvas *self, int x, int y, gboolean keyboard, GtkTooltip *tooltip)
+{
+  int row = keyboard ? self->cursor : pick (self, x, y);
+  g_autofree char *text = NULL;
+  graphene_rect_t rect;
+
+  if (self->figure == NULL || self->thumbnail || row < 0)
+    return FALSE;
+  text = ms_figure_describe (self->figure, row);
+  gtk_tooltip_set_text (tooltip, text);
+  if (locate (self, row, &rect))
+    gtk_tooltip_set_tip_area (tooltip, &(GdkRectangle){ (int) rect.origin.x, (int) rect.origin.y,
+                                                        (int) ceilf (rect.size.width),
+                                                        (int) ceilf (rect.size.height) });
+  return TRUE;
+}
+
+static MsBrush
+brush_mode (GtkEventController *controller)
+{
+  GdkModifierType state = gtk_event_controller_get_current_event_state (controller);
+
+  return state & GDK_CONTROL_MASK ? MS_BRUSH_ADD
+         : state & GDK_SHIFT_MASK ? MS_BRUSH_EXTEND
+                                  : MS_BRUSH_REPLACE;
+}
+
+static void
+emit_brush (MsFigureCanvas *self, GArray *rows, MsBrush mode)
+{
+  if (rows->len > 0)
+    g_signal_emit (self, signals[BRUSHED], 0, rows, (int) mode);
+}
+
+static void
+brush_row (MsFigureCanvas *self, int row, MsBrush mode)
+{
+  g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (guint));
+  guint value = (guint) row;
+
+  if (row < 0)
+    return;
+  g_array_append_val (rows, value);
+  emit_brush (self, rows, mode);
+}
+
+static void
+on_drag_update (MsFigureCanvas *self, double dx, double dy, GtkGestureDrag *gesture)
+{
+  if (!self->dragging && hypot (dx, dy) < DRAG_THRESHOLD)
+    return;
+  gtk_gesture_drag_get_start_point (gesture, &self->drag_x, &self->drag_y);
+  self->dragging = TRUE;
+  self->drag_width = dx;
+  self->drag_height = dy;
+  gtk_widget_queue_draw (GTK_WIDGET (self));
+}
+
+static void
+on_drag_end (MsFigureCanvas *self, double dx, double dy, GtkGestureDrag *gesture)
+{
+  g_autoptr (GArray) rows = NULL;
+  graphene_rect_t brush;
+
+  if (!self->dragging || self->figure == NULL)
+    return;
+  self->dragging = FALSE;
+  brush = GRAPHENE_RECT_INIT ((float) self->drag_x, (float) self->drag_y, (float) dx, (float) dy);
+  graphene_rect_normalize (&brush);
+  rows = g_array_new (FALSE, FALSE, sizeof (guint));
+  for (guint row = 0; row < ms_table_n_rows (ms_figure_table (self->figure)); row++)
+    {
+      graphene_rect_t rect;
+
+      if (locate (self, (int) row, &rect) && graphene_rect_intersection (&rect, &brush, NULL))
+        g_array_append_val (rows, row);
+    }
+  emit_brush (self, rows, brush_mode (GTK_EVENT_CONTROLLER (gesture)));
+  gtk_widget_queue_draw (GTK_WIDGET (self));
+}
+
+static void
+on_pressed (MsFigureCanvas *self, int n, double x, double y)
+{
+  gtk_widget_grab_focus (GTK_WIDGET (self));
+  ms_figure_canvas_set_cursor (self, pick (self, x, y));
+}
+
+static void
+on_released (MsFigureCanvas *self, int n, double x, double y, GtkGestureClick *gesture)
+{
+  int row = pick (self, x, y);
+
+  if (self->dragging || row < 0)
+    return;
+  if (n == 2)
+    g_signal_emit (self, signals[ROW_ACTIVATED], 0, row);
+  else if (n == 1)
+    brush_row (self, row, brush_mode (GTK_EVENT_CONTROLLER (gesture)));
+}
+
+void
+ms_figure_canvas_step (MsFigureCanvas *self, MsStep step, gboolean brush)
+{
+  int row;
+
+  if (self->figure == NULL)
+    return;
+  row = ms_figure_step (self->figure, self->cursor, step);
+  if (row < 0)
+    return;
+  ms_figure_canvas_set_cursor (self, row);
+  if (brush)
+    brush_row (self, row, MS_BRUSH_EXTEND);
+}
+
+static gboolean
+on_step (GtkWidget *widget, GVariant *args, gpointer data)
+{
+  int step, brush;
+
+  g_variant_get (args, "(ib)", &step, &brush);
+  ms_figure_canvas_step (MS_FIGURE_CANVAS (widget), (MsStep) step, brush);
+  return TRUE;
+}
+
+static gboolean
+on_pin (GtkWidget *widget, GVariant *args, gpointer data)
+{
+  MsFigureCanvas *self = MS_FIGURE_CANVAS (widget);
+  int mode;
+
+  g_variant_get (args, "(i)", &mode);
+  if (self->cursor < 0)
+    return FALSE;
+  brush_row (self, self->cursor, (MsBrush) mode);
+  return TRUE;
+}
+
+static gboolean
+on_activate_key (GtkWidget *widget, GVariant *args, gpointer data)
+{
+  MsFigureCanvas *self = MS_FIGURE_CANVAS (widget);
+
+  if (self->cursor >= 0)
+    g_signal_emit (self, signals[ROW_ACTIVATED], 0, self->cursor);
+  return self->cursor >= 0;
+}
+
+static void
+on_focus_changed (MsFigureCanvas *self)
+{
+  if (!self->thumbnail && self->figure != NULL && gtk_widget_has_focus (GTK_WIDGET (self))
+      && self->cursor < 0 && ms_table_n_rows (ms_figure_table (self->figure)) > 0)
+    ms_figure_canvas_step (self, MS_STEP_FIRST, FALSE);
+  gtk_widget_queue_draw (GTK_WIDGET (self));
+}
+
+static void
+css_changed (GtkWidget *widget, GtkCssStyleChange *change)
+{
+  g_clear_pointer (&MS_FIGURE_CANVAS (widget)->marks, gsk_render_node_unref);
+  GTK_WIDGET_CLASS (ms_figure_canvas_parent_class)->css_changed (widget, change);
+}
+
+static void
+bind_steps (GtkWidgetClass *class)
+{
+  static const struct
+  {
+    guint key;
+    MsStep step;
+  } keys[] = {
+    { GDK_KEY_Left, MS_STEP_LEFT },       { GDK_KEY_KP_Left, MS_STEP_LEFT },
+    { GDK_KEY_Right, MS_STEP_RIGHT },     { GDK_KEY_KP_Right, MS_STEP_RIGHT },
+    { GDK_KEY_Up, MS_STEP_UP },           { GDK_KEY_KP_Up, MS_STEP_UP },
+    { GDK_KEY_Down, MS_STEP_DOWN },       { GDK_KEY_KP_Down, MS_STEP_DOWN },
+    { GDK_KEY_Home, MS_STEP_FIRST },      { GDK_KEY_End, MS_STEP_LAST },
+    { GDK_KEY_bracketright, MS_STEP_UP }, { GDK_KEY_bracketleft, MS_STEP_DOWN },
+    { GDK_KEY_period, MS_STEP_RIGHT },    { GDK_KEY_comma, MS_STEP_LEFT },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      gtk_widget_class_add_binding (class, keys[i].key, 0, on_step, "(ib)", (int) keys[i].step,
+                                    FALSE);
+      gtk_widget_class_add_binding (class, keys[i].key, GDK_SHIFT_MASK, on_step, "(ib)",
+                                    (int) keys[i].step, TRUE);
+    }
+  gtk_widget_class_add_binding (class, GDK_KEY_Return, 0, on_pin, "(i)", MS_BRUSH_REPLACE);
+  gtk_widget_class_add_binding (class, GDK_KEY_KP_Enter, 0, on_pin, "(i)", MS_BRUSH_REPLACE);
+  gtk_widget_class_add_binding (class, GDK_KEY_space, 0, on_pin, "(i)", MS_BRUSH_ADD);
+  gtk_widget_class_add_binding (class, GDK_KEY_Return, GDK_CONTROL_MASK, on_activate_key, NULL);
+}
+
+static void
+ms_figure_canvas_class_init (MsFigureCanvasClass *class)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (class);
+
+  G_OBJECT_CLASS (class)->finalize = finalize;
+  widget_class->get_request_mode = get_request_mode;
+  widget_class->measure = measure;
+  widget_class->snapshot = snapshot;
+  widget_class->css_changed = css_changed;
+  gtk_widget_class_set_accessible_role (widget_class, GTK_ACCESSIBLE_ROLE_IMG);
+  gtk_widget_class_set_css_name (widget_class, "figure");
+  bind_steps (widget_class);
+  signals[ROW_ENTERED] = g_signal_new ("row-entered", MS_TYPE_FIGURE_CANVAS, G_SIGNAL_RUN_LAST, 0,
+                                       NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_INT);
+  signals[BRUSHED] = g_signal_new ("brushed", MS_TYPE_FIGURE_CANVAS, G_SIGNAL_RUN_LAST, 0, NULL,
+                                   NULL, NULL, G_TYPE_NONE, 2, G_TYPE_ARRAY, G_TYPE_INT);
+  signals[ROW_ACTIVATED] = g_signal_new ("row-activated", MS_TYPE_FIGURE_CANVAS, G_SIGNAL_RUN_LAST,
+                                         0, NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_INT);
+}
+
+static void
+ms_figure_canvas_init (MsFigureCanvas *self)
+{
+  GtkEventController *motion = gtk_event_controller_motion_new ();
+  GtkGesture *drag = gtk_gesture_drag_new ();
+  GtkGesture *click = gtk_gesture_click_new ();
+
+  self->cursor = self->hover = -1;
+  self->zoom = 1;
+  gtk_widget_set_focusable (GTK_WIDGET (self), TRUE);
+  gtk_widget_set_has_tooltip (GTK_WIDGET (self), TRUE);
+  gtk_widget_set_overflow (GTK_WIDGET (self), GTK_OVERFLOW_HIDDEN);
+  g_signal_connect_swapped (motion, "motion", G_CALLBACK (on_motion), self);
+  g_signal_connect_swapped (motion, "leave", G_CALLBACK (on_leave), self);
+  g_signal_connect_swapped (drag, "drag-update", G_CALLBACK (on_drag_update), self);
+  g_signal_connect_swapped (drag, "drag-end", G_CALLBACK (on_drag_end), self);
+  g_signal_connect_swapped (click, "pressed", G_CALLBACK (on_pressed), self);
+  g_signal_connect_swapped (click, "released", G_CALLBACK (on_released), self);
+  gtk_gesture_group (click, drag);
+  gtk_widget_add_controller (GTK_WIDGET (self), motion);
+  gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (drag));
+  gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (click));
+  g_signal_connect (self, "query-tooltip", G_CALLBACK (on_query_tooltip), NULL);
+  g_signal_connect (self, "notify::has-focus", G_CALLBACK (on_focus_changed), NULL);
+}
+
+GtkWidget *
+ms_figure_canvas_new (void)
+{
+  return g_object_new (MS_TYPE_FIGURE_CANVAS, NULL);
+}
+
+void
+ms_figure_canvas_set_figure (MsFigureCanvas *self, MsFigure *figure, const char *summary)
+{
+  guint rows = figure ? ms_table_n_rows (ms_figure_table (figure)) : 0;
+
+  forget_nodes (self);
+  g_clear_pointer (&self->figure, ms_figure_free);
+  g_clear_pointer (&self->marked, g_array_unref);
+  g_free (self->summary);
+  self->figure = figure;
+  self->summary = g_strdup (summary);
+  self->stale = FALSE;
+  self->hover = -1;
+  if (self->cursor >= (int) rows)
+    self->cursor = -1;
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  figure ? ms_figure_plot (figure)->title : "",
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, summary ? summary : "", -1);
+  gtk_widget_queue_resize (GTK_WIDGET (self));
+}
+
+MsFigure *
+ms_figure_canvas_get_figure (MsFigureCanvas *self)
+{
+  return self->figure;
+}
+
+void
+ms_figure_canvas_set_marked (MsFigureCanvas *self, GArray *rows)
+{
+  g_clear_pointer (&self->marked, g_array_unref);
+  g_clear_pointer (&self->marks, gsk_render_node_unref);
+  self->marked = rows;
+  gtk_widget_queue_draw (GTK_WIDGET (self));
+}
+
+void
+ms_figure_canvas_set_stale (MsFigureCanvas *self, gboolean stale)
+{
+  self->stale = stale;
+  gtk_widget_queue_draw (GTK_WIDGET (self));
+}
+
+void
+ms_figure_canvas_set_thumbnail (MsFigureCanvas *self, gboolean thumbnail)
+{
+  self->thumbnail = thumbnail;
+  gtk_widget_set_focusable (GTK_WIDGET (self), !thumbnail);
+  gtk_widget_set_can_target (GTK_WIDGET (self), !thumbnail);
+  gtk_widget_queue_resize (GTK_WIDGET (self));
+}
+
+int
+ms_figure_canvas_get_cursor (MsFigureCanvas *self)
+{
+  return self->cursor;
+}
+
+void
+ms_figure_canvas_set_cursor (MsFigureCanvas *self, int row)
+{
+  if (row == self->cursor || self->figure == NULL)
+    return;
+  self->cursor = row;
+  tell_row (self, row);
+  gtk_widget_queue_draw (GTK_WIDGET (self));
+}
+
+void
+ms_figure_canvas_set_zoom (MsFigureCanvas *self, double zoom)
+{
+  self->zoom = CLAMP (zoom, 1, 16);
+  gtk_widget_queue_resize (GTK_WIDGET (self));
+}
+
+double
+ms_figure_canvas_get_zoom (MsFigureCanvas *self)
+{
+  return self->zoom;
+}

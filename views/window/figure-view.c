@@ -1,0 +1,622 @@
+/* MsFigureView joins a canvas and a table under a title row.  It holds the outcome, so that everything a
+ * figure can be asked for (numbers, definition, command line) is answered from the same result. */
+#include "figure-view-private.h"
+
+#include "export-dialog-private.h"
+#include "table-view-private.h"
+
+#include <string.h>
+
+struct _MsFigureView
+{
+  AdwBin parent_instance;
+  MsWorkbench *bench;
+  MsOutcome *outcome;
+  MsPlotDef plot; /* a copy: grouped results change its facet */
+  MsFigureOptions options;
+  MsFigureCanvas *canvas;
+  GtkStack *stack;
+  MsTableView *table;
+  GtkWidget *head;
+  GtkLabel *title;
+  GtkToggleButton *as_table;
+  GtkMenuButton *definition, *menu;
+  GtkLabel *failure;
+};
+
+G_DEFINE_FINAL_TYPE (MsFigureView, ms_figure_view, ADW_TYPE_BIN)
+
+const MsTheme *
+ms_desktop_theme (void)
+{
+  AdwStyleManager *style = adw_style_manager_get_default ();
+  const char *name = adw_style_manager_get_dark (style)            ? "dark"
+                     : adw_style_manager_get_high_contrast (style) ? "contrast"
+                                                                   : "screen";
+
+  return ms_theme_find (name);
+}
+
+/* --- Building the figure ---------------------------------------------------------------------- */
+
+static void
+mark_rows (MsFigureView *self)
+{
+  MsSession *session = ms_workbench_get_session (self->bench);
+  MsTable *table = ms_figure_view_get_table (self);
+  GArray *rows = NULL;
+  int layer_column, expert_column;
+
+  if (table == NULL)
+    return;
+  layer_column = ms_table_find_column (table, "layer");
+  expert_column = ms_table_find_column (table, "expert");
+  if (ms_session_has_brush (session) && (layer_column >= 0 || expert_column >= 0)
+      && ms_table_n_rows (table) <= 200000)
+    {
+      const gint64 *layers = layer_column >= 0 ? ms_table_ints (table, (guint) layer_column) : NULL;
+      const gint64 *experts
+          = expert_column >= 0 ? ms_table_ints (table, (guint) expert_column) : NULL;
+
+      rows = g_array_new (FALSE, FALSE, sizeof (guint));
+      for (guint row = 0; row < ms_table_n_rows (table); row++)
+        if (ms_session_brushes (session, layers ? (int) layers[row] : -1,
+                                experts ? (int) experts[row] : -1))
+          g_array_append_val (rows, row);
+    }
+  ms_figure_canvas_set_marked (self->canvas, rows);
+}
+
+static gboolean
+build (MsFigureView *self)
+{
+  MsFigureOptions options = self->options;
+  g_autoptr (GError) error = NULL;
+  MsTable *table = ms_figure_view_get_table (self);
+  MsFigure *figure = NULL;
+
+  options.theme = ms_desktop_theme ();
+  options.title = "";
+  if (table == NULL)
+    g_set_error (&error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA, _ ("There is no table '%s'"),
+                 self->plot.table);
+  else if (ms_table_n_rows (table) == 0)
+    g_set_error_literal (&error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA,
+                         _ ("Nothing to show: the table has no rows"));
+  else
+    figure = ms_figure_new (table, &self->plot, &options, &error);
+  ms_figure_canvas_set_figure (self->canvas, figure, self->outcome->result->summary);
+  if (figure == NULL)
+    gtk_label_set_text (self->failure, error->message);
+  gtk_stack_set_visible_child_name (self->stack, figure == NULL ? "failure"
+                                                 : gtk_toggle_button_get_active (self->as_table)
+                                                     ? "table"
+                                                     : "figure");
+  ms_table_view_set_table (self->table,
+                           gtk_toggle_button_get_active (self->as_table) ? table : NULL);
+  mark_rows (self);
+  return figure != NULL;
+}
+
+static void
+on_style_changed (MsFigureView *self)
+{
+  if (self->outcome != NULL)
+    build (self);
+}
+
+/* --- Linked brushing -------------------------------------------------------------------------- */
+
+static GArray *
+column_values (MsTable *table, const char *name, GArray *rows)
+{
+  int column = ms_table_find_column (table, name);
+  g_autoptr (GHashTable) seen = NULL;
+  const gint64 *values;
+  GArray *found;
+
+  if (column < 0 || ms_table_column (table, (guint) column)->type != MS_COLUMN_INT)
+    return NULL;
+  values = ms_table_ints (table, (guint) column);
+  found = g_array_new (FALSE, FALSE, sizeof (gint64));
+  seen = g_hash_table_new (g_int64_hash, g_int64_equal);
+  for (guint i = 0; i < rows->len; i++)
+    {
+      gint64 value = values[g_array_index (rows, guint, i)];
+
+      if (value >= 0 && g_hash_table_add (seen, (gpointer) &values[g_array_index (rows, guint, i)]))
+        g_array_append_val (found, value);
+    }
+  return found;
+}
+
+static void
+on_brushed (MsFigureView *self, GArray *rows, int mode)
+{
+  MsTable *table = ms_figure_view_get_table (self);
+  g_autoptr (GArray) layers = column_values (table, "layer", rows);
+  g_autoptr (GArray) experts = column_values (table, "expert", rows);
+
+  if (layers != NULL || experts != NULL)
+    ms_session_brush (ms_workbench_get_session (self->bench), (MsBrush) mode, layers, experts);
+}
+
+static int
+cell_value (MsTable *table, int row, const char *name)
+{
+  int column = ms_table_find_column (table, name);
+
+  if (row < 0 || column < 0 || ms_table_column (table, (guint) column)->type != MS_COLUMN_INT)
+    return -1;
+  return (int) ms_table_get_int (table, (guint) row, (guint) column);
+}
+
+static void
+on_row_entered (MsFigureView *self, int row)
+{
+  MsTable *table = ms_figure_view_get_table (self);
+
+  ms_session_set_hover (ms_workbench_get_session (self->bench), cell_value (table, row, "layer"),
+                        cell_value (table, row, "expert"), -1);
+}
+
+/* A language, domain or document opened: the session looks at it alone. */
+static void
+on_row_activated (MsFigureView *self, guint row)
+{
+  static const struct
+  {
+    const char *column, *key;
+  } filters[] = { { "language", "lang" }, { "domain", "domain" }, { "phase", "phase" } };
+  MsTable *table = ms_figure_view_get_table (self);
+  MsSession *session = ms_workbench_get_session (self->bench);
+
+  for (guint i = 0; i < G_N_ELEMENTS (filters); i++)
+    {
+      int column = ms_table_find_column (table, filters[i].column);
+      const char *value;
+      g_autofree char *text = NULL;
+
+      if (column < 0 || ms_table_column (table, (guint) column)->type != MS_COLUMN_TEXT)
+        continue;
+      value = ms_table_get_text (table, row, (guint) column);
+      if (*value == '\0')
+        continue;
+      ms_session_clear (session, filters[i].key);
+      text = g_strdup_printf ("%s %s=\"%s\"", ms_session_get_text (session), filters[i].key, value);
+      ms_session_set_text (session, text, NULL);
+      return;
+    }
+}
+
+/* --- Actions ---------------------------------------------------------------------------------- */
+
+static void
+on_as_table (MsFigureView *self)
+{
+  if (self->outcome != NULL)
+    build (self);
+}
+
+static void
+toggle_table (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (widget);
+
+  gtk_toggle_button_set_active (self->as_table, !gtk_toggle_button_get_active (self->as_table));
+}
+
+static void
+copy_text (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (widget);
+  MsFigure *figure = ms_figure_canvas_get_figure (self->canvas);
+  int row = ms_figure_canvas_get_cursor (self->canvas);
+  g_autofree char *text = NULL;
+
+  if (figure == NULL)
+    return;
+  text = row >= 0 ? ms_figure_describe (figure, row)
+                  : g_strdup (self->outcome->result->summary ? self->outcome->result->summary : "");
+  gdk_clipboard_set_text (gtk_widget_get_clipboard (widget), text);
+  ms_workbench_toast (self->bench, _ ("Text copied"));
+}
+
+static gpointer
+write_csv (MsJob *job, gpointer table, GError **error)
+{
+  g_autoptr (GOutputStream) stream = g_memory_output_stream_new_resizable ();
+
+  if (!ms_table_write_csv (table, stream, error) || !g_output_stream_close (stream, NULL, error))
+    return NULL;
+  return g_memory_output_stream_steal_as_bytes (G_MEMORY_OUTPUT_STREAM (stream));
+}
+
+static void
+on_csv_written (GObject *owner, gpointer result, const GError *error)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (owner);
+  g_autoptr (GBytes) bytes = result;
+
+  if (bytes == NULL)
+    {
+      ms_workbench_toast (self->bench, _ ("The table could not be copied: %s"), error->message);
+      return;
+    }
+  {
+    g_autofree char *text = g_strndup (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
+
+    gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (self)), text);
+    ms_workbench_toast (self->bench, _ ("Table copied as CSV"));
+  }
+}
+
+static void
+copy_csv (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (widget);
+  MsTable *table = ms_figure_view_get_table (self);
+
+  if (table == NULL)
+    return;
+  g_object_unref (ms_job_start (ms_workbench_get_jobs (self->bench),
+                                &(MsJobSpec){ .title = _ ("Copy as CSV"),
+                                              .work = write_csv,
+                                              .data = ms_table_ref (table),
+                                              .free_data = (GDestroyNotify) ms_table_unref,
+                                              .free_result = (GDestroyNotify) g_bytes_unref,
+                                              .done = on_csv_written,
+                                              .owner = G_OBJECT (self) }));
+}
+
+GdkTexture *
+ms_figure_to_texture (MsFigure *figure, int width, int height, int scale)
+{
+  cairo_surface_t *surface
+      = cairo_image_surface_create (CAIRO_FORMAT_ARGB32, width * scale, height * scale);
+  cairo_t *cr = cairo_create (surface);
+  g_autoptr (GBytes) bytes = NULL;
+  gsize stride;
+
+  cairo_scale (cr, scale, scale);
+  ms_figure_draw (figure, cr, width, height);
+  cairo_destroy (cr);
+  cairo_surface_flush (surface);
+  stride = (gsize) cairo_image_surface_get_stride (surface);
+  bytes = g_bytes_new (cairo_image_surface_get_data (surface), stride * (gsize) (height * scale));
+  cairo_surface_destroy (surface);
+  return gdk_memory_texture_new (width * scale, height * scale, GDK_MEMORY_DEFAULT, bytes, stride);
+}
+
+static void
+copy_image (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (widget);
+  MsFigure *figure = ms_figure_canvas_get_figure (self->canvas);
+  g_autoptr (GdkTexture) texture = NULL;
+
+  if (figure == NULL)
+    return;
+  texture
+      = ms_figure_to_texture (figure, MAX (gtk_widget_get_width (GTK_WIDGET (self->canvas)), 320),
+                              MAX (gtk_widget_get_height (GTK_WIDGET (self->canvas)), 200), 2);
+  gdk_clipboard_set_texture (gtk_widget_get_clipboard (widget), texture);
+  ms_workbench_toast (self->bench, _ ("Picture copied"));
+}
+
+static void
+copy_command (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (widget);
+  g_autofree char *command = NULL;
+
+  if (self->outcome == NULL)
+    return;
+  command = ms_workbench_dup_command (self->bench, self->outcome->request, self->plot.name,
+                                      "figure.pdf");
+  gdk_clipboard_set_text (gtk_widget_get_clipboard (widget), command);
+  ms_workbench_toast (self->bench, _ ("Command line copied"));
+}
+
+static void
+export_figure (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (widget);
+
+  if (self->outcome != NULL)
+    ms_export_dialog_present (GTK_WINDOW (gtk_widget_get_root (widget)), self->bench, self->outcome,
+                              &self->plot, &self->options);
+}
+
+static void
+zoom (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsFigureCanvas *canvas = MS_FIGURE_VIEW (widget)->canvas;
+  double now = ms_figure_canvas_get_zoom (canvas);
+
+  ms_figure_canvas_set_zoom (canvas, g_str_has_suffix (name, "in")    ? now * 1.5
+                                     : g_str_has_suffix (name, "out") ? now / 1.5
+                                                                      : 1);
+}
+
+/* --- The title row ---------------------------------------------------------------------------- */
+
+static GtkWidget *
+wrapped_label (const char *text, const char *css_class)
+{
+  GtkWidget *label = gtk_label_new (text);
+
+  gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+  gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_label_set_max_width_chars (GTK_LABEL (label), 56);
+  gtk_label_set_selectable (GTK_LABEL (label), TRUE);
+  if (css_class != NULL)
+    gtk_widget_add_css_class (label, css_class);
+  return label;
+}
+
+static void
+fill_definition (GtkMenuButton *button, gpointer data)
+{
+  MsFigureView *self = data;
+  GtkWidget *popover = gtk_popover_new ();
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+
+  if (self->outcome != NULL)
+    {
+      const MsAnalysis *analysis = self->outcome->request->analysis;
+      GPtrArray *notes = self->outcome->result->notes;
+      g_autofree char *command = ms_workbench_dup_command (self->bench, self->outcome->request,
+                                                           self->plot.name, "figure.pdf");
+
+      gtk_box_append (GTK_BOX (box), wrapped_label (_ (analysis->title), "heading"));
+      gtk_box_append (GTK_BOX (box), wrapped_label (_ (analysis->help), NULL));
+      if (analysis->formula != NULL)
+        gtk_box_append (GTK_BOX (box), wrapped_label (analysis->formula, "monospace"));
+      if (analysis->cite != NULL)
+        gtk_box_append (GTK_BOX (box), wrapped_label (analysis->cite, "dim-label"));
+      for (guint i = 0; notes != NULL && i < notes->len; i++)
+        gtk_box_append (GTK_BOX (box), wrapped_label (g_ptr_array_index (notes, i), "caption"));
+      gtk_box_append (GTK_BOX (box), wrapped_label (command, "monospace"));
+    }
+  gtk_popover_set_child (GTK_POPOVER (popover), box);
+  gtk_menu_button_set_popover (button, popover);
+}
+
+static GMenuModel *
+make_menu (void)
+{
+  GMenu *menu = g_menu_new ();
+  GMenu *copy = g_menu_new ();
+  GMenu *zooms = g_menu_new ();
+  GMenu *out = g_menu_new ();
+
+  g_menu_append (copy, _ ("Copy _Text"), "figure.copy-text");
+  g_menu_append (copy, _ ("Copy as _CSV"), "figure.copy-csv");
+  g_menu_append (copy, _ ("Copy _Picture"), "figure.copy-image");
+  g_menu_append (copy, _ ("Copy Command _Line"), "figure.copy-command");
+  g_menu_append (zooms, _ ("Show as T_able"), "figure.table");
+  g_menu_append (zooms, _ ("Zoom _In"), "figure.zoom-in");
+  g_menu_append (zooms, _ ("Zoom _Out"), "figure.zoom-out");
+  g_menu_append (zooms, _ ("_Whole Figure"), "figure.zoom-reset");
+  g_menu_append (out, _ ("_Export…"), "figure.export");
+  g_menu_append_section (menu, NULL, G_MENU_MODEL (copy));
+  g_menu_append_section (menu, NULL, G_MENU_MODEL (zooms));
+  g_menu_append_section (menu, NULL, G_MENU_MODEL (out));
+  g_object_unref (copy);
+  g_object_unref (zooms);
+  g_object_unref (out);
+  return G_MENU_MODEL (menu);
+}
+
+static void
+name_button (GtkWidget *button, const char *name)
+{
+  gtk_widget_set_tooltip_text (button, name);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  gtk_widget_add_css_class (button, "flat");
+}
+
+static void
+make_head (MsFigureView *self)
+{
+  g_autoptr (GMenuModel) menu = make_menu ();
+
+  self->head = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 0);
+  self->title = GTK_LABEL (gtk_label_new (NULL));
+  gtk_label_set_xalign (self->title, 0);
+  gtk_label_set_ellipsize (self->title, PANGO_ELLIPSIZE_END);
+  gtk_widget_add_css_class (GTK_WIDGET (self->title), "heading");
+  gtk_widget_set_hexpand (GTK_WIDGET (self->title), TRUE);
+  self->as_table = GTK_TOGGLE_BUTTON (gtk_toggle_button_new ());
+  gtk_button_set_icon_name (GTK_BUTTON (self->as_table), "view-list-symbolic");
+  name_button (GTK_WIDGET (self->as_table), _ ("Show as Table"));
+  g_signal_connect_swapped (self->as_table, "toggled", G_CALLBACK (on_as_table), self);
+  self->definition = GTK_MENU_BUTTON (gtk_menu_button_new ());
+  gtk_menu_button_set_icon_name (self->definition, "dialog-information-symbolic");
+  name_button (GTK_WIDGET (self->definition), _ ("Definition"));
+  gtk_menu_button_set_create_popup_func (self->definition, fill_definition, self, NULL);
+  self->menu = GTK_MENU_BUTTON (gtk_menu_button_new ());
+  gtk_menu_button_set_icon_name (self->menu, "view-more-symbolic");
+  name_button (GTK_WIDGET (self->menu), _ ("Figure Menu"));
+  gtk_menu_button_set_menu_model (self->menu, menu);
+  gtk_box_append (GTK_BOX (self->head), GTK_WIDGET (self->title));
+  gtk_box_append (GTK_BOX (self->head), GTK_WIDGET (self->definition));
+  gtk_box_append (GTK_BOX (self->head), GTK_WIDGET (self->as_table));
+  gtk_box_append (GTK_BOX (self->head), GTK_WIDGET (self->menu));
+}
+
+static void
+on_context_menu (MsFigureView *self)
+{
+  gtk_menu_button_popup (self->menu);
+}
+
+/* --- The widget ------------------------------------------------------------------------------- */
+
+static void
+dispose (GObject *object)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (object);
+
+  g_clear_pointer (&self->outcome, ms_outcome_unref);
+  g_clear_object (&self->bench);
+  G_OBJECT_CLASS (ms_figure_view_parent_class)->dispose (object);
+}
+
+static void
+ms_figure_view_class_init (MsFigureViewClass *class)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (class);
+
+  G_OBJECT_CLASS (class)->dispose = dispose;
+  gtk_widget_class_install_action (widget_class, "figure.table", NULL, toggle_table);
+  gtk_widget_class_install_action (widget_class, "figure.copy-text", NULL, copy_text);
+  gtk_widget_class_install_action (widget_class, "figure.copy-csv", NULL, copy_csv);
+  gtk_widget_class_install_action (widget_class, "figure.copy-image", NULL, copy_image);
+  gtk_widget_class_install_action (widget_class, "figure.copy-command", NULL, copy_command);
+  gtk_widget_class_install_action (widget_class, "figure.export", NULL, export_figure);
+  gtk_widget_class_install_action (widget_class, "figure.zoom-in", NULL, zoom);
+  gtk_widget_class_install_action (widget_class, "figure.zoom-out", NULL, zoom);
+  gtk_widget_class_install_action (widget_class, "figure.zoom-reset", NULL, zoom);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_plus, 0, "figure.zoom-in", NULL);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_equal, 0, "figure.zoom-in", NULL);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_minus, 0, "figure.zoom-out", NULL);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_0, 0, "figure.zoom-reset", NULL);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_f, 0, "figure.zoom-reset", NULL);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_c, GDK_CONTROL_MASK,
+                                       "figure.copy-text", NULL);
+}
+
+static void
+ms_figure_view_init (MsFigureView *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 3);
+  GtkWidget *scroller = gtk_scrolled_window_new ();
+  GtkGesture *right = gtk_gesture_click_new ();
+  AdwStyleManager *style = adw_style_manager_get_default ();
+
+  make_head (self);
+  self->canvas = MS_FIGURE_CANVAS (ms_figure_canvas_new ());
+  self->table = MS_TABLE_VIEW (ms_table_view_new ());
+  self->failure = GTK_LABEL (wrapped_label (NULL, "dim-label"));
+  self->stack = GTK_STACK (gtk_stack_new ());
+  gtk_stack_set_hhomogeneous (self->stack, FALSE);
+  gtk_stack_set_vhomogeneous (self->stack, FALSE);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->canvas));
+  gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_AUTOMATIC,
+                                  GTK_POLICY_AUTOMATIC);
+  gtk_stack_add_named (self->stack, scroller, "figure");
+  gtk_stack_add_named (self->stack, GTK_WIDGET (self->table), "table");
+  gtk_stack_add_named (self->stack, GTK_WIDGET (self->failure), "failure");
+  gtk_widget_set_vexpand (GTK_WIDGET (self->stack), TRUE);
+  gtk_box_append (GTK_BOX (box), self->head);
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->stack));
+  adw_bin_set_child (ADW_BIN (self), box);
+  gtk_gesture_single_set_button (GTK_GESTURE_SINGLE (right), GDK_BUTTON_SECONDARY);
+  g_signal_connect_swapped (right, "pressed", G_CALLBACK (on_context_menu), self);
+  gtk_widget_add_controller (GTK_WIDGET (self->canvas), GTK_EVENT_CONTROLLER (right));
+  g_signal_connect_swapped (self->canvas, "brushed", G_CALLBACK (on_brushed), self);
+  g_signal_connect_swapped (self->canvas, "row-entered", G_CALLBACK (on_row_entered), self);
+  g_signal_connect_swapped (self->canvas, "row-activated", G_CALLBACK (on_row_activated), self);
+  g_signal_connect_swapped (self->table, "row-activated", G_CALLBACK (on_row_activated), self);
+  g_signal_connect_object (style, "notify::dark", G_CALLBACK (on_style_changed), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (style, "notify::high-contrast", G_CALLBACK (on_style_changed), self,
+                           G_CONNECT_SWAPPED);
+}
+
+GtkWidget *
+ms_figure_view_new (MsWorkbench *bench)
+{
+  MsFigureView *self = g_object_new (MS_TYPE_FIGURE_VIEW, NULL);
+
+  self->bench = g_object_ref (bench);
+  g_signal_connect_object (ms_workbench_get_session (bench), "notify::text", G_CALLBACK (mark_rows),
+                           self, G_CONNECT_SWAPPED);
+  return GTK_WIDGET (self);
+}
+
+gboolean
+ms_figure_view_show (MsFigureView *self, MsOutcome *outcome, const MsPlotDef *plot,
+                     const MsFigureOptions *options)
+{
+  ms_outcome_ref (outcome);
+  g_clear_pointer (&self->outcome, ms_outcome_unref);
+  self->outcome = outcome;
+  self->plot = *plot;
+  self->options = options ? *options : (MsFigureOptions){ 0 };
+  gtk_label_set_text (self->title, _ (plot->title));
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self->title), _ (plot->title));
+  return build (self);
+}
+
+void
+ms_figure_view_set_stale (MsFigureView *self, gboolean stale)
+{
+  ms_figure_canvas_set_stale (self->canvas, stale);
+}
+
+void
+ms_figure_view_set_plain (MsFigureView *self, gboolean plain)
+{
+  gtk_widget_set_visible (self->head, !plain);
+}
+
+MsOutcome *
+ms_figure_view_get_outcome (MsFigureView *self)
+{
+  return self->outcome;
+}
+
+const MsPlotDef *
+ms_figure_view_get_plot (MsFigureView *self)
+{
+  return &self->plot;
+}
+
+MsTable *
+ms_figure_view_get_table (MsFigureView *self)
+{
+  return self->outcome ? ms_result_table (self->outcome->result, self->plot.table) : NULL;
+}
+
+MsFigureCanvas *
+ms_figure_view_get_canvas (MsFigureView *self)
+{
+  return self->canvas;
+}
+
+void
+ms_figure_view_get_options (MsFigureView *self, MsFigureOptions *options)
+{
+  *options = self->options;
+}
+
+MsFigureView *
+ms_figure_view_find (GtkWidget *root)
+{
+  GtkRoot *top = gtk_widget_get_root (root);
+  GtkWidget *focus = top ? gtk_root_get_focus (top) : NULL;
+
+  if (focus != NULL && gtk_widget_is_ancestor (focus, root))
+    {
+      GtkWidget *view = gtk_widget_get_ancestor (focus, MS_TYPE_FIGURE_VIEW);
+
+      if (view != NULL)
+        return MS_FIGURE_VIEW (view);
+    }
+  if (MS_IS_FIGURE_VIEW (root))
+    return MS_FIGURE_VIEW (root);
+  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    if (gtk_widget_get_mapped (child))
+      {
+        MsFigureView *view = ms_figure_view_find (child);
+
+        if (view != NULL)
+          return view;
+      }
+  return NULL;
+}

@@ -1,0 +1,14 @@
+/* The command palette: every action by its name. */
+#pragma once
+
+#include <adwaita.h>
+
+G_BEGIN_DECLS
+
+#define MS_TYPE_PALETTE (ms_palette_get_type ())
+G_DECLARE_FINAL_TYPE (MsPalette, ms_palette, MS, PALETTE, AdwWindow)
+
+/* target is the widget that figure.* actions go to; held weakly. */
+MsPalette *ms_palette_present (GtkWindow *parent, GtkWidget *target);
+
+G_END_DECLS

@@ -1,0 +1,215 @@
+#include "palette-private.h"
+
+#include "actions-private.h"
+
+#include <glib/gi18n-lib.h>
+#include <string.h>
+
+struct _MsPalette
+{
+  AdwWindow parent_instance;
+  GtkSearchEntry *entry;
+  GtkListBox *list;
+  GtkWidget *target; /* weak */
+};
+
+G_DEFINE_FINAL_TYPE (MsPalette, ms_palette, ADW_TYPE_WINDOW)
+
+static const MsActionInfo *
+row_info (GtkListBoxRow *row)
+{
+  return g_object_get_data (G_OBJECT (row), "moescope-action");
+}
+
+/* Every word typed occurs in the title or the group. */
+static gboolean
+matches (GtkListBoxRow *row, gpointer data)
+{
+  MsPalette *self = data;
+  const MsActionInfo *info = row_info (row);
+  g_autofree char *hay = g_strconcat (_ (info->group), " ", _ (info->title), NULL);
+  g_autofree char *folded = g_utf8_casefold (hay, -1);
+  g_autofree char *typed = g_utf8_casefold (gtk_editable_get_text (GTK_EDITABLE (self->entry)), -1);
+  g_auto (GStrv) words = g_strsplit (typed, " ", -1);
+
+  for (guint i = 0; words[i] != NULL; i++)
+    if (strstr (folded, words[i]) == NULL)
+      return FALSE;
+  return TRUE;
+}
+
+static void
+select_first (MsPalette *self)
+{
+  GtkListBoxRow *row;
+
+  for (int i = 0; (row = gtk_list_box_get_row_at_index (self->list, i)) != NULL; i++)
+    if (matches (row, self))
+      {
+        gtk_list_box_select_row (self->list, row);
+        return;
+      }
+}
+
+static void
+on_search_changed (MsPalette *self)
+{
+  gtk_list_box_invalidate_filter (self->list);
+  select_first (self);
+}
+
+static void
+run_row (MsPalette *self, GtkListBoxRow *row)
+{
+  const MsActionInfo *info = row_info (row);
+  g_autofree char *name = NULL;
+  g_autoptr (GVariant) parameter = NULL;
+  GtkWidget *target = self->target;
+
+  if (target != NULL)
+    g_object_ref (target);
+  gtk_window_close (GTK_WINDOW (self));
+  if (target == NULL || !g_action_parse_detailed_name (info->action, &name, &parameter, NULL))
+    {
+      g_clear_object (&target);
+      return;
+    }
+  gtk_widget_activate_action_variant (target, name, parameter);
+  g_object_unref (target);
+}
+
+static void
+on_activate (MsPalette *self)
+{
+  GtkListBoxRow *row = gtk_list_box_get_selected_row (self->list);
+
+  if (row != NULL && matches (row, self))
+    run_row (self, row);
+}
+
+static gboolean
+on_key (MsPalette *self, guint key, guint code, GdkModifierType state)
+{
+  GtkListBoxRow *row = gtk_list_box_get_selected_row (self->list);
+  int step = key == GDK_KEY_Down ? 1 : key == GDK_KEY_Up ? -1 : 0;
+
+  if (step == 0 || row == NULL)
+    return FALSE;
+  for (int i = gtk_list_box_row_get_index (row) + step;
+       (row = i < 0 ? NULL : gtk_list_box_get_row_at_index (self->list, i)) != NULL; i += step)
+    if (matches (row, self))
+      {
+        GtkAdjustment *adjustment = gtk_list_box_get_adjustment (self->list);
+        graphene_rect_t bounds;
+
+        gtk_list_box_select_row (self->list, row);
+        if (adjustment != NULL
+            && gtk_widget_compute_bounds (GTK_WIDGET (row), GTK_WIDGET (self->list), &bounds))
+          gtk_adjustment_clamp_page (adjustment, bounds.origin.y,
+                                     bounds.origin.y + bounds.size.height);
+        break;
+      }
+  return TRUE;
+}
+
+static void
+dispose (GObject *object)
+{
+  MsPalette *self = MS_PALETTE (object);
+
+  g_clear_weak_pointer (&self->target);
+  G_OBJECT_CLASS (ms_palette_parent_class)->dispose (object);
+}
+
+static void
+ms_palette_class_init (MsPaletteClass *class)
+{
+  G_OBJECT_CLASS (class)->dispose = dispose;
+  gtk_widget_class_add_binding_action (GTK_WIDGET_CLASS (class), GDK_KEY_Escape, 0, "window.close",
+                                       NULL);
+}
+
+static void
+add_action (MsPalette *self, const MsActionInfo *info)
+{
+  GtkWidget *row = gtk_list_box_row_new ();
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
+  GtkWidget *title = gtk_label_new (_ (info->title));
+  GtkWidget *group = gtk_label_new (_ (info->group));
+
+  gtk_widget_add_css_class (group, "dim-label");
+  gtk_widget_set_hexpand (title, TRUE);
+  gtk_label_set_xalign (GTK_LABEL (title), 0);
+  gtk_label_set_ellipsize (GTK_LABEL (title), PANGO_ELLIPSIZE_END);
+  gtk_box_append (GTK_BOX (box), title);
+  gtk_box_append (GTK_BOX (box), group);
+  if (info->keys != NULL)
+    {
+      g_auto (GStrv) keys = g_strsplit (info->keys, " ", -1);
+
+      gtk_box_append (GTK_BOX (box), gtk_shortcut_label_new (keys[0]));
+    }
+  gtk_widget_set_margin_start (box, 6);
+  gtk_widget_set_margin_end (box, 6);
+  gtk_widget_set_margin_top (box, 6);
+  gtk_widget_set_margin_bottom (box, 6);
+  gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ (info->title), -1);
+  g_object_set_data (G_OBJECT (row), "moescope-action", (gpointer) info);
+  gtk_list_box_append (self->list, row);
+}
+
+static void
+ms_palette_init (MsPalette *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+  GtkWidget *scroller = gtk_scrolled_window_new ();
+  GtkWidget *handle = gtk_window_handle_new ();
+  GtkWidget *nothing = gtk_label_new (_ ("No such command"));
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
+  self->entry = GTK_SEARCH_ENTRY (gtk_search_entry_new ());
+  g_object_set (self->entry, "placeholder-text", _ ("Type a command"), NULL);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Command"), -1);
+  self->list = GTK_LIST_BOX (gtk_list_box_new ());
+  gtk_list_box_set_selection_mode (self->list, GTK_SELECTION_BROWSE);
+  gtk_list_box_set_filter_func (self->list, matches, self, NULL);
+  gtk_list_box_set_placeholder (self->list, nothing);
+  gtk_widget_add_css_class (GTK_WIDGET (self->list), "navigation-sidebar");
+  for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
+    if (info->action != NULL)
+      add_action (self, info);
+  g_signal_connect_swapped (self->entry, "search-changed", G_CALLBACK (on_search_changed), self);
+  g_signal_connect_swapped (self->entry, "activate", G_CALLBACK (on_activate), self);
+  g_signal_connect_swapped (self->entry, "stop-search", G_CALLBACK (gtk_window_close), self);
+  g_signal_connect_swapped (self->list, "row-activated", G_CALLBACK (run_row), self);
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect_swapped (keys, "key-pressed", G_CALLBACK (on_key), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), keys);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->list));
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
+                                  GTK_POLICY_AUTOMATIC);
+  gtk_widget_set_vexpand (scroller, TRUE);
+  gtk_widget_set_margin_start (GTK_WIDGET (self->entry), 12);
+  gtk_widget_set_margin_end (GTK_WIDGET (self->entry), 12);
+  gtk_widget_set_margin_top (GTK_WIDGET (self->entry), 12);
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->entry));
+  gtk_box_append (GTK_BOX (box), scroller);
+  gtk_window_handle_set_child (GTK_WINDOW_HANDLE (handle), box);
+  adw_window_set_content (ADW_WINDOW (self), handle);
+  gtk_window_set_default_size (GTK_WINDOW (self), 480, 420);
+  gtk_window_set_title (GTK_WINDOW (self), _ ("Command Palette"));
+  select_first (self);
+}
+
+MsPalette *
+ms_palette_present (GtkWindow *parent, GtkWidget *target)
+{
+  MsPalette *self = g_object_new (MS_TYPE_PALETTE, "transient-for", parent, "modal", TRUE, NULL);
+
+  g_set_weak_pointer (&self->target, target);
+  gtk_window_present (GTK_WINDOW (self));
+  return self;
+}

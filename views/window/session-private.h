@@ -1,0 +1,71 @@
+/* The window's shared state: what part of the open file every view looks at, and its history. */
+#pragma once
+
+#include "analysis.h"
+
+#include <glib-object.h>
+
+G_BEGIN_DECLS
+
+/* What the pointer or the keyboard cursor is on; -1 = nothing. */
+typedef struct
+{
+  int layer; /* block number */
+  int expert;
+  gint64 token; /* position in the corpus */
+} MsPlace;
+
+typedef enum
+{
+  MS_BRUSH_REPLACE,
+  MS_BRUSH_EXTEND, /* the smallest ranges that hold the old and the new */
+  MS_BRUSH_ADD,
+} MsBrush;
+
+#define MS_TYPE_SESSION (ms_session_get_type ())
+G_DECLARE_FINAL_TYPE (MsSession, ms_session, MS, SESSION, GObject)
+
+/* Properties: "text" (the selection's text form), "hover" (notified only), "can-go-back",
+ * "can-go-forward". */
+MsSession *ms_session_new (void);
+
+/* The selection in the text form of ms_selection_parse; setting it pushes on the history.  A text that
+ * does not parse changes nothing. */
+const char *ms_session_get_text (MsSession *session);
+gboolean ms_session_set_text (MsSession *session, const char *text, GError **error);
+/* Borrowed until the next change. */
+const MsSelection *ms_session_get_selection (MsSession *session);
+/* Pushes a selection; takes it. */
+void ms_session_take (MsSession *session, MsSelection *selection);
+/* The text form without run, base, layer and expert: the part that filters the data, where layers and
+ * experts are the brush. (transfer full) */
+char *ms_session_dup_filter (MsSession *session);
+
+/* step < 0 back, > 0 forward; FALSE when there is nothing there. */
+gboolean ms_session_go (MsSession *session, int step);
+/* Forgets selection and history, for another file. */
+void ms_session_reset (MsSession *session);
+
+void ms_session_set_run (MsSession *session, gint64 run);
+void ms_session_set_base (MsSession *session, gint64 run);
+/* Brushes the layers and experts given as numbers; NULL or empty leaves that key as it is. */
+void ms_session_brush (MsSession *session, MsBrush mode, GArray *layers, GArray *experts);
+/* The parts of the text form but run and base, "layer=4..8", one each. (transfer full) */
+GStrv ms_session_list_parts (MsSession *session);
+/* Clears one part by its key, or everything but run and base for NULL. */
+void ms_session_clear (MsSession *session, const char *key);
+/* Whether the brush holds the cell; -1 for a coordinate that does not matter.  FALSE when nothing is
+ * brushed in the coordinates given. */
+gboolean ms_session_brushes (MsSession *session, int layer, int expert);
+gboolean ms_session_has_brush (MsSession *session);
+
+const MsPlace *ms_session_get_hover (MsSession *session);
+void ms_session_set_hover (MsSession *session, int layer, int expert, gint64 token);
+/* The one token looked at closely, -1 for none; no part of the history. */
+gint64 ms_session_get_primary (MsSession *session);
+void ms_session_set_primary (MsSession *session, gint64 token);
+
+/* Whether an array of MsRange (NULL = all) holds a number. */
+gboolean ms_ranges_hold (const GArray *ranges, gint64 value);
+
+G_END_DECLS

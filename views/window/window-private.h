@@ -1,0 +1,31 @@
+/* One window: panes, screens, actions. */
+#pragma once
+
+#include "screen-private.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  const char *name;  /* of the action's target */
+  const char *title; /* Header Capitals */
+  const char *icon;
+  const char *help; /* what one does there: F1 */
+  GtkWidget *(*make) (MsWorkbench *bench);
+} MsScreenInfo;
+
+/* Ends with an empty one. */
+extern const MsScreenInfo ms_screens[];
+
+#define MS_TYPE_WINDOW (ms_window_get_type ())
+G_DECLARE_FINAL_TYPE (MsWindow, ms_window, MS, WINDOW, AdwApplicationWindow)
+
+MsWindow *ms_window_new (GtkApplication *application);
+MsWorkbench *ms_window_get_bench (MsWindow *window);
+/* The screen of a name, whether shown or not; NULL when there is none. */
+MsScreen *ms_window_get_screen (MsWindow *window, const char *name);
+const char *ms_window_get_screen_name (MsWindow *window);
+/* TRUE when nothing is being opened or computed. */
+gboolean ms_window_is_quiet (MsWindow *window);
+
+G_END_DECLS

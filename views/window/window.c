@@ -1,0 +1,939 @@
+/* MsWindow puts the panes together and owns the actions.  Left: runs and screens; middle: the screen under
+ * the breadcrumb of the selection; right: what is under the pointer; below: the jobs. */
+#include "window-private.h"
+
+#include "actions-private.h"
+#include "collect-dialog-private.h"
+#include "detail-pane-private.h"
+#include "figure-view-private.h"
+#include "job-bar-private.h"
+#include "palette-private.h"
+#include "run-list-private.h"
+#include "start-page-private.h"
+#include "window.h"
+
+#include <string.h>
+
+struct _MsWindow
+{
+  AdwApplicationWindow parent_instance;
+  MsWorkbench *bench;
+  AdwToastOverlay *toasts;
+  AdwWindowTitle *title;
+  GtkStack *pages; /* "start" or "bench" */
+  GtkStack *screens;
+  GtkListBox *screen_list;
+  AdwFlap *left, *right;
+  GtkBox *crumbs;
+  GtkWidget *crumb_bar;
+  MsStartPage *start;
+  GtkMenuButton *menu;
+  gboolean restored; /* the selection of last time was looked for */
+};
+
+G_DEFINE_FINAL_TYPE (MsWindow, ms_window, ADW_TYPE_APPLICATION_WINDOW)
+
+/* --- State kept between starts ---------------------------------------------------------------- */
+
+static char *
+state_path (void)
+{
+  return g_build_filename (g_get_user_state_dir (), "moescope", "window.ini", NULL);
+}
+
+static GKeyFile *
+load_state (void)
+{
+  GKeyFile *state = g_key_file_new ();
+  g_autofree char *path = state_path ();
+
+  g_key_file_load_from_file (state, path, G_KEY_FILE_NONE, NULL);
+  return state;
+}
+
+static void
+save_state (MsWindow *self)
+{
+  g_autoptr (GKeyFile) state = load_state ();
+  g_autofree char *path = state_path ();
+  g_autofree char *folder = g_path_get_dirname (path);
+  int width, height;
+
+  gtk_window_get_default_size (GTK_WINDOW (self), &width, &height);
+  g_key_file_set_integer (state, "window", "width", width);
+  g_key_file_set_integer (state, "window", "height", height);
+  g_key_file_set_boolean (state, "window", "maximized",
+                          gtk_window_is_maximized (GTK_WINDOW (self)));
+  g_key_file_set_string (state, "window", "screen", ms_window_get_screen_name (self));
+  if (ms_workbench_get_state (self->bench) == MS_BENCH_READY)
+    {
+      g_key_file_set_string (state, "file", "path", ms_workbench_get_path (self->bench));
+      g_key_file_set_string (state, "file", "selection",
+                             ms_session_get_text (ms_workbench_get_session (self->bench)));
+    }
+  if (g_mkdir_with_parents (folder, 0700) == 0)
+    g_key_file_save_to_file (state, path, NULL);
+}
+
+static void
+restore_selection (MsWindow *self)
+{
+  g_autoptr (GKeyFile) state = load_state ();
+  g_autofree char *path = g_key_file_get_string (state, "file", "path", NULL);
+  g_autofree char *text = g_key_file_get_string (state, "file", "selection", NULL);
+  MsSession *session = ms_workbench_get_session (self->bench);
+
+  if (path != NULL && text != NULL && *ms_session_get_text (session) == '\0'
+      && strcmp (path, ms_workbench_get_path (self->bench)) == 0)
+    ms_session_set_text (session, text, NULL);
+}
+
+/* --- Following workbench and session ---------------------------------------------------------- */
+
+static void
+update_title (MsWindow *self)
+{
+  MsRunItem *run = ms_workbench_get_run (self->bench);
+  const char *path = ms_workbench_get_path (self->bench);
+  g_autofree char *name = path ? g_path_get_basename (path) : NULL;
+  g_autofree char *title = run ? ms_run_item_dup_title (run) : NULL;
+
+  adw_window_title_set_title (self->title, title ? title : name ? name : "moescope");
+  adw_window_title_set_subtitle (self->title, title && name ? name : "");
+  gtk_window_set_title (GTK_WINDOW (self), title ? title : name ? name : "moescope");
+}
+
+static void
+on_crumb_clicked (GtkButton *button, gpointer data)
+{
+  MsWindow *self = data;
+  const char *part = g_object_get_data (G_OBJECT (button), "moescope-part");
+  g_autofree char *key = g_strndup (part, strcspn (part, "="));
+
+  ms_session_clear (ms_workbench_get_session (self->bench), key);
+}
+
+static void
+update_crumbs (MsWindow *self)
+{
+  g_auto (GStrv) parts = ms_session_list_parts (ms_workbench_get_session (self->bench));
+  MsRunItem *base = ms_workbench_get_base (self->bench);
+  GtkWidget *child;
+
+  while ((child = gtk_widget_get_first_child (GTK_WIDGET (self->crumbs))) != NULL)
+    gtk_box_remove (self->crumbs, child);
+  if (base != NULL)
+    {
+      g_autofree char *title = ms_run_item_dup_title (base);
+      g_autofree char *text = g_strdup_printf (_ ("baseline %s"), title);
+      GtkWidget *label = gtk_button_new_with_label (text);
+
+      gtk_actionable_set_action_name (GTK_ACTIONABLE (label), "win.clear-baseline");
+      gtk_widget_add_css_class (label, "crumb");
+      gtk_widget_set_tooltip_text (label, _ ("Clear the baseline"));
+      gtk_box_append (self->crumbs, label);
+    }
+  for (guint i = 0; parts[i] != NULL; i++)
+    {
+      g_autofree char *text = g_strconcat (parts[i], "  ×", NULL);
+      g_autofree char *name = g_strdup_printf (_ ("Clear %s"), parts[i]);
+      GtkWidget *chip = gtk_button_new_with_label (text);
+
+      gtk_widget_add_css_class (chip, "crumb");
+      gtk_widget_set_tooltip_text (chip, name);
+      gtk_accessible_update_property (GTK_ACCESSIBLE (chip), GTK_ACCESSIBLE_PROPERTY_LABEL, name,
+                                      -1);
+      g_object_set_data_full (G_OBJECT (chip), "moescope-part", g_strdup (parts[i]), g_free);
+      g_signal_connect (chip, "clicked", G_CALLBACK (on_crumb_clicked), self);
+      gtk_box_append (self->crumbs, chip);
+    }
+  gtk_widget_set_visible (self->crumb_bar, parts[0] != NULL || base != NULL);
+}
+
+static void
+set_enabled (MsWindow *self, const char *name, gboolean enabled)
+{
+  GAction *action = g_action_map_lookup_action (G_ACTION_MAP (self), name);
+
+  g_simple_action_set_enabled (G_SIMPLE_ACTION (action), enabled);
+}
+
+static void
+update_enabled (MsWindow *self)
+{
+  MsSession *session = ms_workbench_get_session (self->bench);
+  gboolean open = ms_workbench_get_state (self->bench) != MS_BENCH_EMPTY;
+  gboolean back, forward;
+
+  g_object_get (session, "can-go-back", &back, "can-go-forward", &forward, NULL);
+  set_enabled (self, "back", back);
+  set_enabled (self, "forward", forward);
+  set_enabled (self, "close-file", open);
+  set_enabled (self, "refresh", open);
+  set_enabled (self, "make-baseline", ms_workbench_get_run (self->bench) != NULL);
+  set_enabled (self, "clear-baseline", ms_workbench_get_base (self->bench) != NULL);
+}
+
+static void
+on_session_changed (MsWindow *self)
+{
+  update_title (self);
+  update_crumbs (self);
+  update_enabled (self);
+}
+
+static void
+remember_file (const char *path)
+{
+  g_autofree char *uri = g_filename_to_uri (path, NULL, NULL);
+  GtkRecentData data = { .mime_type = (char *) "application/vnd.sqlite3",
+                         .app_name = (char *) "moescope",
+                         .app_exec = (char *) "moescope-gui %f" };
+
+  if (uri != NULL)
+    gtk_recent_manager_add_full (gtk_recent_manager_get_default (), uri, &data);
+}
+
+static void
+on_state_changed (MsWindow *self)
+{
+  MsBenchState state = ms_workbench_get_state (self->bench);
+
+  gtk_stack_set_visible_child_name (self->pages, state == MS_BENCH_EMPTY ? "start" : "bench");
+  if (state == MS_BENCH_EMPTY)
+    ms_start_page_refresh (self->start);
+  if (state == MS_BENCH_OPENING)
+    self->restored = FALSE;
+  if (state == MS_BENCH_READY && !self->restored)
+    {
+      self->restored = TRUE;
+      remember_file (ms_workbench_get_path (self->bench));
+      restore_selection (self);
+    }
+  on_session_changed (self);
+}
+
+static void
+on_toast (MsWindow *self, const char *text)
+{
+  AdwToast *toast = adw_toast_new (text);
+
+  adw_toast_set_timeout (toast, 3);
+  adw_toast_overlay_add_toast (self->toasts, toast);
+}
+
+/* --- Actions ---------------------------------------------------------------------------------- */
+
+static void
+open_path (MsWindow *self, const char *path)
+{
+  if (g_str_has_suffix (path, ".gguf"))
+    ms_collect_dialog_present (GTK_WINDOW (self), self->bench, MS_COLLECT_MODEL, path);
+  else if (g_str_has_suffix (path, ".db") || g_str_has_suffix (path, ".sqlite")
+           || !ms_collect_is_trace (path))
+    ms_workbench_open (self->bench, path);
+  else
+    ms_collect_dialog_present (GTK_WINDOW (self), self->bench, MS_COLLECT_IMPORT, path);
+}
+
+static void
+on_open_response (GtkNativeDialog *dialog, int response, gpointer data)
+{
+  MsWindow *self = data;
+
+  if (response == GTK_RESPONSE_ACCEPT)
+    {
+      g_autoptr (GFile) file = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (dialog));
+      g_autofree char *path = g_file_get_path (file);
+
+      if (path != NULL)
+        open_path (self, path);
+    }
+  g_object_unref (dialog);
+}
+
+static void
+open_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  GtkFileChooserNative *chooser = gtk_file_chooser_native_new (
+      _ ("Open a Database"), GTK_WINDOW (data), GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Open"), NULL);
+  GtkFileFilter *ours = gtk_file_filter_new ();
+  GtkFileFilter *all = gtk_file_filter_new ();
+
+  gtk_file_filter_set_name (ours, _ ("Databases and models"));
+  gtk_file_filter_add_suffix (ours, "db");
+  gtk_file_filter_add_suffix (ours, "sqlite");
+  gtk_file_filter_add_suffix (ours, "gguf");
+  gtk_file_filter_set_name (all, _ ("All files"));
+  gtk_file_filter_add_pattern (all, "*");
+  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (chooser), ours);
+  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (chooser), all);
+  g_object_unref (ours);
+  g_object_unref (all);
+  g_signal_connect (chooser, "response", G_CALLBACK (on_open_response), data);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (chooser), TRUE);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (chooser));
+}
+
+static void
+open_sample_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  g_autofree char *path = ms_sample_path ();
+
+  if (path == NULL)
+    ms_workbench_toast (self->bench,
+                        _ ("The sample is not installed. Build it with “ninja sample”."));
+  else
+    ms_workbench_open (self->bench, path);
+}
+
+static void
+collect_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+
+  ms_collect_dialog_present (GTK_WINDOW (self), self->bench, MS_COLLECT_MODEL, NULL);
+}
+
+static void
+import_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+
+  ms_collect_dialog_present (GTK_WINDOW (self), self->bench, MS_COLLECT_IMPORT, NULL);
+}
+
+/* The figure that window-wide figure actions mean. */
+static MsFigureView *
+current_figure (MsWindow *self)
+{
+  GtkWidget *screen = gtk_stack_get_visible_child (self->screens);
+  MsFigureView *view = screen ? ms_figure_view_find (screen) : NULL;
+
+  if (view == NULL)
+    ms_workbench_toast (self->bench, _ ("There is no figure on this screen"));
+  return view;
+}
+
+static void
+export_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsFigureView *view = current_figure (data);
+
+  if (view != NULL)
+    gtk_widget_activate_action (GTK_WIDGET (view), "figure.export", NULL);
+}
+
+static void
+figure_table_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsFigureView *view = current_figure (data);
+
+  if (view != NULL)
+    gtk_widget_activate_action (GTK_WIDGET (view), "figure.table", NULL);
+}
+
+static void
+close_file_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+
+  save_state (self);
+  ms_workbench_close (self->bench);
+}
+
+static void
+refresh_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  GtkWidget *screen = gtk_stack_get_visible_child (self->screens);
+
+  ms_workbench_refresh (self->bench);
+  if (MS_IS_SCREEN (screen))
+    ms_screen_update_now (MS_SCREEN (screen));
+}
+
+static void
+show_screen (MsWindow *self, const char *name)
+{
+  GAction *action = g_action_map_lookup_action (G_ACTION_MAP (self), "screen");
+
+  if (gtk_stack_get_child_by_name (self->screens, name) == NULL)
+    return;
+  gtk_stack_set_visible_child_name (self->screens, name);
+  g_simple_action_set_state (G_SIMPLE_ACTION (action), g_variant_new_string (name));
+  for (int i = 0; ms_screens[i].name != NULL; i++)
+    if (strcmp (ms_screens[i].name, name) == 0)
+      gtk_list_box_select_row (self->screen_list,
+                               gtk_list_box_get_row_at_index (self->screen_list, i));
+  if (adw_flap_get_folded (self->left))
+    adw_flap_set_reveal_flap (self->left, FALSE);
+}
+
+static void
+screen_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  show_screen (data, g_variant_get_string (parameter, NULL));
+}
+
+static void
+back_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  ms_session_go (ms_workbench_get_session (MS_WINDOW (data)->bench), -1);
+}
+
+static void
+forward_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  ms_session_go (ms_workbench_get_session (MS_WINDOW (data)->bench), 1);
+}
+
+/* Stops what takes long; with nothing to stop, clears the selection. */
+static void
+clear_selection_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  GListModel *jobs = G_LIST_MODEL (ms_workbench_get_jobs (self->bench));
+  gboolean stopped = FALSE;
+
+  for (guint i = g_list_model_get_n_items (jobs); i > 0; i--)
+    {
+      g_autoptr (MsJob) job = g_list_model_get_item (jobs, i - 1);
+
+      if (ms_job_get_state (job) == MS_JOB_RUNNING)
+        {
+          ms_job_stop (job);
+          stopped = TRUE;
+        }
+    }
+  if (!stopped)
+    ms_session_clear (ms_workbench_get_session (self->bench), NULL);
+}
+
+static void
+clear_all_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  ms_session_set_text (ms_workbench_get_session (MS_WINDOW (data)->bench), "", NULL);
+}
+
+static void
+copy_selection_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  MsSession *session = ms_workbench_get_session (self->bench);
+
+  gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (self)),
+                          ms_session_get_text (session));
+  ms_workbench_toast (self->bench, _ ("Selection copied"));
+}
+
+static void
+on_selection_entered (AdwMessageDialog *dialog, const char *response, gpointer data)
+{
+  MsWindow *self = data;
+  GtkWidget *entry = adw_message_dialog_get_extra_child (dialog);
+  g_autoptr (GError) error = NULL;
+
+  if (strcmp (response, "apply") == 0
+      && !ms_session_set_text (ms_workbench_get_session (self->bench),
+                               gtk_editable_get_text (GTK_EDITABLE (entry)), &error))
+    ms_workbench_toast (self->bench, "%s", error->message);
+}
+
+static void
+edit_selection_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  GtkWidget *dialog = adw_message_dialog_new (
+      GTK_WINDOW (self), _ ("Selection"),
+      _ ("For example: layer=4..8 expert=17,23 lang=de domain=code doc=12 token=4097..5000"));
+  GtkWidget *entry = gtk_entry_new ();
+
+  gtk_editable_set_text (GTK_EDITABLE (entry),
+                         ms_session_get_text (ms_workbench_get_session (self->bench)));
+  gtk_entry_set_activates_default (GTK_ENTRY (entry), TRUE);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Selection"), -1);
+  adw_message_dialog_set_extra_child (ADW_MESSAGE_DIALOG (dialog), entry);
+  adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog), "cancel", _ ("_Cancel"), "apply",
+                                    _ ("_Select"), NULL);
+  adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "apply",
+                                              ADW_RESPONSE_SUGGESTED);
+  adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "apply");
+  adw_message_dialog_set_close_response (ADW_MESSAGE_DIALOG (dialog), "cancel");
+  g_signal_connect_object (dialog, "response", G_CALLBACK (on_selection_entered), self, 0);
+  gtk_window_present (GTK_WINDOW (dialog));
+}
+
+static void
+make_baseline_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  MsRunItem *run = ms_workbench_get_run (self->bench);
+
+  if (run == NULL)
+    return;
+  ms_session_set_base (ms_workbench_get_session (self->bench), ms_run_item_run (run)->id);
+  ms_workbench_toast (self->bench, _ ("This run is the baseline now"));
+}
+
+static void
+clear_baseline_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  ms_session_set_base (ms_workbench_get_session (MS_WINDOW (data)->bench), 0);
+}
+
+static void
+palette_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  GtkWidget *screen = gtk_stack_get_visible_child (self->screens);
+  MsFigureView *view = screen ? ms_figure_view_find (screen) : NULL;
+
+  ms_palette_present (GTK_WINDOW (self), view ? GTK_WIDGET (view) : GTK_WIDGET (self));
+}
+
+static GtkWidget *
+find_search (GtkWidget *root)
+{
+  if (GTK_IS_SEARCH_ENTRY (root))
+    return root;
+  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    if (gtk_widget_get_mapped (child))
+      {
+        GtkWidget *found = find_search (child);
+
+        if (found != NULL)
+          return found;
+      }
+  return NULL;
+}
+
+static void
+search_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  GtkWidget *screen = gtk_stack_get_visible_child (self->screens);
+  GtkWidget *entry = screen ? find_search (screen) : NULL;
+
+  if (entry != NULL)
+    gtk_widget_grab_focus (entry);
+  else
+    palette_action (NULL, NULL, self);
+}
+
+static void
+menu_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  gtk_menu_button_popup (MS_WINDOW (data)->menu);
+}
+
+static void
+fullscreen_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  if (gtk_window_is_fullscreen (GTK_WINDOW (data)))
+    gtk_window_unfullscreen (GTK_WINDOW (data));
+  else
+    gtk_window_fullscreen (GTK_WINDOW (data));
+}
+
+static void
+shortcuts_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  GtkWidget *shortcuts = ms_shortcuts_window_new ();
+
+  gtk_window_set_transient_for (GTK_WINDOW (shortcuts), GTK_WINDOW (data));
+  gtk_window_present (GTK_WINDOW (shortcuts));
+}
+
+static void
+help_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  const MsScreenInfo *info = ms_screens;
+  GtkWidget *dialog;
+
+  while (info->name != NULL && strcmp (info->name, ms_window_get_screen_name (self)) != 0)
+    info++;
+  if (ms_workbench_get_state (self->bench) == MS_BENCH_EMPTY || info->name == NULL)
+    dialog = adw_message_dialog_new (
+        GTK_WINDOW (self), "moescope",
+        _ ("Open a database that “moescope collect” or “moescope import” made, or collect one here "
+           "from a model and texts. Everything can be reached from the command palette (Ctrl+K)."));
+  else
+    dialog = adw_message_dialog_new (GTK_WINDOW (self), _ (info->title), _ (info->help));
+  adw_message_dialog_add_response (ADW_MESSAGE_DIALOG (dialog), "close", _ ("_Close"));
+  gtk_window_present (GTK_WINDOW (dialog));
+}
+
+static void
+about_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  adw_show_about_window (GTK_WINDOW (data), "application-name", "moescope", "application-icon",
+                         "org.moescope.Moescope", "version", MS_VERSION, "comments",
+                         _ ("Profiling and routing analysis for mixture-of-experts models"),
+                         "license-type", GTK_LICENSE_MIT_X11, NULL);
+}
+
+static const GActionEntry entries[] = {
+  { .name = "open", .activate = open_action },
+  { .name = "open-sample", .activate = open_sample_action },
+  { .name = "collect", .activate = collect_action },
+  { .name = "import", .activate = import_action },
+  { .name = "export", .activate = export_action },
+  { .name = "figure-table", .activate = figure_table_action },
+  { .name = "close-file", .activate = close_file_action },
+  { .name = "refresh", .activate = refresh_action },
+  { .name = "screen", .activate = screen_action, .parameter_type = "s", .state = "'overview'" },
+  { .name = "back", .activate = back_action },
+  { .name = "forward", .activate = forward_action },
+  { .name = "clear-selection", .activate = clear_selection_action },
+  { .name = "clear-all", .activate = clear_all_action },
+  { .name = "copy-selection", .activate = copy_selection_action },
+  { .name = "edit-selection", .activate = edit_selection_action },
+  { .name = "make-baseline", .activate = make_baseline_action },
+  { .name = "clear-baseline", .activate = clear_baseline_action },
+  { .name = "palette", .activate = palette_action },
+  { .name = "search", .activate = search_action },
+  { .name = "menu", .activate = menu_action },
+  { .name = "fullscreen", .activate = fullscreen_action },
+  { .name = "shortcuts", .activate = shortcuts_action },
+  { .name = "help", .activate = help_action },
+  { .name = "about", .activate = about_action },
+};
+
+/* --- Putting it together ---------------------------------------------------------------------- */
+
+static gboolean
+on_drop (MsWindow *self, const GValue *value, double x, double y)
+{
+  GSList *files = g_value_get_boxed (value);
+  g_autofree char *path = files ? g_file_get_path (files->data) : NULL;
+
+  if (path != NULL)
+    open_path (self, path);
+  return path != NULL;
+}
+
+static void
+on_screen_row (MsWindow *self, GtkListBoxRow *row)
+{
+  show_screen (self, ms_screens[gtk_list_box_row_get_index (row)].name);
+}
+
+static void
+add_screen (MsWindow *self, const MsScreenInfo *info)
+{
+  GtkWidget *screen = info->make (self->bench);
+  GtkWidget *row = gtk_list_box_row_new ();
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 9);
+
+  gtk_box_append (GTK_BOX (box), gtk_image_new_from_icon_name (info->icon));
+  gtk_box_append (GTK_BOX (box), gtk_label_new (_ (info->title)));
+  gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ (info->title), -1);
+  gtk_list_box_append (self->screen_list, row);
+  gtk_stack_add_named (self->screens, screen, info->name);
+}
+
+static GtkWidget *
+icon_button (const char *icon, const char *name, const char *action)
+{
+  GtkWidget *button = gtk_button_new_from_icon_name (icon);
+
+  gtk_widget_set_tooltip_text (button, name);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  gtk_actionable_set_detailed_action_name (GTK_ACTIONABLE (button), action);
+  return button;
+}
+
+static GtkWidget *
+pane_toggle (AdwFlap *flap, const char *icon, const char *name)
+{
+  GtkWidget *toggle = gtk_toggle_button_new ();
+
+  gtk_button_set_icon_name (GTK_BUTTON (toggle), icon);
+  gtk_widget_set_tooltip_text (toggle, name);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (toggle), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  g_object_bind_property (flap, "reveal-flap", toggle, "active",
+                          G_BINDING_BIDIRECTIONAL | G_BINDING_SYNC_CREATE);
+  return toggle;
+}
+
+static GMenuModel *
+make_menu (void)
+{
+  static const char *const sections[][5] = {
+    { "win.open", "win.collect", "win.import", "win.export", NULL },
+    { "win.edit-selection", "win.copy-selection", "win.make-baseline", "win.close-file", NULL },
+    { "win.palette", "win.shortcuts", "win.help", "win.about", NULL },
+  };
+  GMenu *menu = g_menu_new ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (sections); i++)
+    {
+      g_autoptr (GMenu) section = g_menu_new ();
+
+      for (guint j = 0; sections[i][j] != NULL; j++)
+        for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
+          if (info->action != NULL && strcmp (info->action, sections[i][j]) == 0)
+            g_menu_append (section, _ (info->title), info->action);
+      g_menu_append_section (menu, NULL, G_MENU_MODEL (section));
+    }
+  return G_MENU_MODEL (menu);
+}
+
+static GtkWidget *
+make_header (MsWindow *self)
+{
+  GtkWidget *header = adw_header_bar_new ();
+  g_autoptr (GMenuModel) menu = make_menu ();
+
+  self->title = ADW_WINDOW_TITLE (adw_window_title_new ("moescope", ""));
+  adw_header_bar_set_title_widget (ADW_HEADER_BAR (header), GTK_WIDGET (self->title));
+  adw_header_bar_pack_start (
+      ADW_HEADER_BAR (header),
+      pane_toggle (self->left, "sidebar-show-symbolic", _ ("Runs and Screens")));
+  adw_header_bar_pack_start (
+      ADW_HEADER_BAR (header),
+      icon_button ("document-open-symbolic", _ ("Open a Database"), "win.open"));
+  adw_header_bar_pack_start (ADW_HEADER_BAR (header),
+                             icon_button ("go-previous-symbolic", _ ("Back"), "win.back"));
+  adw_header_bar_pack_start (ADW_HEADER_BAR (header),
+                             icon_button ("go-next-symbolic", _ ("Forward"), "win.forward"));
+  self->menu = GTK_MENU_BUTTON (gtk_menu_button_new ());
+  gtk_menu_button_set_icon_name (self->menu, "open-menu-symbolic");
+  gtk_menu_button_set_menu_model (self->menu, menu);
+  gtk_menu_button_set_primary (self->menu, TRUE);
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self->menu), _ ("Main Menu"));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->menu), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Main Menu"), -1);
+  adw_header_bar_pack_end (ADW_HEADER_BAR (header), GTK_WIDGET (self->menu));
+  adw_header_bar_pack_end (ADW_HEADER_BAR (header),
+                           pane_toggle (self->right, "sidebar-show-right-symbolic", _ ("Details")));
+  adw_header_bar_pack_end (
+      ADW_HEADER_BAR (header),
+      icon_button ("document-save-symbolic", _ ("Export Figure"), "win.export"));
+  adw_header_bar_pack_end (
+      ADW_HEADER_BAR (header),
+      icon_button ("system-search-symbolic", _ ("Command Palette"), "win.palette"));
+  return header;
+}
+
+static GtkWidget *
+pane_heading (const char *text, const char *icon, const char *name, const char *action)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  GtkWidget *label = gtk_label_new (text);
+
+  gtk_widget_add_css_class (label, "heading");
+  gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_widget_set_hexpand (label, TRUE);
+  gtk_widget_set_margin_start (box, 12);
+  gtk_widget_set_margin_end (box, 6);
+  gtk_widget_set_margin_top (box, 6);
+  gtk_box_append (GTK_BOX (box), label);
+  if (icon != NULL)
+    {
+      GtkWidget *button = icon_button (icon, name, action);
+
+      gtk_widget_add_css_class (button, "flat");
+      gtk_box_append (GTK_BOX (box), button);
+    }
+  return box;
+}
+
+static GtkWidget *
+make_left_pane (MsWindow *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
+  GtkWidget *scroller = gtk_scrolled_window_new ();
+
+  self->screen_list = GTK_LIST_BOX (gtk_list_box_new ());
+  gtk_widget_add_css_class (GTK_WIDGET (self->screen_list), "navigation-sidebar");
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->screen_list), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Screens"), -1);
+  g_signal_connect_swapped (self->screen_list, "row-activated", G_CALLBACK (on_screen_row), self);
+  gtk_box_append (GTK_BOX (box), pane_heading (_ ("Runs"), "list-add-symbolic",
+                                               _ ("New Collection"), "win.collect"));
+  gtk_box_append (GTK_BOX (box), ms_run_list_new (self->bench));
+  gtk_box_append (GTK_BOX (box), gtk_separator_new (GTK_ORIENTATION_HORIZONTAL));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->screen_list));
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), box);
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
+                                  GTK_POLICY_AUTOMATIC);
+  gtk_widget_set_size_request (scroller, 240, -1);
+  gtk_widget_set_hexpand (scroller, FALSE);
+  gtk_widget_add_css_class (scroller, "background");
+  return scroller;
+}
+
+static GtkWidget *
+make_crumb_bar (MsWindow *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  GtkWidget *scroller = gtk_scrolled_window_new ();
+  GtkWidget *clear
+      = icon_button ("edit-clear-all-symbolic", _ ("Clear Selection"), "win.clear-selection");
+
+  self->crumbs = GTK_BOX (gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6));
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->crumbs));
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_AUTOMATIC,
+                                  GTK_POLICY_NEVER);
+  gtk_widget_set_hexpand (scroller, TRUE);
+  gtk_widget_add_css_class (clear, "flat");
+  gtk_widget_set_margin_start (box, 12);
+  gtk_widget_set_margin_end (box, 6);
+  gtk_widget_set_margin_top (box, 3);
+  gtk_widget_set_margin_bottom (box, 3);
+  gtk_box_append (GTK_BOX (box), scroller);
+  gtk_box_append (GTK_BOX (box), clear);
+  self->crumb_bar = box;
+  gtk_widget_set_visible (box, FALSE);
+  return box;
+}
+
+static GtkWidget *
+make_bench (MsWindow *self)
+{
+  GtkWidget *middle = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
+
+  self->screens = GTK_STACK (gtk_stack_new ());
+  gtk_stack_set_hhomogeneous (self->screens, FALSE);
+  gtk_stack_set_vhomogeneous (self->screens, FALSE);
+  gtk_widget_set_vexpand (GTK_WIDGET (self->screens), TRUE);
+  gtk_widget_set_hexpand (GTK_WIDGET (self->screens), TRUE);
+  gtk_box_append (GTK_BOX (middle), make_crumb_bar (self));
+  gtk_box_append (GTK_BOX (middle), GTK_WIDGET (self->screens));
+  adw_flap_set_flap (self->left, make_left_pane (self));
+  adw_flap_set_content (self->left, GTK_WIDGET (self->right));
+  adw_flap_set_separator (self->left, gtk_separator_new (GTK_ORIENTATION_VERTICAL));
+  adw_flap_set_flap (self->right, ms_detail_pane_new (self->bench));
+  adw_flap_set_content (self->right, middle);
+  adw_flap_set_separator (self->right, gtk_separator_new (GTK_ORIENTATION_VERTICAL));
+  adw_flap_set_flap_position (self->right, GTK_PACK_END);
+  gtk_widget_set_vexpand (GTK_WIDGET (self->left), TRUE);
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->left));
+  gtk_box_append (GTK_BOX (box), gtk_separator_new (GTK_ORIENTATION_HORIZONTAL));
+  gtk_box_append (GTK_BOX (box), ms_job_bar_new (self->bench));
+  return box;
+}
+
+static gboolean
+close_request (GtkWindow *window)
+{
+  save_state (MS_WINDOW (window));
+  return GTK_WINDOW_CLASS (ms_window_parent_class)->close_request (window);
+}
+
+static void
+dispose (GObject *object)
+{
+  g_clear_object (&MS_WINDOW (object)->bench);
+  G_OBJECT_CLASS (ms_window_parent_class)->dispose (object);
+}
+
+static void
+ms_window_class_init (MsWindowClass *class)
+{
+  G_OBJECT_CLASS (class)->dispose = dispose;
+  GTK_WINDOW_CLASS (class)->close_request = close_request;
+  ms_actions_bind_last (GTK_WIDGET_CLASS (class));
+}
+
+static void
+ms_window_init (MsWindow *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
+  GtkDropTarget *drop = gtk_drop_target_new (GDK_TYPE_FILE_LIST, GDK_ACTION_COPY);
+  g_autoptr (GKeyFile) state = load_state ();
+  g_autofree char *screen = g_key_file_get_string (state, "window", "screen", NULL);
+  g_autoptr (GPropertyAction) left = NULL;
+  g_autoptr (GPropertyAction) right = NULL;
+  int width = g_key_file_get_integer (state, "window", "width", NULL);
+  int height = g_key_file_get_integer (state, "window", "height", NULL);
+
+  self->bench = ms_workbench_new ();
+  self->left = ADW_FLAP (adw_flap_new ());
+  self->right = ADW_FLAP (adw_flap_new ());
+  g_action_map_add_action_entries (G_ACTION_MAP (self), entries, G_N_ELEMENTS (entries), self);
+  left = g_property_action_new ("left-pane", self->left, "reveal-flap");
+  right = g_property_action_new ("right-pane", self->right, "reveal-flap");
+  g_action_map_add_action (G_ACTION_MAP (self), G_ACTION (left));
+  g_action_map_add_action (G_ACTION_MAP (self), G_ACTION (right));
+
+  self->pages = GTK_STACK (gtk_stack_new ());
+  self->start = MS_START_PAGE (ms_start_page_new (self->bench));
+  gtk_stack_add_named (self->pages, GTK_WIDGET (self->start), "start");
+  gtk_stack_add_named (self->pages, make_bench (self), "bench");
+  gtk_widget_set_vexpand (GTK_WIDGET (self->pages), TRUE);
+  gtk_box_append (GTK_BOX (box), make_header (self));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->pages));
+  self->toasts = ADW_TOAST_OVERLAY (adw_toast_overlay_new ());
+  adw_toast_overlay_set_child (self->toasts, box);
+  adw_application_window_set_content (ADW_APPLICATION_WINDOW (self), GTK_WIDGET (self->toasts));
+  for (const MsScreenInfo *info = ms_screens; info->name != NULL; info++)
+    add_screen (self, info);
+  show_screen (self, screen && gtk_stack_get_child_by_name (self->screens, screen)
+                         ? screen
+                         : ms_screens[0].name);
+
+  g_signal_connect_object (self->bench, "notify::state", G_CALLBACK (on_state_changed), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (ms_workbench_get_session (self->bench), "notify::text",
+                           G_CALLBACK (on_session_changed), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->bench, "toast", G_CALLBACK (on_toast), self, G_CONNECT_SWAPPED);
+  g_signal_connect_swapped (drop, "drop", G_CALLBACK (on_drop), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (drop));
+  gtk_widget_set_size_request (GTK_WIDGET (self), 360, 300);
+  gtk_window_set_default_size (GTK_WINDOW (self), width > 0 ? width : 1280,
+                               height > 0 ? height : 800);
+  if (g_key_file_get_boolean (state, "window", "maximized", NULL))
+    gtk_window_maximize (GTK_WINDOW (self));
+  on_state_changed (self);
+}
+
+MsWindow *
+ms_window_new (GtkApplication *application)
+{
+  return g_object_new (MS_TYPE_WINDOW, "application", application, NULL);
+}
+
+MsWorkbench *
+ms_window_get_bench (MsWindow *self)
+{
+  return self->bench;
+}
+
+MsScreen *
+ms_window_get_screen (MsWindow *self, const char *name)
+{
+  GtkWidget *screen = gtk_stack_get_child_by_name (self->screens, name);
+
+  return MS_IS_SCREEN (screen) ? MS_SCREEN (screen) : NULL;
+}
+
+const char *
+ms_window_get_screen_name (MsWindow *self)
+{
+  return gtk_stack_get_visible_child_name (self->screens);
+}
+
+gboolean
+ms_window_is_quiet (MsWindow *self)
+{
+  GListModel *jobs = G_LIST_MODEL (ms_workbench_get_jobs (self->bench));
+
+  for (guint i = 0; i < g_list_model_get_n_items (jobs); i++)
+    {
+      g_autoptr (MsJob) job = g_list_model_get_item (jobs, i);
+
+      if (ms_job_get_state (job) <= MS_JOB_RUNNING)
+        return FALSE;
+    }
+  return ms_workbench_get_state (self->bench) != MS_BENCH_OPENING;
+}

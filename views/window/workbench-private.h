@@ -1,0 +1,113 @@
+/* What all parts of one window share: the open file, its runs, the session, the jobs, the results. */
+#pragma once
+
+#include "job-private.h"
+#include "session-private.h"
+
+#include <glib/gi18n-lib.h>
+
+G_BEGIN_DECLS
+
+/* --- A run of the open file ------------------------------------------------------------------ */
+
+#define MS_TYPE_RUN_ITEM (ms_run_item_get_type ())
+G_DECLARE_FINAL_TYPE (MsRunItem, ms_run_item, MS, RUN_ITEM, GObject)
+
+const MsRun *ms_run_item_run (MsRunItem *item);
+const MsModel *ms_run_item_model (MsRunItem *item);
+const MsCorpus *ms_run_item_corpus (MsRunItem *item);
+/* "OLMoE / mixed-12" (transfer full) */
+char *ms_run_item_dup_title (MsRunItem *item);
+/* Tokens, layers x experts, state: one line. (transfer full) */
+char *ms_run_item_dup_subtitle (MsRunItem *item);
+/* The share of the corpus recorded, 1 when finished. */
+double ms_run_item_get_progress (MsRunItem *item);
+
+/* --- One run of an analysis ------------------------------------------------------------------- */
+
+/* What the command line uses unless told. */
+#define MS_USUAL_BOOTSTRAP 1000
+
+typedef struct
+{
+  const MsAnalysis *analysis;
+  MsValues *values; /* NULL = defaults; owned */
+  gint64 run;       /* 0 = newest */
+  char *select;     /* text form; owned, may be NULL */
+  gint64 other;     /* second run, 0 = none */
+  char *by;         /* once per group of this kind; owned, NULL = not */
+  guint bootstrap;
+} MsRequest;
+
+MsRequest *ms_request_new (const MsAnalysis *analysis);
+void ms_request_free (MsRequest *request);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsRequest, ms_request_free)
+/* The options that say the same to `moescope analyze FILE NAME`, but for the second run. (transfer
+ * full) */
+char *ms_request_format (const MsRequest *request);
+
+/* A result with what it was asked for; shared by reference count and never changed. */
+typedef struct
+{
+  MsRequest *request;
+  MsResult *result;
+  double seconds;
+} MsOutcome;
+
+MsOutcome *ms_outcome_ref (MsOutcome *outcome);
+void ms_outcome_unref (MsOutcome *outcome);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsOutcome, ms_outcome_unref)
+
+/* --- The workbench ---------------------------------------------------------------------------- */
+
+typedef enum
+{
+  MS_BENCH_EMPTY,
+  MS_BENCH_OPENING,
+  MS_BENCH_READY,
+  MS_BENCH_FAILED,
+} MsBenchState;
+
+#define MS_TYPE_WORKBENCH (ms_workbench_get_type ())
+G_DECLARE_FINAL_TYPE (MsWorkbench, ms_workbench, MS, WORKBENCH, GObject)
+
+/* Property "state" (MsBenchState), notified also when the list of runs was read again.
+ * Signal "toast" (const char *text): something small to tell. */
+MsWorkbench *ms_workbench_new (void);
+
+MsSession *ms_workbench_get_session (MsWorkbench *bench);
+GListStore *ms_workbench_get_jobs (MsWorkbench *bench);
+GListModel *ms_workbench_get_runs (MsWorkbench *bench); /* of MsRunItem, newest first */
+MsBenchState ms_workbench_get_state (MsWorkbench *bench);
+const char *ms_workbench_get_path (MsWorkbench *bench); /* NULL when empty */
+const GError *ms_workbench_get_error (MsWorkbench *bench);
+
+/* Opens a file in the background; what was open stays until the new one could be read or not. */
+void ms_workbench_open (MsWorkbench *bench, const char *path);
+void ms_workbench_close (MsWorkbench *bench);
+/* Reads the list of runs again (they may be growing). */
+void ms_workbench_refresh (MsWorkbench *bench);
+
+/* Run `id`, 0 = the newest; NULL when there is none.  Borrowed. */
+MsRunItem *ms_workbench_find_run (MsWorkbench *bench, gint64 id);
+/* The session's run and its baseline (NULL when none is pinned).  Borrowed. */
+MsRunItem *ms_workbench_get_run (MsWorkbench *bench);
+MsRunItem *ms_workbench_get_base (MsWorkbench *bench);
+
+/* The trace of a run seen through a selection text, kept for the next caller.  From any thread, with the
+ * path of ms_workbench_get_path of when the work was started. (transfer full) */
+MsTrace *ms_workbench_trace (MsWorkbench *bench, const char *path, gint64 run, const char *select,
+                             GError **error);
+
+/* Runs an analysis in the background and gives done() an MsOutcome (transfer full).  When the same was
+ * asked before, done() is called at once and NULL returned.  Takes request. (transfer full) */
+MsJob *ms_workbench_analyze (MsWorkbench *bench, MsRequest *request, guint delay, MsJobDone done,
+                             GObject *owner);
+/* The command line that makes the same: "moescope analyze FILE NAME ..." or, with a plot,
+ * "moescope plot ...". (transfer full) */
+char *ms_workbench_dup_command (MsWorkbench *bench, const MsRequest *request, const char *plot,
+                                const char *output);
+
+void ms_workbench_toast (MsWorkbench *bench, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+G_END_DECLS

@@ -1,0 +1,713 @@
+/* MsWorkbench opens files and runs analyses in the background.  The main thread never runs SQL: it sees
+ * run items (plain facts read once) and finished results. */
+#include "workbench-private.h"
+
+#include <string.h>
+
+#define MAX_TRACES   6
+#define MAX_OUTCOMES 64
+
+/* --- Run items -------------------------------------------------------------------------------- */
+
+struct _MsRunItem
+{
+  GObject parent_instance;
+  MsRun *run;
+  MsModel *model;
+  MsCorpus *corpus;
+};
+
+G_DEFINE_FINAL_TYPE (MsRunItem, ms_run_item, G_TYPE_OBJECT)
+
+static void
+run_item_finalize (GObject *object)
+{
+  MsRunItem *self = MS_RUN_ITEM (object);
+
+  g_clear_pointer (&self->run, ms_run_free);
+  g_clear_pointer (&self->model, ms_model_free);
+  g_clear_pointer (&self->corpus, ms_corpus_free);
+  G_OBJECT_CLASS (ms_run_item_parent_class)->finalize (object);
+}
+
+static void
+ms_run_item_class_init (MsRunItemClass *class)
+{
+  G_OBJECT_CLASS (class)->finalize = run_item_finalize;
+}
+
+static void
+ms_run_item_init (MsRunItem *self)
+{
+}
+
+const MsRun *
+ms_run_item_run (MsRunItem *self)
+{
+  return self->run;
+}
+
+const MsModel *
+ms_run_item_model (MsRunItem *self)
+{
+  return self->model;
+}
+
+const MsCorpus *
+ms_run_item_corpus (MsRunItem *self)
+{
+  return self->corpus;
+}
+
+char *
+ms_run_item_dup_title (MsRunItem *self)
+{
+  return g_strdup_printf ("%s / %s", self->model->name, self->corpus->name);
+}
+
+double
+ms_run_item_get_progress (MsRunItem *self)
+{
+  if (self->run->finished != NULL || self->corpus->n_tokens == 0)
+    return 1;
+  return (double) self->run->n_tokens / (double) self->corpus->n_tokens;
+}
+
+char *
+ms_run_item_dup_subtitle (MsRunItem *self)
+{
+  char tokens[MS_NUMBER_SIZE];
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  ms_number_grouped (tokens, self->run->n_tokens);
+  g_string_append_printf (text, _ ("%s tokens"), tokens);
+  if (self->model->n_layers > 0)
+    g_string_append_printf (text, " · %u × %u", self->model->n_layers,
+                            self->model->layers[0].n_experts);
+  if (self->run->finished == NULL)
+    {
+      g_string_append (text, " · ");
+      g_string_append_printf (text, _ ("unfinished, %.0f %%"),
+                              100 * ms_run_item_get_progress (self));
+    }
+  else
+    g_string_append_printf (text, " · %.10s", self->run->finished);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* --- Requests and outcomes -------------------------------------------------------------------- */
+
+MsRequest *
+ms_request_new (const MsAnalysis *analysis)
+{
+  MsRequest *request = g_new0 (MsRequest, 1);
+
+  request->analysis = analysis;
+  return request;
+}
+
+void
+ms_request_free (MsRequest *request)
+{
+  if (request == NULL)
+    return;
+  g_clear_pointer (&request->values, ms_values_free);
+  g_free (request->select);
+  g_free (request->by);
+  g_free (request);
+}
+
+char *
+ms_request_format (const MsRequest *request)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *values = request->values ? ms_values_format (request->values) : NULL;
+
+  if (values != NULL && *values != '\0')
+    g_string_append_printf (text, " %s", values);
+  if (request->run > 0)
+    g_string_append_printf (text, " --run %" G_GINT64_FORMAT, request->run);
+  if (request->select != NULL && *request->select != '\0')
+    {
+      g_autofree char *quoted = g_shell_quote (request->select);
+
+      g_string_append_printf (text, " --select %s", quoted);
+    }
+  if (request->by != NULL)
+    g_string_append_printf (text, " --by %s", request->by);
+  if (request->bootstrap != MS_USUAL_BOOTSTRAP)
+    g_string_append_printf (text, " --bootstrap %u", request->bootstrap);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+static void
+clear_outcome (gpointer data)
+{
+  MsOutcome *outcome = data;
+
+  g_clear_pointer (&outcome->request, ms_request_free);
+  g_clear_pointer (&outcome->result, ms_result_free);
+}
+
+MsOutcome *
+ms_outcome_ref (MsOutcome *outcome)
+{
+  return g_atomic_rc_box_acquire (outcome);
+}
+
+void
+ms_outcome_unref (MsOutcome *outcome)
+{
+  g_atomic_rc_box_release_full (outcome, clear_outcome);
+}
+
+/* --- The workbench ---------------------------------------------------------------------------- */
+
+typedef struct
+{
+  char *key;
+  MsTrace *trace;
+} KeptTrace;
+
+struct _MsWorkbench
+{
+  GObject parent_instance;
+  MsSession *session;
+  GListStore *jobs;
+  GListStore *runs;
+  MsBenchState state;
+  char *path;
+  GError *error;
+  MsJob *opening;
+  guint refresh_timer;
+  GMutex lock;          /* of what follows */
+  guint generation;     /* of the file's contents: what an older one made is not kept */
+  GHashTable *outcomes; /* key -> MsOutcome */
+  GQueue outcome_keys;  /* of char* owned by the table, oldest first */
+  GQueue traces;        /* of KeptTrace, newest first */
+};
+
+enum
+{
+  PROP_STATE = 1,
+  N_PROPS
+};
+
+static GParamSpec *props[N_PROPS];
+static guint toast_signal;
+
+G_DEFINE_FINAL_TYPE (MsWorkbench, ms_workbench, G_TYPE_OBJECT)
+
+static void
+kept_trace_free (gpointer data)
+{
+  KeptTrace *kept = data;
+
+  g_free (kept->key);
+  ms_trace_unref (kept->trace);
+  g_free (kept);
+}
+
+static void
+forget_results (MsWorkbench *self)
+{
+  g_mutex_lock (&self->lock);
+  self->generation++;
+  g_queue_clear (&self->outcome_keys);
+  g_hash_table_remove_all (self->outcomes);
+  g_queue_clear_full (&self->traces, kept_trace_free);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  switch (id)
+    {
+    case PROP_STATE:
+      g_value_set_int (value, (int) MS_WORKBENCH (object)->state);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    }
+}
+
+static void
+finalize (GObject *object)
+{
+  MsWorkbench *self = MS_WORKBENCH (object);
+
+  ms_job_drop (&self->opening);
+  g_clear_handle_id (&self->refresh_timer, g_source_remove);
+  forget_results (self);
+  g_hash_table_unref (self->outcomes);
+  g_mutex_clear (&self->lock);
+  g_clear_object (&self->session);
+  g_clear_object (&self->jobs);
+  g_clear_object (&self->runs);
+  g_clear_error (&self->error);
+  g_free (self->path);
+  G_OBJECT_CLASS (ms_workbench_parent_class)->finalize (object);
+}
+
+static void
+ms_workbench_class_init (MsWorkbenchClass *class)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (class);
+
+  object_class->get_property = get_property;
+  object_class->finalize = finalize;
+  props[PROP_STATE] = g_param_spec_int ("state", NULL, NULL, 0, MS_BENCH_FAILED, 0,
+                                        G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (object_class, N_PROPS, props);
+  toast_signal = g_signal_new ("toast", MS_TYPE_WORKBENCH, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                               G_TYPE_NONE, 1, G_TYPE_STRING);
+}
+
+static void
+ms_workbench_init (MsWorkbench *self)
+{
+  self->session = ms_session_new ();
+  self->jobs = g_list_store_new (MS_TYPE_JOB);
+  self->runs = g_list_store_new (MS_TYPE_RUN_ITEM);
+  self->outcomes
+      = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) ms_outcome_unref);
+  g_mutex_init (&self->lock);
+}
+
+MsWorkbench *
+ms_workbench_new (void)
+{
+  return g_object_new (MS_TYPE_WORKBENCH, NULL);
+}
+
+MsSession *
+ms_workbench_get_session (MsWorkbench *self)
+{
+  return self->session;
+}
+
+GListStore *
+ms_workbench_get_jobs (MsWorkbench *self)
+{
+  return self->jobs;
+}
+
+GListModel *
+ms_workbench_get_runs (MsWorkbench *self)
+{
+  return G_LIST_MODEL (self->runs);
+}
+
+MsBenchState
+ms_workbench_get_state (MsWorkbench *self)
+{
+  return self->state;
+}
+
+const char *
+ms_workbench_get_path (MsWorkbench *self)
+{
+  return self->path;
+}
+
+const GError *
+ms_workbench_get_error (MsWorkbench *self)
+{
+  return self->error;
+}
+
+static void
+set_state (MsWorkbench *self, MsBenchState state)
+{
+  self->state = state;
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
+}
+
+/* Reads what the window lists: runs with their models and corpora, newest first. */
+static gpointer
+read_runs (MsJob *job, gpointer data, GError **error)
+{
+  g_autoptr (MsDb) db = ms_db_open (data, MS_DB_READ, error);
+  g_autoptr (GPtrArray) runs = NULL;
+  g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (g_object_unref);
+
+  if (db == NULL)
+    return NULL;
+  runs = ms_db_list_runs (db, error);
+  if (runs == NULL)
+    return NULL;
+  for (guint i = runs->len; i > 0; i--)
+    {
+      const MsRun *listed = g_ptr_array_index (runs, i - 1);
+      g_autoptr (MsRunItem) item = g_object_new (MS_TYPE_RUN_ITEM, NULL);
+
+      item->run = ms_db_load_run (db, listed->id, error);
+      if (item->run == NULL)
+        return NULL;
+      item->model = ms_db_load_model (db, item->run->model, error);
+      if (item->model == NULL)
+        return NULL;
+      item->corpus = ms_db_load_corpus (db, item->run->corpus, error);
+      if (item->corpus == NULL)
+        return NULL;
+      g_ptr_array_add (items, g_steal_pointer (&item));
+    }
+  return g_steal_pointer (&items);
+}
+
+static gboolean
+refresh_growing (gpointer data)
+{
+  MsWorkbench *self = data;
+
+  self->refresh_timer = 0;
+  ms_workbench_refresh (self);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+same_runs (MsWorkbench *self, GPtrArray *items)
+{
+  if (g_list_model_get_n_items (G_LIST_MODEL (self->runs)) != items->len)
+    return FALSE;
+  for (guint i = 0; i < items->len; i++)
+    {
+      g_autoptr (MsRunItem) old = g_list_model_get_item (G_LIST_MODEL (self->runs), i);
+      MsRunItem *new = g_ptr_array_index (items, i);
+
+      if (old->run->id != new->run->id || old->run->n_tokens != new->run->n_tokens
+          || (old->run->finished == NULL) != (new->run->finished == NULL))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static void
+on_opened (GObject *owner, gpointer result, const GError *error)
+{
+  MsWorkbench *self = MS_WORKBENCH (owner);
+  g_autoptr (GPtrArray) items = result;
+  gboolean growing = FALSE;
+
+  g_clear_object (&self->opening);
+  g_clear_error (&self->error);
+  if (items == NULL)
+    {
+      g_list_store_remove_all (self->runs);
+      self->error = g_error_copy (error);
+      set_state (self, MS_BENCH_FAILED);
+      return;
+    }
+  for (guint i = 0; i < items->len; i++)
+    growing = growing || ms_run_item_get_progress (g_ptr_array_index (items, i)) < 1;
+  if (growing)
+    self->refresh_timer = g_timeout_add_seconds (2, refresh_growing, self);
+  if (self->state == MS_BENCH_READY && same_runs (self, items))
+    return;
+  forget_results (self);
+  g_list_store_splice (self->runs, 0, g_list_model_get_n_items (G_LIST_MODEL (self->runs)),
+                       items->pdata, items->len);
+  set_state (self, MS_BENCH_READY);
+}
+
+void
+ms_workbench_refresh (MsWorkbench *self)
+{
+  g_autofree char *name = NULL;
+
+  if (self->path == NULL)
+    return;
+  g_clear_handle_id (&self->refresh_timer, g_source_remove);
+  ms_job_drop (&self->opening);
+  name = g_path_get_basename (self->path);
+  self->opening
+      = ms_job_start (NULL, &(MsJobSpec){ .title = name,
+                                          .work = read_runs,
+                                          .data = g_strdup (self->path),
+                                          .free_data = g_free,
+                                          .free_result = (GDestroyNotify) g_ptr_array_unref,
+                                          .done = on_opened,
+                                          .owner = G_OBJECT (self) });
+}
+
+void
+ms_workbench_open (MsWorkbench *self, const char *path)
+{
+  g_autofree char *copy = g_strdup (path);
+
+  ms_workbench_close (self);
+  self->path = g_steal_pointer (&copy);
+  set_state (self, MS_BENCH_OPENING);
+  ms_workbench_refresh (self);
+}
+
+void
+ms_workbench_close (MsWorkbench *self)
+{
+  g_clear_handle_id (&self->refresh_timer, g_source_remove);
+  ms_job_drop (&self->opening);
+  g_clear_pointer (&self->path, g_free);
+  g_clear_error (&self->error);
+  g_list_store_remove_all (self->runs);
+  forget_results (self);
+  ms_session_reset (self->session);
+  set_state (self, MS_BENCH_EMPTY);
+}
+
+MsRunItem *
+ms_workbench_find_run (MsWorkbench *self, gint64 id)
+{
+  guint n = g_list_model_get_n_items (G_LIST_MODEL (self->runs));
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (MsRunItem) item = g_list_model_get_item (G_LIST_MODEL (self->runs), i);
+
+      if (id == 0 || item->run->id == id)
+        return item; /* the list keeps it */
+    }
+  return NULL;
+}
+
+MsRunItem *
+ms_workbench_get_run (MsWorkbench *self)
+{
+  return ms_workbench_find_run (self, ms_session_get_selection (self->session)->run);
+}
+
+MsRunItem *
+ms_workbench_get_base (MsWorkbench *self)
+{
+  gint64 base = ms_session_get_selection (self->session)->base;
+
+  return base > 0 ? ms_workbench_find_run (self, base) : NULL;
+}
+
+/* --- Traces ----------------------------------------------------------------------------------- */
+
+static MsTrace *
+find_trace (MsWorkbench *self, const char *key)
+{
+  MsTrace *trace = NULL;
+
+  g_mutex_lock (&self->lock);
+  for (GList *at = self->traces.head; at != NULL; at = at->next)
+    {
+      KeptTrace *kept = at->data;
+
+      if (strcmp (kept->key, key) == 0)
+        {
+          trace = ms_trace_ref (kept->trace);
+          g_queue_unlink (&self->traces, at);
+          g_queue_push_head_link (&self->traces, at);
+          break;
+        }
+    }
+  g_mutex_unlock (&self->lock);
+  return trace;
+}
+
+MsTrace *
+ms_workbench_trace (MsWorkbench *self, const char *path, gint64 run, const char *select,
+                    GError **error)
+{
+  g_autofree char *key = NULL;
+  MsTrace *trace;
+  g_autoptr (MsSelection) selection = NULL;
+  KeptTrace *kept;
+
+  g_mutex_lock (&self->lock);
+  key = g_strdup_printf ("%u\n%s\n%" G_GINT64_FORMAT "\n%s", self->generation, path, run,
+                         select ? select : "");
+  g_mutex_unlock (&self->lock);
+  trace = find_trace (self, key);
+  if (trace != NULL)
+    return trace;
+  selection = ms_selection_parse (select ? select : "", error);
+  if (selection == NULL)
+    return NULL;
+  trace = ms_trace_open (path, run, selection, error);
+  if (trace == NULL)
+    return NULL;
+  kept = g_new0 (KeptTrace, 1);
+  kept->key = g_steal_pointer (&key);
+  kept->trace = ms_trace_ref (trace);
+  g_mutex_lock (&self->lock);
+  g_queue_push_head (&self->traces, kept);
+  while (self->traces.length > MAX_TRACES)
+    kept_trace_free (g_queue_pop_tail (&self->traces));
+  g_mutex_unlock (&self->lock);
+  return trace;
+}
+
+/* --- Analyses --------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  MsWorkbench *bench;
+  MsRequest *request;
+  char *path;
+  char *key;
+  guint generation;
+} Order;
+
+static void
+order_free (gpointer data)
+{
+  Order *order = data;
+
+  g_object_unref (order->bench);
+  g_clear_pointer (&order->request, ms_request_free);
+  g_free (order->path);
+  g_free (order->key);
+  g_free (order);
+}
+
+/* Keeps the outcome for whoever asks the same again. */
+static void
+keep_outcome (MsWorkbench *self, const Order *order, MsOutcome *outcome)
+{
+  g_mutex_lock (&self->lock);
+  if (order->generation == self->generation && !g_hash_table_contains (self->outcomes, order->key))
+    {
+      char *key = g_strdup (order->key);
+
+      g_hash_table_insert (self->outcomes, key, ms_outcome_ref (outcome));
+      g_queue_push_tail (&self->outcome_keys, key);
+      if (self->outcome_keys.length > MAX_OUTCOMES)
+        g_hash_table_remove (self->outcomes, g_queue_pop_head (&self->outcome_keys));
+    }
+  g_mutex_unlock (&self->lock);
+}
+
+static gpointer
+compute (MsJob *job, gpointer data, GError **error)
+{
+  Order *order = data;
+  MsRequest *request = order->request;
+  g_autoptr (MsTrace) trace = NULL;
+  g_autoptr (MsTrace) other = NULL;
+  g_autoptr (MsValues) defaults = NULL;
+  MsContext context = { 0 };
+  MsOutcome *outcome;
+  MsResult *result;
+  gint64 began = g_get_monotonic_time ();
+
+  trace = ms_workbench_trace (order->bench, order->path, request->run, request->select, error);
+  if (trace == NULL)
+    return NULL;
+  if (request->other > 0)
+    {
+      other
+          = ms_workbench_trace (order->bench, order->path, request->other, request->select, error);
+      if (other == NULL)
+        return NULL;
+    }
+  if (request->values == NULL)
+    defaults = ms_values_new (request->analysis);
+  context.trace = trace;
+  context.others = other ? &other : NULL;
+  context.n_others = other ? 1 : 0;
+  context.values = request->values ? request->values : defaults;
+  context.seed = 1;
+  context.bootstrap = request->bootstrap;
+  context.confidence = 0.95;
+  context.cancel = ms_job_cancellable (job);
+  context.progress = ms_job_progress;
+  context.progress_data = job;
+  result = request->by ? ms_analysis_run_by (request->analysis, &context, request->by, error)
+                       : ms_analysis_run (request->analysis, &context, error);
+  if (result == NULL)
+    return NULL;
+  outcome = g_atomic_rc_box_new0 (MsOutcome);
+  outcome->request = g_steal_pointer (&order->request);
+  outcome->result = result;
+  outcome->seconds = (double) (g_get_monotonic_time () - began) / G_USEC_PER_SEC;
+  keep_outcome (order->bench, order, outcome);
+  return outcome;
+}
+
+static char *
+outcome_key (const MsRequest *request)
+{
+  g_autofree char *options = ms_request_format (request);
+
+  return g_strdup_printf ("%s%s --other %" G_GINT64_FORMAT, request->analysis->name, options,
+                          request->other);
+}
+
+MsJob *
+ms_workbench_analyze (MsWorkbench *self, MsRequest *request, guint delay, MsJobDone done,
+                      GObject *owner)
+{
+  g_autofree char *key = outcome_key (request);
+  MsOutcome *outcome;
+  guint generation;
+  Order *order;
+
+  g_mutex_lock (&self->lock);
+  generation = self->generation;
+  outcome = g_hash_table_lookup (self->outcomes, key);
+  if (outcome != NULL)
+    ms_outcome_ref (outcome);
+  g_mutex_unlock (&self->lock);
+  if (outcome != NULL)
+    {
+      ms_request_free (request);
+      done (owner, outcome, NULL);
+      return NULL;
+    }
+  order = g_new0 (Order, 1);
+  order->bench = g_object_ref (self);
+  order->request = request;
+  order->path = g_strdup (self->path);
+  order->key = g_steal_pointer (&key);
+  order->generation = generation;
+  return ms_job_start (self->jobs, &(MsJobSpec){ .title = _ (request->analysis->title),
+                                                 .delay = delay,
+                                                 .work = compute,
+                                                 .data = order,
+                                                 .free_data = order_free,
+                                                 .free_result = (GDestroyNotify) ms_outcome_unref,
+                                                 .done = done,
+                                                 .owner = owner });
+}
+
+char *
+ms_workbench_dup_command (MsWorkbench *self, const MsRequest *request, const char *plot,
+                          const char *output)
+{
+  g_autofree char *file = g_shell_quote (self->path ? self->path : "RUN.db");
+  g_autofree char *options = ms_request_format (request);
+  g_autofree char *target = output ? g_shell_quote (output) : NULL;
+  g_autoptr (GString) command = g_string_new ("moescope ");
+
+  g_string_append_printf (command, "%s %s %s%s", plot ? "plot" : "analyze", file,
+                          request->analysis->name, options);
+  if (request->other > 0)
+    {
+      g_autofree char *other = g_strdup_printf ("%s#%" G_GINT64_FORMAT,
+                                                self->path ? self->path : "RUN.db", request->other);
+      g_autofree char *quoted = g_shell_quote (other);
+
+      g_string_append_printf (command, " --other %s", quoted);
+    }
+  if (plot != NULL && *plot != '\0')
+    g_string_append_printf (command, " --plot %s", plot);
+  if (target != NULL)
+    g_string_append_printf (command, " -o %s", target);
+  return g_string_free (g_steal_pointer (&command), FALSE);
+}
+
+void
+ms_workbench_toast (MsWorkbench *self, const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_signal_emit (self, toast_signal, 0, text);
+}
