@@ -71,6 +71,11 @@ typedef double (*MsPermuted) (const guint *order, gpointer data);
 double ms_permutation_p (guint n, guint n_permutations, guint64 seed, double observed,
                          MsPermuted statistic, gpointer data);
 
+/* The router's distribution over all E experts from what the run recorded as LOGITS (E): copied when
+ * these are probabilities, else softmax, or for sigmoid routers the sigmoids over their sum.  out (E). */
+void ms_router_probabilities (const MsTrace *trace, const float *scores, guint n_experts,
+                              double *out);
+
 /* --- Intervals by bootstrap over documents -------------------------------------------------- */
 
 /* How often each unit is drawn in each resample.  A unit is a document; of more than

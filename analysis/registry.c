@@ -7,11 +7,15 @@
 /* One line for each analysis: X (name) is ms_analysis_name. */
 #define MS_ANALYSES(X)                                                                             \
   X (load)                                                                                         \
+  X (load_windows)                                                                                 \
+  X (coverage)                                                                                     \
   X (srp)                                                                                          \
   X (hit_rate)                                                                                     \
   X (cache)                                                                                        \
   X (repetition)                                                                                   \
-  X (transitions)
+  X (transitions)                                                                                  \
+  X (compare)                                                                                      \
+  X (saturation)
 
 #define DECLARE(name) extern const MsAnalysis ms_analysis_##name;
 #define LIST(name)    &ms_analysis_##name,

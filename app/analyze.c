@@ -1,10 +1,7 @@
 /* moescope analyze: runs one analysis and writes its tables for people, as CSV or as JSON.
  *
- * Options, help and checks of an analysis all come from its descriptor.  Its name is looked for before
- * the options are parsed, because it decides which there are. */
-#include "command.h"
-
-#include "analysis.h"
+ * Options, help and checks of an analysis all come from its descriptor. */
+#include "job.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,23 +12,11 @@
 
 typedef struct
 {
-  gint64 run;
-  char *select, *by, *format, *output, *table;
-  char **others;
-  int threads;
-  gint64 seed;
-  int bootstrap;
-  double confidence;
+  char *format, *output, *table;
   gboolean all, store, list;
 } Options;
 
 static const char *const formats[] = { "table", "csv", "json", NULL };
-
-static MsExit
-misuse (const GError *error)
-{
-  return ms_command_misuse (&ms_command_analyze, "%s", error->message);
-}
 
 /* --- Help ------------------------------------------------------------------------------------ */
 
@@ -268,185 +253,22 @@ store_result (const MsResult *result, const MsContext *context, const char *path
 
 /* --- Running --------------------------------------------------------------------------------- */
 
-static void
-show_progress (double done, gpointer data)
-{
-  static gint shown = -1;
-  gint percent = (gint) (100 * done);
-  g_autofree char *line = NULL;
-
-  if (g_atomic_int_get (&shown) == percent)
-    return;
-  g_atomic_int_set (&shown, percent);
-  line = g_strdup_printf ("%s: %d %%", (const char *) data, percent);
-  ms_command_progress (line);
-}
-
-static gboolean
-open_others (const Options *options, const char *path, const MsSelection *selection,
-             GPtrArray *others, GError **error)
-{
-  if (selection->base != 0)
-    {
-      MsTrace *trace = ms_trace_open (path, selection->base, selection, error);
-
-      if (trace == NULL)
-        return FALSE;
-      g_ptr_array_add (others, trace);
-    }
-  for (guint i = 0; options->others != NULL && options->others[i] != NULL; i++)
-    {
-      const char *word = options->others[i], *hash = strrchr (word, '#');
-      gint64 run = 0;
-      g_autofree char *file = NULL;
-      MsSelection plain = *selection;
-      MsTrace *trace;
-
-      if (hash != NULL && !g_ascii_string_to_signed (hash + 1, 10, 1, G_MAXINT64, &run, NULL))
-        hash = NULL;
-      file = hash != NULL ? g_strndup (word, (gsize) (hash - word)) : g_strdup (word);
-      plain.run = 0;
-      trace = ms_trace_open (file[0] != '\0' ? file : path, run, &plain, error);
-      if (trace == NULL)
-        return FALSE;
-      g_ptr_array_add (others, trace);
-    }
-  return TRUE;
-}
-
 static MsExit
-analyze (const MsAnalysis *analysis, const char *path, const Options *options, MsValues *values)
+analyze (MsJob *job, const Options *options)
 {
-  gboolean no_file = strcmp (path, "-") == 0;
-  g_autoptr (GPtrArray) others = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
-  g_autoptr (MsSelection) selection = NULL;
-  g_autoptr (MsTrace) trace = NULL;
   g_autoptr (MsResult) result = NULL;
   GError *error = NULL;
-  MsContext context = { .values = values,
-                        .threads = (guint) options->threads,
-                        .seed = (guint64) options->seed,
-                        .bootstrap = (guint) options->bootstrap,
-                        .confidence = options->confidence,
-                        .cancel = ms_command_cancellable (),
-                        .progress = show_progress,
-                        .progress_data = (gpointer) analysis->name };
+  MsExit status;
 
-  selection = ms_selection_parse (options->select != NULL ? options->select : "", &error);
-  if (selection == NULL)
-    {
-      g_autoptr (GError) wrong = error;
-      return misuse (wrong);
-    }
-  if (!no_file && (trace = ms_trace_open (path, options->run, selection, &error)) == NULL)
-    return ms_command_fail (&ms_command_analyze, error);
-  if (!open_others (options, path, selection, others, &error))
-    return ms_command_fail (&ms_command_analyze, error);
-  context.trace = trace;
-  context.others = (MsTrace **) others->pdata;
-  context.n_others = others->len;
-  result = options->by != NULL ? ms_analysis_run_by (analysis, &context, options->by, &error)
-                               : ms_analysis_run (analysis, &context, &error);
-  ms_command_progress (NULL);
-  if (result == NULL && g_error_matches (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM))
-    {
-      g_autoptr (GError) wrong = error;
-      return misuse (wrong);
-    }
-  if (result == NULL || !write_result (result, &context, options, &error)
-      || (options->store && !store_result (result, &context, path, &error)))
+  if (!ms_job_open (job, &status) || (result = ms_job_run (job, &status)) == NULL)
+    return status;
+  if (!write_result (result, &job->context, options, &error)
+      || (options->store && !store_result (result, &job->context, job->path, &error)))
     return ms_command_fail (&ms_command_analyze, error);
   return MS_EXIT_FINE;
 }
 
 /* --- The command line ------------------------------------------------------------------------ */
-
-static gboolean
-is_param (const MsAnalysis *analysis, const char *name)
-{
-  for (guint i = 0; analysis != NULL && analysis->params != NULL && analysis->params[i].name; i++)
-    if (strcmp (analysis->params[i].name, name) == 0)
-      return TRUE;
-  return FALSE;
-}
-
-static const GOptionEntry *
-find_entry (const GOptionEntry *entries, const char *name)
-{
-  for (; entries->long_name != NULL; entries++)
-    if (strcmp (entries->long_name, name) == 0)
-      return entries;
-  return NULL;
-}
-
-/* The words that are neither options nor their values. */
-static GPtrArray *
-find_positional (const GOptionEntry *entries, int argc, char **argv)
-{
-  GPtrArray *words = g_ptr_array_new ();
-
-  for (int i = 1; i < argc; i++)
-    {
-      const GOptionEntry *entry
-          = g_str_has_prefix (argv[i], "--") ? find_entry (entries, argv[i] + 2) : NULL;
-
-      if (argv[i][0] != '-' || argv[i][1] == '\0')
-        g_ptr_array_add (words, argv[i]);
-      else if (strcmp (argv[i], "-o") == 0
-               || (g_str_has_prefix (argv[i], "--") && strchr (argv[i], '=') == NULL
-                   && strcmp (argv[i], "--help") != 0
-                   && (entry == NULL || entry->arg != G_OPTION_ARG_NONE)))
-        i++;
-    }
-  return words;
-}
-
-/* NULL when every option exists; else a message with the nearest one. */
-static char *
-find_wrong_option (const MsAnalysis *analysis, const GOptionEntry *entries, int argc, char **argv)
-{
-  g_autoptr (GPtrArray) names = g_ptr_array_new ();
-  const char *nearest;
-
-  for (guint i = 0; entries[i].long_name != NULL; i++)
-    g_ptr_array_add (names, (gpointer) entries[i].long_name);
-  for (guint i = 0; analysis->params != NULL && analysis->params[i].name != NULL; i++)
-    g_ptr_array_add (names, (gpointer) analysis->params[i].name);
-  g_ptr_array_add (names, NULL);
-  for (int i = 1; i < argc; i++)
-    {
-      g_autofree char *name = NULL;
-
-      if (!g_str_has_prefix (argv[i], "--") || argv[i][2] == '\0')
-        continue;
-      name = g_strndup (argv[i] + 2, strcspn (argv[i] + 2, "="));
-      if (is_param (analysis, name) || find_entry (entries, name) != NULL
-          || strcmp (name, "help") == 0)
-        continue;
-      nearest = ms_text_nearest (name, (const char *const *) names->pdata);
-      return g_strdup_printf ("%s has no parameter --%s%s%s%s", analysis->name, name,
-                              nearest != NULL ? "; did you mean --" : "",
-                              nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
-    }
-  return NULL;
-}
-
-static MsExit
-unknown_analysis (const char *name)
-{
-  g_autoptr (GPtrArray) names = g_ptr_array_new ();
-  const MsAnalysis *const *all = ms_analyses ();
-  const char *nearest;
-
-  for (guint i = 0; all[i] != NULL; i++)
-    g_ptr_array_add (names, (gpointer) all[i]->name);
-  g_ptr_array_add (names, NULL);
-  nearest = ms_text_nearest (name, (const char *const *) names->pdata);
-  if (nearest != NULL)
-    return ms_command_misuse (&ms_command_analyze, "there is no analysis '%s'; did you mean %s?",
-                              name, nearest);
-  return ms_command_misuse (&ms_command_analyze, "there is no analysis '%s'; see --list", name);
-}
 
 /* Complains about what the option parser lets through. */
 static const char *
@@ -462,12 +284,6 @@ check_options (const Options *options, const MsAnalysis *analysis, const char *p
     return "--table: the analysis has no such table; its --help lists them";
   if (options->all && options->output == NULL)
     return "--all needs -o FOLDER";
-  if (options->threads < 0 || options->threads > 1024)
-    return "--threads: a number between 0 (all cores) and 1024 is needed";
-  if (options->bootstrap < 0 || options->bootstrap > 100000)
-    return "--bootstrap: a number between 0 and 100000 is needed";
-  if (!(options->confidence > 0 && options->confidence < 1))
-    return "--confidence: a number between 0 and 1 is needed";
   if (options->store && strcmp (path, "-") == 0)
     return "--store needs a file to store in";
   return NULL;
@@ -476,12 +292,9 @@ check_options (const Options *options, const MsAnalysis *analysis, const char *p
 static void
 clear_options (Options *options)
 {
-  g_free (options->select);
-  g_free (options->by);
   g_free (options->format);
   g_free (options->output);
   g_free (options->table);
-  g_strfreev (options->others);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, clear_options)
@@ -500,84 +313,35 @@ guess_format (Options *options)
 static MsExit
 run (int argc, char **argv)
 {
-  g_auto (Options) options = { .seed = 1, .bootstrap = 1000, .confidence = 0.95 };
-  const GOptionEntry common[] = {
+  g_auto (Options) options = { 0 };
+  g_auto (MsJob) job = { 0 };
+  const GOptionEntry own[] = {
     { "list", 0, 0, G_OPTION_ARG_NONE, &options.list, "List the analyses", NULL },
-    { "run", 0, 0, G_OPTION_ARG_INT64, &options.run, "Which run of the file (default: newest)",
-      "N" },
-    { "select", 0, 0, G_OPTION_ARG_STRING, &options.select,
-      "What part to look at: 'layer=4..8 lang=de domain=code doc=12 token=0..4095'", "TEXT" },
-    { "by", 0, 0, G_OPTION_ARG_STRING, &options.by,
-      "Once for every language, domain, document, phase or parallel", "LABEL" },
-    { "other", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.others,
-      "A second run to compare with, or the next of a series (repeatable)", "FILE[#RUN]" },
     { "format", 0, 0, G_OPTION_ARG_STRING, &options.format, "table, csv or json", "FORMAT" },
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output, "Where to write", "FILE" },
     { "table", 0, 0, G_OPTION_ARG_STRING, &options.table,
       "Which table (default for CSV: the first)", "NAME" },
     { "all", 0, 0, G_OPTION_ARG_NONE, &options.all,
       "Write every table as CSV into the folder of -o", NULL },
-    { "threads", 0, 0, G_OPTION_ARG_INT, &options.threads, "Threads (default 0: all cores)", "N" },
-    { "seed", 0, 0, G_OPTION_ARG_INT64, &options.seed, "Seed of intervals and chance values", "N" },
-    { "bootstrap", 0, 0, G_OPTION_ARG_INT, &options.bootstrap,
-      "Resamples of documents for intervals (default 1000, 0 = none)", "N" },
-    { "confidence", 0, 0, G_OPTION_ARG_DOUBLE, &options.confidence,
-      "Confidence of intervals (default 0.95)", "P" },
     { "store", 0, 0, G_OPTION_ARG_NONE, &options.store,
       "Also keep the result in the file, as tables NAME_TABLE", NULL },
     { 0 },
   };
-  g_autoptr (GPtrArray) words = find_positional (common, argc, argv);
-  const char *last = words->len > 0 ? g_ptr_array_index (words, MIN (words->len, 2) - 1) : "";
-  const MsAnalysis *analysis = ms_analysis_find (last);
-  g_autoptr (GArray) entries = g_array_new (TRUE, TRUE, sizeof (GOptionEntry));
-  g_autofree char **texts = NULL;
-  g_autoptr (MsValues) values = NULL;
-  g_autoptr (GError) error = NULL;
-  g_autofree char *wrong = NULL;
   const char *complaint;
-  guint n_params = 0;
+  MsExit status;
 
-  if (analysis != NULL
-      && (g_strv_contains ((const char *const *) argv, "--help")
-          || g_strv_contains ((const char *const *) argv, "-h")))
-    return print_help (analysis);
-  if (analysis != NULL && (wrong = find_wrong_option (analysis, common, argc, argv)) != NULL)
-    return ms_command_misuse (&ms_command_analyze, "%s", wrong);
-  while (analysis != NULL && analysis->params != NULL && analysis->params[n_params].name != NULL)
-    n_params++;
-  texts = g_new0 (char *, n_params);
-  g_array_append_vals (entries, common, G_N_ELEMENTS (common) - 1);
-  for (guint i = 0; i < n_params; i++)
-    {
-      GOptionEntry entry = { .long_name = analysis->params[i].name,
-                             .arg = G_OPTION_ARG_STRING,
-                             .arg_data = &texts[i] };
-      g_array_append_val (entries, entry);
-    }
-  ms_command_parse (&ms_command_analyze, (const GOptionEntry *) (gpointer) entries->data, &argc,
-                    &argv);
+  ms_job_init (&job, &ms_command_analyze);
+  if (!ms_job_parse (&job, own, &argc, &argv, print_help, &status))
+    return status;
   if (options.list)
     return print_list ();
-  if (analysis == NULL && words->len >= 2)
-    return unknown_analysis (last);
-  if (analysis == NULL || argc != 3)
+  if (job.analysis == NULL || job.path == NULL)
     return ms_command_misuse (&ms_command_analyze, "give a file and the name of an analysis");
   guess_format (&options);
-  complaint = check_options (&options, analysis, argv[1]);
+  complaint = check_options (&options, job.analysis, job.path);
   if (complaint != NULL)
     return ms_command_misuse (&ms_command_analyze, "%s", complaint);
-  values = ms_values_new (analysis);
-  for (guint i = 0; i < n_params; i++)
-    {
-      g_autofree char *text = texts[i];
-
-      if (text != NULL && error == NULL)
-        ms_values_set (values, analysis->params[i].name, text, &error);
-    }
-  if (error != NULL)
-    return misuse (error);
-  return analyze (analysis, argv[1], &options, values);
+  return analyze (&job, &options);
 }
 
 const MsCommand ms_command_analyze = {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 static const MsCommand *const commands[] = {
+  &ms_command_collect,
   &ms_command_info,
   &ms_command_check,
   &ms_command_export,

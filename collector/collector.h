@@ -76,6 +76,14 @@ typedef struct
   gpointer progress_data;
 } MsCollectOptions;
 
+/* e to the mean loss of the document's tokens but the first; NaN when there is none. */
+typedef struct
+{
+  char *document;
+  gint64 n_tokens;
+  double value;
+} MsPerplexity;
+
 typedef struct
 {
   gint64 run;
@@ -83,6 +91,7 @@ typedef struct
   double seconds, recording_seconds; /* all, and the part spent in writing decisions */
   gboolean resumed, stopped;         /* stopped: cancelled, what was recorded is kept */
   GPtrArray *warnings;               /* of char* */
+  GArray *perplexities;              /* of MsPerplexity, one per document; empty unless predicted */
 } MsCollectSummary;
 
 /* Cancelling keeps the blocks recorded so far and is no error.  *summary is filled on success; clear

@@ -25,6 +25,6 @@ typedef struct
  * folder and suffix, or that and its line ("corpus:12"); a name that is taken gets "#2" and so on.
  * Returns the corpus, not yet stored (transfer full), and in *ids its n_tokens token ids (g_free).
  * Errors: INPUT, naming file, line and what to do; IO. */
-MsCorpus *ms_input_load (const MsInputOptions *options, gint32 **ids, GError **error);
+MsCorpus *ms_documents_load (const MsInputOptions *options, gint32 **ids, GError **error);
 
 G_END_DECLS

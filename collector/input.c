@@ -513,7 +513,7 @@ join (const Input *input, MsCorpus *corpus, gint32 **ids, GError **error)
 }
 
 MsCorpus *
-ms_input_load (const MsInputOptions *options, gint32 **ids, GError **error)
+ms_documents_load (const MsInputOptions *options, gint32 **ids, GError **error)
 {
   g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (item_free);
   g_autoptr (GPtrArray) contents = g_ptr_array_new_with_free_func (g_free);

@@ -80,7 +80,7 @@ load (Fixture *fixture, MsInputKind kind, gboolean add_bos, gint64 max_tokens,
     }
   g_ptr_array_add (paths, NULL);
   options.paths = (const char *const *) paths->pdata;
-  return ms_input_load (&options, ids, error);
+  return ms_documents_load (&options, ids, error);
 }
 
 /* "name language domain parallel phase: ids" per document, with "-" for absent labels. */
@@ -246,7 +246,7 @@ test_no_file (Fixture *fixture, gconstpointer data)
       g_autoptr (GError) error = NULL;
       gint32 *ids = NULL;
 
-      g_assert_null (ms_input_load (&options, &ids, &error));
+      g_assert_null (ms_documents_load (&options, &ids, &error));
       g_assert_nonnull (strstr (error->message, parts[i]));
     }
 }

@@ -275,7 +275,7 @@ test_gradients (gconstpointer data)
     .epsilon = 1e-5f,
     .balance = 0.3f,
     .z_loss = 0.1f,
-    .router = ms_router_find (router),
+    .router = ms_train_router_find (router),
   };
   g_autoptr (MsDecoder) decoder = ms_decoder_new (&shape);
   g_autoptr (MsArena) scratch = ms_arena_new (1 << 16);
@@ -348,7 +348,7 @@ test_gradients (gconstpointer data)
 static void
 test_bias (void)
 {
-  const MsRouter *router = ms_router_find ("sigmoid");
+  const MsTrainRouter *router = ms_train_router_find ("sigmoid");
   float bias[4] = { 0 };
   const gint64 load[4] = { 8, 4, 4, 0 };
 
@@ -357,8 +357,8 @@ test_bias (void)
   g_assert_cmpfloat (bias[1], ==, 0);
   g_assert_cmpfloat (bias[2], ==, 0);
   g_assert_cmpfloat (bias[3], ==, 0.5f);
-  g_assert_null (ms_router_find ("softmax")->update);
-  g_assert_null (ms_router_find ("none"));
+  g_assert_null (ms_train_router_find ("softmax")->update);
+  g_assert_null (ms_train_router_find ("none"));
 }
 
 /* --- Tokenizer -------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ typedef struct
   guint width, heads, kv_heads, head_width, expert_width;
   guint vocabulary, context;
   float rope_base, epsilon, balance, z_loss;
-  const MsRouter *router;
+  const MsTrainRouter *router;
 } MsShape;
 
 typedef enum

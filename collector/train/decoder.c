@@ -37,7 +37,7 @@ typedef struct
   gint32 *rows;                            /* (N K) token slot of each gathered row */
   gint32 *slots;                           /* (N, K) gathered row of each slot */
   gsize *starts;                           /* (E + 1) rows of each expert */
-  MsRouting routing;
+  MsTrainRouting routing;
 } Saved;
 
 /* --- Parameters ------------------------------------------------------------------------------ */
@@ -285,9 +285,9 @@ queries_keys_forward (const Pass *pass, const float *layer, Saved *saved)
       float *q = saved->q + t * s->heads * w, *k = saved->k + t * s->kv_heads * w;
       float *inverse = saved->inverse_qk + t * both;
 
-      ms_rms_forward (s->heads, w, s->epsilon, row, layer + at->q_norm, q, inverse);
-      ms_rms_forward (s->kv_heads, w, s->epsilon, row + s->heads * w, layer + at->k_norm, k,
-                      inverse + s->heads);
+      ms_train_rms_forward (s->heads, w, s->epsilon, row, layer + at->q_norm, q, inverse);
+      ms_train_rms_forward (s->kv_heads, w, s->epsilon, row + s->heads * w, layer + at->k_norm, k,
+                            inverse + s->heads);
       for (gsize h = 0; h < s->heads; h++)
         rotate (pass->decoder, t % pass->context, 1, q + h * w);
       for (gsize h = 0; h < s->kv_heads; h++)
@@ -313,9 +313,10 @@ queries_keys_backward (const Pass *pass, const float *layer, float *d_layer, con
         rotate (pass->decoder, t % pass->context, -1, q + h * w);
       for (gsize h = 0; h < s->kv_heads; h++)
         rotate (pass->decoder, t % pass->context, -1, k + h * w);
-      ms_rms_backward (s->heads, w, row, layer + at->q_norm, inverse, q, d, d_layer + at->q_norm);
-      ms_rms_backward (s->kv_heads, w, row + s->heads * w, layer + at->k_norm, inverse + s->heads,
-                       k, d + s->heads * w, d_layer + at->k_norm);
+      ms_train_rms_backward (s->heads, w, row, layer + at->q_norm, inverse, q, d,
+                             d_layer + at->q_norm);
+      ms_train_rms_backward (s->kv_heads, w, row + s->heads * w, layer + at->k_norm,
+                             inverse + s->heads, k, d + s->heads * w, d_layer + at->k_norm);
     }
 }
 
@@ -343,7 +344,7 @@ attention_forward (const Pass *pass, Saved *saved)
                      saved->k + first * k_row + g * w, k_row, 0, probs + from * context, context);
             for (gsize t = from; t < to; t++)
               {
-                ms_softmax (t + 1, probs + t * context);
+                ms_train_softmax (t + 1, probs + t * context);
                 memset (probs + t * context + t + 1, 0, (to - t - 1) * sizeof *probs);
               }
             ms_gemm (FALSE, FALSE, to - from, w, to, 1, probs + from * context, context,
@@ -382,7 +383,8 @@ attention_backward (const Pass *pass, const Saved *saved, const float *d_o, floa
             ms_gemm (FALSE, TRUE, rows, to, w, 1, d_rows, q_row, saved->qkv + value, wide, 0,
                      d_probs, context);
             for (gsize t = 0; t < rows; t++)
-              ms_softmax_backward (to, scale, probs + (from + t) * context, d_probs + t * context);
+              ms_train_softmax_backward (to, scale, probs + (from + t) * context,
+                                         d_probs + t * context);
             ms_gemm (FALSE, FALSE, rows, w, to, 1, d_probs, context,
                      saved->k + first * k_row + g * w, k_row, 0,
                      dq + (first + from) * q_row + h * w, q_row);
@@ -433,19 +435,19 @@ experts_forward (const Pass *pass, const float *layer, Saved *saved, float *x)
 
       ms_gemm (FALSE, TRUE, rows, 2 * f, d, 1, saved->gathered + first * d, d,
                layer + at->gate_up + e * 2 * f * d, d, 0, saved->gate_up + first * 2 * f, 2 * f);
-      ms_swiglu_forward (rows, f, saved->gate_up + first * 2 * f, saved->act + first * f);
+      ms_train_swiglu_forward (rows, f, saved->gate_up + first * 2 * f, saved->act + first * f);
       ms_gemm (FALSE, TRUE, rows, d, f, 1, saved->act + first * f, f, layer + at->down + e * d * f,
                f, 0, y + first * d, d);
     }
   memcpy (x, saved->mid, pass->n * d * sizeof *x);
   for (gsize slot = 0; slot < pass->n * s->top_k; slot++)
-    ms_add_scaled (d, saved->routing.weights[slot], y + (gsize) saved->slots[slot] * d,
-                   x + slot / s->top_k * d);
+    ms_train_add_scaled (d, saved->routing.weights[slot], y + (gsize) saved->slots[slot] * d,
+                         x + slot / s->top_k * d);
   if (sf == 0)
     return;
   ms_gemm (FALSE, TRUE, pass->n, 2 * sf, d, 1, saved->h2, d, layer + at->shared_gate_up, d, 0,
            saved->shared_gate_up, 2 * sf);
-  ms_swiglu_forward (pass->n, sf, saved->shared_gate_up, saved->shared_act);
+  ms_train_swiglu_forward (pass->n, sf, saved->shared_gate_up, saved->shared_act);
   ms_gemm (FALSE, TRUE, pass->n, d, sf, 1, saved->shared_act, sf, layer + at->shared_down, sf, 1, x,
            d);
 }
@@ -487,7 +489,7 @@ experts_backward (const Pass *pass, const float *layer, float *d_layer, const Sa
           gsize slot = (gsize) saved->rows[row];
           float weight = saved->routing.weights[slot];
 
-          d_weights[slot] = ms_dot (f, d_act + row * f, saved->act + row * f);
+          d_weights[slot] = ms_train_dot (f, d_act + row * f, saved->act + row * f);
           for (gsize i = 0; i < f; i++)
             {
               act[row * f + i] = weight * saved->act[row * f + i];
@@ -495,8 +497,8 @@ experts_backward (const Pass *pass, const float *layer, float *d_layer, const Sa
             }
         }
       weight_gradient (d, f, rows, dy + first * d, act + first * f, d_layer + at->down + e * d * f);
-      ms_swiglu_backward (rows, f, saved->gate_up + first * 2 * f, d_act + first * f,
-                          d_gate_up + first * 2 * f);
+      ms_train_swiglu_backward (rows, f, saved->gate_up + first * 2 * f, d_act + first * f,
+                                d_gate_up + first * 2 * f);
       weight_gradient (2 * f, d, rows, d_gate_up + first * 2 * f, saved->gathered + first * d,
                        d_layer + at->gate_up + e * 2 * f * d);
       ms_gemm (FALSE, FALSE, rows, d, 2 * f, 1, d_gate_up + first * 2 * f, 2 * f,
@@ -504,14 +506,15 @@ experts_backward (const Pass *pass, const float *layer, float *d_layer, const Sa
     }
   memset (d_h2, 0, pass->n * d * sizeof *d_h2);
   for (gsize slot = 0; slot < n_slots; slot++)
-    ms_add_scaled (d, 1, d_gathered + (gsize) saved->slots[slot] * d, d_h2 + slot / s->top_k * d);
+    ms_train_add_scaled (d, 1, d_gathered + (gsize) saved->slots[slot] * d,
+                         d_h2 + slot / s->top_k * d);
   if (sf == 0)
     return;
   d_act = ms_arena_array (pass->arena, float, pass->n *sf);
   d_gate_up = ms_arena_array (pass->arena, float, pass->n * 2 * sf);
   ms_gemm (FALSE, FALSE, pass->n, sf, d, 1, dx, d, layer + at->shared_down, sf, 0, d_act, sf);
   weight_gradient (d, sf, pass->n, dx, saved->shared_act, d_layer + at->shared_down);
-  ms_swiglu_backward (pass->n, sf, saved->shared_gate_up, d_act, d_gate_up);
+  ms_train_swiglu_backward (pass->n, sf, saved->shared_gate_up, d_act, d_gate_up);
   weight_gradient (2 * sf, d, pass->n, d_gate_up, saved->h2, d_layer + at->shared_gate_up);
   ms_gemm (FALSE, FALSE, pass->n, d, 2 * sf, 1, d_gate_up, 2 * sf, layer + at->shared_gate_up, d, 1,
            d_h2, d);
@@ -539,7 +542,8 @@ layer_forward (const Pass *pass, guint l, Saved *saved, float *x_next, gint64 *l
   saved->probs = ms_arena_array (arena, float, n * pass->context * s->heads);
   saved->o = ms_arena_array (arena, float, n *q);
   saved->mid = ms_arena_array (arena, float, n *d);
-  ms_rms_forward (n, d, s->epsilon, saved->x, layer + at->attn_norm, saved->h, saved->inverse1);
+  ms_train_rms_forward (n, d, s->epsilon, saved->x, layer + at->attn_norm, saved->h,
+                        saved->inverse1);
   ms_gemm (FALSE, TRUE, n, wide, d, 1, saved->h, d, layer + at->qkv, d, 0, saved->qkv, wide);
   queries_keys_forward (pass, layer, saved);
   attention_forward (pass, saved);
@@ -548,8 +552,9 @@ layer_forward (const Pass *pass, guint l, Saved *saved, float *x_next, gint64 *l
 
   saved->h2 = ms_arena_array (arena, float, n *d);
   saved->inverse2 = ms_arena_array (arena, float, n);
-  ms_rms_forward (n, d, s->epsilon, saved->mid, layer + at->ffn_norm, saved->h2, saved->inverse2);
-  saved->routing = (MsRouting){
+  ms_train_rms_forward (n, d, s->epsilon, saved->mid, layer + at->ffn_norm, saved->h2,
+                        saved->inverse2);
+  saved->routing = (MsTrainRouting){
     .n = n,
     .experts = s->experts,
     .top_k = s->top_k,
@@ -609,8 +614,8 @@ layer_backward (const Pass *pass, guint l, const Saved *saved, float *dx)
   weight_gradient (s->experts, d, n, d_logits, saved->h2, d_layer + at->router);
   ms_gemm (FALSE, FALSE, n, d, s->experts, 1, d_logits, s->experts, layer + at->router, d, 1, dh,
            d);
-  ms_rms_backward (n, d, saved->mid, layer + at->ffn_norm, saved->inverse2, dh, dx,
-                   d_layer + at->ffn_norm);
+  ms_train_rms_backward (n, d, saved->mid, layer + at->ffn_norm, saved->inverse2, dh, dx,
+                         d_layer + at->ffn_norm);
 
   ms_gemm (FALSE, FALSE, n, q, d, 1, dx, d, layer + at->out, q, 0, d_o, q);
   weight_gradient (d, q, n, dx, saved->o, d_layer + at->out);
@@ -620,8 +625,8 @@ layer_backward (const Pass *pass, guint l, const Saved *saved, float *dx)
   queries_keys_backward (pass, layer, d_layer, saved, dq, dk, d_qkv);
   weight_gradient (wide, d, n, d_qkv, saved->h, d_layer + at->qkv);
   ms_gemm (FALSE, FALSE, n, d, wide, 1, d_qkv, wide, layer + at->qkv, d, 0, dh, d);
-  ms_rms_backward (n, d, saved->x, layer + at->attn_norm, saved->inverse1, dh, dx,
-                   d_layer + at->attn_norm);
+  ms_train_rms_backward (n, d, saved->x, layer + at->attn_norm, saved->inverse1, dh, dx,
+                         d_layer + at->attn_norm);
 }
 
 /* --- Output head ------------------------------------------------------------------------------ */
@@ -654,7 +659,7 @@ head (const Pass *pass, const guint16 *tokens, const float *h, float scale, floa
           guint16 target = target_of (pass, tokens, from + t);
           double target_logit = (double) row[target];
 
-          loss += (double) ms_softmax (vocabulary, row) - target_logit;
+          loss += (double) ms_train_softmax (vocabulary, row) - target_logit;
           row[target] -= 1;
         }
       if (pass->gradient == NULL)
@@ -697,19 +702,19 @@ ms_decoder_pass (const MsDecoder *decoder, const float *parameters, guint sequen
   h = ms_arena_array (scratch, float, n *d);
   inverse = ms_arena_array (scratch, float, n);
   dh = ms_arena_array (scratch, float, n *d);
-  ms_rms_forward (n, d, s->epsilon, x, parameters + decoder->output_norm, h, inverse);
+  ms_train_rms_forward (n, d, s->epsilon, x, parameters + decoder->output_norm, h, inverse);
   result->loss = head (&pass, tokens, h, 1.0f / (float) batch_tokens, dh);
   if (gradient == NULL)
     return;
 
   dx = ms_arena_alloc0 (scratch, n * d * sizeof *dx);
   memset (gradient + decoder->output_norm, 0, d * sizeof *gradient);
-  ms_rms_backward (n, d, x, parameters + decoder->output_norm, inverse, dh, dx,
-                   gradient + decoder->output_norm);
+  ms_train_rms_backward (n, d, x, parameters + decoder->output_norm, inverse, dh, dx,
+                         gradient + decoder->output_norm);
   for (guint l = s->layers; l-- > 0;)
     layer_backward (&pass, l, &saved[l], dx);
   for (gsize t = 0; t < n; t++)
-    ms_add_scaled (d, 1, dx + t * d,
-                   gradient + decoder->embedding
-                       + (gsize) tokens[t / context * (context + 1) + t % context] * d);
+    ms_train_add_scaled (d, 1, dx + t * d,
+                         gradient + decoder->embedding
+                             + (gsize) tokens[t / context * (context + 1) + t % context] * d);
 }

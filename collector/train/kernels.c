@@ -65,20 +65,20 @@ dot (gsize length, const float *x, const float *y)
 }
 
 WIDE float
-ms_dot (gsize length, const float *x, const float *y)
+ms_train_dot (gsize length, const float *x, const float *y)
 {
   return dot (length, x, y);
 }
 
 WIDE void
-ms_add_scaled (gsize length, float a, const float *restrict x, float *restrict y)
+ms_train_add_scaled (gsize length, float a, const float *restrict x, float *restrict y)
 {
   for (gsize i = 0; i < length; i++)
     y[i] += a * x[i];
 }
 
 WIDE double
-ms_square_sum (gsize length, const float *x)
+ms_train_square_sum (gsize length, const float *x)
 {
   double lanes[LANES] = { 0 }, sum = 0;
   gsize i = 0;
@@ -94,8 +94,8 @@ ms_square_sum (gsize length, const float *x)
 }
 
 WIDE void
-ms_rms_forward (gsize n, gsize d, float epsilon, const float *restrict x, const float *restrict w,
-                float *restrict y, float *restrict inverse)
+ms_train_rms_forward (gsize n, gsize d, float epsilon, const float *restrict x,
+                      const float *restrict w, float *restrict y, float *restrict inverse)
 {
   for (gsize t = 0; t < n; t++)
     {
@@ -109,9 +109,9 @@ ms_rms_forward (gsize n, gsize d, float epsilon, const float *restrict x, const 
 }
 
 WIDE void
-ms_rms_backward (gsize n, gsize d, const float *restrict x, const float *restrict w,
-                 const float *restrict inverse, const float *restrict dy, float *restrict dx,
-                 float *restrict dw)
+ms_train_rms_backward (gsize n, gsize d, const float *restrict x, const float *restrict w,
+                       const float *restrict inverse, const float *restrict dy, float *restrict dx,
+                       float *restrict dw)
 {
   for (gsize t = 0; t < n; t++)
     {
@@ -135,7 +135,7 @@ ms_rms_backward (gsize n, gsize d, const float *restrict x, const float *restric
 }
 
 WIDE void
-ms_swiglu_forward (gsize n, gsize f, const float *restrict gate_up, float *restrict act)
+ms_train_swiglu_forward (gsize n, gsize f, const float *restrict gate_up, float *restrict act)
 {
   for (gsize t = 0; t < n; t++)
     {
@@ -147,8 +147,8 @@ ms_swiglu_forward (gsize n, gsize f, const float *restrict gate_up, float *restr
 }
 
 WIDE void
-ms_swiglu_backward (gsize n, gsize f, const float *restrict gate_up, const float *restrict d_act,
-                    float *restrict d_gate_up)
+ms_train_swiglu_backward (gsize n, gsize f, const float *restrict gate_up,
+                          const float *restrict d_act, float *restrict d_gate_up)
 {
   for (gsize t = 0; t < n; t++)
     {
@@ -166,7 +166,7 @@ ms_swiglu_backward (gsize n, gsize f, const float *restrict gate_up, const float
 }
 
 WIDE float
-ms_softmax (gsize length, float *x)
+ms_train_softmax (gsize length, float *x)
 {
   float lanes[LANES], peak, sum;
   gsize i = 0;
@@ -196,7 +196,7 @@ ms_softmax (gsize length, float *x)
 }
 
 WIDE void
-ms_softmax_backward (gsize length, float scale, const float *restrict p, float *restrict d)
+ms_train_softmax_backward (gsize length, float scale, const float *restrict p, float *restrict d)
 {
   float mean = dot (length, p, d);
 
@@ -205,8 +205,8 @@ ms_softmax_backward (gsize length, float scale, const float *restrict p, float *
 }
 
 WIDE void
-ms_adam_step (const MsAdam *adam, gsize length, const float *restrict gradient,
-              float *restrict parameter, float *restrict mean, float *restrict variance)
+ms_train_adam_step (const MsAdam *adam, gsize length, const float *restrict gradient,
+                    float *restrict parameter, float *restrict mean, float *restrict variance)
 {
   float b1 = adam->beta1, b2 = adam->beta2, keep = 1.0f - adam->rate * adam->decay;
 

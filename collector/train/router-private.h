@@ -1,4 +1,4 @@
-/* Routers that can be trained: one row of ms_routers each (routers.md R1, R3).
+/* Routers that can be trained: one row of ms_train_routers each (routers.md R1, R3).
  *
  * A router turns logits into chosen experts and weights, turns the gradient of the weights back into
  * one of the logits, and may keep a selection bias that learns from the load instead of from a
@@ -23,7 +23,7 @@ typedef struct
   float *weights;        /* (n, K) out, sum 1 */
   gint64 *load;          /* (E) out: tokens per expert */
   double auxiliary;      /* out: auxiliary losses, not scaled by loss_scale */
-} MsRouting;
+} MsTrainRouting;
 
 typedef struct
 {
@@ -31,15 +31,15 @@ typedef struct
   guint gating_func;    /* the value of expert_gating_func in GGUF */
   gboolean biased;      /* has a selection bias */
   gboolean needs_dots1; /* only the dots1 architecture carries it */
-  void (*forward) (MsRouting *routing);
+  void (*forward) (MsTrainRouting *routing);
   /* d_weights (n, K) to d_logits (n, E), auxiliary losses included. */
-  void (*backward) (const MsRouting *routing, const float *d_weights, float *d_logits);
+  void (*backward) (const MsTrainRouting *routing, const float *d_weights, float *d_logits);
   /* After a step, from the load of the whole batch; NULL when the router keeps nothing. */
   void (*update) (guint experts, float rate, const gint64 *load, float *bias);
-} MsRouter;
+} MsTrainRouter;
 
-extern const MsRouter ms_routers[]; /* ends with an empty row */
+extern const MsTrainRouter ms_train_routers[]; /* ends with an empty row */
 /* NULL when there is none of that name. */
-const MsRouter *ms_router_find (const char *name);
+const MsTrainRouter *ms_train_router_find (const char *name);
 
 G_END_DECLS

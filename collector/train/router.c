@@ -7,7 +7,8 @@
 
 /* Chooses by value, weighs by score, weights renormalised; counts the load. */
 static void
-choose (MsRouting *routing, const float *score, const float *value, gint32 *ids, float *weights)
+choose (MsTrainRouting *routing, const float *score, const float *value, gint32 *ids,
+        float *weights)
 {
   float sum = 0;
 
@@ -35,7 +36,7 @@ choose (MsRouting *routing, const float *score, const float *value, gint32 *ids,
 
 /* Gradient of the scores of one token from that of its renormalised weights; d_scores was zeroed. */
 static void
-choose_backward (const MsRouting *routing, gsize t, const float *d_weights, float *d_scores)
+choose_backward (const MsTrainRouting *routing, gsize t, const float *d_weights, float *d_scores)
 {
   guint k_max = routing->top_k;
   const gint32 *ids = routing->ids + t * k_max;
@@ -55,7 +56,7 @@ choose_backward (const MsRouting *routing, gsize t, const float *d_weights, floa
 /* --- softmax, top-k, renormalised; balance loss E sum f P and z-loss (R1) --------------------- */
 
 static void
-softmax_forward (MsRouting *routing)
+softmax_forward (MsTrainRouting *routing)
 {
   guint n_experts = routing->experts;
   g_autofree double *mean = g_new0 (double, n_experts);
@@ -65,7 +66,7 @@ softmax_forward (MsRouting *routing)
     {
       float *p = routing->scores + t * n_experts;
 
-      routing->log_sums[t] = ms_softmax (n_experts, p);
+      routing->log_sums[t] = ms_train_softmax (n_experts, p);
       squares += (double) routing->log_sums[t] * (double) routing->log_sums[t];
       for (guint e = 0; e < n_experts; e++)
         mean[e] += (double) p[e];
@@ -79,7 +80,7 @@ softmax_forward (MsRouting *routing)
 }
 
 static void
-softmax_backward (const MsRouting *routing, const float *d_weights, float *d_logits)
+softmax_backward (const MsTrainRouting *routing, const float *d_weights, float *d_logits)
 {
   guint n_experts = routing->experts;
   g_autofree float *pull = g_new (float, n_experts);
@@ -95,15 +96,16 @@ softmax_backward (const MsRouting *routing, const float *d_weights, float *d_log
 
       memcpy (d, pull, n_experts * sizeof *d);
       choose_backward (routing, t, d_weights, d);
-      ms_softmax_backward (n_experts, 1.0f, p, d);
-      ms_add_scaled (n_experts, 2.0f * routing->z_loss * routing->log_sums[t] * per_token, p, d);
+      ms_train_softmax_backward (n_experts, 1.0f, p, d);
+      ms_train_add_scaled (n_experts, 2.0f * routing->z_loss * routing->log_sums[t] * per_token, p,
+                           d);
     }
 }
 
 /* --- sigmoid with a selection bias that follows the load; no auxiliary loss (R3, one group) ---- */
 
 static void
-sigmoid_forward (MsRouting *routing)
+sigmoid_forward (MsTrainRouting *routing)
 {
   guint n_experts = routing->experts;
   g_autofree float *value = g_new (float, n_experts);
@@ -124,7 +126,7 @@ sigmoid_forward (MsRouting *routing)
 }
 
 static void
-sigmoid_backward (const MsRouting *routing, const float *d_weights, float *d_logits)
+sigmoid_backward (const MsTrainRouting *routing, const float *d_weights, float *d_logits)
 {
   guint n_experts = routing->experts;
 
@@ -155,7 +157,7 @@ sigmoid_update (guint experts, float rate, const gint64 *load, float *bias)
     }
 }
 
-const MsRouter ms_routers[] = {
+const MsTrainRouter ms_train_routers[] = {
   { "softmax", "softmax over all experts, weights renormalised, balance loss and z-loss", 1, FALSE,
     FALSE, softmax_forward, softmax_backward, NULL },
   { "sigmoid", "sigmoid scores, selection bias updated from the load, no auxiliary loss", 2, TRUE,
@@ -163,10 +165,10 @@ const MsRouter ms_routers[] = {
   { NULL, NULL, 0, FALSE, FALSE, NULL, NULL, NULL },
 };
 
-const MsRouter *
-ms_router_find (const char *name)
+const MsTrainRouter *
+ms_train_router_find (const char *name)
 {
-  for (const MsRouter *router = ms_routers; router->name != NULL; router++)
+  for (const MsTrainRouter *router = ms_train_routers; router->name != NULL; router++)
     if (g_strcmp0 (router->name, name) == 0)
       return router;
   return NULL;

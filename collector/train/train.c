@@ -146,14 +146,14 @@ check_options (const MsTrainOptions *o, GError **error)
 static gboolean
 choose_shape (const MsTrainOptions *o, MsShape *shape, GError **error)
 {
-  const MsRouter *router = ms_router_find (o->router);
+  const MsTrainRouter *router = ms_train_router_find (o->router);
   gboolean dots1;
 
   if (router == NULL)
     {
       g_autoptr (GString) names = g_string_new (NULL);
 
-      for (const MsRouter *r = ms_routers; r->name != NULL; r++)
+      for (const MsTrainRouter *r = ms_train_routers; r->name != NULL; r++)
         g_string_append_printf (names, "%s%s", names->len > 0 ? ", " : "", r->name);
       return refuse (error, "there is no router '%s' to train; there are: %s", o->router,
                      names->str);
@@ -218,8 +218,8 @@ merge_piece (guint index, guint worker, gpointer data)
 
   (void) worker;
   for (guint b = 1; b < trainer->n_blocks; b++)
-    ms_add_scaled (piece->length, 1, trainer->gradients[b] + piece->offset, sum);
-  piece->squares = ms_square_sum (piece->length, sum);
+    ms_train_add_scaled (piece->length, 1, trainer->gradients[b] + piece->offset, sum);
+  piece->squares = ms_train_square_sum (piece->length, sum);
 }
 
 static void
@@ -232,9 +232,9 @@ step_piece (guint index, guint worker, gpointer data)
 
   (void) worker;
   adam.decay = piece->decay;
-  ms_adam_step (&adam, piece->length, trainer->gradients[0] + piece->offset,
-                state->parameters + piece->offset, state->mean + piece->offset,
-                state->variance + piece->offset);
+  ms_train_adam_step (&adam, piece->length, trainer->gradients[0] + piece->offset,
+                      state->parameters + piece->offset, state->mean + piece->offset,
+                      state->variance + piece->offset);
 }
 
 /* Where the rate begins to fall. */

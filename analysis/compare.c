@@ -1,0 +1,491 @@
+/* Did routing change between two runs of the same tokens (engines, quantizations, checkpoints,
+ * precisions), where, how much, and do near ties explain it?  metrics.md d.2, d.4. */
+#include "aligned-private.h"
+
+#include <math.h>
+#include <string.h>
+
+enum
+{
+  SUM_TOKENS,
+  SUM_TOP1,
+  SUM_SET,
+  SUM_ORDER,
+  SUM_OVERLAP,
+  SUM_JACCARD,
+  SUM_CHANGED,
+  SUM_WEIGHT_L1,
+  SUM_KL,
+  SUM_JS,
+  N_SUMS,
+};
+
+#define MARGIN_BINS 18 /* half decades from 1e-8 to 10; below and above go to the ends */
+
+static const MsTableDef tables[] = {
+  { "layers", "Change by layer",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Positions compared" },
+        { "set_change_rate", "Sets changed", NULL, MS_COLUMN_REAL,
+          "Share of tokens whose sets of experts differ" },
+        { "set_change_low", "Sets changed, low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents" },
+        { "set_change_high", "Sets changed, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "top1_change_rate", "First choice changed", NULL, MS_COLUMN_REAL,
+          "Share of tokens whose best experts differ" },
+        { "order_change_rate", "Lists changed", NULL, MS_COLUMN_REAL,
+          "Share of tokens whose ordered lists differ" },
+        { "overlap", "Overlap", NULL, MS_COLUMN_REAL,
+          "Mean of experts in common / max of both sizes" },
+        { "overlap_low", "Overlap, low", NULL, MS_COLUMN_REAL, "Lower end" },
+        { "overlap_high", "Overlap, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "overlap_random", "Overlap by chance", NULL, MS_COLUMN_REAL, "k / E" },
+        { "jaccard", "Jaccard", NULL, MS_COLUMN_REAL, "Mean of intersection / union" },
+        { "mean_experts_changed", "Experts changed", "experts", MS_COLUMN_REAL,
+          "Mean of k - experts in common" },
+        { "weight_l1", "Weight distance", NULL, MS_COLUMN_REAL,
+          "Mean L1 distance of the weights, renormalised over each set, 0 outside" },
+        { "kl_a_b_nats", "KL (A || B)", "nats", MS_COLUMN_REAL,
+          "Mean divergence of the full router distributions; undefined without scores" },
+        { "js_nats", "JS", "nats", MS_COLUMN_REAL, "Mean Jensen-Shannon divergence of the same" },
+        { 0 } } },
+  { "total", "Change over all layers",
+    (const MsColumn[]){ { "measure", "Measure", NULL, MS_COLUMN_TEXT,
+                          "router_difference_rate: share of (token, layer) with different sets; "
+                          "order_difference_rate: with different lists; "
+                          "tokens_with_any_difference: share of tokens "
+                          "with at least one such layer; mean_differing_layers_per_token" },
+                        { "value", "Value", NULL, MS_COLUMN_REAL, "Of both runs as they are" },
+                        { "low", "Low", NULL, MS_COLUMN_REAL,
+                          "Lower end of the bootstrap interval over documents" },
+                        { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },
+                        { 0 } } },
+  { "differing_layers", "Tokens by number of differing layers",
+    (const MsColumn[]){
+        { "layers", "Differing layers", NULL, MS_COLUMN_INT, "Layers whose sets differ" },
+        { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Tokens with so many" },
+        { "share", "Share", NULL, MS_COLUMN_REAL, "Of all tokens" },
+        { 0 } } },
+  { "margins", "Changes by margin",
+    (const MsColumn[]){
+        { "margin_low", "Margin from", NULL, MS_COLUMN_REAL,
+          "Selection score of the worst chosen minus the best rejected expert in run A, bin from" },
+        { "margin_high", "Margin to", NULL, MS_COLUMN_REAL, "Bin to" },
+        { "decisions", "Decisions", NULL, MS_COLUMN_INT, "(token, layer) pairs in the bin" },
+        { "changed", "Changed", NULL, MS_COLUMN_INT, "Of them with different sets" },
+        { "change_rate", "Change rate", NULL, MS_COLUMN_REAL, "Changed / decisions" },
+        { "share_of_changes", "Share of changes", NULL, MS_COLUMN_REAL, "Of all changes" },
+        { 0 } } },
+  { "experts", "Load of experts in both runs",
+    (const MsColumn[]){ { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+                        { "expert", "Expert", NULL, MS_COLUMN_INT, "Expert of the layer" },
+                        { "share_a", "Share in A", NULL, MS_COLUMN_REAL,
+                          "Count / all counts of the layer in run A" },
+                        { "share_b", "Share in B", NULL, MS_COLUMN_REAL, "The same in run B" },
+                        { "difference", "Difference", NULL, MS_COLUMN_REAL,
+                          "Share in B minus share in A, times E" },
+                        { 0 } } },
+  { "documents", "Change by document",
+    (const MsColumn[]){ { "document", "Document", NULL, MS_COLUMN_TEXT, "Its name" },
+                        { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Positions compared" },
+                        { "mean_differing_layers", "Differing layers", NULL, MS_COLUMN_REAL,
+                          "Mean number of layers whose sets differ, per token" },
+                        { 0 } } },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "layers",
+    .title = "Sets of Experts Changed",
+    .table = "layers",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "set_change_rate",
+    .low = "set_change_low",
+    .high = "set_change_high" },
+  { .name = "overlap",
+    .title = "Overlap of Both Runs",
+    .table = "layers",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "overlap",
+    .low = "overlap_low",
+    .high = "overlap_high",
+    .reference = "overlap_random" },
+  { .name = "margins",
+    .title = "Near Ties Change",
+    .table = "margins",
+    .mark = MS_MARK_LINE,
+    .x = "margin_high",
+    .y = "change_rate",
+    .x_scale = MS_SCALE_LOG10 },
+  { .name = "differing-layers",
+    .title = "Layers That Differ per Token",
+    .table = "differing_layers",
+    .mark = MS_MARK_BAR,
+    .x = "layers",
+    .y = "share" },
+  { .name = "loads",
+    .title = "Load of Experts",
+    .table = "experts",
+    .mark = MS_MARK_SCATTER,
+    .x = "share_a",
+    .y = "share_b",
+    .series = "layer" },
+  { .name = "map",
+    .title = "Change of Load",
+    .table = "experts",
+    .mark = MS_MARK_HEATMAP,
+    .x = "expert",
+    .y = "layer",
+    .value = "difference",
+    .value_scale = MS_SCALE_DIVERGING },
+  { 0 },
+};
+
+typedef struct
+{
+  double *units;              /* (U, N_SUMS) */
+  guint8 *set, *order;        /* (T) 1 where they differ */
+  guint64 *count_a, *count_b; /* (E) */
+  guint64 decisions[MARGIN_BINS], changed[MARGIN_BINS];
+} Layer;
+
+typedef struct
+{
+  const MsBootstrap *bootstrap;
+  Layer *layers;
+  guint columns; /* beyond experts and weights, recorded in both (logits) or in A (margin) */
+} Job;
+
+static guint
+margin_bin (float margin)
+{
+  int bin = margin > 0 ? (int) floor (2 * (log10 (margin) + 8)) : 0;
+
+  return (guint) CLAMP (bin, 0, MARGIN_BINS - 1);
+}
+
+static double
+weight_distance (const guint16 *a, const float *weights_a, guint n_a, const guint16 *b,
+                 const float *weights_b, guint n_b)
+{
+  double sum_a = 0, sum_b = 0, distance = 0;
+
+  for (guint i = 0; i < n_a; i++)
+    sum_a += weights_a[i];
+  for (guint i = 0; i < n_b; i++)
+    sum_b += weights_b[i];
+  for (guint i = 0; i < n_a; i++)
+    {
+      double other = 0;
+
+      for (guint j = 0; j < n_b; j++)
+        if (a[i] == b[j])
+          other = weights_b[j] / sum_b;
+      distance += fabs (weights_a[i] / sum_a - other);
+    }
+  for (guint j = 0; j < n_b; j++)
+    {
+      gboolean shared = FALSE;
+
+      for (guint i = 0; i < n_a; i++)
+        shared = shared || a[i] == b[j];
+      if (!shared)
+        distance += weights_b[j] / sum_b;
+    }
+  return distance;
+}
+
+static void
+add_token (const Job *job, const MsTrace *trace_a, const MsTrace *trace_b, const MsLayerTrace *a,
+           const MsLayerTrace *b, gint64 row_a, gint64 row_b, Layer *out, double *sums, double *p,
+           double *q)
+{
+  const guint16 *set_a = a->experts + row_a * a->k, *set_b = b->experts + row_b * b->k;
+  MsSetChange change = ms_set_change (set_a, a->k, set_b, b->k);
+  guint larger = MAX (change.n_a, change.n_b);
+
+  sums[SUM_TOKENS]++;
+  sums[SUM_TOP1] += change.top1;
+  sums[SUM_SET] += change.set;
+  sums[SUM_ORDER] += change.order;
+  sums[SUM_OVERLAP] += larger > 0 ? (double) change.common / larger : 1;
+  sums[SUM_JACCARD]
+      += larger > 0 ? (double) change.common / (change.n_a + change.n_b - change.common) : 1;
+  sums[SUM_CHANGED] += larger - change.common;
+  if (change.n_a > 0 && change.n_b > 0)
+    sums[SUM_WEIGHT_L1] += weight_distance (set_a, a->weights + row_a * a->k, change.n_a, set_b,
+                                            b->weights + row_b * b->k, change.n_b);
+  if (job->columns & MS_CHUNK_LOGITS)
+    {
+      ms_router_probabilities (trace_a, a->logits + row_a * a->n_experts, a->n_experts, p);
+      ms_router_probabilities (trace_b, b->logits + row_b * b->n_experts, b->n_experts, q);
+      sums[SUM_KL] += ms_kl (p, q, a->n_experts);
+      sums[SUM_JS] += ms_js (p, q, a->n_experts);
+    }
+  if (job->columns & MS_CHUNK_MARGIN)
+    {
+      guint bin = margin_bin (a->margin[row_a]);
+
+      out->decisions[bin]++;
+      out->changed[bin] += change.set;
+    }
+  out->set[row_a] = change.set ? 1 : 0;
+  out->order[row_a] = change.order ? 1 : 0;
+  for (guint i = 0; i < change.n_a; i++)
+    out->count_a[set_a[i]]++;
+  for (guint i = 0; i < change.n_b; i++)
+    out->count_b[set_b[i]]++;
+}
+
+static gboolean
+compare_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Job *job = data;
+  Layer *out = &job->layers[index];
+  MsTrace *trace_a = context->trace, *trace_b = context->others[0];
+  guint columns = MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | (job->columns & MS_CHUNK_LOGITS);
+  g_autoptr (MsLayerTrace) a
+      = ms_trace_load_layer (trace_a, index, columns | job->columns, context->cancel, error);
+  g_autoptr (MsLayerTrace) b = NULL;
+  g_autofree double *p = NULL;
+  g_autofree double *q = NULL;
+
+  if (a == NULL)
+    return FALSE;
+  b = ms_trace_load_layer (trace_b, index, columns, context->cancel, error);
+  if (b == NULL)
+    return FALSE;
+  p = g_new (double, a->n_experts);
+  q = g_new (double, a->n_experts);
+  out->units = g_new0 (double, (gsize) job->bootstrap->n_units *N_SUMS);
+  out->set = g_new (guint8, a->n_tokens + 1);
+  out->order = g_new (guint8, a->n_tokens + 1);
+  out->count_a = g_new0 (guint64, a->n_experts);
+  out->count_b = g_new0 (guint64, a->n_experts);
+  for (guint d = 0; d < ms_trace_n_documents (trace_a); d++)
+    {
+      const MsDocument *x = ms_trace_document (trace_a, d), *y = ms_trace_document (trace_b, d);
+      double *sums = out->units + (gsize) ms_bootstrap_unit (job->bootstrap, d) * N_SUMS;
+
+      for (gint64 t = 0; t < x->n_tokens; t++)
+        add_token (job, trace_a, trace_b, a, b, x->first_token + t, y->first_token + t, out, sums,
+                   p, q);
+    }
+  return TRUE;
+}
+
+static void
+rates (const double *sums, double *out, gpointer data)
+{
+  (void) data;
+  for (guint i = 0; i < N_SUMS; i++)
+    out[i] = sums[SUM_TOKENS] > 0 ? sums[i] / sums[SUM_TOKENS] : NAN;
+}
+
+static void
+add_layers (const MsContext *context, MsResult *result, const Job *job)
+{
+  for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
+    {
+      const MsLayer *layer = ms_trace_layer (context->trace, l);
+      const Layer *in = &job->layers[l];
+      gboolean scores = (job->columns & MS_CHUNK_LOGITS) != 0;
+      double tokens = 0, sum_a = 0, sum_b = 0;
+      MsInterval v[N_SUMS];
+
+      for (guint u = 0; u < job->bootstrap->n_units; u++)
+        tokens += in->units[u * N_SUMS + SUM_TOKENS];
+      ms_bootstrap_intervals (job->bootstrap, in->units, N_SUMS, rates, NULL, N_SUMS, v);
+      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block, (gint64) tokens,
+                    v[SUM_SET].value, v[SUM_SET].low, v[SUM_SET].high, v[SUM_TOP1].value,
+                    v[SUM_ORDER].value, v[SUM_OVERLAP].value, v[SUM_OVERLAP].low,
+                    v[SUM_OVERLAP].high, (double) layer->k / layer->n_experts, v[SUM_JACCARD].value,
+                    v[SUM_CHANGED].value, v[SUM_WEIGHT_L1].value, scores ? v[SUM_KL].value : NAN,
+                    scores ? v[SUM_JS].value : NAN);
+      for (guint e = 0; e < layer->n_experts; e++)
+        {
+          sum_a += (double) in->count_a[e];
+          sum_b += (double) in->count_b[e];
+        }
+      for (guint e = 0; e < layer->n_experts; e++)
+        {
+          double a = sum_a > 0 ? (double) in->count_a[e] / sum_a : NAN;
+          double b = sum_b > 0 ? (double) in->count_b[e] / sum_b : NAN;
+
+          ms_table_add (ms_result_table (result, "experts"), (gint64) layer->block, (gint64) e, a,
+                        b, (b - a) * layer->n_experts);
+        }
+    }
+}
+
+enum
+{
+  TOTAL_DECISIONS,
+  TOTAL_TOKENS,
+  TOTAL_SET,
+  TOTAL_ORDER,
+  TOTAL_ANY,
+  N_TOTALS,
+};
+
+static void
+total_rates (const double *sums, double *out, gpointer data)
+{
+  (void) data;
+  out[0] = sums[TOTAL_SET] / sums[TOTAL_DECISIONS];
+  out[1] = sums[TOTAL_ORDER] / sums[TOTAL_DECISIONS];
+  out[2] = sums[TOTAL_ANY] / sums[TOTAL_TOKENS];
+  out[3] = sums[TOTAL_SET] / sums[TOTAL_TOKENS];
+}
+
+/* What needs all layers of a token; returns the share of tokens with any difference. */
+static void
+add_tokens (const MsContext *context, MsResult *result, const Job *job, MsInterval totals[4])
+{
+  static const char *const names[]
+      = { "router_difference_rate", "order_difference_rate", "tokens_with_any_difference",
+          "mean_differing_layers_per_token" };
+  guint n_layers = ms_trace_n_layers (context->trace);
+  gint64 n_tokens = ms_trace_n_tokens (context->trace);
+  g_autofree guint64 *histogram = g_new0 (guint64, n_layers + 1);
+  g_autofree double *units = g_new0 (double, (gsize) job->bootstrap->n_units *N_TOTALS);
+
+  for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (context->trace, d);
+      double *sums = units + (gsize) ms_bootstrap_unit (job->bootstrap, d) * N_TOTALS;
+      guint64 of_document = 0;
+
+      for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
+        {
+          guint sets = 0, orders = 0;
+
+          for (guint l = 0; l < n_layers; l++)
+            {
+              sets += job->layers[l].set[t];
+              orders += job->layers[l].order[t];
+            }
+          histogram[sets]++;
+          of_document += sets;
+          sums[TOTAL_ORDER] += orders;
+          sums[TOTAL_ANY] += sets > 0;
+        }
+      sums[TOTAL_SET] += (double) of_document;
+      sums[TOTAL_TOKENS] += (double) document->n_tokens;
+      sums[TOTAL_DECISIONS] += (double) document->n_tokens * n_layers;
+      ms_table_add (ms_result_table (result, "documents"), document->name, document->n_tokens,
+                    document->n_tokens > 0 ? (double) of_document / (double) document->n_tokens
+                                           : NAN);
+    }
+  for (guint i = 0; i <= n_layers; i++)
+    ms_table_add (ms_result_table (result, "differing_layers"), (gint64) i, (gint64) histogram[i],
+                  (double) histogram[i] / (double) n_tokens);
+  ms_bootstrap_intervals (job->bootstrap, units, N_TOTALS, total_rates, NULL, 4, totals);
+  for (guint i = 0; i < 4; i++)
+    ms_table_add (ms_result_table (result, "total"), names[i], totals[i].value, totals[i].low,
+                  totals[i].high);
+}
+
+/* The median margin of changed decisions against the share of all decisions that lie below it. */
+static void
+add_margins (const MsContext *context, MsResult *result, const Job *job)
+{
+  guint64 decisions[MARGIN_BINS] = { 0 }, changed[MARGIN_BINS] = { 0 }, all = 0, all_changed = 0;
+  guint64 below = 0, below_changed = 0;
+
+  for (guint i = 0; i < MARGIN_BINS; i++)
+    {
+      for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
+        {
+          decisions[i] += job->layers[l].decisions[i];
+          changed[i] += job->layers[l].changed[i];
+        }
+      all += decisions[i];
+      all_changed += changed[i];
+    }
+  for (guint i = 0; i < MARGIN_BINS; i++)
+    ms_table_add (ms_result_table (result, "margins"), i == 0 ? 0 : pow (10, i / 2.0 - 8),
+                  pow (10, (i + 1) / 2.0 - 8), (gint64) decisions[i], (gint64) changed[i],
+                  decisions[i] > 0 ? (double) changed[i] / (double) decisions[i] : NAN,
+                  all_changed > 0 ? (double) changed[i] / (double) all_changed : NAN);
+  for (guint i = 0; i < MARGIN_BINS && all_changed > 0; i++)
+    {
+      below += decisions[i];
+      below_changed += changed[i];
+      if (2 * below_changed >= all_changed)
+        {
+          ms_result_note (
+              result,
+              "Near ties: %.0f %% of the changes lie among the %.1f %% of decisions whose "
+              "margin is below %.2g.",
+              100.0 * (double) below_changed / (double) all_changed,
+              100.0 * (double) below / (double) all, pow (10, (i + 1) / 2.0 - 8));
+          break;
+        }
+    }
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  g_autoptr (MsBootstrap) bootstrap
+      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autofree Layer *layers = g_new0 (Layer, n_layers);
+  guint columns_a = ms_trace_run (context->trace)->columns;
+  Job job = { bootstrap, layers,
+              (columns_a & ms_trace_run (context->others[0])->columns & MS_CHUNK_LOGITS)
+                  | (columns_a & MS_CHUNK_MARGIN) };
+  MsInterval totals[4];
+  gboolean fine = ms_context_aligned (context, error)
+                  && ms_context_tasks (context, n_layers, compare_layer, &job, 0, 0.9, error);
+
+  if (fine)
+    {
+      add_layers (context, result, &job);
+      add_tokens (context, result, &job, totals);
+      if (job.columns & MS_CHUNK_MARGIN)
+        add_margins (context, result, &job);
+      result->summary
+          = g_strdup_printf ("%.2f %% of the routing decisions chose another set of experts (%.2f "
+                             "%% another order); %.1f %% "
+                             "of the tokens differ somewhere, in %.2f of %u layers on average.",
+                             100 * totals[0].value, 100 * totals[1].value, 100 * totals[2].value,
+                             totals[3].value, n_layers);
+      ms_result_note (
+          result, "A is run %" G_GINT64_FORMAT " (%s), B is run %" G_GINT64_FORMAT " (%s).",
+          ms_trace_run (context->trace)->id, ms_trace_run (context->trace)->name,
+          ms_trace_run (context->others[0])->id, ms_trace_run (context->others[0])->name);
+      if (!(job.columns & MS_CHUNK_LOGITS))
+        ms_result_note (result, "KL and JS need both runs collected with --scores.");
+    }
+  for (guint l = 0; l < n_layers; l++)
+    {
+      g_free (layers[l].units);
+      g_free (layers[l].set);
+      g_free (layers[l].order);
+      g_free (layers[l].count_a);
+      g_free (layers[l].count_b);
+    }
+  return fine;
+}
+
+const MsAnalysis ms_analysis_compare = {
+  .name = "compare",
+  .title = "Compare Two Runs",
+  .help
+  = "Did routing change between two runs of the same tokens, where, how much, and do near ties "
+    "explain it?",
+  .formula = "Set change rate = share of (token, layer) with S_A != S_B; overlap = |S_A and S_B| / "
+             "k; weight "
+             "distance = sum |w_A - w_B| over renormalised weights; KL (p_A || p_B).",
+  .cite = "metrics.md d.2 and d.4; router difference rate: R3, arXiv 2510.11370",
+  .version = 1,
+  .needs = MS_NEEDS_OTHER,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};

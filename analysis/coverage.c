@@ -1,0 +1,581 @@
+/* Coverage: how much of the decisions the busiest slots take, and whether slots chosen on one half of the
+ * documents are as busy on the other half: is there a hot set?
+ *
+ * A slot is a (layer, expert).  A scope is one layer, or all layers pooled.  The hot set is chosen on
+ * whole documents, as neighbouring tokens are too alike for an honest check. */
+#include "balance-private.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SPLITS      32
+#define NULL_DRAWS  100
+#define MOST_POINTS 128
+/* When the sentence says that there is a hot set. */
+#define HOT_GAIN   1.5
+#define HOT_ERRORS 3.0
+
+typedef struct
+{
+  char *name;     /* "3" or "all" */
+  guint n_slots;  /* S */
+  double *sums;   /* (U, S) */
+  double *shares; /* (S) of the whole */
+  double *chosen; /* (S) in how many of the half-sets each slot is hot */
+  guint n_points;
+  guint *points;      /* (P) set sizes */
+  MsInterval *inside; /* (P) share of decisions of the busiest slots */
+  double *held_out;   /* (P) */
+  double *held_out_error;
+  double *null; /* (P) */
+  /* The same at the size of the hot set. */
+  guint hot;
+  MsInterval hot_inside, needed;
+  double hot_held_out, hot_error;
+} Scope;
+
+typedef struct
+{
+  const MsBootstrap *bootstrap;
+  guint n_layers;
+  guint n_scopes; /* layers, then all */
+  Scope *scopes;
+  guint64 **counts; /* (L) of (U, E) */
+  double top;       /* part of the slots that is the hot set */
+  double cover;     /* part of the decisions to be covered */
+  guint64 seed;
+} Coverage;
+
+/* --- Counting -------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  const MsBootstrap *bootstrap;
+  guint n_experts;
+  guint64 *counts;
+} Counting;
+
+static gboolean
+count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document, gpointer data,
+            GError **error)
+{
+  const Counting *counting = data;
+  guint unit = ms_bootstrap_unit (counting->bootstrap, document);
+
+  (void) row, (void) error;
+  ms_chunk_count (chunk, from, n, counting->counts + (gsize) unit * counting->n_experts);
+  return TRUE;
+}
+
+static gboolean
+count_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Coverage *coverage = data;
+  guint n_experts = ms_trace_layer (context->trace, index)->n_experts;
+  Counting counting = { coverage->bootstrap, n_experts, NULL };
+
+  coverage->counts[index] = g_new0 (guint64, (gsize) coverage->bootstrap->n_units * n_experts);
+  counting.counts = coverage->counts[index];
+  return ms_trace_scan_layer (context->trace, index, 0, count_rows, &counting, context->cancel,
+                              error);
+}
+
+/* The scope of layers from..to-1. */
+static void
+init_scope (const MsContext *context, const Coverage *coverage, guint from, guint to, Scope *scope)
+{
+  guint n_units = coverage->bootstrap->n_units, at = 0;
+
+  scope->name = to - from > 1 || coverage->n_layers == 0
+                    ? g_strdup ("all")
+                    : g_strdup_printf ("%d", ms_trace_layer (context->trace, from)->block);
+  for (guint l = from; l < to; l++)
+    scope->n_slots += ms_trace_layer (context->trace, l)->n_experts;
+  scope->sums = g_new (double, (gsize) n_units * scope->n_slots);
+  for (guint l = from; l < to; l++)
+    {
+      guint n_experts = ms_trace_layer (context->trace, l)->n_experts;
+
+      for (guint u = 0; u < n_units; u++)
+        for (guint e = 0; e < n_experts; e++)
+          scope->sums[(gsize) u * scope->n_slots + at + e]
+              = (double) coverage->counts[l][(gsize) u * n_experts + e];
+      at += n_experts;
+    }
+  scope->n_points = MIN (scope->n_slots, MOST_POINTS);
+  scope->points = g_new (guint, scope->n_points);
+  for (guint p = 0; p < scope->n_points; p++)
+    scope->points[p] = (guint) ((guint64) (p + 1) * scope->n_slots / scope->n_points);
+  scope->hot = MAX ((guint) ceil (coverage->top * scope->n_slots - 1e-9), 1);
+}
+
+static void
+clear_scope (Scope *scope)
+{
+  g_free (scope->name);
+  g_free (scope->sums);
+  g_free (scope->shares);
+  g_free (scope->chosen);
+  g_free (scope->points);
+  g_free (scope->inside);
+  g_free (scope->held_out);
+  g_free (scope->held_out_error);
+  g_free (scope->null);
+}
+
+/* --- Curves ---------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  double count;
+  guint slot;
+} Slot;
+
+/* Busiest first, equal ones by number. */
+static int
+compare_slots (gconstpointer a, gconstpointer b)
+{
+  const Slot *left = a, *right = b;
+
+  if (left->count != right->count)
+    return left->count > right->count ? -1 : 1;
+  return (left->slot > right->slot) - (left->slot < right->slot);
+}
+
+static void
+sort_slots (const double *counts, guint n, Slot *order)
+{
+  for (guint i = 0; i < n; i++)
+    order[i] = (Slot){ counts[i], i };
+  qsort (order, n, sizeof (Slot), compare_slots);
+}
+
+/* The share of `counts` that the first points[p] slots of the order take, in out (P), and that of the
+ * first `hot`, which is returned. */
+static double
+cumulate (const Scope *scope, const Slot *order, const double *counts, double *out)
+{
+  double total = 0, taken = 0, hot = NAN;
+  guint p = 0;
+
+  for (guint i = 0; i < scope->n_slots; i++)
+    total += counts[i];
+  for (guint i = 0; i < scope->n_slots; i++)
+    {
+      taken += counts[order[i].slot];
+      if (i + 1 == scope->hot)
+        hot = taken / total;
+      if (i + 1 == scope->points[p])
+        out[p++] = taken / total;
+    }
+  return hot;
+}
+
+typedef struct
+{
+  const Scope *scope;
+  double cover;
+  Slot *order; /* (S) scratch */
+} Statistic;
+
+/* The curve (P), the hot set's share, and the part of the slots that covers `cover`. */
+static void
+make_curve (const double *sums, double *out, gpointer data)
+{
+  const Statistic *statistic = data;
+  const Scope *scope = statistic->scope;
+  double total = 0, taken = 0;
+  guint n = 0;
+
+  sort_slots (sums, scope->n_slots, statistic->order);
+  out[scope->n_points] = cumulate (scope, statistic->order, sums, out);
+  for (guint i = 0; i < scope->n_slots; i++)
+    total += sums[i];
+  while (n < scope->n_slots && taken < statistic->cover * total * (1 - 1e-12))
+    taken += statistic->order[n++].count;
+  out[scope->n_points + 1] = total > 0 ? (double) n / scope->n_slots : NAN;
+}
+
+/* Chooses the order on a random half of the units, takes its curve on the other half; both ways. */
+static void
+hold_out (const Coverage *coverage, Scope *scope)
+{
+  guint n_units = coverage->bootstrap->n_units, n = scope->n_slots, n_points = scope->n_points;
+  g_autofree guint *units = g_new (guint, n_units);
+  g_autofree double *halves[2] = { g_new (double, n), g_new (double, n) };
+  g_autofree double *curves = g_new (double, (gsize) SPLITS *(n_points + 1));
+  g_autofree double *one = g_new (double, n_points), *column = g_new (double, SPLITS);
+  g_autofree Slot *order = g_new (Slot, n);
+
+  scope->chosen = g_new0 (double, n);
+  scope->held_out = g_new (double, n_points);
+  scope->held_out_error = g_new (double, n_points);
+  for (guint s = 0; s < SPLITS; s++)
+    {
+      guint64 state = ms_seed (coverage->seed, s);
+      double *curve = curves + (gsize) s * (n_points + 1);
+
+      memset (curve, 0, (n_points + 1) * sizeof (double));
+      memset (halves[0], 0, n * sizeof (double));
+      memset (halves[1], 0, n * sizeof (double));
+      for (guint u = 0; u < n_units; u++)
+        units[u] = u;
+      for (guint u = n_units; u > 1; u--)
+        {
+          guint j = (guint) ms_random_below (&state, u), kept = units[u - 1];
+
+          units[u - 1] = units[j];
+          units[j] = kept;
+        }
+      for (guint u = 0; u < n_units; u++)
+        for (guint i = 0; i < n; i++)
+          halves[u % 2][i] += scope->sums[(gsize) units[u] * n + i];
+      for (guint h = 0; h < 2; h++)
+        {
+          sort_slots (halves[h], n, order);
+          curve[n_points] += cumulate (scope, order, halves[1 - h], one) / 2;
+          for (guint p = 0; p < n_points; p++)
+            curve[p] += one[p] / 2;
+          for (guint i = 0; i < scope->hot; i++)
+            scope->chosen[order[i].slot] += 1.0 / (2 * SPLITS);
+        }
+    }
+  for (guint p = 0; p <= n_points; p++)
+    {
+      double mean, error;
+
+      for (guint s = 0; s < SPLITS; s++)
+        column[s] = n_units > 1 ? curves[(gsize) s * (n_points + 1) + p] : NAN;
+      mean = ms_mean (column, SPLITS);
+      error = ms_deviation (column, SPLITS, 1);
+      if (p == n_points)
+        {
+          scope->hot_held_out = mean;
+          scope->hot_error = error;
+        }
+      else
+        {
+          scope->held_out[p] = mean;
+          scope->held_out_error[p] = error;
+        }
+    }
+  for (guint i = 0; n_units < 2 && i < n; i++)
+    scope->chosen[i] = NAN;
+}
+
+/* The curve by chance: every slot gets normal counts about the mean with the variance of uniform
+ * choices, (1 - k/E) times the mean. */
+static void
+make_null (const MsContext *context, const Coverage *coverage, guint from, guint to, Scope *scope)
+{
+  g_autofree double *counts = g_new (double, scope->n_slots);
+  g_autofree double *one = g_new (double, scope->n_points);
+  g_autofree Slot *order = g_new (Slot, scope->n_slots);
+
+  scope->null = g_new0 (double, scope->n_points);
+  for (guint s = 0; s < NULL_DRAWS; s++)
+    {
+      guint64 state = ms_seed (coverage->seed, G_MAXUINT32 + (guint64) s);
+      guint at = 0;
+
+      for (guint l = from; l < to; l++)
+        {
+          const MsLayer *layer = ms_trace_layer (context->trace, l);
+          double p = MIN ((double) layer->k / layer->n_experts, 1);
+          double mean = p * (double) ms_trace_n_tokens (context->trace);
+
+          for (guint e = 0; e < layer->n_experts; e++)
+            {
+              double radius = sqrt (-2 * log (1 - ms_random_double (&state)));
+              double normal = radius * cos (2 * G_PI * ms_random_double (&state));
+
+              counts[at++] = MAX (mean + sqrt (mean * (1 - p)) * normal, 0);
+            }
+        }
+      sort_slots (counts, scope->n_slots, order);
+      cumulate (scope, order, counts, one);
+      for (guint p = 0; p < scope->n_points; p++)
+        scope->null[p] += one[p] / NULL_DRAWS;
+    }
+}
+
+static gboolean
+do_scope (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Coverage *coverage = data;
+  Scope *scope = &coverage->scopes[index];
+  gboolean all = index == coverage->n_layers;
+  guint from = all ? 0 : index, to = all ? coverage->n_layers : index + 1;
+  g_autofree MsInterval *intervals = NULL;
+  g_autofree Slot *order = NULL;
+  Statistic statistic = { scope, coverage->cover, NULL };
+  double total = 0;
+
+  (void) error;
+  init_scope (context, coverage, from, to, scope);
+  intervals = g_new (MsInterval, scope->n_points + 2);
+  statistic.order = order = g_new (Slot, scope->n_slots);
+  ms_bootstrap_intervals (coverage->bootstrap, scope->sums, scope->n_slots, make_curve, &statistic,
+                          scope->n_points + 2, intervals);
+  scope->hot_inside = intervals[scope->n_points];
+  scope->needed = intervals[scope->n_points + 1];
+  scope->inside = g_steal_pointer (&intervals);
+  hold_out (coverage, scope);
+  make_null (context, coverage, from, to, scope);
+  scope->shares = g_new0 (double, scope->n_slots);
+  for (guint u = 0; u < coverage->bootstrap->n_units; u++)
+    for (guint i = 0; i < scope->n_slots; i++)
+      scope->shares[i] += scope->sums[(gsize) u * scope->n_slots + i];
+  for (guint i = 0; i < scope->n_slots; i++)
+    total += scope->shares[i];
+  for (guint i = 0; i < scope->n_slots; i++)
+    scope->shares[i] /= total;
+  g_clear_pointer (&scope->sums, g_free);
+  return TRUE;
+}
+
+/* --- Tables ---------------------------------------------------------------------------------- */
+
+static void
+write_scope (const Scope *scope, MsResult *result)
+{
+  double uniform = (double) scope->hot / scope->n_slots;
+
+  ms_table_add (result->tables[0], scope->name, (gint64) scope->n_slots, (gint64) scope->hot,
+                100 * uniform, 100 * scope->hot_inside.value, 100 * scope->hot_inside.low,
+                100 * scope->hot_inside.high, 100 * scope->hot_held_out, 100 * scope->hot_error,
+                scope->hot_held_out / uniform, 100 * scope->needed.value, 100 * scope->needed.low,
+                100 * scope->needed.high);
+  for (guint p = 0; p < scope->n_points; p++)
+    {
+      double part = 100.0 * scope->points[p] / scope->n_slots;
+
+      ms_table_add (result->tables[1], scope->name, (gint64) scope->points[p], part,
+                    100 * scope->inside[p].value, 100 * scope->inside[p].low,
+                    100 * scope->inside[p].high, 100 * scope->held_out[p],
+                    100 * scope->held_out_error[p], 100 * scope->null[p], part);
+    }
+}
+
+/* The slots of all layers, busiest first. */
+static void
+write_slots (const MsContext *context, const Scope *all, MsTable *table)
+{
+  g_autofree Slot *order = g_new (Slot, all->n_slots);
+  g_autofree guint *layer_of = g_new (guint, all->n_slots), *first = g_new (guint, all->n_slots);
+  guint at = 0;
+
+  for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
+    {
+      guint n_experts = ms_trace_layer (context->trace, l)->n_experts, start = at;
+
+      for (guint e = 0; e < n_experts; e++, at++)
+        {
+          layer_of[at] = l;
+          first[at] = start;
+        }
+    }
+  sort_slots (all->shares, all->n_slots, order);
+  for (guint i = 0; i < all->n_slots; i++)
+    {
+      guint slot = order[i].slot;
+
+      ms_table_add (table, (gint64) i + 1,
+                    (gint64) ms_trace_layer (context->trace, layer_of[slot])->block,
+                    (gint64) (slot - first[slot]), all->shares[slot], (gint64) (i < all->hot),
+                    all->chosen[slot]);
+    }
+}
+
+static void
+summarise (const Coverage *coverage, const Scope *all, MsResult *result)
+{
+  double uniform = (double) all->hot / all->n_slots, gain = all->hot_held_out / uniform;
+  double strength = (all->hot_held_out - uniform) / all->hot_error;
+
+  if (isnan (all->hot_held_out))
+    result->summary = g_strdup_printf (
+        "The busiest %.3g %% of the slots take %.3g %% of the decisions; with one document this "
+        "cannot be checked on other text.",
+        100 * uniform, 100 * all->hot_inside.value);
+  else
+    result->summary = g_strdup_printf (
+        "%s: the busiest %.3g %% of the slots, chosen on one half of the documents, take %.3g %% "
+        "(+-%.2g) of the decisions in the other half, %.3g times their number; %.3g %% of the "
+        "decisions need %.3g %% of the slots.",
+        strength < HOT_ERRORS ? "There is no hot set on this text"
+        : gain < HOT_GAIN     ? "There is only a weak hot set on this text"
+                              : "There is a hot set on this text",
+        100 * uniform, 100 * all->hot_held_out, 100 * all->hot_error, gain, 100 * coverage->cover,
+        100 * all->needed.value);
+  ms_result_note (result,
+                  "Held-out shares are means over %d random halvings of the documents, used both "
+                  "ways; their error is the standard deviation between halvings.",
+                  SPLITS);
+  ms_result_note (result, "\"All\" ranks the slots (layer, expert) of all layers as one list.");
+  for (guint i = 0; i < coverage->n_layers; i++)
+    {
+      const Scope *scope = &coverage->scopes[i];
+      double part = (double) scope->hot / scope->n_slots;
+
+      strength = (scope->hot_held_out - part) / scope->hot_error;
+      if (scope->hot_held_out >= HOT_GAIN * part && strength >= HOT_ERRORS)
+        ms_result_find (result, MIN (strength, 1e6), g_strdup_printf ("layer=%s", scope->name),
+                        "layer %s: %u of %u experts take %.3g %% of held-out decisions",
+                        scope->name, scope->hot, scope->n_slots, 100 * scope->hot_held_out);
+    }
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  g_autoptr (MsBootstrap) bootstrap
+      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  guint n_layers = ms_trace_n_layers (context->trace);
+  guint n_scopes = n_layers > 1 ? n_layers + 1 : 1;
+  g_autofree Scope *scopes = g_new0 (Scope, n_scopes);
+  g_autofree guint64 **counts = g_new0 (guint64 *, n_layers);
+  Coverage coverage = { .bootstrap = bootstrap,
+                        .n_layers = n_layers,
+                        .n_scopes = n_scopes,
+                        .scopes = scopes,
+                        .counts = counts,
+                        .top = ms_values_real (context->values, "top") / 100,
+                        .cover = ms_values_real (context->values, "cover") / 100,
+                        .seed = context->seed };
+  gboolean fine = ms_context_tasks (context, n_layers, count_layer, &coverage, 0, 0.5, error)
+                  && ms_context_tasks (context, n_scopes, do_scope, &coverage, 0.5, 1, error);
+
+  for (guint i = 0; fine && i < n_scopes; i++)
+    write_scope (&scopes[i], result);
+  if (fine)
+    {
+      write_slots (context, &scopes[n_scopes - 1], result->tables[2]);
+      summarise (&coverage, &scopes[n_scopes - 1], result);
+    }
+  for (guint i = 0; i < n_scopes; i++)
+    clear_scope (&scopes[i]);
+  for (guint l = 0; l < n_layers; l++)
+    g_free (counts[l]);
+  return fine;
+}
+
+/* --- The descriptor -------------------------------------------------------------------------- */
+
+static const MsParam params[] = {
+  { .name = "top",
+    .title = "Hot set",
+    .help = "The busiest part of the slots that is taken as the hot set.",
+    .unit = "%",
+    .type = MS_PARAM_REAL,
+    .least = 0,
+    .most = 100,
+    .usual = 20 },
+  { .name = "cover",
+    .title = "Decisions to cover",
+    .help = "How many slots cover this part of the decisions?",
+    .unit = "%",
+    .type = MS_PARAM_REAL,
+    .least = 0,
+    .most = 100,
+    .usual = 80 },
+  { 0 },
+};
+
+static const MsColumn hot_columns[] = {
+  { "scope", "Scope", NULL, MS_COLUMN_TEXT, "A layer's block number, or all layers." },
+  { "n_slots", "Slots", "slots", MS_COLUMN_INT, "Slots (layer, expert) of the scope." },
+  { "n_hot", "Hot slots", "slots", MS_COLUMN_INT, "Size of the hot set: ceil (top % of slots)." },
+  { "hot_slots", "Hot slots", "%", MS_COLUMN_REAL, "Size of the hot set as part of the slots." },
+  { "decisions", "Their decisions", "%", MS_COLUMN_REAL,
+    "Decisions that the busiest slots take of the text they were chosen on." },
+  { "decisions_low", "Low end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "decisions_high", "High end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "held_out", "Held out", "%", MS_COLUMN_REAL,
+    "Decisions that slots chosen on one half of the documents take of the other half." },
+  { "held_out_error", "Error", "%", MS_COLUMN_REAL,
+    "Standard deviation of held_out between halvings." },
+  { "gain", "Gain", NULL, MS_COLUMN_REAL, "held_out / hot_slots; 1 = no hot set." },
+  { "needed", "Slots needed", "%", MS_COLUMN_REAL,
+    "Smallest part of the slots that covers the wanted part of the decisions." },
+  { "needed_low", "Low end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "needed_high", "High end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { 0 },
+};
+
+static const MsColumn curve_columns[] = {
+  { "scope", "Scope", NULL, MS_COLUMN_TEXT, "A layer's block number, or all layers." },
+  { "n_slots", "Busiest slots", "slots", MS_COLUMN_INT, "How many of the busiest slots." },
+  { "slots", "Slots", "%", MS_COLUMN_REAL, "The same as part of the scope's slots." },
+  { "decisions", "Decisions", "%", MS_COLUMN_REAL,
+    "What they take of the decisions of the text they were chosen on." },
+  { "decisions_low", "Low end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "decisions_high", "High end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "held_out", "Held out", "%", MS_COLUMN_REAL,
+    "What slots chosen on one half of the documents take of the other half." },
+  { "held_out_error", "Error", "%", MS_COLUMN_REAL,
+    "Standard deviation of held_out between halvings." },
+  { "null", "By chance", "%", MS_COLUMN_REAL,
+    "decisions when tokens choose uniformly and independently." },
+  { "uniform", "Uniform", "%", MS_COLUMN_REAL,
+    "held_out when tokens choose uniformly and independently: the slots' number." },
+  { 0 },
+};
+
+static const MsColumn slot_columns[] = {
+  { "rank", "Rank", NULL, MS_COLUMN_INT, "1 = the busiest slot." },
+  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  { "share", "Share", NULL, MS_COLUMN_REAL, "Of the decisions of all layers." },
+  { "hot", "Hot", NULL, MS_COLUMN_INT, "1 when the slot is in the hot set of all layers." },
+  { "stability", "Stability", NULL, MS_COLUMN_REAL,
+    "In which part of the halves of the documents the slot is in the half's hot set." },
+  { 0 },
+};
+
+static const MsTableDef tables[] = {
+  { "hot", "The hot set", hot_columns },
+  { "curve", "Decisions by number of busiest slots", curve_columns },
+  { "slots", "All slots, the busiest first", slot_columns },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "curve",
+    .title = "Decisions taken by the busiest slots",
+    .table = "curve",
+    .mark = MS_MARK_LINE,
+    .x = "slots",
+    .y = "decisions",
+    .series = "scope",
+    .low = "decisions_low",
+    .high = "decisions_high",
+    .reference = "null" },
+  { .name = "held-out",
+    .title = "Held-out decisions taken by the busiest slots",
+    .table = "curve",
+    .mark = MS_MARK_LINE,
+    .x = "slots",
+    .y = "held_out",
+    .series = "scope",
+    .reference = "uniform" },
+  { 0 },
+};
+
+const MsAnalysis ms_analysis_coverage = {
+  .name = "coverage",
+  .title = "Hot Set Coverage",
+  .help = "Is there a hot set of experts on this text: do a few slots take most decisions, also on "
+          "text they were not chosen on?",
+  .formula
+  = "Slots (layer, expert) sorted by count; decisions (x) = share of all decisions taken by "
+    "the first x % of them.  Held out: sorted by the counts of one half of the documents, "
+    "shares taken of the other half.  gain = held_out / x.",
+  .cite = "metrics.md a (Lorenz curve); the held-out check and its error are our own definition.",
+  .version = 1,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};

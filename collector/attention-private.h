@@ -1,0 +1,25 @@
+/* Causal attention within the documents of a wave, in blocks of queries: memory grows with the length
+ * of a document, not with its square. */
+#pragma once
+
+#include "product-private.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  guint threads;
+  guint n_heads, n_kv_heads;
+  gsize key_width, value_width; /* of a head */
+  float scale;                  /* of the scores */
+  const gsize *starts;          /* (n_documents + 1) */
+  guint n_documents;
+  const float *q, *k, *v; /* (n, heads * width), after rotation */
+  MsOperand out;          /* (n, n_heads * value_width) */
+} MsAttention;
+
+void ms_attention_run (const MsAttention *attention);
+/* Bytes of scratch per worker. */
+gsize ms_attention_worker_bytes (gsize key_width, gsize value_width, gsize longest);
+
+G_END_DECLS

@@ -1,0 +1,113 @@
+#include "attention-private.h"
+
+#include "gemm.h"
+#include "kernels-private.h"
+
+#include <string.h>
+
+#define QUERIES 128 /* of a block */
+#define STACK   4   /* most heads of one key-value head that are multiplied together */
+
+typedef struct
+{
+  gsize document, query; /* query counted from the document's start */
+} Block;
+
+typedef struct
+{
+  float *queries; /* (STACK * QUERIES, key_width) */
+  float *scores;  /* (STACK * QUERIES, longest) */
+  float *mixed;   /* (STACK * QUERIES, value_width) */
+} Scratch;
+
+typedef struct
+{
+  const MsAttention *a;
+  const Block *blocks;
+  Scratch *scratch; /* (threads) */
+  gsize longest;
+  guint stacks; /* per block: key-value heads times stacks of heads */
+} Work;
+
+gsize
+ms_attention_worker_bytes (gsize key_width, gsize value_width, gsize longest)
+{
+  return STACK * QUERIES * (key_width + value_width + longest) * sizeof (float);
+}
+
+/* One block of queries, for some heads that share keys and values. */
+static void
+run_block (guint index, guint worker, gpointer data)
+{
+  const Work *work = data;
+  const MsAttention *a = work->a;
+  const Block *block = &work->blocks[index / work->stacks];
+  guint group = a->n_heads / a->n_kv_heads, per_kv = (group + STACK - 1) / STACK;
+  guint stack = index % work->stacks, kv = stack / per_kv, first = stack % per_kv * STACK;
+  guint heads = MIN (STACK, group - first);
+  Scratch *s = &work->scratch[worker];
+  gsize start = a->starts[block->document], length = a->starts[block->document + 1] - start;
+  gsize n = MIN (QUERIES, length - block->query), keys = block->query + n;
+  gsize dk = a->key_width, dv = a->value_width;
+  gsize k_row = a->n_kv_heads * dk, v_row = a->n_kv_heads * dv;
+
+  if (s->queries == NULL)
+    {
+      s->queries = ms_aligned_alloc (STACK * QUERIES * dk * sizeof (float));
+      s->scores = ms_aligned_alloc (STACK * QUERIES * work->longest * sizeof (float));
+      s->mixed = ms_aligned_alloc (STACK * QUERIES * dv * sizeof (float));
+    }
+  for (guint h = 0; h < heads; h++)
+    for (gsize i = 0; i < n; i++)
+      memcpy (s->queries + (h * n + i) * dk,
+              a->q + ((start + block->query + i) * a->n_heads + kv * group + first + h) * dk,
+              dk * sizeof (float));
+  ms_gemm (FALSE, TRUE, heads * n, keys, dk, a->scale, s->queries, dk,
+           a->k + start * k_row + kv * dk, k_row, 0, s->scores, keys);
+  for (gsize i = 0; i < heads * n; i++)
+    {
+      gsize seen = block->query + i % n + 1;
+
+      ms_softmax (s->scores + i * keys, seen);
+      memset (s->scores + i * keys + seen, 0, (keys - seen) * sizeof (float));
+    }
+  ms_gemm (FALSE, FALSE, heads * n, dv, keys, 1, s->scores, keys, a->v + start * v_row + kv * dv,
+           v_row, 0, s->mixed, dv);
+  for (guint h = 0; h < heads; h++)
+    for (gsize i = 0; i < n; i++)
+      {
+        const float *from = s->mixed + (h * n + i) * dv;
+        gsize at = ((start + block->query + i) * a->n_heads + kv * group + first + h) * dv;
+
+        if (a->out.f == NULL)
+          ms_bf16_from_float (from, dv, a->out.h + at);
+        else
+          memcpy (a->out.f + at, from, dv * sizeof (float));
+      }
+}
+
+void
+ms_attention_run (const MsAttention *a)
+{
+  guint threads = ms_threads (a->threads), group = a->n_heads / a->n_kv_heads;
+  g_autoptr (GArray) blocks = g_array_new (FALSE, FALSE, sizeof (Block));
+  g_autofree Scratch *scratch = g_new0 (Scratch, threads);
+  Work work = { a, NULL, scratch, 0, a->n_kv_heads * ((group + STACK - 1) / STACK) };
+
+  for (gsize d = 0; d < a->n_documents; d++)
+    {
+      gsize length = a->starts[d + 1] - a->starts[d];
+
+      work.longest = MAX (work.longest, length);
+      for (gsize query = 0; query < length; query += QUERIES)
+        g_array_append_val (blocks, ((Block){ d, query }));
+    }
+  work.blocks = (const Block *) (gconstpointer) blocks->data;
+  ms_parallel (threads, blocks->len * work.stacks, run_block, &work);
+  for (guint i = 0; i < threads; i++)
+    {
+      ms_aligned_free (scratch[i].queries);
+      ms_aligned_free (scratch[i].scores);
+      ms_aligned_free (scratch[i].mixed);
+    }
+}

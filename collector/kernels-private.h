@@ -1,0 +1,28 @@
+/* Kernels of the forward pass on rows of floats: norms, softmax, activations, rotations.
+ *
+ * They cannot fail, run on the calling thread, and sum in a fixed order: same bits on every processor. */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* out = x / sqrt (mean (x^2) + epsilon) * weight, all (n); out may be x.  (Zhang & Sennrich 2019) */
+void ms_rms_norm (const float *x, const float *weight, gsize n, float epsilon, float *out);
+/* x (n) becomes exp (x - max) / sum. */
+void ms_softmax (float *x, gsize n);
+/* gate = silu (gate) * up, all (n). */
+void ms_silu_times (float *gate, const float *up, gsize n);
+/* y += scale * x, all (n). */
+void ms_add_scaled (float *y, const float *x, float scale, gsize n);
+/* Sum of a * b, both (n). */
+float ms_dot (const float *a, const float *b, gsize n);
+float ms_largest (const float *x, gsize n);
+/* Rounds to nearest even; NaN stays NaN. */
+void ms_bf16_from_float (const float *x, gsize n, guint16 *out);
+/* Rotates pairs of the first 2 * n_pairs elements of a head by the angles whose cosines and sines are
+ * given (n_pairs): elements (2 i, 2 i + 1), or (i, i + n_pairs) when `halves`.  (Su et al. 2021) */
+void ms_rotate (float *head, const float *cosines, const float *sines, gsize n_pairs,
+                gboolean halves);
+
+G_END_DECLS

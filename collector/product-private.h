@@ -1,0 +1,57 @@
+/* Products of activations with weights of the file: unpacked in blocks by the worker that multiplies,
+ * so that a weight is read once per call and only a few blocks are in memory.
+ *
+ * Work is cut by shape alone and rows do not influence each other: no result depends on the threads. */
+#pragma once
+
+#include "plan-private.h"
+
+G_BEGIN_DECLS
+
+/* Rows of activations (.., width) in the form products take: floats, or bfloat16 when f is NULL. */
+typedef struct
+{
+  float *f;
+  guint16 *h;
+  gsize width;
+} MsOperand;
+
+typedef enum
+{
+  MS_PRODUCT_STORE, /* y = x W^T + bias */
+  MS_PRODUCT_ADD,   /* y += scale (x W^T + bias) */
+  MS_PRODUCT_GATED, /* h = silu (x W^T) * (x V^T), an operand of the same form as x */
+} MsProductKind;
+
+/* Rows row..row+rows-1 of x with W, to the same rows of the result. */
+typedef struct
+{
+  MsProductKind kind;
+  const MsWeight *w, *v;
+  const float *bias;  /* (rows of W) or NULL */
+  const float *scale; /* one per row, or NULL = 1 */
+  MsOperand x;
+  gsize row, rows;
+  float *y; /* (.., y_width) */
+  gsize y_width;
+  MsOperand h;
+} MsProduct;
+
+/* Scratch of `threads` workers. */
+typedef struct MsProducts MsProducts;
+
+MsProducts *ms_products_new (guint threads);
+void ms_products_free (MsProducts *products);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsProducts, ms_products_free)
+/* Bytes of scratch per worker for weights of up to `widest` columns. */
+gsize ms_products_worker_bytes (gsize widest);
+
+/* Runs all of list (n), which must not depend on each other. */
+void ms_products_run (MsProducts *products, const MsProduct *list, guint n);
+
+/* For each of n rows of x: the column of the largest element of x W^T (lowest on ties), and, where
+ * target is not negative, -log softmax (x W^T)[target]; NaN elsewhere. */
+void ms_products_predict (MsProducts *products, const MsWeight *w, const MsOperand *x, gsize n,
+                          const gint32 *target, gint32 *best, float *loss);
+
+G_END_DECLS

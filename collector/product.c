@@ -1,0 +1,290 @@
+#include "product-private.h"
+
+#include "gemm.h"
+#include "kernels-private.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TILE_ROWS   512           /* rows of one product */
+#define TASK_ROWS   2048          /* rows for which a worker unpacks a block of weights once */
+#define COLUMNS     256           /* most columns (rows of a weight) of a block ... */
+#define FEW_COLUMNS 64            /* ... and the fewest, where rows are long */
+#define BLOCK       (1024 * 1024) /* values of a block, unless that leaves too few columns */
+
+typedef struct
+{
+  float *unpacked[2];
+  guint16 *packed[2]; /* as bfloat16 */
+  float *tile[2];     /* (TILE_ROWS, COLUMNS) */
+  gsize size;         /* values in unpacked and packed */
+} Scratch;
+
+struct MsProducts
+{
+  guint threads;
+  Scratch *scratch; /* (threads) */
+};
+
+/* A task: some rows of one product with a block of its weight. */
+typedef struct
+{
+  guint product;
+  gsize row, rows, column, columns;
+} Piece;
+
+typedef struct
+{
+  MsProducts *products;
+  const MsProduct *list;
+  const Piece *pieces;
+} Work;
+
+MsProducts *
+ms_products_new (guint threads)
+{
+  MsProducts *products = g_new0 (MsProducts, 1);
+
+  products->threads = ms_threads (threads);
+  products->scratch = g_new0 (Scratch, products->threads);
+  return products;
+}
+
+void
+ms_products_free (MsProducts *products)
+{
+  if (products == NULL)
+    return;
+  for (guint i = 0; i < products->threads; i++)
+    for (guint j = 0; j < 2; j++)
+      {
+        ms_aligned_free (products->scratch[i].unpacked[j]);
+        ms_aligned_free (products->scratch[i].packed[j]);
+        ms_aligned_free (products->scratch[i].tile[j]);
+      }
+  g_free (products->scratch);
+  g_free (products);
+}
+
+static gsize
+block_columns (gsize width)
+{
+  return CLAMP (BLOCK / width / FEW_COLUMNS * FEW_COLUMNS, FEW_COLUMNS, COLUMNS);
+}
+
+gsize
+ms_products_worker_bytes (gsize widest)
+{
+  gsize values = MAX (block_columns (widest) * widest, (gsize) BLOCK);
+
+  return 2 * (values * (sizeof (float) + sizeof (guint16)) + TILE_ROWS * COLUMNS * sizeof (float));
+}
+
+static void
+reserve (Scratch *scratch, gsize values)
+{
+  for (guint j = 0; j < 2 && scratch->size < values; j++)
+    {
+      ms_aligned_free (scratch->unpacked[j]);
+      ms_aligned_free (scratch->packed[j]);
+      scratch->unpacked[j] = ms_aligned_alloc (values * sizeof (float));
+      scratch->packed[j] = ms_aligned_alloc (values * sizeof (guint16));
+      if (scratch->tile[j] == NULL)
+        scratch->tile[j] = ms_aligned_alloc (TILE_ROWS * COLUMNS * sizeof (float));
+    }
+  scratch->size = MAX (scratch->size, values);
+}
+
+/* A block of weights as products want it: in place where the file already has that form. */
+static const void *
+unpack (const MsWeight *w, gsize column, gsize columns, gboolean bf16, Scratch *scratch, guint slot)
+{
+  const MsTensor *tensor = w->tensor;
+  gint64 row = w->first_row + (gint64) column;
+  gsize values = columns * (gsize) tensor->ne[0];
+
+  if (tensor->number == (bf16 ? MS_TYPE_BF16 : MS_TYPE_F32))
+    return tensor->data + (gsize) row * tensor->row_size;
+  ms_tensor_to_float (tensor, row, (gint64) columns, scratch->unpacked[slot]);
+  if (!bf16)
+    return scratch->unpacked[slot];
+  ms_bf16_from_float (scratch->unpacked[slot], values, scratch->packed[slot]);
+  return scratch->packed[slot];
+}
+
+static void
+multiply (const MsOperand *x, gsize row, gsize rows, const void *block, gsize columns, float *tile)
+{
+  if (x->f == NULL)
+    ms_gemm_dense_bf16 (rows, columns, x->width, x->h + row * x->width, block, tile);
+  else
+    ms_gemm_dense (rows, columns, x->width, x->f + row * x->width, block, tile);
+}
+
+static void
+put_gated (const MsProduct *p, const Piece *piece, gsize row, gsize rows, const float *tile)
+{
+  for (gsize i = 0; i < rows; i++, tile += piece->columns)
+    {
+      gsize at = (row + i) * p->h.width + piece->column;
+
+      if (p->h.f == NULL)
+        ms_bf16_from_float (tile, piece->columns, p->h.h + at);
+      else
+        memcpy (p->h.f + at, tile, piece->columns * sizeof (float));
+    }
+}
+
+static void
+put_plain (const MsProduct *p, const Piece *piece, gsize row, gsize rows, const float *tile)
+{
+  for (gsize i = 0; i < rows; i++, tile += piece->columns)
+    {
+      float *y = p->y + (row + i) * p->y_width + piece->column;
+      float scale = p->scale != NULL ? p->scale[row + i] : 1;
+
+      if (p->kind == MS_PRODUCT_STORE)
+        memcpy (y, tile, piece->columns * sizeof (float));
+      else
+        ms_add_scaled (y, tile, scale, piece->columns);
+      if (p->bias != NULL)
+        ms_add_scaled (y, p->bias + piece->column, scale, piece->columns);
+    }
+}
+
+static void
+run_piece (guint index, guint worker, gpointer data)
+{
+  const Work *work = data;
+  const Piece *piece = &work->pieces[index];
+  const MsProduct *p = &work->list[piece->product];
+  Scratch *scratch = &work->products->scratch[worker];
+  gboolean bf16 = p->x.f == NULL;
+  const void *w, *v = NULL;
+
+  reserve (scratch, piece->columns * p->x.width);
+  w = unpack (p->w, piece->column, piece->columns, bf16, scratch, 0);
+  if (p->kind == MS_PRODUCT_GATED)
+    v = unpack (p->v, piece->column, piece->columns, bf16, scratch, 1);
+  for (gsize row = piece->row; row < piece->row + piece->rows; row += TILE_ROWS)
+    {
+      gsize rows = MIN (TILE_ROWS, piece->row + piece->rows - row);
+
+      multiply (&p->x, row, rows, w, piece->columns, scratch->tile[0]);
+      if (v == NULL)
+        {
+          put_plain (p, piece, row, rows, scratch->tile[0]);
+          continue;
+        }
+      multiply (&p->x, row, rows, v, piece->columns, scratch->tile[1]);
+      ms_silu_times (scratch->tile[0], scratch->tile[1], rows * piece->columns);
+      put_gated (p, piece, row, rows, scratch->tile[0]);
+    }
+}
+
+void
+ms_products_run (MsProducts *products, const MsProduct *list, guint n)
+{
+  g_autoptr (GArray) pieces = g_array_new (FALSE, FALSE, sizeof (Piece));
+  Work work = { products, list, NULL };
+
+  for (guint i = 0; i < n; i++)
+    {
+      gsize columns = (gsize) list[i].w->n_rows, step = block_columns (list[i].x.width);
+
+      for (gsize row = 0; row < list[i].rows; row += TASK_ROWS)
+        for (gsize column = 0; column < columns; column += step)
+          {
+            Piece piece = { i, list[i].row + row, MIN (TASK_ROWS, list[i].rows - row), column,
+                            MIN (step, columns - column) };
+
+            g_array_append_val (pieces, piece);
+          }
+    }
+  work.pieces = (const Piece *) (gconstpointer) pieces->data;
+  ms_parallel (products->threads, pieces->len, run_piece, &work);
+}
+
+/* --- The output head ------------------------------------------------------------------------ */
+
+/* What one block of columns tells about a row's softmax. */
+typedef struct
+{
+  float largest;
+  gint32 best;
+  double sum; /* of exp (y - largest) */
+} Part;
+
+typedef struct
+{
+  MsProducts *products;
+  const MsWeight *w;
+  const MsOperand *x;
+  gsize n, columns;
+  const gint32 *target;
+  Part *parts;   /* (blocks, n) */
+  float *chosen; /* (n) the target's y */
+} Head;
+
+static void
+run_head (guint index, guint worker, gpointer data)
+{
+  const Head *head = data;
+  Scratch *scratch = &head->products->scratch[worker];
+  gsize column = index * head->columns;
+  gsize columns = MIN (head->columns, (gsize) head->w->n_rows - column);
+  const void *w;
+
+  reserve (scratch, columns * head->x->width);
+  w = unpack (head->w, column, columns, head->x->f == NULL, scratch, 0);
+  for (gsize row = 0; row < head->n; row += TILE_ROWS)
+    {
+      gsize rows = MIN (TILE_ROWS, head->n - row);
+      float *y = scratch->tile[0];
+
+      multiply (head->x, row, rows, w, columns, y);
+      for (gsize i = row; i < row + rows; i++, y += columns)
+        {
+          Part part = { y[0], (gint32) column, 0 };
+          gint64 wanted = head->target[i] - (gint64) column;
+
+          if (wanted >= 0 && wanted < (gint64) columns)
+            head->chosen[i] = y[wanted];
+          for (gsize j = 1; j < columns; j++)
+            if (y[j] > part.largest)
+              {
+                part.largest = y[j];
+                part.best = (gint32) (column + j);
+              }
+          for (gsize j = 0; j < columns; j++)
+            part.sum += (double) expf (y[j] - part.largest);
+          head->parts[index * head->n + i] = part;
+        }
+    }
+}
+
+void
+ms_products_predict (MsProducts *products, const MsWeight *w, const MsOperand *x, gsize n,
+                     const gint32 *target, gint32 *best, float *loss)
+{
+  gsize columns = block_columns (x->width);
+  gsize n_blocks = ((gsize) w->n_rows + columns - 1) / columns;
+  g_autofree Part *parts = g_new (Part, MAX (n_blocks * n, 1));
+  g_autofree float *chosen = g_new0 (float, MAX (n, 1));
+  Head head = { products, w, x, n, columns, target, parts, chosen };
+
+  ms_parallel (products->threads, (guint) n_blocks, run_head, &head);
+  for (gsize i = 0; i < n; i++)
+    {
+      Part all = parts[i];
+      double sum = 0;
+
+      for (gsize b = 1; b < n_blocks; b++)
+        if (parts[b * n + i].largest > all.largest)
+          all = parts[b * n + i];
+      for (gsize b = 0; b < n_blocks; b++)
+        sum += parts[b * n + i].sum * exp ((double) (parts[b * n + i].largest - all.largest));
+      best[i] = all.best;
+      loss[i] = target[i] < 0 ? NAN : (float) (log (sum) + (double) (all.largest - chosen[i]));
+    }
+}
