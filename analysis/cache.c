@@ -1,6 +1,7 @@
 /* The cache simulator: what an expert cache of some size and policy would do on this trace, in hits,
  * transfers and time (metrics.md c.1 to c.3).  hit-rate.c has the published SCH and CHR conventions. */
 #include "cache-simulator.h"
+#include "cache-stack.h"
 #include "predictor-private.h"
 
 #include <math.h>
@@ -18,7 +19,7 @@ enum
   WARM_FIRST,
 };
 
-static const char *const mode_choices[] = { "batch", "serial", NULL };
+static const char *const mode_choices[] = { "serial", "batch", NULL };
 static const char *const scope_choices[] = { "layer", "shared", NULL };
 static const char *const warm_choices[] = { "empty", "first", NULL };
 static const char *const prefetch_choices[]
@@ -35,7 +36,8 @@ static const MsParam params[] = {
     "Separated by commas: fifo, lru, lfu, lfu_in_cache, lfu_aging, sieve, belady, static", NULL,
     MS_PARAM_TEXT, .usual_text = "lru,lfu,belady,static" },
   { "mode", "Mode",
-    "batch: the experts of a token and layer are requested together; serial: one after the other",
+    "serial: every expert is an access of its own, in rank order; batch: the experts of a token "
+    "and layer are requested together",
     NULL, MS_PARAM_CHOICE, .choices = mode_choices },
   { "scope", "Scope", "A cache for each layer, or one of capacity x layers for all of them", NULL,
     MS_PARAM_CHOICE, .choices = scope_choices },
@@ -206,7 +208,7 @@ read_params (const MsContext *context, Job *job, GError **error)
     for (guint c = 1; c <= most && job->n_capacities < MAX_CAPACITIES;
          c = MIN (most, c + MAX (1, most / 16)) + (c == most))
       job->capacities[job->n_capacities++] = c;
-  job->mode = ms_values_choice (values, "mode") == 0 ? MS_CACHE_BATCH : MS_CACHE_SERIAL;
+  job->mode = ms_values_choice (values, "mode") == 0 ? MS_CACHE_SERIAL : MS_CACHE_BATCH;
   for (guint i = 0; i < job->n_policies; i++)
     if (job->policies[i] == MS_CACHE_SIEVE && job->mode == MS_CACHE_BATCH)
       return bad_param ("policies", "sieve", "policy of batch mode; add --mode serial", error);
@@ -345,6 +347,76 @@ simulate (const MsContext *context, const Job *job, const Stream *stream, MsCach
   return fine;
 }
 
+/* Whether one pass over a stack gives all capacities of the policy as they would be simulated. */
+static gboolean
+is_stack (const Job *job, MsCachePolicy policy)
+{
+  return job->mode == MS_CACHE_SERIAL && !job->warm && job->prefetch == 0 && !(job->overlap_ms > 0)
+         && (policy == MS_CACHE_LRU || policy == MS_CACHE_LFU || policy == MS_CACHE_BELADY);
+}
+
+/* All capacities of one policy in one pass, outcomes (capacities). */
+static gboolean
+simulate_stack (const MsContext *context, const Job *job, const Stream *stream,
+                MsCachePolicy policy, guint capacity_factor, const guint32 *later,
+                Outcome *outcomes, GError **error)
+{
+  gsize width = (gsize) stream->n_parts * stream->width;
+  g_autoptr (MsStack) stack = ms_stack_new (policy == MS_CACHE_LRU   ? MS_STACK_LRU
+                                            : policy == MS_CACHE_LFU ? MS_STACK_LFU
+                                                                     : MS_STACK_BELADY,
+                                            stream->n_ids, 0);
+  g_autofree guint64 *gained = g_new (guint64, stream->n_ids + 1);
+
+  for (guint c = 0; c < job->n_capacities; c++)
+    outcomes[c].units = g_new0 (double, (gsize) job->bootstrap->n_units * 2);
+  for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (context->trace, d);
+      gsize at = (gsize) document->first_token * width;
+      MsRequests requests = { stream->ids + at, document->n_tokens, (guint) width };
+      guint seen;
+      guint64 accesses, hits = 0;
+
+      if (g_cancellable_set_error_if_cancelled (context->cancel, error))
+        return FALSE;
+      if (job->reset)
+        ms_stack_reset (stack);
+      seen = ms_stack_seen (stack);
+      memset (gained, 0, (stream->n_ids + 1) * sizeof *gained);
+      accesses = ms_stack_run (stack, &requests, later != NULL ? later + at : NULL, TRUE, gained);
+      for (guint i = 1, c = 0; c < job->n_capacities; c++)
+        {
+          guint capacity = MIN (job->capacities[c] * capacity_factor, stream->n_ids);
+          guint full = MIN (capacity, ms_stack_seen (stack)) - MIN (capacity, seen);
+          Outcome *out = &outcomes[c];
+          double *unit = out->units + (gsize) ms_bootstrap_unit (job->bootstrap, d) * 2;
+
+          if (c > 0 && job->capacities[c] < job->capacities[c - 1]) /* not in order: start again */
+            {
+              i = 1;
+              hits = 0;
+            }
+          for (; i <= capacity; i++)
+            hits += gained[i];
+          out->counts.accesses += accesses;
+          out->counts.hits += hits;
+          out->counts.cold_misses += ms_stack_seen (stack) - seen;
+          out->counts.evictions += accesses - hits - full;
+          unit[0] += (double) hits;
+          unit[1] += (double) accesses;
+        }
+    }
+  for (guint c = 0; c < job->n_capacities; c++)
+    {
+      MsCacheCounts *counts = &outcomes[c].counts;
+
+      counts->capacity_misses = counts->accesses - counts->hits - counts->cold_misses;
+      outcomes[c].waiting = (double) (counts->accesses - counts->hits) * job->load_ms;
+    }
+  return TRUE;
+}
+
 /* All policies and capacities of one scope into outcomes (policies, capacities). */
 static gboolean
 simulate_all (const MsContext *context, const Job *job, const Stream *stream, guint capacity_factor,
@@ -361,6 +433,14 @@ simulate_all (const MsContext *context, const Job *job, const Stream *stream, gu
 
           later = g_new0 (guint32, n + 1);
           ms_cache_find_later (stream->ids, n, stream->n_ids, later, next);
+        }
+      if (is_stack (job, job->policies[p]))
+        {
+          if (!simulate_stack (context, job, stream, job->policies[p], capacity_factor,
+                               job->policies[p] == MS_CACHE_BELADY ? later : NULL,
+                               &outcomes[p * job->n_capacities], error))
+            return FALSE;
+          continue;
         }
       for (guint c = 0; c < job->n_capacities; c++)
         if (!simulate (context, job, stream, job->policies[p], job->capacities[c] * capacity_factor,
@@ -481,7 +561,7 @@ summarise (MsResult *result, const Job *job, guint capacity, const double *rates
   GString *text = g_string_new (NULL);
 
   g_string_append_printf (text, "With %u cache slots%s the hit rate is", capacity,
-                          job->mode == MS_CACHE_BATCH ? "" : " (serial)");
+                          job->mode == MS_CACHE_BATCH ? " (batch)" : "");
   for (guint p = 0; p < job->n_policies; p++)
     g_string_append_printf (text, "%s %.1f %% (%s)", p == 0 ? "" : ",", 100 * rates[p],
                             policy_names[job->policies[p]]);
@@ -560,7 +640,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       fill_tables (context, result, &job, shared);
       ms_result_note (
-          result, "%s mode; the cache %s; %s.", mode_choices[job.mode == MS_CACHE_BATCH ? 0 : 1],
+          result, "%s mode; the cache %s; %s.", mode_choices[job.mode == MS_CACHE_BATCH ? 1 : 0],
           job.reset ? "is emptied between documents" : "lives on between documents",
           job.held_out ? "static sets and predictors come from the documents of the other "
                          "parity"

@@ -1,203 +1,17 @@
 /* Hit rates of an expert cache at every capacity at once: SCH and CHR of the local-routing paper.
  *
- * All four policies order the residents by a priority that does not depend on the capacity, so the
- * content of a cache of c experts is the first c entries of one stack (Mattson et al. 1970) and one
- * pass gives every capacity.  The conventions are the paper's, metrics.md b.2 and b.3: all experts of
- * a token are tested against the content before the token; an expert never seen before counts as a
- * hit while fewer than c distinct ones have been seen; misses are inserted one by one in rank order;
- * the cache is emptied between documents.  The general simulator is cache.c. */
+ * The conventions are the paper's, metrics.md b.2 and b.3: all experts of a token are tested against the
+ * content before the token; an expert never seen before counts as a hit while fewer than c distinct
+ * ones have been seen; misses are inserted one by one in rank order; the cache is emptied between
+ * documents.  cache-stack.h gives every capacity in one pass; the general simulator is cache.c. */
 #include "analysis-private.h"
+#include "cache-simulator.h"
+#include "cache-stack.h"
 
 #include <math.h>
 #include <string.h>
 
-enum
-{
-  POLICY_LRU,
-  POLICY_LFU,
-  POLICY_BELADY,
-  POLICY_SCH, /* the first of the look-aheads */
-};
-
 #define MAX_LOOKAHEADS 8
-#define NOWHERE        G_MAXUINT32
-
-/* One document as the cache sees it: row t asks for the ids batch[t * width ..], MS_NO_EXPERT where a
- * token uses fewer. */
-typedef struct
-{
-  const guint16 *ids; /* (T, width) */
-  gint64 n_tokens;
-  guint width;
-  guint n_ids; /* ids are 0..n_ids-1 */
-} Requests;
-
-typedef struct
-{
-  guint n_ids;
-  guint n;           /* entries on the stack = distinct ids seen */
-  guint16 *id;       /* (n_ids) by depth, top first */
-  guint64 *priority; /* (n_ids) by depth: the smallest among the first c is the victim */
-  guint32 *depth;    /* (n_ids) by id, NOWHERE if never seen */
-  guint32 *count;    /* (n_ids) by id: accesses (LFU), occurrences in the window (SCH) */
-  guint32 *later;    /* position of the next access to the same id, by access (Belady) */
-  gsize later_size;
-} Stack;
-
-static void
-stack_init (Stack *stack, guint n_ids)
-{
-  stack->n_ids = n_ids;
-  stack->id = g_new (guint16, n_ids);
-  stack->priority = g_new (guint64, n_ids);
-  stack->depth = g_new (guint32, n_ids);
-  stack->count = g_new (guint32, n_ids);
-  stack->later = NULL;
-  stack->later_size = 0;
-}
-
-static void
-stack_clear (Stack *stack)
-{
-  g_free (stack->id);
-  g_free (stack->priority);
-  g_free (stack->depth);
-  g_free (stack->count);
-  g_free (stack->later);
-}
-
-/* Moves or inserts `id` at the top.  What it displaces sinks: at each level the entry of higher priority
- * stays, the other is carried on, until the place that `id` left. */
-static inline void
-stack_touch (Stack *stack, guint16 id, guint64 priority)
-{
-  guint32 from = stack->depth[id];
-  guint16 carried = stack->id[0];
-  guint64 carried_priority = stack->priority[0];
-
-  if (from == NOWHERE)
-    from = stack->n++;
-  stack->id[0] = id;
-  stack->priority[0] = priority;
-  stack->depth[id] = 0;
-  if (from == 0)
-    return;
-  for (guint32 i = 1; i < from; i++)
-    if (stack->priority[i] < carried_priority)
-      {
-        guint16 sinks = stack->id[i];
-        guint64 sinks_priority = stack->priority[i];
-
-        stack->id[i] = carried;
-        stack->priority[i] = carried_priority;
-        stack->depth[carried] = i;
-        carried = sinks;
-        carried_priority = sinks_priority;
-      }
-  stack->id[from] = carried;
-  stack->priority[from] = carried_priority;
-  stack->depth[carried] = from;
-}
-
-/* Fills later: for each access in flattened order the position (from 1) of the next access to the same
- * id; n + 1 + id when there is none, so that of two never used again the larger id goes first. */
-static void
-find_later (Stack *stack, const Requests *requests)
-{
-  gsize size = (gsize) requests->n_tokens * requests->width;
-  guint32 *next = stack->count;
-
-  if (stack->later_size < size)
-    {
-      stack->later_size = size;
-      stack->later = g_renew (guint32, stack->later, size);
-    }
-  for (guint i = 0; i < stack->n_ids; i++)
-    next[i] = (guint32) (size + 1 + i);
-  for (gsize i = size; i-- > 0;)
-    {
-      guint16 id = requests->ids[i];
-
-      if (id == MS_NO_EXPERT)
-        continue;
-      stack->later[i] = next[id];
-      next[id] = (guint32) (i + 1);
-    }
-}
-
-static inline void
-enter_window (Stack *stack, const Requests *requests, gint64 token)
-{
-  const guint16 *row = requests->ids + token * requests->width;
-
-  for (guint r = 0; r < requests->width; r++)
-    if (row[r] != MS_NO_EXPERT)
-      {
-        stack->count[row[r]]++;
-        if (stack->depth[row[r]] != NOWHERE)
-          stack->priority[stack->depth[row[r]]] += (guint64) 1 << 32;
-      }
-}
-
-/* Adds to gained (n_ids + 1): gained[c] = accesses that hit from capacity c on; returns the accesses.
- * `lookahead` is the window of SCH in tokens. */
-static guint64
-run_stack (Stack *stack, int policy, gint64 lookahead, const Requests *requests, guint64 *gained)
-{
-  guint32 clock = 0;
-  guint64 accesses = 0;
-
-  stack->n = 0;
-  memset (stack->depth, 0xff, stack->n_ids * sizeof *stack->depth);
-  if (policy == POLICY_BELADY)
-    find_later (stack, requests);
-  memset (stack->count, 0, stack->n_ids * sizeof *stack->count);
-  if (policy == POLICY_SCH)
-    for (gint64 t = 0; t < MIN (lookahead, requests->n_tokens); t++)
-      enter_window (stack, requests, t);
-
-  for (gint64 t = 0; t < requests->n_tokens; t++)
-    {
-      const guint16 *row = requests->ids + t * requests->width;
-      guint new_ids = 0;
-
-      for (guint r = 0; r < requests->width; r++)
-        if (row[r] != MS_NO_EXPERT)
-          {
-            guint32 depth = stack->depth[row[r]];
-
-            gained[(depth == NOWHERE ? stack->n + new_ids++ : depth) + 1]++;
-            accesses++;
-          }
-      for (guint r = 0; r < requests->width; r++)
-        {
-          guint16 id = row[r];
-          guint64 priority;
-
-          if (id == MS_NO_EXPERT)
-            continue;
-          clock++;
-          switch (policy)
-            {
-            case POLICY_LRU:
-              priority = clock;
-              break;
-            case POLICY_LFU:
-              priority = (guint64) ++stack->count[id] << 32 | clock;
-              break;
-            case POLICY_BELADY:
-              priority = G_MAXUINT32 - stack->later[t * requests->width + r];
-              break;
-            default:
-              priority = (guint64) --stack->count[id] << 32 | clock;
-            }
-          stack_touch (stack, id, priority);
-        }
-      if (policy == POLICY_SCH && t + lookahead < requests->n_tokens)
-        enter_window (stack, requests, t + lookahead);
-    }
-  return accesses;
-}
 
 /* --- The analysis ---------------------------------------------------------------------------- */
 
@@ -288,7 +102,7 @@ static const MsPlotDef plots[] = {
 
 typedef struct
 {
-  int policy;
+  MsStackPolicy policy;
   guint lookahead;
   char label[24];
 } Curve;
@@ -303,7 +117,7 @@ typedef struct
 
 typedef struct
 {
-  Curve curves[POLICY_SCH + MAX_LOOKAHEADS];
+  Curve curves[MS_STACK_SEGMENT + MAX_LOOKAHEADS];
   guint n_curves;
   gboolean null;
   const MsBootstrap *bootstrap;
@@ -316,7 +130,7 @@ list_curves (const MsValues *values, Job *job, GError **error)
   static const char *const names[] = { "lru", "lfu", "belady" };
   g_auto (GStrv) words = g_strsplit (ms_values_text (values, "lookahead"), ",", -1);
 
-  for (int i = 0; i < POLICY_SCH; i++)
+  for (MsStackPolicy i = 0; i < MS_STACK_SEGMENT; i++)
     {
       Curve *curve = &job->curves[job->n_curves++];
 
@@ -337,7 +151,7 @@ list_curves (const MsValues *values, Job *job, GError **error)
                        words[i], MAX_LOOKAHEADS, 1 << 20);
           return FALSE;
         }
-      curve->policy = POLICY_SCH;
+      curve->policy = MS_STACK_SEGMENT;
       curve->lookahead = (guint) length;
       g_snprintf (curve->label, sizeof curve->label, "sch-%u", curve->lookahead);
       job->n_curves++;
@@ -347,21 +161,72 @@ list_curves (const MsValues *values, Job *job, GError **error)
 
 /* Runs one document through a curve and adds its rates to sums (n_ids + 1). */
 static void
-add_rates (Stack *stack, const Curve *curve, const Requests *requests, guint64 *gained,
-           double *sums)
+add_rates (MsStack *stack, const MsRequests *requests, guint n_ids, const guint32 *later,
+           guint64 *gained, double *sums)
 {
   guint64 hits = 0, accesses;
 
-  memset (gained, 0, (requests->n_ids + 1) * sizeof *gained);
-  accesses = run_stack (stack, curve->policy, curve->lookahead, requests, gained);
+  memset (gained, 0, (n_ids + 1) * sizeof *gained);
+  ms_stack_reset (stack);
+  accesses = ms_stack_run (stack, requests, later, FALSE, gained);
   if (accesses == 0)
     return;
-  for (guint c = 0; c < requests->n_ids; c++)
+  for (guint c = 0; c < n_ids; c++)
     {
       hits += gained[c + 1];
       sums[c] += (double) hits / (double) accesses;
     }
-  sums[requests->n_ids]++;
+  sums[n_ids]++;
+}
+
+/* A stack for each curve and what they work with. */
+typedef struct
+{
+  MsStack *stacks[MS_STACK_SEGMENT + MAX_LOOKAHEADS];
+  guint64 *gained;   /* (n_ids + 1) */
+  guint32 *next;     /* (n_ids) */
+  guint32 *later;    /* (T of the longest document, width) */
+  guint16 *shuffled; /* the same */
+} Scratch;
+
+static void
+scratch_init (Scratch *scratch, const Job *job, const Scope *scope, MsTrace *trace)
+{
+  gint64 longest = 0;
+
+  for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+    longest = MAX (longest, ms_trace_document (trace, d)->n_tokens);
+  for (guint i = 0; i < job->n_curves; i++)
+    scratch->stacks[i]
+        = ms_stack_new (job->curves[i].policy, scope->n_ids, job->curves[i].lookahead);
+  scratch->gained = g_new (guint64, scope->n_ids + 1);
+  scratch->next = g_new (guint32, scope->n_ids);
+  scratch->later = g_new (guint32, (gsize) longest * scope->width + 1);
+  scratch->shuffled = g_new (guint16, (gsize) longest * scope->width + 1);
+}
+
+static void
+scratch_clear (Scratch *scratch, const Job *job)
+{
+  for (guint i = 0; i < job->n_curves; i++)
+    ms_stack_free (scratch->stacks[i]);
+  g_free (scratch->gained);
+  g_free (scratch->next);
+  g_free (scratch->later);
+  g_free (scratch->shuffled);
+}
+
+/* One document through all curves; the sums of curve i are at sums + i * stride. */
+static void
+run_document (Scratch *scratch, const Job *job, const Scope *scope, const MsRequests *requests,
+              double *sums, gsize stride)
+{
+  ms_cache_find_later (requests->ids, (gsize) requests->n_tokens * requests->width, scope->n_ids,
+                       scratch->later, scratch->next);
+  for (guint i = 0; i < job->n_curves; i++)
+    add_rates (scratch->stacks[i], requests, scope->n_ids,
+               job->curves[i].policy == MS_STACK_BELADY ? scratch->later : NULL, scratch->gained,
+               sums + i * stride);
 }
 
 /* All documents of one scope; ids (T, width). */
@@ -369,43 +234,30 @@ static gboolean
 run_scope (const MsContext *context, const Job *job, Scope *scope, const guint16 *ids,
            GError **error)
 {
-  g_autofree guint64 *gained = g_new (guint64, scope->n_ids + 1);
-  g_autofree guint16 *shuffled = NULL;
-  gsize shuffled_size = 0;
-  gsize row = scope->n_ids + 1;
+  gsize row = scope->n_ids + 1, n_units = job->bootstrap->n_units;
   gboolean fine = TRUE;
-  Stack stack;
+  Scratch scratch;
 
-  scope->sums = g_new0 (double, job->n_curves * job->bootstrap->n_units * row);
+  scope->sums = g_new0 (double, job->n_curves *n_units *row);
   scope->null = g_new0 (double, job->n_curves *row);
-  stack_init (&stack, scope->n_ids);
+  scratch_init (&scratch, job, scope, context->trace);
   for (guint d = 0; d < ms_trace_n_documents (context->trace) && fine; d++)
     {
       const MsDocument *document = ms_trace_document (context->trace, d);
-      Requests requests = { ids + document->first_token * scope->width, document->n_tokens,
-                            scope->width, scope->n_ids };
-      gsize size = (gsize) document->n_tokens * scope->width;
-      guint unit = ms_bootstrap_unit (job->bootstrap, d);
+      MsRequests requests
+          = { ids + document->first_token * scope->width, document->n_tokens, scope->width };
 
       fine = !g_cancellable_set_error_if_cancelled (context->cancel, error);
-      for (guint i = 0; i < job->n_curves && fine; i++)
-        add_rates (&stack, &job->curves[i], &requests, gained,
-                   scope->sums + (i * job->bootstrap->n_units + unit) * row);
-      if (!job->null || !fine)
+      run_document (&scratch, job, scope, &requests,
+                    scope->sums + ms_bootstrap_unit (job->bootstrap, d) * row, n_units * row);
+      if (!job->null)
         continue;
-      if (size > shuffled_size)
-        {
-          g_free (shuffled);
-          shuffled = g_new (guint16, size);
-          shuffled_size = size;
-        }
       ms_shuffle_rows (requests.ids, requests.n_tokens, requests.width, ms_seed (context->seed, d),
-                       shuffled);
-      requests.ids = shuffled;
-      for (guint i = 0; i < job->n_curves; i++)
-        add_rates (&stack, &job->curves[i], &requests, gained, scope->null + i * row);
+                       scratch.shuffled);
+      requests.ids = scratch.shuffled;
+      run_document (&scratch, job, scope, &requests, scope->null, row);
     }
-  stack_clear (&stack);
+  scratch_clear (&scratch, job);
   return fine;
 }
 
