@@ -132,6 +132,53 @@ MsBootstrap *ms_bootstrap_new_from_file (const MsContext *context, guint n_docum
  * nothing. */
 void ms_shuffle_rows (const guint16 *rows, gint64 n, guint width, guint64 seed, guint16 *out);
 
+/* --- Documents by group --------------------------------------------------------------------- */
+
+/* The expert in slot `slot` (row x K + rank) of a chunk, MS_NO_EXPERT when the slot is unused. */
+static inline guint
+ms_chunk_expert (const MsChunk *chunk, gsize slot)
+{
+  if (chunk->id_bytes == 2)
+    return chunk->ids16[slot];
+  return chunk->ids8[slot] == 0xff ? MS_NO_EXPERT : chunk->ids8[slot];
+}
+
+/* Documents of groups, for intervals and null values of measures that compare groups.  A row is a
+ * document, or several where a group has more than MS_BOOTSTRAP_UNITS.  Resamples draw rows within each
+ * group; permutations deal all rows anew to the groups, whose numbers of rows stay: tokens of a
+ * document are never parted, because they are not independent. */
+typedef struct
+{
+  guint n_groups; /* G */
+  guint n_rows;
+  guint n_resamples; /* R */
+  double confidence;
+  guint *first;        /* (G + 1) rows of group g are first[g] .. first[g + 1] - 1 */
+  guint *row;          /* (D) row of a document, G_MAXUINT = in no group */
+  MsBootstrap **draws; /* (G) */
+} MsStrata;
+
+MsStrata *ms_strata_new (const MsContext *context, const MsGroups *groups, guint n_documents);
+void ms_strata_free (MsStrata *strata);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsStrata, ms_strata_free)
+/* Counts of the first `ranks` choices of every token (0 = all) in trace layer `layer`, then tokens with at
+ * least one expert, by row: sums (rows, E + 1). */
+gboolean ms_strata_count (const MsStrata *strata, const MsContext *context, guint layer,
+                          guint ranks, double *sums, GError **error);
+/* As ms_bootstrap_resample, but the statistic sees sums by group (G, m).  In resamples those of a group
+ * of a single row are NaN: it tells nothing about its own spread. */
+void ms_strata_resample (const MsStrata *strata, const double *sums, guint m, MsStatistic statistic,
+                         gpointer data, guint n_out, double *values, double *resampled);
+/* The statistics (n_out, n) under n random deals of the rows. */
+void ms_strata_permute (const MsStrata *strata, const double *sums, guint m, guint n, guint64 seed,
+                        MsStatistic statistic, gpointer data, guint n_out, double *permuted);
+MsInterval ms_strata_interval (const MsStrata *strata, double value, const double *resampled);
+/* The place of a finding: "layer=3 expert=5 language=de"; expert -1 = none, label NULL = none.  Newly
+ * allocated. */
+char *ms_place (gint64 layer, gint64 expert, const char *label, const char *name);
+/* One-sided: (1 + number of the n permuted values at least as large) / (1 + n); NaN for n = 0. */
+double ms_strata_p (double value, const double *permuted, guint n);
+
 /* --- Parameter files ------------------------------------------------------------------------ */
 
 /* A small CSV file with a header, wholly in memory. */

@@ -12,6 +12,8 @@
   X (srp)                                                                                          \
   X (hit_rate)                                                                                     \
   X (cache)                                                                                        \
+  X (domains)                                                                                      \
+  X (coactivation)                                                                                 \
   X (repetition)                                                                                   \
   X (transitions)                                                                                  \
   X (compare)                                                                                      \

@@ -1,0 +1,539 @@
+/* Co-activation (metrics.md f.1): which experts are chosen together for one token.
+ *
+ * Both readings are given: all pairs of a token's experts (the paper's text) and only pairs that are
+ * neighbours in score rank (its released code).  Golden: olmoe_coactivation. */
+#include "analysis-private.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Chance is exceeded by so many standard errors before a pair is worth a finding. */
+#define FIND_ERRORS 4.0
+#define FIND_LIFT   2.0
+/* The experts shown and the pairs given intervals when nothing else is asked for. */
+#define USUAL_EXPERTS 32
+#define USUAL_PAIRS   10
+
+typedef struct
+{
+  guint a, b; /* a < b in `strongest` */
+  double n_ab;
+  MsInterval share; /* of the less frequent expert's tokens, those with the other one */
+} Pair;
+
+typedef struct
+{
+  gint64 block;
+  guint n_experts, k;
+  double n_tokens;   /* with at least two experts */
+  double n_slots;    /* sum of their numbers of experts */
+  double scale;      /* makes the expected counts sum to the counted pairs */
+  double *counts;    /* (E) n_a over all tokens */
+  guint32 *pairs;    /* (E, E), a < b: all pairs */
+  guint32 *adjacent; /* (E, E), a < b: neighbours in rank */
+  guint n_strongest;
+  Pair *strongest;  /* (n_strongest) */
+  guint8 *is_shown; /* (E) */
+} Layer;
+
+typedef struct
+{
+  MsBootstrap *bootstrap;
+  guint n_layers, n_strongest, n_shown, least;
+  Layer *layers; /* (n_layers) */
+} Coactivation;
+
+static void
+clear_coactivation (Coactivation *all)
+{
+  for (guint i = 0; i < all->n_layers; i++)
+    {
+      g_free (all->layers[i].counts);
+      g_free (all->layers[i].pairs);
+      g_free (all->layers[i].adjacent);
+      g_free (all->layers[i].strongest);
+      g_free (all->layers[i].is_shown);
+    }
+  g_free (all->layers);
+  ms_bootstrap_free (all->bootstrap);
+}
+
+#define PAIR(layer, a, b) ((gsize) MIN (a, b) * (layer)->n_experts + MAX (a, b))
+
+/* --- Counting -------------------------------------------------------------------------------- */
+
+static gboolean
+count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document, gpointer data,
+            GError **error)
+{
+  Layer *layer = data;
+
+  (void) row, (void) document, (void) error;
+  for (gsize i = from; i < (gsize) from + n; i++)
+    {
+      guint before = MS_NO_EXPERT, n_chosen = 0;
+
+      for (guint r = 0; r < chunk->k; r++)
+        {
+          guint a = ms_chunk_expert (chunk, i * chunk->k + r);
+
+          if (a >= layer->n_experts)
+            continue;
+          layer->counts[a]++;
+          n_chosen++;
+          if (before != MS_NO_EXPERT)
+            layer->adjacent[PAIR (layer, a, before)]++;
+          before = a;
+          for (guint q = 0; q < r; q++)
+            {
+              guint b = ms_chunk_expert (chunk, i * chunk->k + q);
+
+              if (b < layer->n_experts)
+                layer->pairs[PAIR (layer, a, b)]++;
+            }
+        }
+      if (n_chosen >= 2)
+        {
+          layer->n_tokens++;
+          layer->n_slots += n_chosen;
+        }
+    }
+  return TRUE;
+}
+
+/* --- The strongest pairs --------------------------------------------------------------------- */
+
+static double
+pair_share (const Layer *layer, guint a, guint b)
+{
+  double fewer = MIN (layer->counts[a], layer->counts[b]);
+
+  return fewer > 0 ? layer->pairs[PAIR (layer, a, b)] / fewer : NAN;
+}
+
+static int
+compare_pairs (gconstpointer a, gconstpointer b)
+{
+  const Pair *left = a, *right = b;
+  double x = left->share.value, y = right->share.value;
+
+  if (x != y)
+    return x < y ? 1 : -1;
+  if (left->n_ab != right->n_ab)
+    return left->n_ab < right->n_ab ? 1 : -1;
+  return left->a != right->a ? (left->a > right->a) - (left->a < right->a)
+                             : (left->b > right->b) - (left->b < right->b);
+}
+
+/* Orders the pairs that are frequent enough by the share of the rarer expert's tokens, keeps the first
+ * few, and shows the experts that come first in that order. */
+static void
+choose_pairs (Layer *layer, const Coactivation *all)
+{
+  g_autoptr (GArray) pairs = g_array_new (FALSE, TRUE, sizeof (Pair));
+  guint n_shown = 0, wanted = all->n_shown == 0 ? layer->n_experts : all->n_shown;
+
+  for (guint a = 0; a < layer->n_experts; a++)
+    for (guint b = a + 1; b < layer->n_experts; b++)
+      {
+        Pair pair = { .a = a, .b = b, .n_ab = layer->pairs[PAIR (layer, a, b)] };
+
+        pair.share.value = pair_share (layer, a, b);
+        if (MIN (layer->counts[a], layer->counts[b]) >= MAX (all->least, 1))
+          g_array_append_val (pairs, pair);
+      }
+  g_array_sort (pairs, compare_pairs);
+  for (guint i = 0; i < pairs->len && n_shown < wanted; i++)
+    {
+      const Pair *pair = &g_array_index (pairs, Pair, i);
+
+      n_shown += !layer->is_shown[pair->a];
+      layer->is_shown[pair->a] = 1;
+      if (n_shown >= wanted)
+        break;
+      n_shown += !layer->is_shown[pair->b];
+      layer->is_shown[pair->b] = 1;
+    }
+  for (guint e = 0; wanted >= layer->n_experts && e < layer->n_experts; e++)
+    layer->is_shown[e] = 1;
+  layer->n_strongest = MIN (pairs->len, all->n_strongest);
+  layer->strongest = g_memdup2 (pairs->data, layer->n_strongest * sizeof (Pair));
+}
+
+/* Counts by bootstrap unit of the strongest pairs: n_ab, n_a, n_b each. */
+typedef struct
+{
+  const MsBootstrap *bootstrap;
+  const Layer *layer;
+  guint8 *has;  /* (E) scratch: experts of the token */
+  double *sums; /* (U, 3 n_strongest) */
+} Recount;
+
+static gboolean
+recount_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document, gpointer data,
+              GError **error)
+{
+  Recount *recount = data;
+  const Layer *layer = recount->layer;
+  guint unit = ms_bootstrap_unit (recount->bootstrap, document);
+  double *sums = recount->sums + (gsize) unit * 3 * layer->n_strongest;
+
+  (void) row, (void) error;
+  for (gsize i = from; i < (gsize) from + n; i++)
+    {
+      for (guint on = 0; on < 2; on++)
+        {
+          for (guint r = 0; r < chunk->k; r++)
+            {
+              guint e = ms_chunk_expert (chunk, i * chunk->k + r);
+
+              if (e < layer->n_experts)
+                recount->has[e] = on == 0;
+            }
+          for (guint p = 0; on == 0 && p < layer->n_strongest; p++)
+            {
+              gboolean a = recount->has[layer->strongest[p].a];
+              gboolean b = recount->has[layer->strongest[p].b];
+
+              sums[3 * p] += a && b;
+              sums[3 * p + 1] += a;
+              sums[3 * p + 2] += b;
+            }
+        }
+    }
+  return TRUE;
+}
+
+static void
+make_shares (const double *sums, double *out, gpointer data)
+{
+  const Layer *layer = data;
+
+  for (guint p = 0; p < layer->n_strongest; p++)
+    {
+      double fewer = MIN (sums[3 * p + 1], sums[3 * p + 2]);
+
+      out[p] = fewer > 0 ? sums[3 * p] / fewer : NAN;
+    }
+}
+
+static gboolean
+do_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Coactivation *all = data;
+  Layer *layer = &all->layers[index];
+  const MsLayer *def = ms_trace_layer (context->trace, index);
+  gsize square = (gsize) def->n_experts * def->n_experts;
+  g_autofree guint8 *has = g_new0 (guint8, def->n_experts);
+  g_autofree double *sums = NULL;
+  g_autofree MsInterval *intervals = NULL;
+  Recount recount = { all->bootstrap, layer, has, NULL };
+  double products = 0, n_pairs = 0;
+
+  layer->block = def->block;
+  layer->n_experts = def->n_experts;
+  layer->k = def->k;
+  layer->counts = g_new0 (double, def->n_experts);
+  layer->pairs = g_new0 (guint32, square);
+  layer->adjacent = g_new0 (guint32, square);
+  layer->is_shown = g_new0 (guint8, def->n_experts);
+  if (!ms_trace_scan_layer (context->trace, index, 0, count_rows, layer, context->cancel, error))
+    return FALSE;
+  for (guint a = 0; a < layer->n_experts; a++)
+    for (guint b = a + 1; b < layer->n_experts; b++)
+      {
+        products += layer->counts[a] * layer->counts[b];
+        n_pairs += layer->pairs[PAIR (layer, a, b)];
+      }
+  layer->scale = products > 0 ? n_pairs / products : NAN;
+  choose_pairs (layer, all);
+  if (all->bootstrap->n_resamples == 0 || layer->n_strongest == 0)
+    {
+      for (guint p = 0; p < layer->n_strongest; p++)
+        layer->strongest[p].share.low = layer->strongest[p].share.high = NAN;
+      return TRUE;
+    }
+  recount.sums = sums = g_new0 (double, (gsize) all->bootstrap->n_units * 3 * layer->n_strongest);
+  if (!ms_trace_scan_layer (context->trace, index, 0, recount_rows, &recount, context->cancel,
+                            error))
+    return FALSE;
+  intervals = g_new (MsInterval, layer->n_strongest);
+  ms_bootstrap_intervals (all->bootstrap, sums, 3 * layer->n_strongest, make_shares, layer,
+                          layer->n_strongest, intervals);
+  for (guint p = 0; p < layer->n_strongest; p++)
+    layer->strongest[p].share = intervals[p];
+  return TRUE;
+}
+
+/* --- Tables ---------------------------------------------------------------------------------- */
+
+static void
+put_pair (const Layer *layer, guint a, guint b, MsTable *table)
+{
+  double n_ab = layer->pairs[PAIR (layer, a, b)], adjacent = layer->adjacent[PAIR (layer, a, b)];
+  double n_a = layer->counts[a], n_b = layer->counts[b], expected = n_a * n_b * layer->scale;
+
+  ms_table_put_int (table, layer->block);
+  ms_table_put_int (table, a);
+  ms_table_put_int (table, b);
+  ms_table_put_int (table, llround (n_ab));
+  ms_table_put_int (table, llround (n_a));
+  ms_table_put_int (table, llround (n_b));
+  ms_table_put_real (table, n_a > 0 ? n_ab / n_a : 0);
+  ms_table_put_int (table, llround (adjacent));
+  ms_table_put_real (table, n_a > 0 ? adjacent / n_a : 0);
+  ms_table_put_real (table, n_ab > 0 ? log (n_ab * layer->n_tokens / (n_a * n_b)) : NAN);
+  ms_table_put_real (table, expected);
+  ms_table_put_real (table, expected > 0 ? n_ab / expected : NAN);
+}
+
+static void
+write_layer (const Layer *layer, MsResult *result)
+{
+  const Pair *first = layer->n_strongest > 0 ? &layer->strongest[0] : NULL;
+  guint n = layer->n_experts;
+  double together = 0, excess = 0, all = 0;
+
+  for (guint a = 0; a < n; a++)
+    for (guint b = 0; b < n; b++)
+      {
+        double n_ab = layer->pairs[PAIR (layer, a, b)];
+
+        if (a != b && layer->is_shown[a] && layer->is_shown[b])
+          put_pair (layer, a, b, result->tables[1]);
+        if (a >= b)
+          continue;
+        together += n_ab > 0;
+        excess += fabs (n_ab - layer->counts[a] * layer->counts[b] * layer->scale);
+        all += n_ab;
+      }
+  ms_table_put_int (result->tables[0], layer->block);
+  ms_table_put_int (result->tables[0], n);
+  ms_table_put_int (result->tables[0], llround (layer->n_tokens));
+  ms_table_put_real (result->tables[0], n > 1 ? together / (n * (n - 1.0) / 2) : NAN);
+  ms_table_put_real (result->tables[0], all > 0 ? excess / (2 * all) : NAN);
+  ms_table_put_int (result->tables[0], first != NULL ? (gint64) first->a : -1);
+  ms_table_put_int (result->tables[0], first != NULL ? (gint64) first->b : -1);
+  ms_table_put_real (result->tables[0], first != NULL ? first->share.value : NAN);
+  ms_table_put_real (result->tables[0], first != NULL ? first->share.low : NAN);
+  ms_table_put_real (result->tables[0], first != NULL ? first->share.high : NAN);
+  ms_table_put_real (result->tables[0], layer->n_tokens > 0 && n > 1
+                                            ? (layer->n_slots / layer->n_tokens - 1) / (n - 1)
+                                            : NAN);
+  for (guint i = 0; i < layer->n_strongest; i++)
+    {
+      const Pair *pair = &layer->strongest[i];
+      double fewer = MIN (layer->counts[pair->a], layer->counts[pair->b]);
+      double expected = layer->counts[pair->a] * layer->counts[pair->b] * layer->scale;
+      g_autofree char *name = g_strdup_printf ("%u + %u", pair->a, pair->b);
+
+      ms_table_add (result->tables[2], layer->block, (gint64) i + 1, (gint64) pair->a,
+                    (gint64) pair->b, name, (gint64) pair->n_ab, pair->share.value, pair->share.low,
+                    pair->share.high, expected / fewer, pair->n_ab / expected);
+      if (pair->n_ab >= FIND_LIFT * expected
+          && pair->n_ab - expected >= FIND_ERRORS * sqrt (expected))
+        ms_result_find (
+            result, (pair->n_ab - expected) / sqrt (expected),
+            g_strdup_printf ("layer=%d expert=%u,%u", (int) layer->block, pair->a, pair->b),
+            "layer %d: experts %u and %u share %.0f %% of the rarer one's tokens, %.2gx chance",
+            (int) layer->block, pair->a, pair->b, 100 * pair->share.value, pair->n_ab / expected);
+    }
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  Coactivation all = { .n_shown = (guint) ms_values_int (context->values, "experts"),
+                       .n_strongest = (guint) ms_values_int (context->values, "pairs"),
+                       .least = (guint) ms_values_int (context->values, "least") };
+  const Layer *best = NULL;
+  gboolean fine;
+
+  all.bootstrap = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  all.n_layers = ms_trace_n_layers (context->trace);
+  all.layers = g_new0 (Layer, all.n_layers);
+  fine = ms_context_tasks (context, all.n_layers, do_layer, &all, 0, 1, error);
+  for (guint i = 0; fine && i < all.n_layers; i++)
+    {
+      const Layer *layer = &all.layers[i];
+
+      write_layer (layer, result);
+      if (layer->n_strongest > 0
+          && (best == NULL || layer->strongest[0].share.value > best->strongest[0].share.value))
+        best = layer;
+    }
+  if (fine && best != NULL)
+    {
+      const Pair *pair = &best->strongest[0];
+      double expected = best->counts[pair->a] * best->counts[pair->b] * best->scale;
+
+      result->summary = g_strdup_printf (
+          "The strongest pair is experts %u and %u of layer %d: %.1f %% of the tokens of the rarer "
+          "one choose both, %.3g times what chance gives.",
+          pair->a, pair->b, (int) best->block, 100 * pair->share.value, pair->n_ab / expected);
+    }
+  else if (fine)
+    result->summary = g_strdup ("No token has two experts, so none are chosen together.");
+  if (fine)
+    {
+      ms_result_note (result, "`share` counts all pairs of a token (the paper's text); "
+                              "`adjacent_share` only neighbours in score rank (its code).");
+      ms_result_note (result,
+                      "Chance is n_a n_b, scaled so that the expected pairs sum to the counted "
+                      "ones; the row of a never-used expert is 0.");
+    }
+  clear_coactivation (&all);
+  return fine;
+}
+
+static const MsParam params[] = {
+  { .name = "experts",
+    .title = "Experts shown",
+    .help = "Experts of each layer in the matrix: those of the strongest pairs; 0 = all.",
+    .unit = "experts",
+    .type = MS_PARAM_INT,
+    .least = 0,
+    .most = 1024,
+    .usual = USUAL_EXPERTS,
+    .ui_least = 0,
+    .ui_most = 64 },
+  { .name = "pairs",
+    .title = "Strongest pairs",
+    .help = "Pairs of each layer that get an interval.",
+    .unit = "pairs",
+    .type = MS_PARAM_INT,
+    .least = 1,
+    .most = 1000,
+    .usual = USUAL_PAIRS,
+    .ui_least = 1,
+    .ui_most = 50 },
+  { .name = "least",
+    .title = "Least uses",
+    .help = "Pairs count as strong only when both experts were chosen so often.",
+    .unit = "tokens",
+    .type = MS_PARAM_INT,
+    .least = 1,
+    .most = 1e9,
+    .usual = 20,
+    .ui_least = 1,
+    .ui_most = 1000 },
+  { 0 },
+};
+
+static const MsColumn layer_columns[] = {
+  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  { "n_experts", "Experts", "experts", MS_COLUMN_INT, "Routed experts E of the layer." },
+  { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Tokens with at least two experts." },
+  { "pairs_seen", "Pairs seen", NULL, MS_COLUMN_REAL,
+    "Share of the E(E-1)/2 pairs chosen together at least once." },
+  { "excess", "Distance from chance", NULL, MS_COLUMN_REAL,
+    "Half the sum of |counted - expected| over all pairs / counted pairs: 0 = as by chance." },
+  { "a", "First expert", NULL, MS_COLUMN_INT, "Of the strongest pair, -1 = none." },
+  { "b", "Second expert", NULL, MS_COLUMN_INT, "Of the strongest pair, -1 = none." },
+  { "share", "Strongest share", NULL, MS_COLUMN_REAL,
+    "Of the strongest pair: tokens with both / tokens of the rarer one." },
+  { "share_low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "share_high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "uniform", "Uniform routing", NULL, MS_COLUMN_REAL,
+    "The share of any pair when k experts are drawn uniformly: (k - 1) / (E - 1)." },
+  { 0 },
+};
+
+static const MsColumn pair_columns[] = {
+  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  { "a", "Expert", NULL, MS_COLUMN_INT, "The expert whose tokens are looked at." },
+  { "b", "Other expert", NULL, MS_COLUMN_INT, "The expert chosen with it." },
+  { "n_ab", "Both", "tokens", MS_COLUMN_INT, "Tokens that chose both." },
+  { "n_a", "Expert's tokens", "tokens", MS_COLUMN_INT, "Tokens that chose a." },
+  { "n_b", "Other's tokens", "tokens", MS_COLUMN_INT, "Tokens that chose b." },
+  { "share", "Co-activation", NULL, MS_COLUMN_REAL, "n_ab / n_a (all pairs, the paper's text)." },
+  { "adjacent", "Neighbours in rank", "tokens", MS_COLUMN_INT,
+    "Tokens in whose score order a and b follow on each other." },
+  { "adjacent_share", "Co-activation, neighbours", NULL, MS_COLUMN_REAL,
+    "adjacent / n_a (the paper's code)." },
+  { "pmi", "PMI", "nats", MS_COLUMN_REAL,
+    "ln (n_ab n / (n_a n_b)), n = tokens with two experts or more; undefined for n_ab = 0." },
+  { "expected", "By chance", "tokens", MS_COLUMN_REAL,
+    "n_a n_b, scaled so that all pairs sum to the counted ones." },
+  { "lift", "Times chance", NULL, MS_COLUMN_REAL, "n_ab / expected." },
+  { 0 },
+};
+
+static const MsColumn strongest_columns[] = {
+  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  { "place", "Place", NULL, MS_COLUMN_INT, "1 = the strongest pair of the layer." },
+  { "a", "First expert", NULL, MS_COLUMN_INT, "The lower number." },
+  { "b", "Second expert", NULL, MS_COLUMN_INT, "The higher number." },
+  { "pair", "Pair", NULL, MS_COLUMN_TEXT, "Both numbers." },
+  { "n_ab", "Both", "tokens", MS_COLUMN_INT, "Tokens that chose both." },
+  { "share", "Share", NULL, MS_COLUMN_REAL, "n_ab / tokens of the rarer one." },
+  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "chance", "By chance", NULL, MS_COLUMN_REAL, "The share when experts were independent." },
+  { "lift", "Times chance", NULL, MS_COLUMN_REAL, "share / chance." },
+  { 0 },
+};
+
+static const MsTableDef tables[] = {
+  { "layers", "Co-activation by layer", layer_columns },
+  { "pairs", "Experts chosen together", pair_columns },
+  { "strongest", "The strongest pairs", strongest_columns },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "matrix",
+    .title = "Co-activation: share of the row's tokens that choose the column too",
+    .table = "pairs",
+    .mark = MS_MARK_HEATMAP,
+    .x = "b",
+    .y = "a",
+    .value = "share",
+    .facet = "layer" },
+  { .name = "lift",
+    .title = "Co-activation against chance",
+    .table = "pairs",
+    .mark = MS_MARK_HEATMAP,
+    .x = "b",
+    .y = "a",
+    .value = "lift",
+    .facet = "layer",
+    .value_scale = MS_SCALE_RATIO,
+    .centre = 1 },
+  { .name = "strongest",
+    .title = "The strongest pairs of each layer",
+    .table = "strongest",
+    .mark = MS_MARK_BAR,
+    .x = "pair",
+    .y = "share",
+    .facet = "layer",
+    .low = "low",
+    .high = "high",
+    .reference = "chance" },
+  { .name = "layers",
+    .title = "Strongest co-activation by layer",
+    .table = "layers",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "share",
+    .low = "share_low",
+    .high = "share_high",
+    .reference = "uniform" },
+  { 0 },
+};
+
+const MsAnalysis ms_analysis_coactivation = {
+  .name = "coactivation",
+  .title = "Co-activation",
+  .help = "Which experts are chosen together for one token, and how much more often than chance?",
+  .formula = "n_a = tokens that choose a, n_ab = tokens that choose both; share = n_ab / n_a, not "
+             "symmetric.  The variant of the released code counts only experts that follow on each "
+             "other in score rank.  PMI = ln (n_ab n / (n_a n_b)).",
+  .cite = "metrics.md f.1.  OLMoE, arXiv 2409.02060, and allenai/OLMoE.",
+  .version = 1,
+  .live = TRUE,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};
