@@ -16,6 +16,7 @@ static const MsCommand *const commands[] = {
   &ms_command_export,
   &ms_command_analyze,
   &ms_command_train,
+  &ms_command_plot,
   NULL,
 };
 

@@ -1,0 +1,171 @@
+/* The numbers of a figure as CSV, as a table for PGFPlots, and its making as JSON; see plot-data.h. */
+#include "plot-data.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The columns that the plot uses, each once, in the order x, y, value, ... */
+static GArray *
+used_columns (const MsTable *table, const MsPlotDef *plot)
+{
+  const char *const names[]
+      = { "group",     plot->facet, plot->series, plot->x,     plot->x2,       plot->y,
+          plot->value, plot->low,   plot->high,   plot->label, plot->reference };
+  GArray *columns = g_array_new (FALSE, FALSE, sizeof (guint));
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      int found = names[i] != NULL ? ms_table_find_column (table, names[i]) : -1;
+      gboolean known = found < 0;
+
+      for (guint j = 0; j < columns->len; j++)
+        known = known || g_array_index (columns, guint, j) == (guint) found;
+      if (!known)
+        g_array_append_val (columns, found);
+    }
+  return columns;
+}
+
+/* A cell for PGFPlots: nan for no value, text in braces without what TeX would act on. */
+static void
+append_cell (GString *out, const MsTable *table, guint row, guint column)
+{
+  char number[MS_NUMBER_SIZE];
+
+  if (ms_table_column (table, column)->type == MS_COLUMN_TEXT)
+    {
+      const char *text = ms_table_get_text (table, row, column);
+
+      g_string_append_c (out, '{');
+      for (; *text != '\0'; text++)
+        if (strchr ("\\{}", *text) == NULL && !g_ascii_iscntrl (*text))
+          {
+            if (strchr ("#$%&_", *text) != NULL)
+              g_string_append_c (out, '\\');
+            g_string_append_c (out, *text);
+          }
+      g_string_append_c (out, '}');
+    }
+  else if (ms_table_is_null (table, row, column))
+    g_string_append (out, "nan");
+  else
+    g_string_append (out, ms_number_exact (number, ms_table_get_real (table, row, column)));
+}
+
+/* One line for each row; a blank line where facet, series or the line of a map changes, which PGFPlots
+ * reads as the end of a curve or of a row of cells. */
+static char *
+make_dat (const MsTable *table, const MsPlotDef *plot)
+{
+  g_autoptr (GArray) columns = used_columns (table, plot);
+  GString *out = g_string_new (NULL);
+  gboolean map = plot->mark == MS_MARK_HEATMAP || plot->mark == MS_MARK_MATRIX;
+  const char *const breaks[] = { plot->facet, plot->series, map ? plot->y : NULL };
+
+  g_string_append_printf (out, "# %s.  \\addplot%s table {THIS FILE};\n", plot->title,
+                          map ? " [matrix plot, point meta=explicit]" : "");
+  for (guint i = 0; i < columns->len; i++)
+    g_string_append_printf (out, "%s%s", i > 0 ? " " : "",
+                            ms_table_column (table, g_array_index (columns, guint, i))->name);
+  g_string_append_c (out, '\n');
+  for (guint row = 0; row < ms_table_n_rows (table); row++)
+    {
+      gboolean blank = FALSE;
+
+      for (guint i = 0; i < G_N_ELEMENTS (breaks) && row > 0; i++)
+        {
+          int column = breaks[i] != NULL ? ms_table_find_column (table, breaks[i]) : -1;
+          g_autofree char *before
+              = column >= 0 ? ms_table_format (table, row - 1, (guint) column) : NULL;
+          g_autofree char *now = column >= 0 ? ms_table_format (table, row, (guint) column) : NULL;
+
+          blank = blank || g_strcmp0 (before, now) != 0;
+        }
+      if (blank)
+        g_string_append_c (out, '\n');
+      for (guint i = 0; i < columns->len; i++)
+        {
+          if (i > 0)
+            g_string_append_c (out, ' ');
+          append_cell (out, table, row, g_array_index (columns, guint, i));
+        }
+      g_string_append_c (out, '\n');
+    }
+  return g_string_free (out, FALSE);
+}
+
+static char *
+make_json (MsJob *job, const MsResult *result, const MsTable *table, const MsPlotDef *plot,
+           const char *figure_path, const char *interval, const char *hash)
+{
+  g_autoptr (JsonBuilder) json = json_builder_new ();
+  g_autofree char *params = ms_values_format (job->values);
+  g_autofree char *name = g_path_get_basename (figure_path);
+
+  json_builder_begin_object (json);
+  ms_json_add_text (json, "figure", name);
+  ms_json_add_text (json, "title", plot->title);
+  ms_json_add_text (json, "summary", result->summary);
+  ms_json_add_text (json, "interval", interval);
+  ms_json_add_text (json, "analysis", result->analysis->name);
+  ms_json_add_int (json, "analysis_version", result->analysis->version);
+  ms_json_add_text (json, "definition", result->analysis->formula);
+  ms_json_add_text (json, "source", result->analysis->cite);
+  ms_json_add_text (json, "params", params);
+  ms_json_add_text (json, "plot", plot->name);
+  ms_json_add_text (json, "table", plot->table);
+  ms_provenance_add (json, job, hash);
+  json_builder_set_member_name (json, "notes");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < result->notes->len; i++)
+    json_builder_add_string_value (json, result->notes->pdata[i]);
+  json_builder_end_array (json);
+  json_builder_set_member_name (json, "columns");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < ms_table_n_columns (table); i++)
+    {
+      const MsColumn *column = ms_table_column (table, i);
+
+      json_builder_begin_object (json);
+      ms_json_add_text (json, "name", column->name);
+      ms_json_add_text (json, "title", column->title);
+      ms_json_add_text (json, "unit", column->unit);
+      ms_json_add_text (json, "help", column->help);
+      json_builder_end_object (json);
+    }
+  json_builder_end_array (json);
+  json_builder_end_object (json);
+  return ms_json_text (json);
+}
+
+static gboolean
+write_text (const char *path, const char *text, GError **error)
+{
+  g_autoptr (GOutputStream) stream = ms_command_output (path, error);
+
+  return stream != NULL
+         && g_output_stream_write_all (stream, text, strlen (text), NULL, NULL, error)
+         && g_output_stream_close (stream, NULL, error);
+}
+
+gboolean
+ms_plot_data_write (MsJob *job, const MsResult *result, const MsPlotDef *plot,
+                    const char *figure_path, const char *interval, GError **error)
+{
+  g_autofree char *stem
+      = g_strndup (figure_path, (gsize) (strrchr (figure_path, '.') - figure_path));
+  g_autofree char *csv = g_strconcat (stem, ".csv", NULL), *dat = g_strconcat (stem, ".dat", NULL);
+  g_autofree char *json = g_strconcat (stem, ".json", NULL);
+  MsTable *table = ms_result_table (result, plot->table);
+  g_autofree char *hash = NULL, *numbers = NULL, *making = NULL;
+  g_autoptr (GOutputStream) stream = NULL;
+
+  if (job->trace != NULL && (hash = ms_file_hash (job->path, error)) == NULL)
+    return FALSE;
+  if ((stream = ms_command_output (csv, error)) == NULL
+      || !ms_table_write_csv (table, stream, error) || !g_output_stream_close (stream, NULL, error))
+    return FALSE;
+  numbers = make_dat (table, plot);
+  making = make_json (job, result, table, plot, figure_path, interval, hash);
+  return write_text (dat, numbers, error) && write_text (json, making, error);
+}

@@ -1,0 +1,13 @@
+/* The numbers of a figure beside it. */
+#pragma once
+
+#include "figure.h"
+#include "provenance.h"
+
+G_BEGIN_DECLS
+
+/* Writes, with the figure's name and endings of their own: .csv, the plot's table; .dat, the plot's columns for PGFPlots; .json, how the figure was made. */
+gboolean ms_plot_data_write (MsJob *job, const MsResult *result, const MsPlotDef *plot,
+                             const char *figure_path, const char *interval, GError **error);
+
+G_END_DECLS

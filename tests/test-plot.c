@@ -1,0 +1,237 @@
+/* The commands that draw: `moescope plot` end to end on a small trace. */
+#include "analysis.h"
+#include "fixture.h"
+
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+static char *database, *folder;
+
+/* Runs moescope with the words given, ending with NULL; returns the exit status. */
+static int
+run (char **err, const char *first, ...)
+{
+  g_autoptr (GPtrArray) words = g_ptr_array_new ();
+  g_autofree char *out = NULL, *complaint = NULL;
+  g_autoptr (GError) error = NULL;
+  const char *word;
+  int status;
+  va_list args;
+
+  g_ptr_array_add (words, (gpointer) g_getenv ("MOESCOPE"));
+  va_start (args, first);
+  for (word = first; word != NULL; word = va_arg (args, const char *))
+    g_ptr_array_add (words, (gpointer) word);
+  va_end (args);
+  g_ptr_array_add (words, NULL);
+  g_spawn_sync (NULL, (char **) words->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, &complaint,
+                &status, &error);
+  g_assert_no_error (error);
+  if (err != NULL)
+    *err = g_strconcat (out, complaint, NULL);
+  else if (status != 0)
+    g_test_message ("%s", complaint);
+  g_assert_true (WIFEXITED (status));
+  return WEXITSTATUS (status);
+}
+
+static char *
+in_folder (const char *name)
+{
+  return g_build_filename (folder, name, NULL);
+}
+
+static char *
+contents (const char *path, gsize *length)
+{
+  g_autoptr (GError) error = NULL;
+  char *text = NULL;
+
+  g_file_get_contents (path, &text, length, &error);
+  g_assert_no_error (error);
+  return text;
+}
+
+static void
+test_formats (void)
+{
+  static const char *const names[] = { "a.pdf", "a.svg", "a.png" };
+
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autofree char *path = in_folder (names[i]), *first = NULL, *second = NULL;
+      gsize n, m;
+
+      g_assert_cmpint (run (NULL, "plot", database, "load", "-o", path, "--bootstrap", "50", NULL),
+                       ==, 0);
+      first = contents (path, &n);
+      g_assert_cmpint (run (NULL, "plot", database, "load", "-o", path, "--bootstrap", "50", NULL),
+                       ==, 0);
+      second = contents (path, &m);
+      g_assert_cmpuint (n, ==, m);
+      g_assert_cmpint (memcmp (first, second, n), ==, 0);
+      g_assert_cmpuint (n, >, 1000);
+    }
+}
+
+static void
+test_size (void)
+{
+  g_autofree char *path = in_folder ("size.png"), *bytes = NULL;
+
+  g_assert_cmpint (run (NULL, "plot", database, "load", "-o", path, "--bootstrap", "0", "--width",
+                        "50.8mm", "--height", "1in", "--dpi", "200", "--theme", "dark", "--panel",
+                        "b", "--title", "A title", "--font-size", "7", "--palette", "cividis",
+                        NULL),
+                   ==, 0);
+  bytes = contents (path, NULL);
+  /* IHDR: width and height as big-endian numbers at 16 and 20. */
+  g_assert_cmpuint (((guint8) bytes[18] << 8) + (guint8) bytes[19], ==, 400);
+  g_assert_cmpuint (((guint8) bytes[22] << 8) + (guint8) bytes[23], ==, 200);
+}
+
+static void
+test_data (void)
+{
+  g_autofree char *path = in_folder ("d.svg"), *csv = in_folder ("d.csv"),
+                  *dat = in_folder ("d.dat");
+  g_autofree char *json = in_folder ("d.json"), *text = NULL, *numbers = NULL, *hash = NULL;
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (GError) error = NULL;
+  JsonObject *object;
+  g_auto (GStrv) lines = NULL;
+  gsize length;
+
+  g_assert_cmpint (run (NULL, "plot", database, "load", "-o", path, "--data", "--bootstrap", "50",
+                        "--select", "layer=0..3", NULL),
+                   ==, 0);
+  text = contents (csv, NULL);
+  lines = g_strsplit (text, "\n", -1);
+  g_assert_cmpuint (g_strv_length (lines), >, 5);
+  numbers = contents (dat, NULL);
+  g_assert_true (g_str_has_prefix (numbers, "# "));
+  json_parser_load_from_file (parser, json, &error);
+  g_assert_no_error (error);
+  object = json_node_get_object (json_parser_get_root (parser));
+  g_assert_cmpstr (json_object_get_string_member (object, "analysis"), ==, "load");
+  g_assert_nonnull (strstr (json_object_get_string_member (object, "command"), "moescope plot"));
+  g_assert_true (json_object_has_member (object, "run"));
+  {
+    g_autofree char *database_bytes = contents (database, &length);
+
+    hash = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) database_bytes, length);
+  }
+  g_assert_cmpstr (
+      json_object_get_string_member (json_object_get_object_member (object, "database"), "sha256"),
+      ==, hash);
+}
+
+static void
+expect (int status, const char *words, const char *extra, const char *value)
+{
+  g_autofree char *err = NULL, *path = in_folder ("never.pdf");
+
+  g_assert_cmpint (run (&err, "plot", database, "load", "-o", path, extra, value, NULL), ==,
+                   status);
+  if (strstr (err, words) == NULL)
+    g_error ("\"%s\" is not in: %s", words, err);
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+}
+
+static void
+test_misuse (void)
+{
+  g_autofree char *err = NULL, *path = in_folder ("x.gif");
+
+  expect (2, "--theme", "--theme", "pink");
+  expect (2, "length", "--width", "3parsec");
+  expect (2, "length", "--height", "0");
+  expect (2, "no plot", "--plot", "nothing");
+  expect (2, "--dpi", "--dpi", "1");
+  expect (2, "did you mean", "--widt", "3in");
+  expect (1, "leaves no token", "--select", "lang=xx");
+  g_assert_cmpint (run (&err, "plot", database, "load", "-o", path, NULL), ==, 1);
+  g_assert_nonnull (strstr (err, ".svg"));
+  g_clear_pointer (&err, g_free);
+  g_assert_cmpint (run (&err, "plot", database, "load", NULL), ==, 2);
+  g_clear_pointer (&err, g_free);
+  g_assert_cmpint (run (&err, "plot", "/nonexistent.db", "load", "-o", "/tmp/x.pdf", NULL), ==, 1);
+  g_clear_pointer (&err, g_free);
+  g_assert_cmpint (run (&err, "plot", database, "load", "-o", "/nonexistent/x.pdf", NULL), ==, 1);
+}
+
+static void
+test_list (void)
+{
+  g_autofree char *all = NULL, *one = NULL;
+
+  g_assert_cmpint (run (&all, "plot", "--list", NULL), ==, 0);
+  for (guint i = 0; ms_analyses ()[i] != NULL; i++)
+    g_assert_nonnull (strstr (all, ms_analyses ()[i]->name));
+  g_assert_cmpint (run (&one, "plot", "load", "--list", NULL), ==, 0);
+  g_assert_cmpuint (strlen (one), <, strlen (all));
+}
+
+/* Every plot of every analysis that this trace can feed, by its name alone. */
+static void
+test_all (void)
+{
+  g_autoptr (MsTrace) trace = ms_trace_open (database, 1, NULL, NULL);
+  g_autoptr (MsTrace) other = ms_trace_open (database, 2, NULL, NULL);
+  guint drawn = 0;
+
+  for (guint i = 0; ms_analyses ()[i] != NULL; i++)
+    {
+      const MsAnalysis *analysis = ms_analyses ()[i];
+      g_autofree char *missing = ms_analysis_missing (analysis, trace, 1);
+
+      g_assert_true (analysis->plots != NULL && analysis->plots[0].name != NULL);
+      if (missing != NULL)
+        {
+          g_test_message ("%s: %s", analysis->name, missing);
+          continue;
+        }
+      for (const MsPlotDef *plot = analysis->plots; plot->name != NULL; plot++)
+        {
+          g_autofree char *name = g_strdup_printf ("%s-%s.pdf", analysis->name, plot->name);
+          g_autofree char *path = in_folder (name), *err = NULL;
+          int status;
+
+          status = run (&err, "plot", database, analysis->name, "--plot", plot->name, "-o", path,
+                        "--run", "1", "--other", "#2", "--bootstrap", "20", NULL);
+          if (status != 0 && strstr (err, "nothing to draw") == NULL)
+            g_error ("%s --plot %s: %s", analysis->name, plot->name, err);
+          drawn += status == 0;
+        }
+    }
+  g_assert_cmpuint (drawn, >, 0);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *clean = NULL;
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  folder = g_dir_make_tmp ("moescope-plot-XXXXXX", NULL);
+  database = ms_fixture_rich (NULL, 0);
+  ms_fixture_rich (database, 0.3);
+  g_test_add_func ("/plot/formats", test_formats);
+  g_test_add_func ("/plot/size", test_size);
+  g_test_add_func ("/plot/data", test_data);
+  g_test_add_func ("/plot/misuse", test_misuse);
+  g_test_add_func ("/plot/list", test_list);
+  g_test_add_func ("/plot/all", test_all);
+  status = g_test_run ();
+  clean = g_strdup_printf ("rm -r '%s'", folder);
+  if (g_getenv ("MOESCOPE_KEEP") != NULL)
+    g_printerr ("%s %s\n", database, folder);
+  else
+    {
+      g_spawn_command_line_sync (clean, NULL, NULL, NULL, NULL);
+      ms_fixture_remove (database);
+    }
+  return status;
+}
