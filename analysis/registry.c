@@ -14,6 +14,8 @@
   X (cache)                                                                                        \
   X (domains)                                                                                      \
   X (coactivation)                                                                                 \
+  X (languages)                                                                                    \
+  X (language_map)                                                                                 \
   X (repetition)                                                                                   \
   X (transitions)                                                                                  \
   X (compare)                                                                                      \
