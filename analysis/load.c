@@ -400,7 +400,8 @@ write_overall (const Load *load, MsTable *table, double *means)
       double mean = 0, null = 0;
       MsInterval interval;
 
-      memset (resampled, 0, n_resamples * sizeof (double));
+      for (gsize r = 0; r < n_resamples; r++)
+        resampled[r] = 0;
       for (guint l = 0; l < load->n_layers; l++)
         {
           mean += load->layers[l].values[i] / load->n_layers;

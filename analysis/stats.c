@@ -110,7 +110,8 @@ compare_reals (gconstpointer a, gconstpointer b)
 void
 ms_sort (double *x, guint n)
 {
-  qsort (x, n, sizeof (double), compare_reals);
+  if (n > 0) /* x may be NULL otherwise, which qsort must not see */
+    qsort (x, n, sizeof (double), compare_reals);
 }
 
 typedef struct

@@ -519,7 +519,7 @@ test_save (gconstpointer data)
 
   for (guint e = 0; e < G_N_ELEMENTS (endings); e++)
     {
-      g_autofree char *bytes[2] = { NULL, NULL };
+      char *bytes[2] = { NULL, NULL };
       gsize length[2];
       g_autofree char *path = g_strdup_printf ("%s/f.%s", folder, endings[e]);
 
@@ -538,6 +538,8 @@ test_save (gconstpointer data)
       g_assert_true (g_str_has_prefix (bytes[0], e == 0 ? "%PDF" : e == 1 ? "<?xml" : "\x89PNG"));
       if (e == 1)
         g_assert_nonnull (strstr (bytes[0], "<text "));
+      for (guint i = 0; i < 2; i++)
+        g_free (bytes[i]);
       g_remove (path);
     }
   {
