@@ -15,9 +15,10 @@ typedef struct
 
 typedef struct
 {
-  float *queries; /* (STACK * QUERIES, key_width) */
-  float *scores;  /* (STACK * QUERIES, longest) */
-  float *mixed;   /* (STACK * QUERIES, value_width) */
+  float *queries;              /* (STACK * QUERIES, key_width) */
+  float *scores;               /* (STACK * QUERIES, longest) */
+  float *mixed;                /* (STACK * QUERIES, value_width) */
+  float sums[STACK * QUERIES]; /* of each row of scores */
 } Scratch;
 
 typedef struct
@@ -68,7 +69,7 @@ run_block (guint index, guint worker, gpointer data)
     {
       gsize seen = block->query + i % n + 1;
 
-      ms_softmax (s->scores + i * keys, seen);
+      s->sums[i] = ms_exponentials (s->scores + i * keys, seen);
       memset (s->scores + i * keys + seen, 0, (keys - seen) * sizeof (float));
     }
   ms_gemm (FALSE, FALSE, heads * n, dv, keys, 1, s->scores, keys, a->v + start * v_row + kv * dv,
@@ -76,13 +77,12 @@ run_block (guint index, guint worker, gpointer data)
   for (guint h = 0; h < heads; h++)
     for (gsize i = 0; i < n; i++)
       {
-        const float *from = s->mixed + (h * n + i) * dv;
+        float *from = s->mixed + (h * n + i) * dv, scale = 1.0f / s->sums[h * n + i];
         gsize at = ((start + block->query + i) * a->n_heads + kv * group + first + h) * dv;
 
+        ms_scale (from, scale, dv, a->out.f == NULL ? from : a->out.f + at);
         if (a->out.f == NULL)
           ms_bf16_from_float (from, dv, a->out.h + at);
-        else
-          memcpy (a->out.f + at, from, dv * sizeof (float));
       }
 }
 

@@ -9,8 +9,10 @@ G_BEGIN_DECLS
 
 /* out = x / sqrt (mean (x^2) + epsilon) * weight, all (n); out may be x.  (Zhang & Sennrich 2019) */
 void ms_rms_norm (const float *x, const float *weight, gsize n, float epsilon, float *out);
-/* x (n) becomes exp (x - max) / sum. */
-void ms_softmax (float *x, gsize n);
+/* x (n) becomes exp (x - max); returns the sum: a softmax not yet divided. */
+float ms_exponentials (float *x, gsize n);
+/* out = scale * x, all (n). */
+void ms_scale (const float *x, float scale, gsize n, float *out);
 /* gate = silu (gate) * up, all (n). */
 void ms_silu_times (float *gate, const float *up, gsize n);
 /* y += scale * x, all (n). */

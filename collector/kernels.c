@@ -25,8 +25,13 @@
   }
 #endif
 
-#define LANES 16
-typedef float Lanes __attribute__ ((vector_size (LANES * sizeof (float))));
+/* Sums and maxima run in two vectors of 8. */
+#define WIDTH 8
+#define LANES (2 * WIDTH)
+typedef float Floats __attribute__ ((vector_size (WIDTH * sizeof (float))));
+typedef float FloatsInMemory
+    __attribute__ ((vector_size (WIDTH * sizeof (float)), aligned (sizeof (float)), may_alias));
+typedef gint32 Ints __attribute__ ((vector_size (WIDTH * sizeof (gint32))));
 
 INLINE guint32
 bits_of (float value)
@@ -46,19 +51,20 @@ from_bits (guint32 bits)
   return value;
 }
 
-INLINE float
-sum_lanes (const Lanes *lanes)
-{
-  float part[LANES];
+/* A macro, since a function would return a vector, which has no calling convention without AVX. */
+#define load(from) (*(const FloatsInMemory *) (from))
 
-  memcpy (part, lanes, sizeof part);
-  for (guint width = LANES / 2; width > 0; width /= 2)
-    for (guint i = 0; i < width; i++)
-      part[i] += part[i + width];
-  return part[0];
+INLINE float
+sum_lanes (const Floats *first, const Floats *second)
+{
+  Floats both = *first + *second;
+  float part[WIDTH];
+
+  memcpy (part, &both, sizeof part);
+  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
 }
 
-/* Relative error below 2^-22 for |x| < 87, the ends beyond.  (Cephes' expf) */
+/* Relative error below 2^-22 for x in -87..88, the ends beyond.  (Cephes' expf) */
 INLINE float
 exponential (float x)
 {
@@ -81,19 +87,16 @@ exponential (float x)
 INLINE float
 ms_dot_body (const float *a, const float *b, gsize n)
 {
-  Lanes lanes = { 0 };
+  Floats first = { 0 }, second = { 0 };
   gsize whole = n / LANES * LANES;
   float sum;
 
   for (gsize i = 0; i < whole; i += LANES)
     {
-      Lanes x, y;
-
-      memcpy (&x, a + i, sizeof x);
-      memcpy (&y, b + i, sizeof y);
-      lanes += x * y;
+      first += load (a + i) * load (b + i);
+      second += load (a + i + WIDTH) * load (b + i + WIDTH);
     }
-  sum = sum_lanes (&lanes);
+  sum = sum_lanes (&first, &second);
   for (gsize i = whole; i < n; i++)
     sum += a[i] * b[i];
   return sum;
@@ -115,16 +118,22 @@ KERNEL (void, , ms_rms_norm,
 INLINE float
 ms_largest_body (const float *x, gsize n)
 {
-  float part[LANES];
-  gsize whole = n / LANES * LANES;
-  float largest = -INFINITY;
+  gsize whole = n / WIDTH * WIDTH;
+  Floats most;
+  float part[WIDTH], largest = -INFINITY;
 
-  for (guint j = 0; j < LANES; j++)
+  for (guint j = 0; j < WIDTH; j++)
     part[j] = -INFINITY;
-  for (gsize i = 0; i < whole; i += LANES)
-    for (guint j = 0; j < LANES; j++)
-      part[j] = x[i + j] > part[j] ? x[i + j] : part[j];
-  for (guint j = 0; j < LANES; j++)
+  memcpy (&most, part, sizeof most);
+  for (gsize i = 0; i < whole; i += WIDTH)
+    {
+      Floats here = load (x + i);
+      Ints more = here > most;
+
+      most = (Floats) (((Ints) here & more) | ((Ints) most & ~more));
+    }
+  memcpy (part, &most, sizeof part);
+  for (guint j = 0; j < WIDTH; j++)
     largest = part[j] > largest ? part[j] : largest;
   for (gsize i = whole; i < n; i++)
     largest = x[i] > largest ? x[i] : largest;
@@ -132,30 +141,29 @@ ms_largest_body (const float *x, gsize n)
 }
 KERNEL (float, return, ms_largest, (const float *x, gsize n), (x, n))
 
-INLINE void
-ms_softmax_body (float *x, gsize n)
+INLINE float
+ms_exponentials_body (float *x, gsize n)
 {
-  float largest = ms_largest_body (x, n), sum, scale;
-  Lanes lanes = { 0 };
+  float largest = ms_largest_body (x, n), sum;
+  Floats first = { 0 }, second = { 0 };
   gsize whole = n / LANES * LANES;
 
-  for (gsize i = 0; i < n; i++)
-    x[i] = exponential (x[i] - largest);
   for (gsize i = 0; i < whole; i += LANES)
     {
-      Lanes part;
-
-      memcpy (&part, x + i, sizeof part);
-      lanes += part;
+      for (gsize j = i; j < i + LANES; j++)
+        x[j] = exponential (x[j] - largest);
+      first += load (x + i);
+      second += load (x + i + WIDTH);
     }
-  sum = sum_lanes (&lanes);
+  sum = sum_lanes (&first, &second);
   for (gsize i = whole; i < n; i++)
-    sum += x[i];
-  scale = 1.0f / sum;
-  for (gsize i = 0; i < n; i++)
-    x[i] *= scale;
+    {
+      x[i] = exponential (x[i] - largest);
+      sum += x[i];
+    }
+  return sum;
 }
-KERNEL (void, , ms_softmax, (float *x, gsize n), (x, n))
+KERNEL (float, return, ms_exponentials, (float *x, gsize n), (x, n))
 
 INLINE void
 ms_silu_times_body (float *gate, const float *up, gsize n)
@@ -164,6 +172,14 @@ ms_silu_times_body (float *gate, const float *up, gsize n)
     gate[i] = gate[i] / (1.0f + exponential (-gate[i])) * up[i];
 }
 KERNEL (void, , ms_silu_times, (float *gate, const float *up, gsize n), (gate, up, n))
+
+INLINE void
+ms_scale_body (const float *x, float scale, gsize n, float *out)
+{
+  for (gsize i = 0; i < n; i++)
+    out[i] = scale * x[i];
+}
+KERNEL (void, , ms_scale, (const float *x, float scale, gsize n, float *out), (x, scale, n, out))
 
 INLINE void
 ms_add_scaled_body (float *y, const float *x, float scale, gsize n)
