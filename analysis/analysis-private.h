@@ -12,12 +12,6 @@ MsTable *ms_table_new_grouped (const MsTableDef *def);
 /* Appends all rows of `from` (the same definition without the group) under `group`. */
 void ms_table_append_group (MsTable *table, const char *group, const MsTable *from);
 
-/* Instead of ms_table_add: the cells of a row one after the other, in column order. */
-void ms_table_put_int (MsTable *table, gint64 value);
-void ms_table_put_real (MsTable *table, double value);
-void ms_table_put_reals (MsTable *table, const double *values, guint n);
-void ms_table_put_text (MsTable *table, const char *text);
-
 /* The value of parameter `i` as text (newly allocated). */
 char *ms_values_text_of (const MsValues *values, guint i);
 

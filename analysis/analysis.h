@@ -57,6 +57,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsTable, ms_table_unref)
 /* Appends a row; the values follow in column order: gint64 for INT, double for REAL, const char *
  * (copied, NULL allowed) for TEXT.  Pass integers as (gint64). */
 void ms_table_add (MsTable *table, ...);
+/* Instead of ms_table_add: the cells of a row one after the other, in column order. */
+void ms_table_put_int (MsTable *table, gint64 value);
+void ms_table_put_real (MsTable *table, double value);
+void ms_table_put_reals (MsTable *table, const double *values, guint n);
+void ms_table_put_text (MsTable *table, const char *text);
 const MsTableDef *ms_table_def (const MsTable *table);
 guint ms_table_n_rows (const MsTable *table);
 guint ms_table_n_columns (const MsTable *table);

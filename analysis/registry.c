@@ -7,6 +7,8 @@
 /* One line for each analysis: X (name) is ms_analysis_name. */
 #define MS_ANALYSES(X)                                                                             \
   X (load)                                                                                         \
+  X (experts)                                                                                      \
+  X (readers)                                                                                      \
   X (load_windows)                                                                                 \
   X (coverage)                                                                                     \
   X (srp)                                                                                          \

@@ -1,0 +1,331 @@
+/* The expert map: every (layer, expert) slot with its load, the router's certainty where it was chosen,
+ * what it specialises in, and its change against a second run.  Made for looking around; the measures that
+ * papers report have analyses of their own. */
+#include "analysis-private.h"
+
+#include <math.h>
+
+/* Fewer choices than this say nothing about the labels an expert prefers. */
+#define LEAST_CHOICES 20
+
+static const char *const labels[] = { "language", "domain", "phase", "document", NULL };
+
+typedef struct
+{
+  guint n_experts;
+  guint64 *counts;  /* (E) choices */
+  double *entropy;  /* (E) sums over the tokens that chose it; NULL = not recorded */
+  double *margin;   /* (E) likewise */
+  double *by_label; /* (E, G) choices by label of the document; NULL = no labels */
+  guint64 *other;   /* (E) choices in the second run; NULL = none or of another shape */
+  guint64 n_choices, n_other;
+} Layer;
+
+typedef struct
+{
+  MsGroups *groups; /* NULL = no document has the label */
+  guint columns;
+  Layer *layers; /* (n_layers) */
+} Map;
+
+typedef struct
+{
+  const Map *map;
+  Layer *layer;
+} Scan;
+
+static gboolean
+scan_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document, gpointer data,
+           GError **error)
+{
+  const Scan *scan = data;
+  Layer *layer = scan->layer;
+  int group = scan->map->groups != NULL ? scan->map->groups->group[document] : -1;
+
+  (void) row, (void) error;
+  for (guint t = from; t < from + n; t++)
+    for (guint k = 0; k < chunk->k; k++)
+      {
+        guint expert = chunk->experts[(gsize) t * chunk->k + k];
+
+        if (expert >= layer->n_experts)
+          break;
+        layer->counts[expert]++;
+        if (layer->entropy != NULL)
+          layer->entropy[expert] += (double) chunk->entropy[t];
+        if (layer->margin != NULL)
+          layer->margin[expert] += (double) chunk->margin[t];
+        if (group >= 0)
+          layer->by_label[(gsize) expert * scan->map->groups->n + (guint) group]++;
+      }
+  return TRUE;
+}
+
+/* Counts of the same layer in the second run, where it has one of the same size. */
+static gboolean
+count_other (const MsContext *context, guint index, Layer *layer, GError **error)
+{
+  MsTrace *other = context->n_others > 0 ? context->others[0] : NULL;
+  int block = ms_trace_layer (context->trace, index)->block;
+
+  for (guint l = 0; other != NULL && l < ms_trace_n_layers (other); l++)
+    if (ms_trace_layer (other, l)->block == block
+        && ms_trace_layer (other, l)->n_experts == layer->n_experts)
+      {
+        layer->other = g_new0 (guint64, layer->n_experts);
+        if (!ms_trace_count (other, l, layer->other, context->cancel, error))
+          return FALSE;
+        for (guint e = 0; e < layer->n_experts; e++)
+          layer->n_other += layer->other[e];
+      }
+  return TRUE;
+}
+
+static gboolean
+do_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Map *map = data;
+  Layer *layer = &map->layers[index];
+  guint n = ms_trace_layer (context->trace, index)->n_experts;
+  Scan scan = { map, layer };
+
+  layer->n_experts = n;
+  layer->counts = g_new0 (guint64, n);
+  if (map->columns & MS_CHUNK_ENTROPY)
+    layer->entropy = g_new0 (double, n);
+  if (map->columns & MS_CHUNK_MARGIN)
+    layer->margin = g_new0 (double, n);
+  if (map->groups != NULL)
+    layer->by_label = g_new0 (double, (gsize) n * map->groups->n);
+  if (!ms_trace_scan_layer (context->trace, index, MS_CHUNK_EXPERTS | map->columns, scan_rows,
+                            &scan, context->cancel, error))
+    return FALSE;
+  for (guint e = 0; e < n; e++)
+    layer->n_choices += layer->counts[e];
+  return count_other (context, index, layer, error);
+}
+
+static void
+clear_map (Map *map, guint n_layers)
+{
+  for (guint l = 0; l < n_layers; l++)
+    {
+      Layer *layer = &map->layers[l];
+
+      g_free (layer->counts);
+      g_free (layer->entropy);
+      g_free (layer->margin);
+      g_free (layer->by_label);
+      g_free (layer->other);
+    }
+  g_free (map->layers);
+  ms_groups_free (map->groups);
+}
+
+/* The place of every expert when the layer is sorted by count, the busiest first. */
+static void
+rank_experts (const Layer *layer, guint *rank)
+{
+  for (guint e = 0; e < layer->n_experts; e++)
+    {
+      rank[e] = 0;
+      for (guint o = 0; o < layer->n_experts; o++)
+        rank[e] += layer->counts[o] > layer->counts[e]
+                   || (layer->counts[o] == layer->counts[e] && o < e);
+    }
+}
+
+static double
+ratio (guint64 count, guint64 total, guint n_experts)
+{
+  return total > 0 ? (double) count * n_experts / (double) total : NAN;
+}
+
+/* How far the expert's labels are from those of the whole layer, in nats; *top the label most above. */
+static double
+specialise (const Layer *layer, guint expert, const double *all, guint n_groups, int *top,
+            double *top_ratio)
+{
+  const double *own = layer->by_label + (gsize) expert * n_groups;
+  double own_sum = 0, all_sum = 0;
+
+  *top = -1;
+  *top_ratio = NAN;
+  for (guint g = 0; g < n_groups; g++)
+    {
+      own_sum += own[g];
+      all_sum += all[g];
+    }
+  if (own_sum < LEAST_CHOICES)
+    return NAN;
+  for (guint g = 0; g < n_groups; g++)
+    {
+      double times = all[g] > 0 ? own[g] / own_sum * all_sum / all[g] : 0;
+
+      if (*top < 0 || times > *top_ratio)
+        {
+          *top = (int) g;
+          *top_ratio = times;
+        }
+    }
+  return ms_kl (own, all, n_groups);
+}
+
+static void
+write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table)
+{
+  g_autofree guint *rank = g_new (guint, layer->n_experts);
+  guint n_groups = map->groups != NULL ? map->groups->n : 0;
+  g_autofree double *all = g_new0 (double, n_groups);
+
+  rank_experts (layer, rank);
+  for (guint e = 0; e < layer->n_experts; e++)
+    for (guint g = 0; g < n_groups; g++)
+      all[g] += layer->by_label[(gsize) e * n_groups + g];
+  for (guint e = 0; e < layer->n_experts; e++)
+    {
+      double count = (double) layer->counts[e], load = NAN, base = NAN, top_ratio = NAN;
+      double special = NAN;
+      int top = -1;
+
+      load = ratio (layer->counts[e], layer->n_choices, layer->n_experts);
+      if (layer->other != NULL)
+        base = ratio (layer->other[e], layer->n_other, layer->n_experts);
+      if (n_groups > 0)
+        special = specialise (layer, e, all, n_groups, &top, &top_ratio);
+      ms_table_put_int (table, block);
+      ms_table_put_int (table, e);
+      ms_table_put_int (table, rank[e]);
+      ms_table_put_int (table, (gint64) layer->counts[e]);
+      ms_table_put_real (table, load);
+      ms_table_put_real (table, layer->entropy && count > 0 ? layer->entropy[e] / count : NAN);
+      ms_table_put_real (table, layer->margin && count > 0 ? layer->margin[e] / count : NAN);
+      ms_table_put_real (table, special);
+      ms_table_put_text (table, top >= 0 ? map->groups->names[top] : NULL);
+      ms_table_put_real (table, top_ratio);
+      ms_table_put_real (table, base);
+      ms_table_put_real (table, load - base);
+    }
+}
+
+static void
+summarise (const MsContext *context, const Map *map, MsResult *result)
+{
+  guint n_layers = ms_trace_n_layers (context->trace), idle = 0, slots = 0, best_layer = 0,
+        best = 0;
+  double most = 0;
+
+  for (guint l = 0; l < n_layers; l++)
+    for (guint e = 0; e < map->layers[l].n_experts; e++)
+      {
+        const Layer *layer = &map->layers[l];
+        double load = ratio (layer->counts[e], layer->n_choices, layer->n_experts);
+
+        slots++;
+        idle += layer->counts[e] == 0;
+        if (load > most)
+          {
+            most = load;
+            best_layer = l;
+            best = e;
+          }
+      }
+  result->summary = g_strdup_printf (
+      "Of %u experts in %u layers %u are never chosen; the busiest is expert %u of layer %d with "
+      "%.3g times its fair share.",
+      slots, n_layers, idle, best, ms_trace_layer (context->trace, best_layer)->block, most);
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  const char *label = labels[ms_values_choice (context->values, "label")];
+  Map map
+      = { .groups = ms_trace_group (context->trace, label, NULL),
+          .columns = ms_trace_run (context->trace)->columns & (MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN),
+          .layers = g_new0 (Layer, n_layers) };
+  gboolean fine = ms_context_tasks (context, n_layers, do_layer, &map, 0, 1, error);
+
+  if (fine)
+    {
+      for (guint l = 0; l < n_layers; l++)
+        write_layer (&map, &map.layers[l], ms_trace_layer (context->trace, l)->block,
+                     result->tables[0]);
+      summarise (context, &map, result);
+      if (map.groups == NULL)
+        ms_result_note (result, "no document has a %s: specialisation is undefined", label);
+      ms_result_note (result, "expert numbers mean nothing across layers");
+    }
+  clear_map (&map, n_layers);
+  return fine;
+}
+
+static const MsParam params[] = {
+  { .name = "label",
+    .title = "Specialisation in",
+    .help = "Which label of the documents specialisation is measured against.",
+    .type = MS_PARAM_CHOICE,
+    .choices = labels },
+  { 0 },
+};
+
+static const MsColumn map_columns[] = {
+  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  { "rank", "Rank by load", NULL, MS_COLUMN_INT, "0 = the layer's busiest expert." },
+  { "count", "Choices", "tokens", MS_COLUMN_INT, "Tokens that choose the expert." },
+  { "load", "Load", NULL, MS_COLUMN_REAL, "Choices over the layer's mean: 1 = the fair share." },
+  { "entropy", "Router entropy", "nats", MS_COLUMN_REAL,
+    "Mean entropy of the router over the tokens that choose the expert." },
+  { "margin", "Margin", NULL, MS_COLUMN_REAL,
+    "Mean gap between the last chosen and the first rejected expert over its tokens." },
+  { "specialisation", "Specialisation", "nats", MS_COLUMN_REAL,
+    "KL (labels of the expert's choices || labels of all choices of the layer); undefined below 20 "
+    "choices." },
+  { "top_label", "Prefers", NULL, MS_COLUMN_TEXT, "The label most above its share in the layer." },
+  { "top_ratio", "Times its share", NULL, MS_COLUMN_REAL,
+    "Share of that label among the expert's choices over its share among the layer's." },
+  { "base_load", "Load in the other run", NULL, MS_COLUMN_REAL, "The same in the second run." },
+  { "change", "Change of load", NULL, MS_COLUMN_REAL, "load - base_load." },
+  { 0 },
+};
+
+static const MsTableDef tables[] = { { "map", "All experts", map_columns }, { 0 } };
+
+/* Each measure by the expert's number and by its rank. */
+#define MAP(name_, title_, value_, scale, x_)                                                      \
+  {                                                                                                \
+    .name = name_, .title = title_, .table = "map", .mark = MS_MARK_HEATMAP, .x = x_,              \
+    .y = "layer", .value = value_, .value_scale = scale,                                           \
+    .centre = (scale) == MS_SCALE_RATIO ? 1 : 0                                                    \
+  }
+#define MAPS(name_, title_, value_, scale)                                                         \
+  MAP (name_, title_, value_, scale, "expert"),                                                    \
+      MAP (name_ "-ranked", title_ ", busiest first", value_, scale, "rank")
+
+static const MsPlotDef plots[] = {
+  MAPS ("load", "Load of every expert", "load", MS_SCALE_RATIO),
+  MAPS ("entropy", "Router entropy where it is chosen", "entropy", MS_SCALE_LINEAR),
+  MAPS ("margin", "Margin where it is chosen", "margin", MS_SCALE_LINEAR),
+  MAPS ("specialisation", "Specialisation of every expert", "specialisation", MS_SCALE_LINEAR),
+  MAPS ("change", "Change of load against the other run", "change", MS_SCALE_DIVERGING),
+  { 0 },
+};
+
+const MsAnalysis ms_analysis_experts = {
+  .name = "experts",
+  .title = "Expert Map",
+  .help
+  = "What is each expert of each layer: how busy, how surely chosen, specialised in what, changed "
+    "how?",
+  .formula = "load = c_e E / C; entropy and margin are means over the tokens that choose e; "
+             "specialisation = KL (p(label | e) || p(label)) over the layer's choices.",
+  .cite = "metrics.md a (load) and f (specialisation); the map itself is our own.",
+  .version = 1,
+  .live = TRUE,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};

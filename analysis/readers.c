@@ -1,0 +1,352 @@
+/* What some experts get to read: how much of every language, domain, phase and token goes to a set of
+ * experts in the selected layers, against the rest.  The answer to a brush on the expert map. */
+#include "analysis-private.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MOST_PIECES  40 /* rows of the table of tokens */
+#define LEAST_TOKENS 10 /* occurrences below which a token's share says nothing */
+
+static const char *const kinds[] = { "language", "domain", "phase" };
+
+typedef struct
+{
+  GArray *experts; /* of MsRange, NULL = all */
+  guint64 *read;   /* (L, D) tokens that reach the set */
+  guint64 *seen;   /* (L, D) */
+  guint8 **marks;  /* (L) of (T) bits, one layer each; merged in order */
+  gint64 n_tokens;
+  guint n_documents;
+} Readers;
+
+typedef struct
+{
+  Readers *readers;
+  guint layer;
+  guint n_experts;
+  guint8 *chosen; /* (E) */
+} Scan;
+
+static gboolean
+scan_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document, gpointer data,
+           GError **error)
+{
+  const Scan *scan = data;
+  Readers *readers = scan->readers;
+  gsize cell = (gsize) scan->layer * readers->n_documents + document;
+  guint64 read = 0;
+
+  (void) error;
+  for (guint t = 0; t < n; t++)
+    {
+      const guint16 *experts = chunk->experts + (gsize) (from + t) * chunk->k;
+      gboolean reached = FALSE;
+
+      for (guint k = 0; k < chunk->k && experts[k] < scan->n_experts; k++)
+        reached = reached || scan->chosen[experts[k]];
+      if (reached)
+        {
+          readers->marks[scan->layer][(row + t) / 8] |= (guint8) (1 << ((row + t) % 8));
+          read++;
+        }
+    }
+  readers->read[cell] += read;
+  readers->seen[cell] += n;
+  return TRUE;
+}
+
+static gboolean
+in_ranges (const GArray *ranges, guint value)
+{
+  if (ranges == NULL)
+    return TRUE;
+  for (guint i = 0; i < ranges->len; i++)
+    {
+      const MsRange *range = &g_array_index (ranges, MsRange, i);
+
+      if (value >= range->first && value <= range->last)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean
+do_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Readers *readers = data;
+  guint n_experts = ms_trace_layer (context->trace, index)->n_experts;
+  g_autofree guint8 *chosen = g_new0 (guint8, n_experts);
+  Scan scan = { readers, index, n_experts, chosen };
+
+  for (guint e = 0; e < n_experts; e++)
+    chosen[e] = in_ranges (readers->experts, e) ? 1 : 0;
+  readers->marks[index] = g_new0 (guint8, (gsize) readers->n_tokens / 8 + 1);
+  return ms_trace_scan_layer (context->trace, index, MS_CHUNK_EXPERTS, scan_rows, &scan,
+                              context->cancel, error);
+}
+
+static double
+share (double part, double whole)
+{
+  return whole > 0 ? part / whole : NAN;
+}
+
+/* One row for each label of a kind: how much of its tokens, and of all the others', is read. */
+static void
+write_labels (const MsContext *context, const Readers *readers, const char *kind, MsTable *table)
+{
+  g_autoptr (MsGroups) groups = ms_trace_group (context->trace, kind, NULL);
+  guint n_layers = ms_trace_n_layers (context->trace);
+  g_autofree double *read = NULL, *seen = NULL;
+  g_autofree guint *documents = NULL;
+  double all_read = 0, all_seen = 0;
+
+  if (groups == NULL)
+    return;
+  read = g_new0 (double, groups->n);
+  seen = g_new0 (double, groups->n);
+  documents = g_new0 (guint, groups->n);
+  for (guint d = 0; d < readers->n_documents; d++)
+    for (guint l = 0; l < n_layers; l++)
+      {
+        gsize cell = (gsize) l * readers->n_documents + d;
+        int group = groups->group[d];
+
+        all_read += (double) readers->read[cell];
+        all_seen += (double) readers->seen[cell];
+        if (group < 0)
+          continue;
+        read[group] += (double) readers->read[cell];
+        seen[group] += (double) readers->seen[cell];
+        documents[group] += l == 0;
+      }
+  for (guint g = 0; g < groups->n; g++)
+    {
+      double own = share (read[g], seen[g]);
+      double rest = share (all_read - read[g], all_seen - seen[g]);
+
+      ms_table_add (table, kind, groups->names[g], (gint64) documents[g],
+                    (gint64) (seen[g] / n_layers), own, rest, rest > 0 ? own / rest : NAN,
+                    share (all_read, all_seen));
+    }
+}
+
+typedef struct
+{
+  gint32 id;
+  guint64 seen, read;
+  double strength; /* standard errors above what the overall share predicts */
+} Piece;
+
+static int
+compare_pieces (gconstpointer a, gconstpointer b)
+{
+  const Piece *left = a, *right = b;
+
+  if (left->strength != right->strength)
+    return left->strength < right->strength ? 1 : -1;
+  return (left->id > right->id) - (left->id < right->id);
+}
+
+/* Fills the pieces (by id) from the marks of all layers; the overall share in *overall. */
+static GArray *
+count_pieces (const Readers *readers, guint n_layers, const gint32 *ids, double *overall)
+{
+  g_autoptr (GHashTable) index = g_hash_table_new (NULL, NULL);
+  GArray *pieces = g_array_new (FALSE, TRUE, sizeof (Piece));
+  double read = 0;
+
+  for (gint64 t = 0; t < readers->n_tokens; t++)
+    {
+      gpointer at = g_hash_table_lookup (index, GINT_TO_POINTER (ids[t]));
+      Piece *piece;
+
+      if (at == NULL)
+        {
+          Piece new = { .id = ids[t] };
+
+          g_array_append_val (pieces, new);
+          at = GUINT_TO_POINTER (pieces->len);
+          g_hash_table_insert (index, GINT_TO_POINTER (ids[t]), at);
+        }
+      piece = &g_array_index (pieces, Piece, GPOINTER_TO_UINT (at) - 1);
+      piece->seen += n_layers;
+      for (guint l = 0; l < n_layers; l++)
+        piece->read += (readers->marks[l][t / 8] >> (t % 8)) & 1;
+    }
+  for (guint i = 0; i < pieces->len; i++)
+    read += (double) g_array_index (pieces, Piece, i).read;
+  *overall = share (read, (double) readers->n_tokens * n_layers);
+  return pieces;
+}
+
+static gboolean
+write_pieces (const MsContext *context, const Readers *readers, MsTable *table, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  g_autofree gint32 *ids = ms_trace_token_ids (context->trace, error);
+  g_autoptr (GArray) pieces = NULL;
+  double overall;
+
+  if (ids == NULL)
+    return FALSE;
+  pieces = count_pieces (readers, n_layers, ids, &overall);
+  for (guint i = 0; i < pieces->len; i++)
+    {
+      Piece *piece = &g_array_index (pieces, Piece, i);
+      double expected = overall * (double) piece->seen;
+
+      piece->strength = piece->seen >= (guint64) LEAST_TOKENS * n_layers && expected > 0
+                            ? ((double) piece->read - expected) / sqrt (expected)
+                            : -INFINITY;
+    }
+  g_array_sort (pieces, compare_pieces);
+  for (guint i = 0; i < MIN (pieces->len, MOST_PIECES); i++)
+    {
+      const Piece *piece = &g_array_index (pieces, Piece, i);
+      g_autofree char *text = ms_trace_piece (context->trace, piece->id);
+      g_autofree char *name = text ? g_strdup (text) : g_strdup_printf ("#%d", piece->id);
+      double own = share ((double) piece->read, (double) piece->seen);
+
+      if (!isfinite (piece->strength) || piece->strength <= 0)
+        break;
+      ms_table_add (table, (gint64) i + 1, (gint64) piece->id, name,
+                    (gint64) (piece->seen / n_layers), own, own / overall, overall);
+    }
+  return TRUE;
+}
+
+static void
+summarise (const MsContext *context, const MsTable *table, MsResult *result)
+{
+  const char *experts = ms_values_text (context->values, "experts");
+  int best = -1;
+
+  for (guint row = 0; row < ms_table_n_rows (table); row++)
+    if (ms_table_get_real (table, row, 6)
+        > (best < 0 ? 0 : ms_table_get_real (table, (guint) best, 6)))
+      best = (int) row;
+  if (best < 0)
+    result->summary = g_strdup_printf ("%s %s in %u layers: no document is labelled.",
+                                       *experts ? "Experts" : "All experts", experts,
+                                       ms_trace_n_layers (context->trace));
+  else
+    result->summary = g_strdup_printf (
+        "%s %s in %u layers: %s %s reaches them with %.3g %% of its tokens, %.3g times as often as "
+        "the "
+        "rest.",
+        *experts ? "Experts" : "All experts", experts, ms_trace_n_layers (context->trace),
+        ms_table_get_text (table, (guint) best, 0), ms_table_get_text (table, (guint) best, 1),
+        100 * ms_table_get_real (table, (guint) best, 4),
+        ms_table_get_real (table, (guint) best, 6));
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  const char *text = ms_values_text (context->values, "experts");
+  g_autofree char *selection_text = *text ? g_strconcat ("expert=", text, NULL) : g_strdup ("");
+  g_autoptr (MsSelection) selection = ms_selection_parse (selection_text, error);
+  guint n_layers = ms_trace_n_layers (context->trace);
+  Readers readers = { .n_tokens = ms_trace_n_tokens (context->trace),
+                      .n_documents = ms_trace_n_documents (context->trace) };
+  gboolean fine;
+
+  if (selection == NULL)
+    return FALSE;
+  readers.experts = selection->experts;
+  readers.read = g_new0 (guint64, (gsize) n_layers * readers.n_documents);
+  readers.seen = g_new0 (guint64, (gsize) n_layers * readers.n_documents);
+  readers.marks = g_new0 (guint8 *, n_layers);
+  fine = ms_context_tasks (context, n_layers, do_layer, &readers, 0, 0.8, error);
+  if (fine)
+    {
+      for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+        write_labels (context, &readers, kinds[i], result->tables[0]);
+      summarise (context, result->tables[0], result);
+      fine = write_pieces (context, &readers, result->tables[1], error);
+    }
+  for (guint l = 0; l < n_layers; l++)
+    g_free (readers.marks[l]);
+  g_free (readers.marks);
+  g_free (readers.read);
+  g_free (readers.seen);
+  return fine;
+}
+
+static const MsParam params[] = {
+  { .name = "experts",
+    .title = "Experts",
+    .help = "The experts of the selected layers, as in a selection: 17,23..25; empty = all.",
+    .type = MS_PARAM_TEXT,
+    .usual_text = "" },
+  { 0 },
+};
+
+static const MsColumn label_columns[] = {
+  { "kind", "Kind", NULL, MS_COLUMN_TEXT, "language, domain or phase." },
+  { "label", "Label", NULL, MS_COLUMN_TEXT, "Of the documents." },
+  { "n_documents", "Documents", "documents", MS_COLUMN_INT, "Documents with the label." },
+  { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Their tokens." },
+  { "share", "Share read", NULL, MS_COLUMN_REAL,
+    "Part of the label's (token, layer) pairs that choose one of the experts." },
+  { "rest", "The rest", NULL, MS_COLUMN_REAL, "The same of all other documents." },
+  { "ratio", "Times the rest", NULL, MS_COLUMN_REAL, "share / rest." },
+  { "overall", "All", NULL, MS_COLUMN_REAL, "The same of all documents." },
+  { 0 },
+};
+
+static const MsColumn piece_columns[] = {
+  { "place", "Place", NULL, MS_COLUMN_INT, "1 = furthest above its expected share." },
+  { "token_id", "Token id", NULL, MS_COLUMN_INT, "Number in the vocabulary." },
+  { "token", "Token", NULL, MS_COLUMN_TEXT, "Its text; #id without a vocabulary." },
+  { "n_tokens", "Occurrences", "tokens", MS_COLUMN_INT, "In the selected documents." },
+  { "share", "Share read", NULL, MS_COLUMN_REAL,
+    "Part of its (occurrence, layer) pairs that choose one of the experts." },
+  { "ratio", "Times overall", NULL, MS_COLUMN_REAL, "share / overall." },
+  { "overall", "All", NULL, MS_COLUMN_REAL, "The same of all tokens." },
+  { 0 },
+};
+
+static const MsTableDef tables[] = {
+  { "labels", "What the experts read", label_columns },
+  { "tokens", "Tokens they read most", piece_columns },
+  { 0 },
+};
+
+#define LABEL_PLOT(kind, title_)                                                                   \
+  {                                                                                                \
+    .name = kind, .title = title_, .table = "labels", .mark = MS_MARK_BAR, .x = "label",           \
+    .y = "share", .reference = "overall", .where = "kind=" kind                                    \
+  }
+
+static const MsPlotDef plots[] = {
+  LABEL_PLOT ("language", "Share of each language read"),
+  LABEL_PLOT ("domain", "Share of each domain read"),
+  LABEL_PLOT ("phase", "Share of each phase read"),
+  { .name = "tokens",
+    .title = "Tokens read most",
+    .table = "tokens",
+    .mark = MS_MARK_BAR,
+    .x = "token",
+    .y = "share",
+    .reference = "overall" },
+  { 0 },
+};
+
+const MsAnalysis ms_analysis_readers = {
+  .name = "readers",
+  .title = "What Experts Read",
+  .help = "Which languages, domains and tokens go to some experts of the selected layers?",
+  .formula
+  = "share = (token, layer) pairs that choose at least one of the experts / all pairs; tokens "
+    "are ordered by (read - expected) / sqrt (expected), at least 10 occurrences.",
+  .cite = "Our own; for single experts it is the share of metrics.md f.1.",
+  .version = 1,
+  .live = TRUE,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};
