@@ -2,6 +2,8 @@
  * runs as values change; the others when told. */
 #include "analyses-screen-private.h"
 
+#include "pieces-private.h"
+
 #include <string.h>
 
 static const char *const groupings[] = { N_ ("Not grouped"), N_ ("By language"), N_ ("By domain"),
@@ -72,7 +74,7 @@ choose (MsAnalysesScreen *self, const MsAnalysis *analysis)
   set_text (self->help, analysis->help ? _ (analysis->help) : NULL);
   set_text (self->formula, analysis->formula);
   set_text (self->cite, analysis->cite);
-  form = ms_analysis_form_new (analysis, analysis->live);
+  form = ms_analysis_form_new (analysis, analysis->live, NULL);
   g_signal_connect_swapped (form, "changed", G_CALLBACK (on_changed), self);
   adw_bin_set_child (self->form_bin, form);
   if (gtk_widget_get_mapped (GTK_WIDGET (self)))
@@ -244,8 +246,9 @@ static GtkWidget *
 make_content (MsAnalysesScreen *self, MsWorkbench *bench)
 {
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 9);
-  GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkWidget *definition = gtk_expander_new_with_mnemonic (_ ("_Definition"));
+  GtkWidget *parameters = gtk_expander_new_with_mnemonic (_ ("_Parameters"));
+  GtkWidget *inputs = gtk_box_new (GTK_ORIENTATION_VERTICAL, 9);
   GtkWidget *texts = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
   GtkWidget *head = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
 
@@ -270,18 +273,18 @@ make_content (MsAnalysesScreen *self, MsWorkbench *bench)
   gtk_expander_set_child (GTK_EXPANDER (definition), texts);
   gtk_box_append (GTK_BOX (box), definition);
   self->form_bin = ADW_BIN (adw_bin_new ());
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->form_bin));
-  gtk_box_append (GTK_BOX (box), make_settings (self));
+  gtk_box_append (GTK_BOX (inputs), GTK_WIDGET (self->form_bin));
+  gtk_box_append (GTK_BOX (inputs), make_settings (self));
+  gtk_widget_set_margin_top (inputs, 6);
+  gtk_expander_set_child (GTK_EXPANDER (parameters), inputs);
+  gtk_box_append (GTK_BOX (box), parameters);
   self->pane = MS_ANALYSIS_PANE (ms_analysis_pane_new (bench, NULL, TRUE));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->pane));
   gtk_widget_set_margin_start (box, 12);
   gtk_widget_set_margin_end (box, 12);
   gtk_widget_set_margin_top (box, 12);
   gtk_widget_set_margin_bottom (box, 12);
-  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), box);
-  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
-                                  GTK_POLICY_AUTOMATIC);
-  return scroller;
+  return ms_scroller_new (box);
 }
 
 GtkWidget *

@@ -10,8 +10,9 @@ G_BEGIN_DECLS
 #define MS_TYPE_ANALYSIS_FORM (ms_analysis_form_get_type ())
 G_DECLARE_FINAL_TYPE (MsAnalysisForm, ms_analysis_form, MS, ANALYSIS_FORM, AdwBin)
 
-/* Signal "changed": a value changed.  With sliders, numbers get a scale to drag. */
-GtkWidget *ms_analysis_form_new (const MsAnalysis *analysis, gboolean sliders);
+/* Signal "changed": a value changed.  With sliders, numbers get a scale to drag.  only: the parameters
+ * offered, by name, separated by spaces; NULL = all. */
+GtkWidget *ms_analysis_form_new (const MsAnalysis *analysis, gboolean sliders, const char *only);
 /* (transfer full) */
 MsValues *ms_analysis_form_dup_values (MsAnalysisForm *form);
 /* Sets a parameter as the command line would; the row follows. */

@@ -268,8 +268,10 @@ ms_analysis_form_init (MsAnalysisForm *self)
 }
 
 GtkWidget *
-ms_analysis_form_new (const MsAnalysis *analysis, gboolean sliders)
+ms_analysis_form_new (const MsAnalysis *analysis, gboolean sliders, const char *only)
 {
+  g_auto (GStrv) names = only ? g_strsplit (only, " ", -1) : NULL;
+  gboolean any = FALSE;
   MsAnalysisForm *self = g_object_new (MS_TYPE_ANALYSIS_FORM, NULL);
   GtkWidget *list = gtk_list_box_new ();
 
@@ -278,8 +280,12 @@ ms_analysis_form_new (const MsAnalysis *analysis, gboolean sliders)
   gtk_list_box_set_selection_mode (GTK_LIST_BOX (list), GTK_SELECTION_NONE);
   gtk_widget_add_css_class (list, "boxed-list");
   for (const MsParam *param = analysis->params; param != NULL && param->name != NULL; param++)
-    gtk_list_box_append (GTK_LIST_BOX (list), make_row (self, param, sliders));
-  gtk_widget_set_visible (list, analysis->params != NULL && analysis->params[0].name != NULL);
+    if (names == NULL || g_strv_contains ((const char *const *) names, param->name))
+      {
+        gtk_list_box_append (GTK_LIST_BOX (list), make_row (self, param, sliders));
+        any = TRUE;
+      }
+  gtk_widget_set_visible (list, any);
   gtk_widget_set_valign (list, GTK_ALIGN_START);
   adw_bin_set_child (ADW_BIN (self), list);
   return GTK_WIDGET (self);
@@ -299,6 +305,8 @@ ms_analysis_form_set (MsAnalysisForm *self, const char *name, const char *text, 
 
   if (!ms_values_set (trial, name, text, error))
     return FALSE;
+  if (input == NULL) /* not offered */
+    return ms_values_set (self->values, name, text, error);
   switch (input_param (G_OBJECT (input))->type)
     {
     case MS_PARAM_INT:

@@ -1,7 +1,7 @@
 /* The layer x expert map. */
 #pragma once
 
-#include "figure-view-private.h"
+#include "analysis-pane-private.h"
 #include "screen-private.h"
 
 G_BEGIN_DECLS
@@ -11,6 +11,8 @@ G_DECLARE_FINAL_TYPE (MsExpertsScreen, ms_experts_screen, MS, EXPERTS_SCREEN, Ms
 
 GtkWidget *ms_experts_screen_new (MsWorkbench *bench);
 MsFigureView *ms_experts_screen_get_map (MsExpertsScreen *screen);
+/* What the brushed experts read. */
+MsAnalysisPane *ms_experts_screen_get_readers (MsExpertsScreen *screen);
 /* Colours the map by the n-th measure offered; the number of them. */
 void ms_experts_screen_set_colour (MsExpertsScreen *screen, guint n);
 guint ms_experts_screen_get_n_colours (MsExpertsScreen *screen);

@@ -1,31 +1,74 @@
+/* MsExpertsScreen: the map above, what the brushed experts read below.  The map follows run, baseline and
+ * filter; a brush on it changes only the panel below. */
 #include "experts-screen-private.h"
 
-/* What the map can be coloured by. */
+#include "analysis-pane-private.h"
+#include "pieces-private.h"
+
+#include <string.h>
+
+/* What the map can be coloured by: plots of the analysis "experts". */
 static const struct
 {
-  const char *title;
-  const char *analysis, *plot;
-  gboolean base; /* against the baseline run */
+  const char *title, *plot;
+  const char *missing; /* why all of it may be undefined */
 } colours[] = {
-  { N_ ("Load"), "load", "map", FALSE },
+  { N_ ("Load"), "load", NULL },
+  { N_ ("Router Entropy"), "entropy", N_ ("This run was recorded without the router's entropy.") },
+  { N_ ("Specialisation"), "specialisation", N_ ("The documents have no such label.") },
+  { N_ ("Change Against Baseline"), "change",
+    N_ ("Pin another run of the same model as baseline to see what changed.") },
+  { N_ ("Margin"), "margin", N_ ("This run was recorded without margins.") },
 };
+
+static const char *const label_names[]
+    = { N_ ("Languages"), N_ ("Domains"), N_ ("Phases"), N_ ("Documents"), NULL };
+static const char *const label_keys[] = { "language", "domain", "phase", "document" };
 
 struct _MsExpertsScreen
 {
   MsScreen parent_instance;
   MsFigureView *map;
-  GtkDropDown *colour;
+  GtkDropDown *colour, *label;
+  GtkToggleButton *ranked;
   GtkLabel *summary;
-  MsJob *job;
+  GtkStack *readers_stack;
+  MsAnalysisPane *readers;
+  MsFigureView *layers; /* the marginal: MaxVio of each layer */
+  MsJob *job, *layers_job;
 };
 
 G_DEFINE_FINAL_TYPE (MsExpertsScreen, ms_experts_screen, MS_TYPE_SCREEN)
+
+static const MsPlotDef *
+find_plot (const MsAnalysis *analysis, const char *name)
+{
+  const MsPlotDef *plot = analysis->plots;
+
+  while (plot->name != NULL && strcmp (plot->name, name) != 0)
+    plot++;
+  return plot->name != NULL ? plot : NULL;
+}
+
+/* Whether the measure is undefined everywhere, which would be an all-hatched map. */
+static gboolean
+is_void (MsTable *table, const char *name)
+{
+  const double *values = ms_table_reals (table, (guint) ms_table_find_column (table, name));
+
+  for (guint row = 0; row < ms_table_n_rows (table); row++)
+    if (values[row] == values[row])
+      return FALSE;
+  return TRUE;
+}
 
 static void
 on_outcome (GObject *owner, gpointer result, const GError *error)
 {
   MsExpertsScreen *self = MS_EXPERTS_SCREEN (owner);
   g_autoptr (MsOutcome) outcome = result;
+  guint colour = gtk_drop_down_get_selected (self->colour);
+  g_autofree char *name = NULL;
   const MsPlotDef *plot;
 
   g_clear_object (&self->job);
@@ -34,37 +77,115 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
       ms_screen_show_error (MS_SCREEN (self), error);
       return;
     }
-  plot = outcome->request->analysis->plots;
-  while (plot->name != NULL
-         && !g_str_equal (plot->name, colours[gtk_drop_down_get_selected (self->colour)].plot))
-    plot++;
+  name = g_strconcat (colours[colour].plot,
+                      gtk_toggle_button_get_active (self->ranked) ? "-ranked" : "", NULL);
+  plot = find_plot (outcome->request->analysis, name);
   ms_figure_view_show (self->map, outcome, plot, NULL);
-  gtk_label_set_text (self->summary, outcome->result->summary ? outcome->result->summary : "");
+  if (is_void (ms_result_table (outcome->result, plot->table), plot->value))
+    gtk_label_set_text (self->summary, _ (colours[colour].missing));
+  else
+    gtk_label_set_text (self->summary, outcome->result->summary);
   ms_screen_show_content (MS_SCREEN (self));
+}
+
+static void
+on_layers (GObject *owner, gpointer result, const GError *error)
+{
+  MsExpertsScreen *self = MS_EXPERTS_SCREEN (owner);
+  g_autoptr (MsOutcome) outcome = result;
+
+  g_clear_object (&self->layers_job);
+  if (outcome != NULL)
+    ms_figure_view_show (self->layers, outcome, find_plot (outcome->request->analysis, "effective"),
+                         NULL);
+}
+
+static char *
+format_ranges (const GArray *ranges)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; ranges != NULL && i < ranges->len; i++)
+    {
+      const MsRange *range = &g_array_index (ranges, MsRange, i);
+
+      g_string_append_printf (text, "%s%" G_GINT64_FORMAT, i > 0 ? "," : "", range->first);
+      if (range->last > range->first)
+        g_string_append_printf (text, "..%" G_GINT64_FORMAT, range->last);
+    }
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* What the brushed experts read, in the brushed layers of the filtered documents. */
+static void
+update_readers (MsExpertsScreen *self)
+{
+  MsSession *session = ms_screen_get_session (MS_SCREEN (self));
+  const MsSelection *selection = ms_session_get_selection (session);
+  g_autoptr (MsSelection) part = NULL;
+  g_autofree char *experts = NULL;
+  MsRequest *request;
+
+  if (!ms_session_has_brush (session))
+    {
+      gtk_stack_set_visible_child_name (self->readers_stack, "hint");
+      return;
+    }
+  part = ms_selection_copy (selection);
+  part->run = part->base = 0;
+  g_clear_pointer (&part->experts, g_array_unref);
+  experts = format_ranges (selection->experts);
+  request = ms_request_new (ms_analysis_find ("readers"));
+  request->run = selection->run;
+  request->select = ms_selection_format (part);
+  request->values = ms_values_new (request->analysis);
+  ms_values_set (request->values, "experts", experts, NULL);
+  ms_analysis_pane_run (self->readers, request, 80);
+  gtk_stack_set_visible_child_name (self->readers_stack, "readers");
+}
+
+static MsRequest *
+make_request (MsExpertsScreen *self, const char *name)
+{
+  MsSession *session = ms_screen_get_session (MS_SCREEN (self));
+  MsRequest *request = ms_request_new (ms_analysis_find (name));
+
+  request->run = ms_session_get_selection (session)->run;
+  request->select = ms_session_dup_filter (session);
+  return request;
 }
 
 static void
 update (MsScreen *screen)
 {
   MsExpertsScreen *self = MS_EXPERTS_SCREEN (screen);
-  MsSession *session = ms_screen_get_session (screen);
-  guint colour = gtk_drop_down_get_selected (self->colour);
-  MsRequest *request = ms_request_new (ms_analysis_find (colours[colour].analysis));
+  MsWorkbench *bench = ms_screen_get_bench (screen);
+  MsRunItem *base = ms_workbench_get_base (bench);
+  MsRequest *request = make_request (self, "experts");
 
-  request->run = ms_session_get_selection (session)->run;
-  request->select = ms_session_dup_filter (session);
+  request->other = base != NULL ? ms_run_item_run (base)->id : 0;
+  request->values = ms_values_new (request->analysis);
+  ms_values_set (request->values, "label", label_keys[gtk_drop_down_get_selected (self->label)],
+                 NULL);
   ms_job_drop (&self->job);
+  ms_job_drop (&self->layers_job);
   if (ms_figure_view_get_outcome (self->map) == NULL)
     ms_screen_show_waiting (screen, _ ("Counting…"));
-  ms_figure_view_set_stale (self->map, TRUE);
-  self->job = ms_workbench_analyze (ms_screen_get_bench (screen), request, 0, on_outcome,
-                                    G_OBJECT (self));
+  else
+    ms_figure_view_set_stale (self->map, TRUE);
+  self->job = ms_workbench_analyze (bench, request, 0, on_outcome, G_OBJECT (self));
+  self->layers_job
+      = ms_workbench_analyze (bench, make_request (self, "load"), 0, on_layers, G_OBJECT (self));
+  update_readers (self);
 }
 
 static void
 dispose (GObject *object)
 {
-  ms_job_drop (&MS_EXPERTS_SCREEN (object)->job);
+  MsExpertsScreen *self = MS_EXPERTS_SCREEN (object);
+
+  ms_job_drop (&self->job);
+  ms_job_drop (&self->layers_job);
   G_OBJECT_CLASS (ms_experts_screen_parent_class)->dispose (object);
 }
 
@@ -80,35 +201,81 @@ ms_experts_screen_init (MsExpertsScreen *self)
 {
 }
 
+static GtkDropDown *
+drop_down (MsExpertsScreen *self, const char *const *names, guint n, const char *name)
+{
+  GtkStringList *list = gtk_string_list_new (NULL);
+  GtkWidget *widget;
+
+  for (guint i = 0; i < n; i++)
+    gtk_string_list_append (list, _ (names[i]));
+  widget = gtk_drop_down_new (G_LIST_MODEL (list), NULL);
+  ms_widget_name (widget, name);
+  gtk_widget_set_tooltip_text (widget, name);
+  return GTK_DROP_DOWN (widget);
+}
+
+static GtkWidget *
+make_controls (MsExpertsScreen *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  const char *names[G_N_ELEMENTS (colours)];
+
+  for (guint i = 0; i < G_N_ELEMENTS (colours); i++)
+    names[i] = colours[i].title;
+  self->colour = drop_down (self, names, G_N_ELEMENTS (colours), _ ("Colour by"));
+  self->label = drop_down (self, label_names, G_N_ELEMENTS (label_keys), _ ("Specialisation in"));
+  self->ranked = GTK_TOGGLE_BUTTON (gtk_toggle_button_new ());
+  gtk_button_set_icon_name (GTK_BUTTON (self->ranked), "view-sort-descending-symbolic");
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self->ranked), _ ("Sort Experts by Load"));
+  ms_widget_name (GTK_WIDGET (self->ranked), _ ("Sort Experts by Load"));
+  g_signal_connect_swapped (self->colour, "notify::selected", G_CALLBACK (ms_screen_update_now),
+                            self);
+  g_signal_connect_swapped (self->label, "notify::selected", G_CALLBACK (ms_screen_update_now),
+                            self);
+  g_signal_connect_swapped (self->ranked, "toggled", G_CALLBACK (ms_screen_update_now), self);
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->colour));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->label));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->ranked));
+  return box;
+}
+
+static GtkWidget *
+make_readers (MsExpertsScreen *self, MsWorkbench *bench)
+{
+  GtkWidget *hint = adw_status_page_new ();
+
+  adw_status_page_set_title (ADW_STATUS_PAGE (hint), _ ("Brush Experts"));
+  adw_status_page_set_description (
+      ADW_STATUS_PAGE (hint),
+      _ ("Drag over the map to see which languages, domains and tokens they read."));
+  gtk_widget_add_css_class (hint, "compact");
+  self->readers = MS_ANALYSIS_PANE (ms_analysis_pane_new (bench, NULL, FALSE));
+  self->readers_stack = GTK_STACK (gtk_stack_new ());
+  gtk_stack_set_vhomogeneous (self->readers_stack, FALSE);
+  gtk_stack_add_named (self->readers_stack, hint, "hint");
+  gtk_stack_add_named (self->readers_stack, GTK_WIDGET (self->readers), "readers");
+  return GTK_WIDGET (self->readers_stack);
+}
+
 GtkWidget *
 ms_experts_screen_new (MsWorkbench *bench)
 {
   MsExpertsScreen *self = g_object_new (MS_TYPE_EXPERTS_SCREEN, NULL);
-  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
-  GtkStringList *names = gtk_string_list_new (NULL);
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 9);
 
   ms_screen_set_bench (MS_SCREEN (self), bench);
-  for (guint i = 0; i < G_N_ELEMENTS (colours); i++)
-    gtk_string_list_append (names, _ (colours[i].title));
-  self->colour = GTK_DROP_DOWN (gtk_drop_down_new (G_LIST_MODEL (names), NULL));
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->colour), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ ("Colour by"), -1);
-  gtk_widget_set_halign (GTK_WIDGET (self->colour), GTK_ALIGN_START);
-  g_signal_connect_swapped (self->colour, "notify::selected", G_CALLBACK (ms_screen_update_now),
-                            self);
   self->map = MS_FIGURE_VIEW (ms_figure_view_new (bench));
-  gtk_widget_set_vexpand (GTK_WIDGET (self->map), TRUE);
-  self->summary = GTK_LABEL (gtk_label_new (NULL));
-  gtk_label_set_wrap (self->summary, TRUE);
-  gtk_label_set_xalign (self->summary, 0);
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->colour));
+  self->layers = MS_FIGURE_VIEW (ms_figure_view_new (bench));
+  gtk_widget_set_size_request (GTK_WIDGET (ms_figure_view_get_canvas (self->map)), -1, 320);
+  self->summary = GTK_LABEL (ms_text_new (NULL, NULL));
+  gtk_box_append (GTK_BOX (box), make_controls (self));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->summary));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->map));
-  gtk_widget_set_margin_start (box, 12);
-  gtk_widget_set_margin_end (box, 12);
-  gtk_widget_set_margin_top (box, 12);
-  gtk_widget_set_margin_bottom (box, 12);
-  ms_screen_set_content (MS_SCREEN (self), box);
+  gtk_box_append (GTK_BOX (box), make_readers (self, bench));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->layers));
+  ms_widget_set_margins (box, 12);
+  ms_screen_set_content (MS_SCREEN (self), ms_scroller_new (box));
   return GTK_WIDGET (self);
 }
 
@@ -116,6 +283,12 @@ MsFigureView *
 ms_experts_screen_get_map (MsExpertsScreen *self)
 {
   return self->map;
+}
+
+MsAnalysisPane *
+ms_experts_screen_get_readers (MsExpertsScreen *self)
+{
+  return self->readers;
 }
 
 void

@@ -20,6 +20,9 @@ GtkWidget *ms_figure_view_new (MsWorkbench *bench);
  * follows the desktop.  Returns FALSE and shows why when the plot cannot be drawn. */
 gboolean ms_figure_view_show (MsFigureView *view, MsOutcome *outcome, const MsPlotDef *plot,
                               const MsFigureOptions *options);
+/* The same with another table of the same columns in the place of the outcome's (references it). */
+gboolean ms_figure_view_show_table (MsFigureView *view, MsOutcome *outcome, const MsPlotDef *plot,
+                                    MsTable *table, const MsFigureOptions *options);
 void ms_figure_view_set_stale (MsFigureView *view, gboolean stale);
 /* Hides the title row. */
 void ms_figure_view_set_plain (MsFigureView *view, gboolean plain);

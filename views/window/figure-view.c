@@ -16,6 +16,8 @@ struct _MsFigureView
   MsFigureOptions options;
   MsFigureCanvas *canvas;
   GtkStack *stack;
+  AdwBin *holder; /* the canvas, in a scrolled window while zoomed */
+  MsTable *table_override;
   MsTableView *table;
   GtkWidget *head;
   GtkLabel *title;
@@ -328,6 +330,32 @@ export_figure (GtkWidget *widget, const char *name, GVariant *parameter)
                               &self->plot, &self->options);
 }
 
+/* Scrolls only while zoomed: a scrolled window would hide the canvas's natural size. */
+static void
+hold_canvas (MsFigureView *self, gboolean scrolled)
+{
+  GtkWidget *child = adw_bin_get_child (self->holder);
+  GtkWidget *canvas = GTK_WIDGET (self->canvas);
+
+  if (GTK_IS_SCROLLED_WINDOW (child) == scrolled && child != NULL)
+    return;
+  g_object_ref (canvas);
+  if (GTK_IS_SCROLLED_WINDOW (child))
+    gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (child), NULL);
+  adw_bin_set_child (self->holder, NULL);
+  if (scrolled)
+    {
+      GtkWidget *scroller = gtk_scrolled_window_new ();
+
+      gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), canvas);
+      gtk_widget_set_size_request (scroller, -1, 320);
+      adw_bin_set_child (self->holder, scroller);
+    }
+  else
+    adw_bin_set_child (self->holder, canvas);
+  g_object_unref (canvas);
+}
+
 static void
 zoom (GtkWidget *widget, const char *name, GVariant *parameter)
 {
@@ -337,6 +365,7 @@ zoom (GtkWidget *widget, const char *name, GVariant *parameter)
   ms_figure_canvas_set_zoom (canvas, g_str_has_suffix (name, "in")    ? now * 1.5
                                      : g_str_has_suffix (name, "out") ? now / 1.5
                                                                       : 1);
+  hold_canvas (MS_FIGURE_VIEW (widget), ms_figure_canvas_get_zoom (canvas) > 1);
 }
 
 /* --- The title row ---------------------------------------------------------------------------- */
@@ -460,6 +489,7 @@ dispose (GObject *object)
   MsFigureView *self = MS_FIGURE_VIEW (object);
 
   g_clear_pointer (&self->outcome, ms_outcome_unref);
+  g_clear_pointer (&self->table_override, ms_table_unref);
   g_clear_object (&self->bench);
   G_OBJECT_CLASS (ms_figure_view_parent_class)->dispose (object);
 }
@@ -492,7 +522,6 @@ static void
 ms_figure_view_init (MsFigureView *self)
 {
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 3);
-  GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkGesture *right = gtk_gesture_click_new ();
   AdwStyleManager *style = adw_style_manager_get_default ();
 
@@ -503,11 +532,9 @@ ms_figure_view_init (MsFigureView *self)
   self->stack = GTK_STACK (gtk_stack_new ());
   gtk_stack_set_hhomogeneous (self->stack, FALSE);
   gtk_stack_set_vhomogeneous (self->stack, FALSE);
-  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->canvas));
-  gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
-  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_AUTOMATIC,
-                                  GTK_POLICY_AUTOMATIC);
-  gtk_stack_add_named (self->stack, scroller, "figure");
+  self->holder = ADW_BIN (adw_bin_new ());
+  hold_canvas (self, FALSE);
+  gtk_stack_add_named (self->stack, GTK_WIDGET (self->holder), "figure");
   gtk_stack_add_named (self->stack, GTK_WIDGET (self->table), "table");
   gtk_stack_add_named (self->stack, GTK_WIDGET (self->failure), "failure");
   gtk_widget_set_vexpand (GTK_WIDGET (self->stack), TRUE);
@@ -542,6 +569,17 @@ gboolean
 ms_figure_view_show (MsFigureView *self, MsOutcome *outcome, const MsPlotDef *plot,
                      const MsFigureOptions *options)
 {
+  return ms_figure_view_show_table (self, outcome, plot, NULL, options);
+}
+
+gboolean
+ms_figure_view_show_table (MsFigureView *self, MsOutcome *outcome, const MsPlotDef *plot,
+                           MsTable *table, const MsFigureOptions *options)
+{
+  if (table != NULL)
+    ms_table_ref (table);
+  g_clear_pointer (&self->table_override, ms_table_unref);
+  self->table_override = table;
   ms_outcome_ref (outcome);
   g_clear_pointer (&self->outcome, ms_outcome_unref);
   self->outcome = outcome;
@@ -579,6 +617,8 @@ ms_figure_view_get_plot (MsFigureView *self)
 MsTable *
 ms_figure_view_get_table (MsFigureView *self)
 {
+  if (self->table_override != NULL)
+    return self->table_override;
   return self->outcome ? ms_result_table (self->outcome->result, self->plot.table) : NULL;
 }
 

@@ -50,6 +50,8 @@ MsJobState ms_job_get_state (MsJob *job);
 double ms_job_get_fraction (MsJob *job);
 /* What it is doing, or why it failed. (transfer full) */
 char *ms_job_dup_message (MsJob *job);
+/* Seconds since it began, 0 before that. */
+double ms_job_get_seconds (MsJob *job);
 /* Seconds left as far as can be told, -1 before that. */
 double ms_job_get_seconds_left (MsJob *job);
 

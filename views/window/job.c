@@ -295,10 +295,18 @@ ms_job_dup_message (MsJob *self)
 }
 
 double
+ms_job_get_seconds (MsJob *self)
+{
+  return self->started > 0
+             ? (double) (g_get_monotonic_time () - self->started) / G_USEC_PER_SEC
+             : 0;
+}
+
+double
 ms_job_get_seconds_left (MsJob *self)
 {
   double done = ms_job_get_fraction (self);
-  double seconds = (double) (g_get_monotonic_time () - self->started) / G_USEC_PER_SEC;
+  double seconds = ms_job_get_seconds (self);
 
   /* Early guesses jump about; say nothing until some of it is behind us. */
   if (self->state != MS_JOB_RUNNING || done < 0.05 || seconds < 2)

@@ -2,9 +2,72 @@
 #include "window-private.h"
 
 #include "analyses-screen-private.h"
+#include "analysis-screen-private.h"
 #include "experts-screen-private.h"
+#include "overview-screen-private.h"
+
+static const MsTab cache_tabs[] = {
+  { .title = N_ ("Simulator"),
+    .analysis = "cache",
+    .plots = "hit-rate time layers",
+    .params = "policies mode scope reset warm prefetch prefetch-experts bandwidth expert-megabytes "
+              "overlap aging",
+    .keep = TRUE },
+  { .title = N_ ("All Capacities"), .analysis = "hit-rate" },
+  { .title = N_ ("Hot Set"), .analysis = "coverage" },
+  { NULL },
+};
+
+static const MsTab consistency_tabs[] = {
+  { .title = N_ ("Segments"), .analysis = "srp" },
+  { .title = N_ ("Neighbours"), .analysis = "repetition" },
+  { .title = N_ ("Stable Words"), .analysis = "vocabulary" },
+  { NULL },
+};
+
+static const MsTab flow_tabs[] = {
+  { .title = N_ ("Between Layers"), .analysis = "transitions" },
+  { .title = N_ ("Chosen Together"), .analysis = "coactivation" },
+  { NULL },
+};
+
+static const MsTab placement_tabs[] = {
+  { .title = N_ ("Placement"), .analysis = "placement" },
+  { .title = N_ ("Balancing"), .analysis = "eplb" },
+  { .title = N_ ("Hot Set"), .analysis = "coverage" },
+  { NULL },
+};
+
+static GtkWidget *
+make_cache (MsWorkbench *bench)
+{
+  return ms_analysis_screen_new (bench, cache_tabs);
+}
+
+static GtkWidget *
+make_consistency (MsWorkbench *bench)
+{
+  return ms_analysis_screen_new (bench, consistency_tabs);
+}
+
+static GtkWidget *
+make_flow (MsWorkbench *bench)
+{
+  return ms_analysis_screen_new (bench, flow_tabs);
+}
+
+static GtkWidget *
+make_placement (MsWorkbench *bench)
+{
+  return ms_analysis_screen_new (bench, placement_tabs);
+}
 
 const MsScreenInfo ms_screens[] = {
+  { "overview", N_ ("Overview"), "view-app-grid-symbolic",
+    N_ ("A sentence and a small figure for each of the main questions; click one to see more. "
+        "Below is "
+        "what stands out: click a finding to go where it is."),
+    ms_overview_screen_new },
   { "experts", N_ ("Experts"), "view-grid-symbolic",
     N_ ("Each cell is one expert of one layer, coloured by its load, by how sure the router was, "
         "by what "
@@ -12,6 +75,22 @@ const MsScreenInfo ms_screens[] = {
         "rectangle, "
         "click a cell, add with Ctrl. The panel below shows which texts the brushed experts get."),
     ms_experts_screen_new },
+  { "cache", N_ ("Cache"), "drive-harddisk-symbolic",
+    N_ ("How often the experts a token needs would be in a cache. Curves follow the settings; keep "
+        "some "
+        "to compare. Belady's policy knows the future: no cache can do better."),
+    make_cache },
+  { "consistency", N_ ("Consistency"), "media-playlist-repeat-symbolic",
+    N_ ("Do neighbouring tokens go to the same experts, and could experts be loaded for a whole "
+        "segment "
+        "at once?"),
+    make_consistency },
+  { "flow", N_ ("Flow"), "network-transmit-receive-symbolic",
+    N_ ("Which experts follow each other from layer to layer, and which are chosen together."),
+    make_flow },
+  { "placement", N_ ("Placement"), "network-server-symbolic",
+    N_ ("Which experts to put on which device, and how many decisions a hot set takes."),
+    make_placement },
   { "analyses", N_ ("Analyses"), "accessories-calculator-symbolic",
     N_ ("Every measure moescope knows, with its parameters, definition, tables and figures. The "
         "command "

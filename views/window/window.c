@@ -401,7 +401,7 @@ clear_selection_action (GSimpleAction *action, GVariant *parameter, gpointer dat
     {
       g_autoptr (MsJob) job = g_list_model_get_item (jobs, i - 1);
 
-      if (ms_job_get_state (job) == MS_JOB_RUNNING)
+      if (ms_job_get_state (job) == MS_JOB_RUNNING && ms_job_get_seconds (job) > 1)
         {
           ms_job_stop (job);
           stopped = TRUE;

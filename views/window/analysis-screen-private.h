@@ -1,0 +1,42 @@
+/* A screen made from data: tabs, each an analysis with the parameters and plots that answer a question. */
+#pragma once
+
+#include "analysis-form-private.h"
+#include "analysis-pane-private.h"
+#include "screen-private.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  const char *title;    /* of the tab */
+  const char *analysis; /* a tab whose analysis does not exist is left out */
+  const char *plots;    /* names separated by spaces, NULL = all */
+  const char *params;   /* the parameters offered, separated by spaces; NULL = all, "" = none */
+  const char *values;   /* "name=value ..." that differ from the defaults; NULL = none */
+  gboolean keep;        /* curves can be kept for comparison */
+} MsTab;
+
+#define MS_TYPE_ANALYSIS_SCREEN (ms_analysis_screen_get_type ())
+G_DECLARE_DERIVABLE_TYPE (MsAnalysisScreen, ms_analysis_screen, MS, ANALYSIS_SCREEN, MsScreen)
+
+struct _MsAnalysisScreenClass
+{
+  MsScreenClass parent_class;
+};
+
+/* tabs ends with an empty one and stays. */
+GtkWidget *ms_analysis_screen_new (MsWorkbench *bench, const MsTab *tabs);
+void ms_analysis_screen_construct (MsAnalysisScreen *screen, MsWorkbench *bench, const MsTab *tabs);
+/* A widget above the tabs, for what makes a screen special. */
+void ms_analysis_screen_set_top (MsAnalysisScreen *screen, GtkWidget *top);
+
+guint ms_analysis_screen_get_n_tabs (MsAnalysisScreen *screen);
+void ms_analysis_screen_show_tab (MsAnalysisScreen *screen, guint n);
+/* Of the tab shown; NULL for a screen without any. */
+MsAnalysisPane *ms_analysis_screen_get_pane (MsAnalysisScreen *screen);
+MsAnalysisForm *ms_analysis_screen_get_form (MsAnalysisScreen *screen);
+/* Keeps the curves shown, as "Keep These Curves" does. */
+void ms_analysis_screen_keep (MsAnalysisScreen *screen);
+
+G_END_DECLS

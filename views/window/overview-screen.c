@@ -1,0 +1,338 @@
+/* MsOverviewScreen asks a handful of cheap analyses one after the other, so that the first card is there
+ * at once on a large file, and collects their findings, the strongest first. */
+#include "overview-screen-private.h"
+
+#include "pieces-private.h"
+
+#include <string.h>
+
+#define MOST_FINDINGS 12
+
+/* What the cards show; those whose analysis is not there or not possible for the run are left out. */
+static const struct
+{
+  const char *analysis, *plot;
+  const char *screen; /* where more of it is */
+} sources[] = {
+  { "load", "map", "experts" },
+  { "experts", "specialisation", "experts" },
+  { "coverage", "curve", "placement" },
+  { "hit-rate", "curve", "cache" },
+  { "repetition", "overlap", "consistency" },
+  { "transitions", "dependence", "flow" },
+  { "domains", "distance", "languages" },
+  { "coactivation", "layers", "flow" },
+};
+
+typedef struct
+{
+  MsOverviewScreen *screen;
+  guint source;
+  GtkWidget *button;
+  GtkLabel *title, *summary;
+  MsFigureCanvas *figure;
+  MsOutcome *outcome;
+} Card;
+
+struct _MsOverviewScreen
+{
+  MsScreen parent_instance;
+  GtkFlowBox *cards_box;
+  GtkListBox *findings;
+  GtkWidget *findings_box;
+  Card cards[G_N_ELEMENTS (sources)];
+  guint next; /* card to ask for */
+  MsJob *job;
+  char *shown; /* run and filter of what is shown */
+};
+
+G_DEFINE_FINAL_TYPE (MsOverviewScreen, ms_overview_screen, MS_TYPE_SCREEN)
+
+static void
+draw_card (Card *card)
+{
+  const MsPlotDef *plot;
+  g_autoptr (MsFigure) figure = NULL;
+  MsFigureOptions options = { .theme = ms_desktop_theme (), .title = "", .font_points = 7 };
+
+  if (card->outcome == NULL)
+    return;
+  plot = card->outcome->request->analysis->plots;
+  while (plot->name != NULL && strcmp (plot->name, sources[card->source].plot) != 0)
+    plot++;
+  if (plot->name != NULL)
+    figure = ms_figure_new (ms_result_table (card->outcome->result, plot->table), plot, &options,
+                            NULL);
+  gtk_widget_set_visible (GTK_WIDGET (card->figure), figure != NULL);
+  if (figure != NULL)
+    ms_figure_canvas_set_figure (card->figure, g_steal_pointer (&figure),
+                                 card->outcome->result->summary);
+}
+
+static void
+on_style_changed (MsOverviewScreen *self)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
+    draw_card (&self->cards[i]);
+}
+
+static int
+compare_findings (gconstpointer a, gconstpointer b)
+{
+  const MsFinding *left = *(const MsFinding *const *) a, *right = *(const MsFinding *const *) b;
+
+  return (left->strength < right->strength) - (left->strength > right->strength);
+}
+
+/* The strongest findings of all outcomes so far. */
+static void
+list_findings (MsOverviewScreen *self)
+{
+  g_autoptr (GPtrArray) all = g_ptr_array_new ();
+  GtkWidget *row;
+
+  while ((row = gtk_widget_get_first_child (GTK_WIDGET (self->findings))) != NULL)
+    gtk_list_box_remove (self->findings, row);
+  for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
+    {
+      MsOutcome *outcome = self->cards[i].outcome;
+      GArray *findings = outcome ? outcome->result->findings : NULL;
+
+      for (guint f = 0; findings != NULL && f < findings->len; f++)
+        g_ptr_array_add (all, &g_array_index (findings, MsFinding, f));
+    }
+  g_ptr_array_sort (all, compare_findings);
+  for (guint i = 0; i < MIN (all->len, MOST_FINDINGS); i++)
+    {
+      const MsFinding *finding = g_ptr_array_index (all, i);
+      g_autofree char *text = g_markup_escape_text (finding->text, -1);
+      g_autofree char *place = g_markup_escape_text (finding->place ? finding->place : "", -1);
+
+      row = adw_action_row_new ();
+      adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), text);
+      adw_action_row_set_title_lines (ADW_ACTION_ROW (row), 3);
+      adw_action_row_set_subtitle (ADW_ACTION_ROW (row), place);
+      adw_action_row_add_suffix (ADW_ACTION_ROW (row),
+                                 gtk_image_new_from_icon_name ("go-next-symbolic"));
+      gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (row), finding->place != NULL);
+      g_object_set_data_full (G_OBJECT (row), "moescope-place", g_strdup (finding->place), g_free);
+      gtk_list_box_append (self->findings, row);
+    }
+  gtk_widget_set_visible (self->findings_box, all->len > 0);
+}
+
+static void ask_next (MsOverviewScreen *self);
+
+static void
+on_outcome (GObject *owner, gpointer result, const GError *error)
+{
+  MsOverviewScreen *self = MS_OVERVIEW_SCREEN (owner);
+  Card *card = &self->cards[self->next];
+
+  g_clear_object (&self->job);
+  g_clear_pointer (&card->outcome, ms_outcome_unref);
+  card->outcome = result;
+  gtk_widget_set_visible (gtk_widget_get_parent (card->button), result != NULL);
+  if (result != NULL)
+    {
+      gtk_label_set_text (card->summary,
+                          card->outcome->result->summary ? card->outcome->result->summary : "");
+      draw_card (card);
+      list_findings (self);
+    }
+  else if (self->next == 0 || !g_error_matches (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS))
+    {
+      /* What stops the first card stops them all: no file, an empty selection, a stop. */
+      if (self->next == 0)
+        {
+          ms_screen_show_error (MS_SCREEN (self), error);
+          return;
+        }
+    }
+  ms_screen_show_content (MS_SCREEN (self));
+  self->next++;
+  ask_next (self);
+}
+
+static void
+ask_next (MsOverviewScreen *self)
+{
+  MsSession *session = ms_screen_get_session (MS_SCREEN (self));
+  MsRequest *request;
+
+  while (self->next < G_N_ELEMENTS (sources)
+         && ms_analysis_find (sources[self->next].analysis) == NULL)
+    self->next++;
+  if (self->next == G_N_ELEMENTS (sources))
+    return;
+  request = ms_request_new (ms_analysis_find (sources[self->next].analysis));
+  request->run = ms_session_get_selection (session)->run;
+  request->select = ms_session_dup_filter (session);
+  self->job = ms_workbench_analyze (ms_screen_get_bench (MS_SCREEN (self)), request, 0, on_outcome,
+                                    G_OBJECT (self));
+}
+
+static void
+update (MsScreen *screen)
+{
+  MsOverviewScreen *self = MS_OVERVIEW_SCREEN (screen);
+  MsSession *session = ms_screen_get_session (screen);
+  g_autofree char *filter = ms_session_dup_filter (session);
+  MsRunItem *run = ms_workbench_get_run (ms_screen_get_bench (screen));
+  g_autofree char *now
+      = g_strdup_printf ("%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s",
+                         ms_workbench_get_path (ms_screen_get_bench (screen)),
+                         ms_run_item_run (run)->id, ms_run_item_run (run)->n_tokens, filter);
+
+  if (g_strcmp0 (now, self->shown) == 0)
+    return; /* only the brush changed */
+  g_free (self->shown);
+  self->shown = g_steal_pointer (&now);
+  ms_job_drop (&self->job);
+  self->next = 0;
+  if (self->cards[0].outcome == NULL)
+    ms_screen_show_waiting (screen, _ ("Looking…"));
+  ask_next (self);
+}
+
+static void
+on_card (GtkButton *button, gpointer data)
+{
+  Card *card = data;
+
+  gtk_widget_activate_action (GTK_WIDGET (button), "win.screen", "s", sources[card->source].screen);
+}
+
+static void
+jump (MsOverviewScreen *self, GtkListBoxRow *row)
+{
+  const char *place = g_object_get_data (G_OBJECT (row), "moescope-place");
+  MsSession *session = ms_screen_get_session (MS_SCREEN (self));
+  const MsSelection *now = ms_session_get_selection (session);
+  g_autoptr (MsSelection) there = ms_selection_parse (place ? place : "", NULL);
+
+  if (there == NULL)
+    return;
+  there->run = now->run;
+  there->base = now->base;
+  ms_session_take (session, g_steal_pointer (&there));
+  gtk_widget_activate_action (GTK_WIDGET (self), "win.screen", "s", "experts");
+}
+
+guint
+ms_overview_screen_get_n_findings (MsOverviewScreen *self)
+{
+  guint n = 0;
+
+  while (gtk_list_box_get_row_at_index (self->findings, (int) n) != NULL)
+    n++;
+  return n;
+}
+
+void
+ms_overview_screen_jump (MsOverviewScreen *self, guint n)
+{
+  jump (self, gtk_list_box_get_row_at_index (self->findings, (int) n));
+}
+
+static void
+dispose (GObject *object)
+{
+  MsOverviewScreen *self = MS_OVERVIEW_SCREEN (object);
+
+  ms_job_drop (&self->job);
+  for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
+    g_clear_pointer (&self->cards[i].outcome, ms_outcome_unref);
+  g_clear_pointer (&self->shown, g_free);
+  G_OBJECT_CLASS (ms_overview_screen_parent_class)->dispose (object);
+}
+
+static void
+ms_overview_screen_class_init (MsOverviewScreenClass *class)
+{
+  G_OBJECT_CLASS (class)->dispose = dispose;
+  MS_SCREEN_CLASS (class)->update = update;
+}
+
+static void
+make_card (MsOverviewScreen *self, guint i)
+{
+  const MsAnalysis *analysis = ms_analysis_find (sources[i].analysis);
+  Card *card = &self->cards[i];
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+
+  if (analysis == NULL)
+    return;
+  card->screen = self;
+  card->source = i;
+  card->title = GTK_LABEL (gtk_label_new (_ (analysis->title)));
+  gtk_label_set_xalign (card->title, 0);
+  gtk_widget_add_css_class (GTK_WIDGET (card->title), "heading");
+  card->summary = GTK_LABEL (gtk_label_new (NULL));
+  gtk_label_set_xalign (card->summary, 0);
+  gtk_label_set_yalign (card->summary, 0);
+  gtk_label_set_wrap (card->summary, TRUE);
+  gtk_label_set_lines (card->summary, 5);
+  gtk_label_set_ellipsize (card->summary, PANGO_ELLIPSIZE_END);
+  gtk_label_set_width_chars (card->summary, 30);
+  gtk_label_set_max_width_chars (card->summary, 40);
+  gtk_widget_add_css_class (GTK_WIDGET (card->summary), "caption");
+  card->figure = MS_FIGURE_CANVAS (ms_figure_canvas_new ());
+  ms_figure_canvas_set_thumbnail (card->figure, TRUE);
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (card->title));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (card->figure));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (card->summary));
+  ms_widget_set_margins (box, 6);
+  card->button = gtk_button_new ();
+  gtk_button_set_child (GTK_BUTTON (card->button), box);
+  gtk_widget_add_css_class (card->button, "card");
+  ms_widget_name (card->button, _ (analysis->title));
+  g_signal_connect (card->button, "clicked", G_CALLBACK (on_card), card);
+  gtk_flow_box_append (self->cards_box, card->button);
+  gtk_widget_set_focusable (gtk_widget_get_parent (card->button), FALSE);
+  gtk_widget_set_visible (gtk_widget_get_parent (card->button), FALSE);
+}
+
+static void
+ms_overview_screen_init (MsOverviewScreen *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 18);
+  GtkWidget *heading = gtk_label_new (_ ("What Stands Out"));
+
+  self->cards_box = GTK_FLOW_BOX (gtk_flow_box_new ());
+  gtk_flow_box_set_selection_mode (self->cards_box, GTK_SELECTION_NONE);
+  gtk_flow_box_set_homogeneous (self->cards_box, TRUE);
+  gtk_flow_box_set_min_children_per_line (self->cards_box, 1);
+  gtk_flow_box_set_max_children_per_line (self->cards_box, 4);
+  gtk_flow_box_set_row_spacing (self->cards_box, 12);
+  gtk_flow_box_set_column_spacing (self->cards_box, 12);
+  gtk_widget_set_valign (GTK_WIDGET (self->cards_box), GTK_ALIGN_START);
+  for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
+    make_card (self, i);
+  self->findings = GTK_LIST_BOX (gtk_list_box_new ());
+  gtk_list_box_set_selection_mode (self->findings, GTK_SELECTION_NONE);
+  gtk_widget_add_css_class (GTK_WIDGET (self->findings), "boxed-list");
+  ms_widget_name (GTK_WIDGET (self->findings), _ ("What Stands Out"));
+  g_signal_connect_swapped (self->findings, "row-activated", G_CALLBACK (jump), self);
+  self->findings_box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+  gtk_label_set_xalign (GTK_LABEL (heading), 0);
+  gtk_widget_add_css_class (heading, "heading");
+  gtk_box_append (GTK_BOX (self->findings_box), heading);
+  gtk_box_append (GTK_BOX (self->findings_box), GTK_WIDGET (self->findings));
+  gtk_widget_set_visible (self->findings_box, FALSE);
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->cards_box));
+  gtk_box_append (GTK_BOX (box), self->findings_box);
+  ms_widget_set_margins (box, 12);
+  ms_screen_set_content (MS_SCREEN (self), ms_scroller_new (box));
+  g_signal_connect_object (adw_style_manager_get_default (), "notify::dark",
+                           G_CALLBACK (on_style_changed), self, G_CONNECT_SWAPPED);
+}
+
+GtkWidget *
+ms_overview_screen_new (MsWorkbench *bench)
+{
+  MsOverviewScreen *self = g_object_new (MS_TYPE_OVERVIEW_SCREEN, NULL);
+
+  ms_screen_set_bench (MS_SCREEN (self), bench);
+  return GTK_WIDGET (self);
+}

@@ -1,0 +1,16 @@
+/* Small arrangements of stock widgets that several screens need. */
+#pragma once
+
+#include <adwaita.h>
+
+G_BEGIN_DECLS
+
+/* A column that scrolls up and down and gives its child the height it likes. */
+GtkWidget *ms_scroller_new (GtkWidget *child);
+/* A wrapping, selectable label aligned to the start. */
+GtkWidget *ms_text_new (const char *text, const char *css_class);
+void ms_widget_set_margins (GtkWidget *widget, int margin);
+/* Names a widget for screen readers, as mnemonics and icons do not. */
+void ms_widget_name (GtkWidget *widget, const char *name);
+
+G_END_DECLS
