@@ -109,6 +109,9 @@ MsSelection *ms_selection_new (void); /* everything */
 MsSelection *ms_selection_parse (const char *text, GError **error);
 char *ms_selection_format (const MsSelection *selection); /* the text form, "" for everything */
 MsSelection *ms_selection_copy (const MsSelection *selection);
+/* Whether the document, whose number is `number`, fulfils what the selection says of documents. */
+gboolean ms_selection_has_document (const MsSelection *selection, const MsDocument *document,
+                                    guint number);
 void ms_selection_free (MsSelection *selection);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsSelection, ms_selection_free)
 

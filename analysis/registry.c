@@ -18,6 +18,8 @@
   X (coactivation)                                                                                 \
   X (languages)                                                                                    \
   X (language_map)                                                                                 \
+  X (committee)                                                                                    \
+  X (difference)                                                                                   \
   X (repetition)                                                                                   \
   X (transitions)                                                                                  \
   X (compare)                                                                                      \

@@ -132,8 +132,8 @@ in_texts (const GPtrArray *texts, const char *label)
          && g_ptr_array_find_with_equal_func ((GPtrArray *) texts, label, g_str_equal, NULL);
 }
 
-static gboolean
-selects_document (const MsSelection *selection, const MsDocument *document, guint number)
+gboolean
+ms_selection_has_document (const MsSelection *selection, const MsDocument *document, guint number)
 {
   return in_ranges (selection->documents, number)
          && in_texts (selection->languages, document->language)
@@ -179,7 +179,7 @@ select_tokens (MsTrace *trace)
       MsDocument document = corpus->documents[i];
       gint64 n;
 
-      if (!selects_document (trace->selection, &document, i))
+      if (!ms_selection_has_document (trace->selection, &document, i))
         continue;
       n = add_spans (trace, spans, &document, documents->len, trace->n_tokens);
       if (n == 0)
