@@ -11,6 +11,8 @@
   X (readers)                                                                                      \
   X (load_windows)                                                                                 \
   X (coverage)                                                                                     \
+  X (losses)                                                                                       \
+  X (gate_telemetry)                                                                               \
   X (srp)                                                                                          \
   X (hit_rate)                                                                                     \
   X (cache)                                                                                        \

@@ -1,0 +1,320 @@
+/* What training frameworks log about their gates (metrics.md a: torchscale, fairseq, Tutel): entropy,
+ * unused experts, top and bottom 20 % and overflow for each rank of the choice, per batch.
+ *
+ * An assignment's slot is the number of earlier assignments to the same expert, first choices of all
+ * tokens before second ones; beyond the capacity it overflows but still counts for later ones. */
+#include "analysis-private.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct
+{
+  double unused, top, bottom, overflow, n; /* sums over batches; n = batches with assignments */
+} Rank;
+
+typedef struct
+{
+  double entropy; /* mean over tokens */
+  double aux;     /* mean over batches of E sum f P with first choices; NaN without scores */
+  double routed, assignments; /* sums */
+  gint64 capacity;            /* of the first batch */
+  guint n_batches;
+  Rank *ranks; /* (K) */
+} Layer;
+
+typedef struct
+{
+  double factor;
+  gint64 batch;
+  Layer *layers; /* (L) */
+} Telemetry;
+
+/* torchscale: twice the fair share for top-2 gates, a factor of it for top-1 gates. */
+static gint64
+capacity_of (const Telemetry *telemetry, gint64 n_tokens, guint n_experts, guint k)
+{
+  gint64 fair = (n_tokens + n_experts - 1) / n_experts;
+
+  return telemetry->factor > 0 ? (gint64) (telemetry->factor * (double) fair) : k * fair;
+}
+
+static int
+compare_counts (gconstpointer a, gconstpointer b)
+{
+  guint64 left = *(const guint64 *) a, right = *(const guint64 *) b;
+
+  return (left > right) - (left < right);
+}
+
+static void
+measure_rank (guint64 *counts, guint n_experts, gint64 n_over, Rank *rank)
+{
+  guint fifth = MAX ((n_experts + 4) / 5, 1), unused = 0;
+  double total = 0, top = 0, bottom = 0;
+
+  qsort (counts, n_experts, sizeof (guint64), compare_counts);
+  for (guint e = 0; e < n_experts; e++)
+    {
+      total += (double) counts[e];
+      unused += counts[e] == 0;
+      bottom += e < fifth ? (double) counts[e] : 0;
+      top += e + fifth >= n_experts ? (double) counts[e] : 0;
+    }
+  if (!(total > 0))
+    return;
+  rank->n++;
+  rank->unused += unused;
+  rank->top += 100 * top / total;
+  rank->bottom += 100 * bottom / total;
+  rank->overflow += 100 * (double) n_over / total;
+}
+
+/* Rows first..first+n-1 of the layer as one batch. */
+static void
+do_batch (const Telemetry *telemetry, const MsLayerTrace *trace, gint64 first, gint64 n,
+          Layer *layer)
+{
+  guint n_experts = trace->n_experts, k = trace->k;
+  gint64 capacity = capacity_of (telemetry, n, n_experts, k);
+  g_autofree gint64 *filled = g_new0 (gint64, n_experts);
+  g_autofree guint64 *counts = g_new (guint64, n_experts);
+
+  if (layer->n_batches++ == 0)
+    layer->capacity = capacity;
+  for (guint r = 0; r < k; r++)
+    {
+      gint64 n_over = 0;
+
+      memset (counts, 0, n_experts * sizeof (guint64));
+      for (gint64 t = first; t < first + n; t++)
+        {
+          guint16 expert = trace->experts[(gsize) t * k + r];
+
+          if (expert == MS_NO_EXPERT)
+            continue;
+          counts[expert]++;
+          layer->assignments++;
+          if (filled[expert]++ >= capacity)
+            n_over++;
+          else
+            layer->routed++;
+        }
+      measure_rank (counts, n_experts, n_over, &layer->ranks[r]);
+    }
+}
+
+/* Entropy of the scores of each token, and the first-choice loss of each batch. */
+static void
+use_scores (const Telemetry *telemetry, const MsLayerTrace *trace, gboolean probabilities,
+            Layer *layer)
+{
+  guint n = trace->n_experts, n_batches = 0;
+  g_autofree double *p = g_new (double, n), *sum_p = g_new0 (double, n);
+  g_autofree double *first = g_new0 (double, n);
+  gint64 in_batch = 0;
+
+  layer->entropy = 0;
+  layer->aux = 0;
+  for (gint64 t = 0; t < trace->n_tokens; t++)
+    {
+      const float *scores = trace->logits + (gsize) t * n;
+      guint16 expert = trace->experts[(gsize) t * trace->k];
+      double most = -INFINITY, sum = 0;
+
+      for (guint e = 0; e < n; e++)
+        most = MAX (most, (double) scores[e]);
+      for (guint e = 0; e < n; e++)
+        sum += p[e] = probabilities ? (double) scores[e] : exp ((double) scores[e] - most);
+      for (guint e = 0; e < n; e++)
+        sum_p[e] += p[e] / sum;
+      layer->entropy += ms_entropy (p, n) / (double) trace->n_tokens;
+      if (expert != MS_NO_EXPERT)
+        first[expert]++;
+      in_batch++;
+      if (in_batch == telemetry->batch || t + 1 == trace->n_tokens)
+        {
+          double aux = 0, size = (double) in_batch;
+
+          for (guint e = 0; e < n; e++)
+            aux += n * (first[e] / size) * (sum_p[e] / size);
+          layer->aux += aux;
+          n_batches++;
+          memset (first, 0, n * sizeof (double));
+          memset (sum_p, 0, n * sizeof (double));
+          in_batch = 0;
+        }
+    }
+  layer->aux /= n_batches;
+}
+
+static gboolean
+do_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  const Telemetry *telemetry = data;
+  const MsRun *run = ms_trace_run (context->trace);
+  Layer *layer = &telemetry->layers[index];
+  guint columns = MS_CHUNK_EXPERTS | (run->columns & (MS_CHUNK_ENTROPY | MS_CHUNK_LOGITS));
+  g_autoptr (MsLayerTrace) trace
+      = ms_trace_load_layer (context->trace, index, columns, context->cancel, error);
+
+  if (trace == NULL)
+    return FALSE;
+  layer->ranks = g_new0 (Rank, trace->k);
+  layer->entropy = layer->aux = NAN;
+  for (gint64 t = 0; t < trace->n_tokens; t += telemetry->batch)
+    do_batch (telemetry, trace, t, MIN (telemetry->batch, trace->n_tokens - t), layer);
+  if (trace->logits != NULL)
+    use_scores (telemetry, trace, run->probabilities, layer);
+  else if (trace->entropy != NULL)
+    {
+      layer->entropy = 0;
+      for (gint64 t = 0; t < trace->n_tokens; t++)
+        layer->entropy += (double) trace->entropy[t] / (double) trace->n_tokens;
+    }
+  return TRUE;
+}
+
+static void
+write_result (const MsContext *context, const Telemetry *telemetry, MsResult *result)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  double entropy = 0, routed = 0, assignments = 0;
+
+  for (guint l = 0; l < n_layers; l++)
+    {
+      const Layer *layer = &telemetry->layers[l];
+      const MsLayer *def = ms_trace_layer (context->trace, l);
+
+      ms_table_add (result->tables[0], (gint64) def->block, layer->entropy,
+                    layer->entropy / log (def->n_experts), layer->aux, layer->capacity,
+                    (gint64) layer->routed, 1 - layer->routed / layer->assignments,
+                    (gint64) layer->n_batches);
+      for (guint r = 0; r < def->k; r++)
+        {
+          const Rank *rank = &layer->ranks[r];
+
+          ms_table_add (result->tables[1], (gint64) def->block, (gint64) r + 1,
+                        rank->unused / rank->n, rank->top / rank->n, rank->bottom / rank->n,
+                        rank->overflow / rank->n);
+        }
+      entropy += layer->entropy / n_layers;
+      routed += layer->routed;
+      assignments += layer->assignments;
+    }
+  result->summary
+      = g_strdup_printf ("The gates have an entropy of %.3g nats on average over layers; at this "
+                         "capacity %.3g %% of the assignments overflow.",
+                         entropy, 100 * (1 - routed / assignments));
+  ms_result_note (result,
+                  "Capacity per expert and batch: %s; first choices in token order come "
+                  "before second choices.",
+                  telemetry->factor > 0 ? "int (factor * ceil (T / E)) (torchscale top-1)"
+                                        : "k ceil (T / E) (GShard, torchscale top-2)");
+  ms_result_note (result, "Every value is a mean over batches, as frameworks log them.");
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  g_autofree Layer *layers = g_new0 (Layer, n_layers);
+  gint64 batch = ms_values_int (context->values, "batch");
+  Telemetry telemetry = { ms_values_real (context->values, "capacity-factor"),
+                          batch > 0 ? batch : ms_trace_n_tokens (context->trace), layers };
+  gboolean fine = ms_context_tasks (context, n_layers, do_layer, &telemetry, 0, 1, error);
+
+  if (fine)
+    write_result (context, &telemetry, result);
+  for (guint l = 0; l < n_layers; l++)
+    g_free (layers[l].ranks);
+  return fine;
+}
+
+/* --- The descriptor -------------------------------------------------------------------------- */
+
+static const MsParam params[] = {
+  { .name = "batch",
+    .title = "Batch",
+    .help = "Tokens that are gated together; 0 = all selected tokens.",
+    .unit = "tokens",
+    .type = MS_PARAM_INT,
+    .least = 0,
+    .most = 1e9 },
+  { .name = "capacity-factor",
+    .title = "Capacity factor",
+    .help = "Capacity = int (factor * ceil (T / E)); 0 = k ceil (T / E), as top-2 gates do.",
+    .type = MS_PARAM_REAL,
+    .least = 0,
+    .most = 1000,
+    .ui_least = 0,
+    .ui_most = 4 },
+  { 0 },
+};
+
+static const MsColumn layer_columns[] = {
+  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  { "entropy", "Gate entropy", "nats", MS_COLUMN_REAL,
+    "Mean over tokens of the entropy of the router's probabilities (entropy_gating)." },
+  { "entropy_normalised", "Gate entropy / ln E", NULL, MS_COLUMN_REAL, "The same / ln E." },
+  { "aux", "First-choice loss", NULL, MS_COLUMN_REAL,
+    "Mean over batches of E sum f P, f of first choices; undefined without router scores." },
+  { "capacity", "Capacity", "assignments", MS_COLUMN_INT, "Per expert in the first batch." },
+  { "routed", "Routed", "assignments", MS_COLUMN_INT, "Assignments within the capacity." },
+  { "overflow", "Overflow", NULL, MS_COLUMN_REAL, "Part of all assignments beyond the capacity." },
+  { "n_batches", "Batches", NULL, MS_COLUMN_INT, "Batches of the selected tokens." },
+  { 0 },
+};
+
+static const MsColumn rank_columns[] = {
+  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  { "rank", "Rank", NULL, MS_COLUMN_INT, "1 = first choices." },
+  { "unused", "Unused experts", "experts", MS_COLUMN_REAL,
+    "Experts without a choice of this rank (unused_expertR_count)." },
+  { "balance_top", "Top 20 %", "%", MS_COLUMN_REAL,
+    "Share of this rank's choices of the max (ceil (0.2 E), 1) busiest experts." },
+  { "balance_bottom", "Bottom 20 %", "%", MS_COLUMN_REAL, "The same of the least busy experts." },
+  { "overflow", "Overflow", "%", MS_COLUMN_REAL,
+    "Choices of this rank beyond the capacity (overflow_expertR)." },
+  { 0 },
+};
+
+static const MsTableDef tables[] = {
+  { "gates", "Gates by layer", layer_columns },
+  { "ranks", "Choices by rank", rank_columns },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "entropy",
+    .title = "Gate entropy by layer",
+    .table = "gates",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "entropy" },
+  { .name = "overflow",
+    .title = "Overflow by layer and rank",
+    .table = "ranks",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "overflow",
+    .series = "rank" },
+  { 0 },
+};
+
+const MsAnalysis ms_analysis_gate_telemetry = {
+  .name = "gate-telemetry",
+  .title = "Gate Telemetry",
+  .help = "What would a training framework have logged about these gates?",
+  .formula = "Per batch of T tokens: entropy of the gates, experts unused by first (second, ...) "
+             "choices, share of the 20 % busiest and least busy experts, and choices beyond the "
+             "capacity, in percent.",
+  .cite = "metrics.md a; torchscale top-1 and top-2 gates (GShard, arXiv 2006.16668).",
+  .version = 1,
+  .live = TRUE,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};
