@@ -12,6 +12,7 @@
 static const MsCommand *const commands[] = {
   &ms_command_collect,
   &ms_command_info,
+  &ms_command_import,
   &ms_command_check,
   &ms_command_export,
   &ms_command_analyze,

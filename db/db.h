@@ -273,6 +273,51 @@ gboolean ms_reader_piece (MsReader *reader, gint32 id, const guint8 **bytes, gsi
 /* Adds to counts (E) how often each expert is chosen in rows from..from+n-1 of the chunk. */
 void ms_chunk_count (const MsChunk *chunk, guint from, guint n, guint64 *counts);
 
+/* --- Importing ------------------------------------------------------------------------------ */
+
+/* How scores become weights when a trace has scores alone; the choice is always the k largest, of equal
+ * ones the lower id first. */
+typedef enum
+{
+  MS_IMPORT_SOFTMAX,          /* weight = softmax over all experts */
+  MS_IMPORT_SIGMOID,          /* weight = sigmoid of the logit */
+  MS_IMPORT_SOFTMAX_SELECTED, /* weight = softmax over the chosen */
+} MsImportGating;
+
+typedef enum
+{
+  MS_IMPORT_SCORES_AUTO, /* probabilities when the file's name says so or every row sums to 1 */
+  MS_IMPORT_SCORES_LOGITS,
+  MS_IMPORT_SCORES_PROBABILITIES,
+} MsImportScores;
+
+typedef struct
+{
+  const char *const *inputs; /* NULL-terminated paths of CSV files; the header tells what each is */
+  const char *output;        /* path of the database */
+  const char *name;          /* of the model and the run; NULL = from the first input */
+  const char *command;       /* stored with the run, may be NULL */
+  guint n_experts;           /* 0 = from the files */
+  guint k;                   /* slots per token, 0 = from the trace */
+  MsImportScores scores;
+  MsImportGating gating;
+  gboolean renormalise; /* divide the derived weights by their sum */
+} MsImportOptions;
+
+typedef struct
+{
+  gint64 run, tokens, decisions;
+  guint documents;
+  GPtrArray *notes; /* of char*: what was assumed */
+} MsImportSummary;
+
+/* Reads decisions, router scores, expert outputs, tokens and labels from CSV files and stores them as one
+ * finished run, exactly.  The forms are those of `moescope import --help`.  BAD_VALUE names file and
+ * line.  The file is not touched before everything is read and checked.  *summary is filled on success;
+ * clear it with ms_import_summary_clear. */
+gboolean ms_import (const MsImportOptions *options, MsImportSummary *summary, GError **error);
+void ms_import_summary_clear (MsImportSummary *summary);
+
 /* --- CSV ------------------------------------------------------------------------------------ */
 
 /* Appends text as one field, quoted by libcsv.  Numbers are appended bare. */
