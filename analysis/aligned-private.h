@@ -5,8 +5,9 @@
 
 G_BEGIN_DECLS
 
-/* Whether all of the context's other traces hold the same documents of the same token ids as its own,
- * and the same layers of the same number of experts; MISMATCH saying where they differ if not. */
+/* Whether all of the context's other traces hold the same documents of the same token ids as its own
+ * (where both know them), and the same layers of the same number of experts; MISMATCH saying where they
+ * differ if not. */
 gboolean ms_context_aligned (const MsContext *context, GError **error);
 
 /* How two sets of chosen experts differ.  Sets end at MS_NO_EXPERT. */

@@ -98,7 +98,7 @@ typedef struct
   double value;                 /* of the data as they are */
   double error;                 /* standard deviation over the resamples */
   double low, high;             /* percentile interval */
-  double basic_low, basic_high; /* basic interval: 2 value - percentiles */
+  double basic_low, basic_high; /* basic interval of metrics.md b.1: 2 value - order statistics */
 } MsInterval;
 
 /* Makes the statistics (n_out) from sums (m) over documents. */

@@ -198,10 +198,13 @@ insert (MsCache *cache, guint16 id, gboolean counted)
   cache->visited[id] = 0;
 }
 
-/* What every access does, hit or miss, after the content is settled. */
+/* What every access does first, hit or miss: an access that ages the counts does so before a victim is
+ * chosen. */
 static void
 touch (MsCache *cache, guint16 id, guint32 later)
 {
+  cache->clock++;
+  cache->counts.accesses++;
   cache->accessed[id] = cache->clock;
   cache->count[id]++;
   cache->later[id] = later;
@@ -249,8 +252,7 @@ ms_cache_request (MsCache *cache, const guint16 *ids, guint n, const guint32 *la
             if (pass == 1)
               hit = FALSE;
           }
-        cache->clock++;
-        cache->counts.accesses++;
+        touch (cache, id, later != NULL ? later[i] : 0);
         if (hit)
           {
             cache->counts.hits++;
@@ -264,7 +266,6 @@ ms_cache_request (MsCache *cache, const guint16 *ids, guint n, const guint32 *la
         if (missed != NULL)
           missed[i] = !hit;
         cache->seen[id] = 1;
-        touch (cache, id, later != NULL ? later[i] : 0);
       }
 
   for (guint i = 0; i < n && cache->mode == MS_CACHE_BATCH; i++)

@@ -277,6 +277,7 @@ ms_bootstrap_interval (const MsBootstrap *bootstrap, double value, const double 
   guint n = bootstrap->n_resamples;
   g_autofree double *sorted = g_memdup2 (resampled, n * sizeof (double));
   double tail = (1 - bootstrap->confidence) / 2;
+  guint cut;
   MsInterval interval = { value, NAN, NAN, NAN, NAN, NAN };
 
   ms_sort (sorted, n);
@@ -287,8 +288,10 @@ ms_bootstrap_interval (const MsBootstrap *bootstrap, double value, const double 
   interval.error = ms_deviation (sorted, n, 1);
   interval.low = ms_quantile (sorted, n, tail);
   interval.high = ms_quantile (sorted, n, 1 - tail);
-  interval.basic_low = 2 * value - interval.high;
-  interval.basic_high = 2 * value - interval.low;
+  /* Order statistics, not quantiles between them, as the local-routing paper takes them. */
+  cut = (guint) MAX (lround (n * tail), 1);
+  interval.basic_low = 2 * value - sorted[n - cut];
+  interval.basic_high = 2 * value - sorted[cut];
   return interval;
 }
 
