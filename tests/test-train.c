@@ -537,13 +537,13 @@ run (Fixture *f, const char *name, const char *router, guint threads, gint64 sto
   o.expert_width = 32;
   o.vocabulary = 300;
   o.context = 64;
-  o.batch = 40; /* three blocks, the last one shorter */
-  o.steps = 25;
-  o.warm_up = 5;
-  o.cool_down = 10;
-  o.rate = 0.01;
+  o.batch = 36; /* three blocks, the last one shorter */
+  o.steps = 10;
+  o.warm_up = 2;
+  o.cool_down = 4;
+  o.rate = 0.03;
   o.threads = threads;
-  o.checkpoint_every = 10;
+  o.checkpoint_every = 4;
   o.progress = stop_at;
   o.progress_data = f;
   f->stop_at = stop;
@@ -563,7 +563,7 @@ test_runs (Fixture *f, gconstpointer data)
   MsTrainSummary summary, other;
   g_autofree char *one = run (f, "one.gguf", router, 1, -1, &summary);
   g_autofree char *state = g_build_filename (f->folder, "stop.gguf.state", NULL);
-  g_autofree char *checkpoint = g_build_filename (f->folder, "one-step000020.gguf", NULL);
+  g_autofree char *checkpoint = g_build_filename (f->folder, "one-step000008.gguf", NULL);
   g_autofree char *model = g_build_filename (f->folder, "one.gguf", NULL);
   const MsTrainPoint *first = &g_array_index (summary.points, MsTrainPoint, 0);
   g_autoptr (MsGguf) gguf = NULL;
@@ -585,9 +585,9 @@ test_runs (Fixture *f, gconstpointer data)
       ms_train_summary_clear (&other);
     }
 
-  stopped = run (f, "stop.gguf", router, 2, 13, &other);
+  stopped = run (f, "stop.gguf", router, 2, 5, &other);
   g_assert_true (other.stopped);
-  g_assert_cmpint (other.steps, ==, 13);
+  g_assert_cmpint (other.steps, ==, 5);
   ms_train_summary_clear (&other);
   g_assert_true (g_file_test (state, G_FILE_TEST_EXISTS));
   resumed = run (f, "stop.gguf", router, 1, -1, &other);

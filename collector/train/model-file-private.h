@@ -18,9 +18,10 @@ gboolean ms_model_file_save (const char *path, const char *name, MsTrainStore st
 /* Everything a step depends on besides the options and the corpus. */
 typedef struct
 {
-  guint64 fingerprint; /* of the options and the corpus; a state of another one is refused */
-  gint64 step, steps;  /* done; of the whole run */
-  gsize size;          /* floats of each vector */
+  guint64 fingerprint;     /* of the options and the corpus; a state of another one is refused */
+  gint64 step;             /* done */
+  gint64 steps, cool_down; /* of the whole run */
+  gsize size;              /* floats of each vector */
   float *parameters, *mean, *variance; /* (size) */
   double loss_sum, auxiliary_sum;      /* since the last point */
   gint64 since;                        /* steps since the last point */

@@ -9,7 +9,7 @@ typedef struct
 {
   char magic[8];
   guint64 fingerprint, size, n_points;
-  gint64 step, steps, since;
+  gint64 step, steps, cool_down, since;
   double loss_sum, auxiliary_sum;
 } StateHead;
 
@@ -167,6 +167,7 @@ ms_train_state_save (const MsTrainState *state, const char *path, GError **error
     .n_points = state->points->len,
     .step = state->step,
     .steps = state->steps,
+    .cool_down = state->cool_down,
     .since = state->since,
     .loss_sum = state->loss_sum,
     .auxiliary_sum = state->auxiliary_sum,
@@ -244,6 +245,7 @@ ms_train_state_load (MsTrainState *state, const char *path, GError **error)
   g_array_append_vals (state->points, at + 3 * vector, (guint) head.n_points);
   state->step = head.step;
   state->steps = head.steps;
+  state->cool_down = head.cool_down;
   state->since = head.since;
   state->loss_sum = head.loss_sum;
   state->auxiliary_sum = head.auxiliary_sum;

@@ -239,9 +239,9 @@ step_piece (guint index, guint worker, gpointer data)
 
 /* Where the rate begins to fall. */
 static gint64
-flat_until (const MsTrainOptions *o, gint64 steps)
+flat_until (gint64 steps, gint64 cool_down)
 {
-  return MAX (steps - o->cool_down, 0);
+  return MAX (steps - cool_down, 0);
 }
 
 /* Linear warm-up, flat, then half a cosine down to FLOOR of the peak: what a step does before the end of
@@ -249,7 +249,7 @@ flat_until (const MsTrainOptions *o, gint64 steps)
 static double
 learning_rate (const MsTrainOptions *o, gint64 step)
 {
-  gint64 flat = flat_until (o, o->steps);
+  gint64 flat = flat_until (o->steps, o->cool_down);
   double rise = step < o->warm_up ? (double) (step + 1) / (double) o->warm_up : 1;
   double done = step < flat ? 0 : (double) (step - flat + 1) / (double) (o->steps - flat);
 
@@ -396,23 +396,11 @@ fingerprint (const Trainer *trainer)
   const MsTrainOptions *o = trainer->options;
   const MsShape *s = &trainer->shape;
   const double reals[] = { o->rate, o->decay, o->clip, o->balance, o->z_loss, o->bias_rate };
-  const gint64 integers[] = { s->layers,
-                              s->experts,
-                              s->top_k,
-                              s->shared,
-                              s->width,
-                              s->heads,
-                              s->kv_heads,
-                              s->head_width,
-                              s->expert_width,
-                              s->vocabulary,
-                              s->context,
-                              o->batch,
-                              o->cool_down,
-                              o->warm_up,
-                              (gint64) o->seed,
-                              o->evaluate_every,
-                              s->router->gating_func };
+  const gint64 integers[]
+      = { s->layers,       s->experts,       s->top_k,          s->shared,
+          s->width,        s->heads,         s->kv_heads,       s->head_width,
+          s->expert_width, s->vocabulary,    s->context,        o->batch,
+          o->warm_up,      (gint64) o->seed, o->evaluate_every, s->router->gating_func };
   guint64 hash = mix (14695981039346656037u, reals, sizeof reals);
 
   hash = mix (hash, integers, sizeof integers);
@@ -510,17 +498,21 @@ prepare (Trainer *trainer, MsTrainSummary *summary, GCancellable *cancel, GError
     {
       if (!ms_train_state_load (&trainer->state, trainer->state_path, error))
         return FALSE;
-      if (trainer->state.steps != o->steps
-          && trainer->state.step > flat_until (o, MIN (o->steps, trainer->state.steps)))
+      if ((trainer->state.steps != o->steps || trainer->state.cool_down != o->cool_down)
+          && trainer->state.step
+                 > MIN (flat_until (o->steps, o->cool_down),
+                        flat_until (trainer->state.steps, trainer->state.cool_down)))
         return refuse (error,
-                       "'%s' was on its way down to the end at %" G_GINT64_FORMAT
-                       " steps; give that number, or begin anew with --restart",
-                       trainer->state_path, trainer->state.steps);
+                       "the rate of '%s' falls already, to end at %" G_GINT64_FORMAT
+                       " steps after a cool-down of %" G_GINT64_FORMAT
+                       "; give these numbers, or begin anew with --restart",
+                       trainer->state_path, trainer->state.steps, trainer->state.cool_down);
       summary->resumed = TRUE;
     }
   else
     ms_decoder_init (trainer->decoder, o->seed, trainer->state.parameters);
   trainer->state.steps = o->steps;
+  trainer->state.cool_down = o->cool_down;
 
   trainer->threads = ms_threads (o->threads);
   trainer->scratch = g_new0 (MsArena *, trainer->threads);

@@ -82,7 +82,7 @@ typedef struct
 } MsTrainSummary;
 
 /* Trains and writes options->output.  Cancelling saves the state and is no error: the same call goes on
- * from there, also with another number of steps as long as the rate had not begun to fall.  The state is
+ * from there, also with other steps or cool_down, as long as the rate had not begun to fall.  The state is
  * removed when the model is done. */
 gboolean ms_train (const MsTrainOptions *options, MsTrainSummary *summary, GCancellable *cancel,
                    GError **error);
