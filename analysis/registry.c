@@ -9,6 +9,7 @@
   X (load)                                                                                         \
   X (experts)                                                                                      \
   X (readers)                                                                                      \
+  X (text)                                                                                         \
   X (load_windows)                                                                                 \
   X (coverage)                                                                                     \
   X (losses)                                                                                       \

@@ -1,7 +1,17 @@
 /* The window, in process: models first, then widgets and screens under Xvfb. */
+#include "analyses-screen-private.h"
+#include "actions-private.h"
+#include "analysis-screen-private.h"
+#include "collect-dialog-private.h"
+#include "compare-screen-private.h"
 #include "experts-screen-private.h"
+#include "export-dialog-private.h"
 #include "fixture.h"
+#include "overview-screen-private.h"
+#include "palette-private.h"
 #include "screenshots-private.h"
+#include "table-view-private.h"
+#include "text-screen-private.h"
 #include "window-private.h"
 #include "window.h"
 
@@ -266,13 +276,17 @@ static void
 test_screens (void)
 {
   char *path = ms_fixture_rich (NULL, 0);
-  MsWindow *window = open_window (path);
+  MsWindow *window;
 
+  g_free (ms_fixture_rich (path, 0.5));
+  window = open_window (path);
+  ms_session_set_text (ms_workbench_get_session (ms_window_get_bench (window)), "run=2 base=1",
+                       NULL);
   for (const MsScreenInfo *info = ms_screens; info->name != NULL; info++)
     {
       show_screen (window, info->name);
-      wait_until (g_str_equal (ms_screen_get_shown (ms_window_get_screen (window, info->name)),
-                               "content"));
+      wait_until (
+          g_str_equal (ms_screen_get_shown (ms_window_get_screen (window, info->name)), "content"));
     }
   close_window (window);
   ms_fixture_remove (path);
@@ -372,6 +386,311 @@ test_figure_brush (void)
   ms_fixture_remove (path);
 }
 
+/* --- Screens one by one ----------------------------------------------------------------------- */
+
+static MsScreen *
+screen_of (MsWindow *window, const char *name)
+{
+  show_screen (window, name);
+  wait_until (g_str_equal (ms_screen_get_shown (ms_window_get_screen (window, name)), "content"));
+  wait_until (ms_window_is_quiet (window));
+  return ms_window_get_screen (window, name);
+}
+
+static void
+test_overview (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsOverviewScreen *screen = MS_OVERVIEW_SCREEN (screen_of (window, "overview"));
+  MsSession *session = ms_workbench_get_session (ms_window_get_bench (window));
+
+  wait_until (ms_overview_screen_get_n_findings (screen) > 0);
+  wait_until (ms_window_is_quiet (window));
+  ms_overview_screen_jump (screen, 0);
+  g_assert_cmpstr (ms_session_get_text (session), !=, "");
+  g_assert_cmpstr (ms_window_get_screen_name (window), ==, "experts");
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+static void
+test_experts (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window;
+  MsExpertsScreen *screen;
+  MsSession *session;
+  MsOutcome *outcome;
+  MsTable *labels;
+
+  g_free (ms_fixture_rich (path, 0.5));
+  window = open_window (path);
+  session = ms_workbench_get_session (ms_window_get_bench (window));
+  screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
+  ms_session_set_text (session, "run=2 base=1", NULL);
+  for (guint i = 0; i < ms_experts_screen_get_n_colours (screen); i++)
+    {
+      MsTable *table;
+      const MsPlotDef *plot;
+
+      ms_experts_screen_set_colour (screen, i);
+      wait_until (ms_window_is_quiet (window));
+      plot = ms_figure_view_get_plot (ms_experts_screen_get_map (screen));
+      table = ms_figure_view_get_table (ms_experts_screen_get_map (screen));
+      g_assert_cmpuint (ms_table_n_rows (table), ==, 28);
+      g_assert_cmpint (ms_table_find_column (table, plot->value), >=, 0);
+      g_assert_nonnull (ms_figure_canvas_get_figure (
+          ms_figure_view_get_canvas (ms_experts_screen_get_map (screen))));
+    }
+  ms_session_set_text (session, "run=2 base=1 layer=1 expert=0..3", NULL);
+  wait_until (ms_analysis_pane_get_outcome (ms_experts_screen_get_readers (screen)) != NULL);
+  outcome = ms_analysis_pane_get_outcome (ms_experts_screen_get_readers (screen));
+  labels = ms_result_table (outcome->result, "labels");
+  g_assert_cmpuint (ms_table_n_rows (labels), >, 0);
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+static void
+test_text (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsTextScreen *screen = MS_TEXT_SCREEN (screen_of (window, "text"));
+  MsFigureCanvas *canvas;
+
+  ms_text_screen_choose (screen, 3);
+  wait_until (ms_window_is_quiet (window));
+  canvas = ms_figure_view_get_canvas (ms_text_screen_get_text (screen));
+  g_assert_cmpuint (ms_table_n_rows (ms_figure_view_get_table (ms_text_screen_get_text (screen))),
+                    >, 100);
+  ms_figure_canvas_set_cursor (canvas, 5);
+  g_assert_nonnull (strstr (ms_text_screen_get_card (screen), "\n"));
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+static void
+test_compare (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsScreen *screen;
+  g_autofree char *again = NULL;
+
+  show_screen (window, "compare");
+  screen = ms_window_get_screen (window, "compare");
+  wait_until (g_str_equal (ms_screen_get_shown (screen), "status"));
+  close_window (window);
+  again = ms_fixture_rich (path, 0.5);
+  window = open_window (path);
+  show_screen (window, "compare");
+  screen = ms_window_get_screen (window, "compare");
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.pick-baseline", NULL);
+  wait_until (g_str_equal (ms_screen_get_shown (screen), "content"));
+  wait_until (
+      ms_analysis_pane_get_outcome (ms_analysis_screen_get_pane (MS_ANALYSIS_SCREEN (screen)))
+      != NULL);
+  {
+    g_autofree char *differences = ms_compare_screen_dup_differences (MS_COMPARE_SCREEN (screen));
+
+    g_assert_nonnull (differences);
+  }
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+/* All tabs of the screens made from data; curves kept in the cache. */
+static void
+test_tabs (void)
+{
+  static const char *const names[] = { "cache", "languages", "consistency", "flow", "placement" };
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      MsAnalysisScreen *screen = MS_ANALYSIS_SCREEN (screen_of (window, names[i]));
+
+      for (guint tab = 0; tab < ms_analysis_screen_get_n_tabs (screen); tab++)
+        {
+          MsAnalysisPane *pane;
+
+          ms_analysis_screen_show_tab (screen, tab);
+          pane = ms_analysis_screen_get_pane (screen);
+          wait_until (ms_analysis_pane_get_outcome (pane) != NULL);
+          g_assert_nonnull (ms_analysis_pane_get_figure (pane, 0));
+        }
+    }
+  {
+    MsAnalysisScreen *screen = MS_ANALYSIS_SCREEN (screen_of (window, "cache"));
+    MsFigureView *view;
+    guint before;
+
+    ms_analysis_screen_show_tab (screen, 0);
+    wait_until (ms_window_is_quiet (window));
+    view = ms_analysis_pane_get_figure (ms_analysis_screen_get_pane (screen), 0);
+    before = ms_table_n_rows (ms_figure_view_get_table (view));
+    ms_analysis_screen_keep (screen);
+    g_assert_cmpuint (ms_table_n_rows (ms_figure_view_get_table (view)), ==, 2 * before);
+    g_assert_true (
+        ms_analysis_form_set (ms_analysis_screen_get_form (screen), "bandwidth", "32", NULL));
+    wait_until (ms_analysis_pane_is_busy (ms_analysis_screen_get_pane (screen)));
+    wait_until (!ms_analysis_pane_is_busy (ms_analysis_screen_get_pane (screen)));
+    g_assert_cmpuint (ms_table_n_rows (ms_figure_view_get_table (view)), ==, 2 * before);
+  }
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+/* Every registered analysis as a form; those that lack something say what. */
+static void
+test_analyses (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsAnalysesScreen *screen = MS_ANALYSES_SCREEN (screen_of (window, "analyses"));
+
+  for (const MsAnalysis *const *all = ms_analyses (); *all != NULL; all++)
+    {
+      g_assert_true (ms_analyses_screen_choose (screen, (*all)->name));
+      for (const MsParam *param = (*all)->params; param != NULL && param->name != NULL; param++)
+        if (param->type == MS_PARAM_CHOICE)
+          g_assert_true (ms_analysis_form_set (ms_analyses_screen_get_form (screen), param->name,
+                                               param->choices[(guint) param->usual], NULL));
+      wait_until (ms_window_is_quiet (window)
+                  && !ms_analysis_pane_is_busy (ms_analyses_screen_get_pane (screen)));
+    }
+  g_assert_false (ms_analyses_screen_choose (screen, "no-such-analysis"));
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+/* What the dialog writes is what `moescope plot` with the command shown writes. */
+static void
+test_export (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsExpertsScreen *screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
+  MsFigureView *map = ms_experts_screen_get_map (screen);
+  g_autofree char *folder = g_dir_make_tmp ("moescope-export-XXXXXX", NULL);
+  g_autoptr (GError) error = NULL;
+  MsExportDialog *dialog;
+  static const char *const names[] = { "map.pdf", "map.svg", "map.png", "map.csv" };
+
+  wait_until (ms_figure_view_get_outcome (map) != NULL);
+  dialog = ms_export_dialog_present (GTK_WINDOW (window), ms_window_get_bench (window),
+                                     ms_figure_view_get_outcome (map),
+                                     ms_figure_view_get_plot (map), NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autofree char *file = g_build_filename (folder, names[i], NULL);
+      g_autofree char *contents = NULL;
+      gsize length;
+
+      g_assert_true (ms_export_dialog_save (dialog, file, &error));
+      g_assert_no_error (error);
+      g_assert_true (g_file_get_contents (file, &contents, &length, NULL));
+      g_assert_cmpuint (length, >, 500);
+      g_unlink (file);
+    }
+  {
+    g_autofree char *command = ms_export_dialog_dup_command (dialog);
+
+    g_assert_true (g_str_has_prefix (command, "moescope plot "));
+    g_assert_nonnull (strstr (command, "--plot load"));
+  }
+  gtk_window_destroy (GTK_WINDOW (dialog));
+  close_window (window);
+  g_rmdir (folder);
+  ms_fixture_remove (path);
+}
+
+static void
+test_collect_dialog (void)
+{
+  MsWindow *window = open_window (NULL);
+  MsCollectDialog *dialog = ms_collect_dialog_present (
+      GTK_WINDOW (window), ms_window_get_bench (window), MS_COLLECT_MODEL, "/models/a b.gguf");
+  g_autofree char *command = NULL;
+
+  g_assert_false (ms_collect_dialog_start (dialog)); /* no texts yet */
+  ms_collect_dialog_set (dialog, NULL, "/texts/one.txt\n/texts/two.jsonl", "/tmp/out.db");
+  command = ms_collect_dialog_dup_command (dialog);
+  g_assert_cmpstr (
+      command, ==,
+      "moescope collect '/models/a b.gguf' /texts/one.txt /texts/two.jsonl -o /tmp/out.db");
+  g_assert_true (ms_collect_is_trace ("trace.csv"));
+  g_assert_false (ms_collect_is_trace ("run.db"));
+  gtk_window_destroy (GTK_WINDOW (dialog));
+  close_window (window);
+}
+
+/* --- Actions ---------------------------------------------------------------------------------- */
+
+/* Every action of the table exists; those that leave no dialog behind are done. */
+static void
+test_actions (void)
+{
+  static const char *const skipped[]
+      = { "win.open", "win.open-sample", "app.quit", "app.new-window", "window.close", NULL };
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsExpertsScreen *screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
+  GtkWidget *view = GTK_WIDGET (ms_experts_screen_get_map (screen));
+
+  wait_until (ms_figure_view_get_outcome (MS_FIGURE_VIEW (view)) != NULL);
+  for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
+    {
+      g_autofree char *name = NULL;
+      g_autoptr (GVariant) parameter = NULL;
+      GListModel *toplevels = gtk_window_get_toplevels ();
+
+      if (info->action == NULL || g_strv_contains (skipped, info->action)
+          || g_str_equal (info->action, "win.close-file"))
+        continue;
+      g_assert_true (g_action_parse_detailed_name (info->action, &name, &parameter, NULL));
+      show_screen (window, "experts");
+      if (g_str_has_prefix (info->action, "win."))
+        g_assert_nonnull (g_action_map_lookup_action (G_ACTION_MAP (window), name + 4));
+      gtk_widget_activate_action_variant (view, name, parameter);
+      wait_until (ms_window_is_quiet (window));
+      for (guint i = g_list_model_get_n_items (toplevels); i > 0; i--)
+        {
+          g_autoptr (GtkWindow) top = g_list_model_get_item (toplevels, i - 1);
+
+          if (top != GTK_WINDOW (window))
+            gtk_window_destroy (top);
+        }
+    }
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.close-file", NULL);
+  g_assert_cmpint (ms_workbench_get_state (ms_window_get_bench (window)), ==, MS_BENCH_EMPTY);
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+static void
+test_table_twin (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsExpertsScreen *screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
+  MsTable *table;
+  GtkWidget *twin = ms_table_view_new ();
+
+  wait_until (ms_figure_view_get_outcome (ms_experts_screen_get_map (screen)) != NULL);
+  table = ms_figure_view_get_table (ms_experts_screen_get_map (screen));
+  g_object_ref_sink (twin);
+  ms_table_view_set_table (MS_TABLE_VIEW (twin), table);
+  g_assert_cmpuint (g_list_model_get_n_items (ms_table_view_get_model (MS_TABLE_VIEW (twin))), ==,
+                    ms_table_n_rows (table));
+  g_object_unref (twin);
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -395,6 +714,16 @@ main (int argc, char **argv)
   g_test_add_func ("/window/bad-files", test_bad_files);
   g_test_add_func ("/window/figure/pixels", test_figure_pixels);
   g_test_add_func ("/window/figure/brush", test_figure_brush);
+  g_test_add_func ("/window/figure/table", test_table_twin);
+  g_test_add_func ("/window/overview", test_overview);
+  g_test_add_func ("/window/experts", test_experts);
+  g_test_add_func ("/window/text", test_text);
+  g_test_add_func ("/window/compare", test_compare);
+  g_test_add_func ("/window/tabs", test_tabs);
+  g_test_add_func ("/window/analyses", test_analyses);
+  g_test_add_func ("/window/export", test_export);
+  g_test_add_func ("/window/collect-dialog", test_collect_dialog);
+  g_test_add_func ("/window/actions", test_actions);
   status = g_test_run ();
   g_object_unref (application);
   return status;

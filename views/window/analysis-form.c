@@ -1,5 +1,7 @@
 #include "analysis-form-private.h"
 
+#include "pieces-private.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -109,13 +111,11 @@ static GtkWidget *
 plain_row (const MsParam *param)
 {
   GtkWidget *row = adw_action_row_new ();
-  g_autofree char *title
-      = param->unit ? g_markup_printf_escaped ("%s (%s)", _ (param->title), _ (param->unit))
-                    : g_markup_escape_text (_ (param->title), -1);
-  g_autofree char *help = g_markup_escape_text (_ (param->help), -1);
+  g_autofree char *title = param->unit
+                               ? g_strdup_printf ("%s (%s)", _ (param->title), _ (param->unit))
+                               : g_strdup (_ (param->title));
 
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
-  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), help);
+  ms_row_set_texts (row, title, _ (param->help));
   return row;
 }
 
@@ -177,11 +177,8 @@ choice_row (MsAnalysisForm *self, const MsParam *param, GtkWidget **input)
 {
   GtkWidget *row = adw_combo_row_new ();
   g_autoptr (GtkStringList) names = gtk_string_list_new (param->choices);
-  g_autofree char *title = g_markup_escape_text (_ (param->title), -1);
-  g_autofree char *help = g_markup_escape_text (_ (param->help), -1);
 
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
-  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), help);
+  ms_row_set_texts (row, _ (param->title), _ (param->help));
   adw_combo_row_set_model (ADW_COMBO_ROW (row), G_LIST_MODEL (names));
   adw_combo_row_set_selected (ADW_COMBO_ROW (row), ms_values_choice (self->values, param->name));
   g_signal_connect (row, "notify::selected", G_CALLBACK (on_choice), self);
@@ -193,9 +190,8 @@ static GtkWidget *
 text_row (MsAnalysisForm *self, const MsParam *param, GtkWidget **input)
 {
   GtkWidget *row = adw_entry_row_new ();
-  g_autofree char *title = g_markup_escape_text (_ (param->title), -1);
 
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
+  ms_row_set_texts (row, _ (param->title), NULL);
   gtk_widget_set_tooltip_text (row, _ (param->help));
   gtk_editable_set_text (GTK_EDITABLE (row), ms_values_text (self->values, param->name));
   adw_entry_row_set_show_apply_button (ADW_ENTRY_ROW (row), TRUE);

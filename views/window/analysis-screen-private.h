@@ -31,6 +31,12 @@ void ms_analysis_screen_construct (MsAnalysisScreen *screen, MsWorkbench *bench,
 /* A widget above the tabs, for what makes a screen special. */
 void ms_analysis_screen_set_top (MsAnalysisScreen *screen, GtkWidget *top);
 
+/* The same above the figures of one tab; a tab that does not exist swallows it. */
+void ms_analysis_screen_set_tab_top (MsAnalysisScreen *screen, const char *title, GtkWidget *top);
+/* What part of the run a tab looks at, instead of what the session selects. */
+void ms_analysis_screen_set_select (MsAnalysisScreen *screen, const char *title,
+                                    const char *select);
+
 guint ms_analysis_screen_get_n_tabs (MsAnalysisScreen *screen);
 void ms_analysis_screen_show_tab (MsAnalysisScreen *screen, guint n);
 /* Of the tab shown; NULL for a screen without any. */

@@ -15,6 +15,8 @@ typedef struct
   MsAnalysisPane *pane;
   GPtrArray *kept; /* of Kept */
   GtkBox *kept_box;
+  GtkBox *box;
+  char *select; /* instead of the session's selection, NULL = that */
 } Page;
 
 typedef struct
@@ -52,7 +54,7 @@ run_page (Page *page, guint delay)
   part->run = part->base = 0;
   g_clear_pointer (&part->experts, g_array_unref);
   request->run = selection->run;
-  request->select = ms_selection_format (part);
+  request->select = page->select ? g_strdup (page->select) : ms_selection_format (part);
   request->values = ms_analysis_form_dup_values (page->form);
   if (base != NULL)
     request->other = ms_run_item_run (base)->id;
@@ -77,6 +79,20 @@ update (MsScreen *screen)
     {
       ms_screen_show_status (screen, "dialog-information-symbolic", _ ("Nothing Here Yet"),
                              _ ("No analysis for this screen is built in."), NULL, NULL);
+      return;
+    }
+  if ((page->analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES))
+      && ms_workbench_get_base (ms_screen_get_bench (screen)) == NULL)
+    {
+      gboolean more
+          = g_list_model_get_n_items (ms_workbench_get_runs (ms_screen_get_bench (screen))) > 1;
+
+      ms_screen_show_status (
+          screen, "view-dual-symbolic", _ ("Nothing to Compare With"),
+          more ? _ ("Pin a run of the list as baseline, or take the one before this.")
+               : _ ("This file holds one run. Collect or import a second one into it."),
+          more ? _ ("_Compare With the Run Before") : _ ("_New Collection…"),
+          more ? "win.pick-baseline" : "win.collect");
       return;
     }
   ms_screen_show_content (screen);
@@ -232,6 +248,7 @@ page_free (gpointer data)
   Page *page = data;
 
   g_ptr_array_unref (page->kept);
+  g_free (page->select);
   g_free (page);
 }
 
@@ -324,6 +341,7 @@ make_page (Page *page, MsWorkbench *bench)
   g_signal_connect_swapped (page->pane, "outcome", G_CALLBACK (merge_kept), page);
   gtk_widget_set_halign (toggle, GTK_ALIGN_START);
   ms_widget_name (toggle, _ ("Settings"));
+  page->box = GTK_BOX (box);
   gtk_box_append (GTK_BOX (box), toggle);
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (page->pane));
   ms_widget_set_margins (box, 12);
@@ -333,7 +351,7 @@ make_page (Page *page, MsWorkbench *bench)
   adw_flap_set_separator (ADW_FLAP (flap), gtk_separator_new (GTK_ORIENTATION_VERTICAL));
   g_object_bind_property (flap, "reveal-flap", toggle, "active",
                           G_BINDING_BIDIRECTIONAL | G_BINDING_SYNC_CREATE);
-  g_object_bind_property (flap, "folded", toggle, "visible", G_BINDING_SYNC_CREATE);
+  adw_flap_set_reveal_flap (ADW_FLAP (flap), page->analysis->live);
   gtk_widget_set_vexpand (flap, TRUE);
   g_object_set_data (G_OBJECT (flap), "moescope-page", page);
   return flap;
@@ -393,6 +411,45 @@ void
 ms_analysis_screen_set_top (MsAnalysisScreen *self, GtkWidget *top)
 {
   gtk_box_prepend (private(self)->box, top);
+}
+
+static Page *
+find_page (MsAnalysisScreen *self, const char *title)
+{
+  MsAnalysisScreenPrivate *own = private(self);
+
+  for (guint i = 0; i < own->pages->len; i++)
+    {
+      Page *page = g_ptr_array_index (own->pages, i);
+
+      if (strcmp (page->tab->title, title) == 0)
+        return page;
+    }
+  return NULL;
+}
+
+void
+ms_analysis_screen_set_tab_top (MsAnalysisScreen *self, const char *title, GtkWidget *top)
+{
+  Page *page = find_page (self, title);
+
+  if (page != NULL)
+    gtk_box_prepend (page->box, top);
+  else
+    g_object_unref (g_object_ref_sink (top));
+}
+
+void
+ms_analysis_screen_set_select (MsAnalysisScreen *self, const char *title, const char *select)
+{
+  Page *page = find_page (self, title);
+
+  if (page == NULL || g_strcmp0 (page->select, select) == 0)
+    return;
+  g_free (page->select);
+  page->select = g_strdup (select);
+  if (page == shown_page (self) && gtk_widget_get_mapped (GTK_WIDGET (self)))
+    ms_screen_update_now (MS_SCREEN (self));
 }
 
 guint

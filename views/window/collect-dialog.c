@@ -2,6 +2,8 @@
  * or a kill of either leaves the other alone, and what is recorded is kept. */
 #include "collect-dialog-private.h"
 
+#include "pieces-private.h"
+
 #include <json-glib/json-glib.h>
 #include <signal.h>
 #include <string.h>
@@ -309,11 +311,8 @@ add_input (MsCollectDialog *self, const char *path)
   GtkWidget *row = adw_action_row_new ();
   GtkWidget *button = gtk_button_new_from_icon_name ("list-remove-symbolic");
   g_autofree char *name = g_filename_display_basename (path);
-  g_autofree char *title = g_markup_escape_text (name, -1);
-  g_autofree char *subtitle = g_markup_escape_text (path, -1);
 
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
-  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
+  ms_row_set_texts (row, name, path);
   adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (row), 1);
   gtk_widget_add_css_class (button, "flat");
   gtk_widget_set_valign (button, GTK_ALIGN_CENTER);

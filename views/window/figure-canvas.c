@@ -118,42 +118,52 @@ locate (MsFigureCanvas *self, int row, graphene_rect_t *rect)
   return TRUE;
 }
 
-/* The outline of the marked rows' union, as thin rectangles: grown union minus union. */
-static GskRenderNode *
-make_marks (MsFigureCanvas *self, const GdkRGBA *colour)
+static void
+append_region (GtkSnapshot *snapshot, const cairo_region_t *region, const GdkRGBA *colour)
 {
-  GtkSnapshot *own = gtk_snapshot_new ();
-  cairo_region_t *inside = cairo_region_create ();
-  cairo_region_t *outline = cairo_region_create ();
-
-  for (guint i = 0; i < self->marked->len; i++)
-    {
-      graphene_rect_t rect;
-      cairo_rectangle_int_t cell;
-
-      if (!locate (self, (int) g_array_index (self->marked, guint, i), &rect))
-        continue;
-      cell.x = (int) floorf (rect.origin.x);
-      cell.y = (int) floorf (rect.origin.y);
-      cell.width = (int) ceilf (rect.origin.x + rect.size.width) - cell.x;
-      cell.height = (int) ceilf (rect.origin.y + rect.size.height) - cell.y;
-      cairo_region_union_rectangle (inside, &cell);
-      cairo_region_union_rectangle (
-          outline,
-          &(cairo_rectangle_int_t){ cell.x - 2, cell.y - 2, cell.width + 4, cell.height + 4 });
-    }
-  cairo_region_subtract (outline, inside);
-  for (int i = 0; i < cairo_region_num_rectangles (outline); i++)
+  for (int i = 0; i < cairo_region_num_rectangles (region); i++)
     {
       cairo_rectangle_int_t r;
 
-      cairo_region_get_rectangle (outline, i, &r);
+      cairo_region_get_rectangle (region, i, &r);
       gtk_snapshot_append_color (
-          own, colour,
+          snapshot, colour,
           &GRAPHENE_RECT_INIT ((float) r.x, (float) r.y, (float) r.width, (float) r.height));
     }
-  cairo_region_destroy (inside);
-  cairo_region_destroy (outline);
+}
+
+/* The outline of the marked rows' union in ink with a rim of paper, so that it shows on any colour: each
+ * ring is a grown union minus the one inside it. */
+static GskRenderNode *
+make_marks (MsFigureCanvas *self, const GdkRGBA *ink, const GdkRGBA *paper)
+{
+  GtkSnapshot *own = gtk_snapshot_new ();
+  cairo_region_t *rings[3];
+
+  for (guint ring = 0; ring < 3; ring++)
+    rings[ring] = cairo_region_create ();
+  for (guint i = 0; i < self->marked->len; i++)
+    {
+      graphene_rect_t rect;
+      int x, y, width, height;
+
+      if (!locate (self, (int) g_array_index (self->marked, guint, i), &rect))
+        continue;
+      x = (int) floorf (rect.origin.x);
+      y = (int) floorf (rect.origin.y);
+      width = (int) ceilf (rect.origin.x + rect.size.width) - x;
+      height = (int) ceilf (rect.origin.y + rect.size.height) - y;
+      for (int ring = 0; ring < 3; ring++)
+        cairo_region_union_rectangle (
+            rings[ring], &(cairo_rectangle_int_t){ x - 2 * ring, y - 2 * ring, width + 4 * ring,
+                                                   height + 4 * ring });
+    }
+  cairo_region_subtract (rings[2], rings[1]);
+  cairo_region_subtract (rings[1], rings[0]);
+  append_region (own, rings[2], paper);
+  append_region (own, rings[1], ink);
+  for (guint ring = 0; ring < 3; ring++)
+    cairo_region_destroy (rings[ring]);
   return gtk_snapshot_free_to_node (own);
 }
 
@@ -184,7 +194,12 @@ draw_overlays (MsFigureCanvas *self, GtkSnapshot *snapshot)
   if (self->marked != NULL && self->marked->len > 0)
     {
       if (self->marks == NULL)
-        self->marks = make_marks (self, &ink);
+        {
+          GdkRGBA paper = ink;
+
+          paper.red = paper.green = paper.blue = ink.red + ink.green + ink.blue > 1.5f ? 0 : 1;
+          self->marks = make_marks (self, &ink, &paper);
+        }
       if (self->marks != NULL)
         gtk_snapshot_append_node (snapshot, self->marks);
     }

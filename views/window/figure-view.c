@@ -66,6 +66,8 @@ mark_rows (MsFigureView *self)
                                 experts ? (int) experts[row] : -1))
           g_array_append_val (rows, row);
     }
+  if (rows != NULL && rows->len == ms_table_n_rows (table))
+    g_clear_pointer (&rows, g_array_unref); /* marking all of it tells nothing */
   ms_figure_canvas_set_marked (self->canvas, rows);
 }
 
@@ -162,6 +164,22 @@ on_row_entered (MsFigureView *self, int row)
                         cell_value (table, row, "expert"), -1);
 }
 
+/* A pair of languages opened in a matrix: the session looks at these two. */
+static void
+filter_pair (MsSession *session, MsTable *table, guint row)
+{
+  int a = ms_table_find_column (table, "a"), b = ms_table_find_column (table, "b");
+  g_autofree char *text = NULL;
+
+  if (a < 0 || b < 0 || ms_table_column (table, (guint) a)->type != MS_COLUMN_TEXT)
+    return;
+  ms_session_clear (session, "lang");
+  text = g_strdup_printf ("%s lang=\"%s\",\"%s\"", ms_session_get_text (session),
+                          ms_table_get_text (table, row, (guint) a),
+                          ms_table_get_text (table, row, (guint) b));
+  ms_session_set_text (session, text, NULL);
+}
+
 /* A language, domain or document opened: the session looks at it alone. */
 static void
 on_row_activated (MsFigureView *self, guint row)
@@ -189,6 +207,7 @@ on_row_activated (MsFigureView *self, guint row)
       ms_session_set_text (session, text, NULL);
       return;
     }
+  filter_pair (session, table, row);
 }
 
 /* --- Actions ---------------------------------------------------------------------------------- */

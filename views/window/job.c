@@ -297,9 +297,8 @@ ms_job_dup_message (MsJob *self)
 double
 ms_job_get_seconds (MsJob *self)
 {
-  return self->started > 0
-             ? (double) (g_get_monotonic_time () - self->started) / G_USEC_PER_SEC
-             : 0;
+  return self->started > 0 ? (double) (g_get_monotonic_time () - self->started) / G_USEC_PER_SEC
+                           : 0;
 }
 
 double

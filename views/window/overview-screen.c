@@ -105,13 +105,10 @@ list_findings (MsOverviewScreen *self)
   for (guint i = 0; i < MIN (all->len, MOST_FINDINGS); i++)
     {
       const MsFinding *finding = g_ptr_array_index (all, i);
-      g_autofree char *text = g_markup_escape_text (finding->text, -1);
-      g_autofree char *place = g_markup_escape_text (finding->place ? finding->place : "", -1);
 
       row = adw_action_row_new ();
-      adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), text);
+      ms_row_set_texts (row, finding->text, finding->place);
       adw_action_row_set_title_lines (ADW_ACTION_ROW (row), 3);
-      adw_action_row_set_subtitle (ADW_ACTION_ROW (row), place);
       adw_action_row_add_suffix (ADW_ACTION_ROW (row),
                                  gtk_image_new_from_icon_name ("go-next-symbolic"));
       gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (row), finding->place != NULL);

@@ -3,8 +3,11 @@
 
 #include "analyses-screen-private.h"
 #include "analysis-screen-private.h"
+#include "compare-screen-private.h"
 #include "experts-screen-private.h"
+#include "languages-screen-private.h"
 #include "overview-screen-private.h"
+#include "text-screen-private.h"
 
 static const MsTab cache_tabs[] = {
   { .title = N_ ("Simulator"),
@@ -14,7 +17,6 @@ static const MsTab cache_tabs[] = {
               "overlap aging",
     .keep = TRUE },
   { .title = N_ ("All Capacities"), .analysis = "hit-rate" },
-  { .title = N_ ("Hot Set"), .analysis = "coverage" },
   { NULL },
 };
 
@@ -32,9 +34,10 @@ static const MsTab flow_tabs[] = {
 };
 
 static const MsTab placement_tabs[] = {
+  { .title = N_ ("Hot Set"), .analysis = "coverage" },
   { .title = N_ ("Placement"), .analysis = "placement" },
   { .title = N_ ("Balancing"), .analysis = "eplb" },
-  { .title = N_ ("Hot Set"), .analysis = "coverage" },
+  { .title = N_ ("Load Over Time"), .analysis = "load-windows" },
   { NULL },
 };
 
@@ -75,11 +78,28 @@ const MsScreenInfo ms_screens[] = {
         "rectangle, "
         "click a cell, add with Ctrl. The panel below shows which texts the brushed experts get."),
     ms_experts_screen_new },
+  { "text", N_ ("Text"), "accessories-text-editor-symbolic",
+    N_ ("The documents as running text. Each token is coloured by its router's entropy, its first "
+        "expert, "
+        "the brushed experts, or what changed. Move over a token, or use the arrow keys, to see "
+        "its "
+        "experts in all layers."),
+    ms_text_screen_new },
   { "cache", N_ ("Cache"), "drive-harddisk-symbolic",
     N_ ("How often the experts a token needs would be in a cache. Curves follow the settings; keep "
         "some "
         "to compare. Belady's policy knows the future: no cache can do better."),
     make_cache },
+  { "languages", N_ ("Languages"), "preferences-desktop-locale-symbolic",
+    N_ ("How far languages are from each other in the experts they use, layer by layer, and "
+        "translations of "
+        "the same text under each other."),
+    ms_languages_screen_new },
+  { "compare", N_ ("Compare"), "view-dual-symbolic",
+    N_ ("Two runs of the same tokens: which settings differ, where routing changed, and whether "
+        "near ties "
+        "explain it. Pin a run of the list on the left as baseline."),
+    ms_compare_screen_new },
   { "consistency", N_ ("Consistency"), "media-playlist-repeat-symbolic",
     N_ ("Do neighbouring tokens go to the same experts, and could experts be loaded for a whole "
         "segment "

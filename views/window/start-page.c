@@ -1,5 +1,7 @@
 #include "start-page-private.h"
 
+#include "pieces-private.h"
+
 #define MOST_RECENT 6
 
 struct _MsStartPage
@@ -44,13 +46,10 @@ static void
 add_recent (MsStartPage *self, GtkRecentInfo *info)
 {
   g_autofree char *path = g_filename_from_uri (gtk_recent_info_get_uri (info), NULL, NULL);
-  g_autofree char *name = g_markup_escape_text (gtk_recent_info_get_display_name (info), -1);
   g_autofree char *folder = path ? g_path_get_dirname (path) : NULL;
-  g_autofree char *escaped = folder ? g_markup_escape_text (folder, -1) : NULL;
   GtkWidget *row = adw_action_row_new ();
 
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), name);
-  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), escaped);
+  ms_row_set_texts (row, gtk_recent_info_get_display_name (info), folder);
   adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (row), 1);
   adw_action_row_add_suffix (ADW_ACTION_ROW (row),
                              gtk_image_new_from_icon_name ("go-next-symbolic"));

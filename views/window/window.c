@@ -478,6 +478,27 @@ make_baseline_action (GSimpleAction *action, GVariant *parameter, gpointer data)
   ms_workbench_toast (self->bench, _ ("This run is the baseline now"));
 }
 
+/* The newest run before the session's, or any other, becomes the baseline. */
+static void
+pick_baseline_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  GListModel *runs = ms_workbench_get_runs (self->bench);
+  MsRunItem *run = ms_workbench_get_run (self->bench);
+  gint64 base = 0;
+
+  for (guint i = g_list_model_get_n_items (runs); run != NULL && i > 0; i--)
+    {
+      g_autoptr (MsRunItem) item = g_list_model_get_item (runs, i - 1);
+      gint64 id = ms_run_item_run (item)->id;
+
+      if (id != ms_run_item_run (run)->id && (base == 0 || id < ms_run_item_run (run)->id))
+        base = id;
+    }
+  if (base > 0)
+    ms_session_set_base (ms_workbench_get_session (self->bench), base);
+}
+
 static void
 clear_baseline_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
@@ -594,6 +615,7 @@ static const GActionEntry entries[] = {
   { .name = "copy-selection", .activate = copy_selection_action },
   { .name = "edit-selection", .activate = edit_selection_action },
   { .name = "make-baseline", .activate = make_baseline_action },
+  { .name = "pick-baseline", .activate = pick_baseline_action },
   { .name = "clear-baseline", .activate = clear_baseline_action },
   { .name = "palette", .activate = palette_action },
   { .name = "search", .activate = search_action },

@@ -1,0 +1,14 @@
+/* How languages share experts: distances, curves over layers, and translations side by side. */
+#pragma once
+
+#include "analysis-screen-private.h"
+
+G_BEGIN_DECLS
+
+#define MS_TYPE_LANGUAGES_SCREEN (ms_languages_screen_get_type ())
+G_DECLARE_FINAL_TYPE (MsLanguagesScreen, ms_languages_screen, MS, LANGUAGES_SCREEN,
+                      MsAnalysisScreen)
+
+GtkWidget *ms_languages_screen_new (MsWorkbench *bench);
+
+G_END_DECLS

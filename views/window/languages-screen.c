@@ -1,0 +1,123 @@
+/* MsLanguagesScreen adds the choice of a text and its translations to the tabs: the documents of one
+ * `parallel` key under each other, each token on the colour of its expert. */
+#include "languages-screen-private.h"
+
+#include "pieces-private.h"
+
+#define MOST_DOCUMENTS 8
+
+struct _MsLanguagesScreen
+{
+  MsAnalysisScreen parent_instance;
+  GtkDropDown *choice;
+  GtkWidget *choice_box;
+  gint64 listed_corpus;
+};
+
+G_DEFINE_FINAL_TYPE (MsLanguagesScreen, ms_languages_screen, MS_TYPE_ANALYSIS_SCREEN)
+
+#define SENTENCES "Translations"
+
+static const MsTab tabs[] = {
+  { .title = N_ ("Distances"),
+    .analysis = "language-map",
+    .plots = "distances silhouette map spread" },
+  { .title = N_ ("Curves"),
+    .analysis = "languages",
+    .plots = "curve languages entropy specialised" },
+  { .title = N_ ("Matrix by Layer"), .analysis = "languages", .plots = "map matrix" },
+  { .title = N_ (SENTENCES), .analysis = "text", .plots = "documents", .params = "layer" },
+  { NULL },
+};
+
+/* The documents with a parallel key, as a selection text. */
+static char *
+select_documents (const MsCorpus *corpus, const char *key)
+{
+  g_autoptr (GString) text = g_string_new ("doc=");
+  guint n = 0;
+
+  for (guint i = 0; i < corpus->n_documents && n < MOST_DOCUMENTS; i++)
+    if (g_strcmp0 (corpus->documents[i].parallel, key) == 0)
+      g_string_append_printf (text, "%s%u", n++ > 0 ? "," : "", i);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+static void
+on_chosen (MsLanguagesScreen *self)
+{
+  GtkStringObject *item = gtk_drop_down_get_selected_item (self->choice);
+  MsRunItem *run = ms_workbench_get_run (ms_screen_get_bench (MS_SCREEN (self)));
+  g_autofree char *select = NULL;
+
+  if (item == NULL || run == NULL)
+    return;
+  select = select_documents (ms_run_item_corpus (run), gtk_string_object_get_string (item));
+  ms_analysis_screen_set_select (MS_ANALYSIS_SCREEN (self), SENTENCES, select);
+}
+
+/* The keys that two or more documents share, in the order of the corpus. */
+static void
+list_keys (MsLanguagesScreen *self)
+{
+  MsRunItem *run = ms_workbench_get_run (ms_screen_get_bench (MS_SCREEN (self)));
+  const MsCorpus *corpus = run ? ms_run_item_corpus (run) : NULL;
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  GtkStringList *keys;
+
+  if (corpus == NULL || corpus->id == self->listed_corpus)
+    return;
+  self->listed_corpus = corpus->id;
+  keys = gtk_string_list_new (NULL);
+  for (guint i = 0; i < corpus->n_documents; i++)
+    {
+      const char *key = corpus->documents[i].parallel;
+      guint n = key ? GPOINTER_TO_UINT (g_hash_table_lookup (seen, key)) : 0;
+
+      if (key == NULL)
+        continue;
+      g_hash_table_insert (seen, (gpointer) key, GUINT_TO_POINTER (n + 1));
+      if (n == 1)
+        gtk_string_list_append (keys, key);
+    }
+  gtk_drop_down_set_model (self->choice, G_LIST_MODEL (keys));
+  gtk_widget_set_visible (self->choice_box, g_list_model_get_n_items (G_LIST_MODEL (keys)) > 0);
+  g_object_unref (keys);
+  on_chosen (self);
+}
+
+static void
+ms_languages_screen_class_init (MsLanguagesScreenClass *class)
+{
+}
+
+static void
+ms_languages_screen_init (MsLanguagesScreen *self)
+{
+  self->listed_corpus = -1;
+}
+
+GtkWidget *
+ms_languages_screen_new (MsWorkbench *bench)
+{
+  MsLanguagesScreen *self = g_object_new (MS_TYPE_LANGUAGES_SCREEN, NULL);
+  GtkWidget *label = gtk_label_new_with_mnemonic (_ ("_Text and its translations"));
+
+  ms_analysis_screen_construct (MS_ANALYSIS_SCREEN (self), bench, tabs);
+  self->choice_box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  self->choice = GTK_DROP_DOWN (gtk_drop_down_new (NULL, NULL));
+  gtk_drop_down_set_enable_search (self->choice, TRUE);
+  gtk_drop_down_set_expression (
+      self->choice, gtk_property_expression_new (GTK_TYPE_STRING_OBJECT, NULL, "string"));
+  ms_widget_name (GTK_WIDGET (self->choice), _ ("Text and its translations"));
+  gtk_label_set_mnemonic_widget (GTK_LABEL (label), GTK_WIDGET (self->choice));
+  gtk_box_append (GTK_BOX (self->choice_box), label);
+  gtk_box_append (GTK_BOX (self->choice_box), GTK_WIDGET (self->choice));
+  g_signal_connect_object (self->choice, "notify::selected", G_CALLBACK (on_chosen), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (bench, "notify::state", G_CALLBACK (list_keys), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (ms_workbench_get_session (bench), "notify::text", G_CALLBACK (list_keys),
+                           self, G_CONNECT_SWAPPED);
+  ms_analysis_screen_set_tab_top (MS_ANALYSIS_SCREEN (self), SENTENCES, self->choice_box);
+  return GTK_WIDGET (self);
+}

@@ -1,0 +1,19 @@
+/* Documents as running text, token by token on the colour of what the router did. */
+#pragma once
+
+#include "figure-view-private.h"
+#include "screen-private.h"
+
+G_BEGIN_DECLS
+
+#define MS_TYPE_TEXT_SCREEN (ms_text_screen_get_type ())
+G_DECLARE_FINAL_TYPE (MsTextScreen, ms_text_screen, MS, TEXT_SCREEN, MsScreen)
+
+GtkWidget *ms_text_screen_new (MsWorkbench *bench);
+MsFigureView *ms_text_screen_get_text (MsTextScreen *screen);
+/* Shows document `number` (from 0) of the corpus. */
+void ms_text_screen_choose (MsTextScreen *screen, guint number);
+/* What the card of all layers says. */
+const char *ms_text_screen_get_card (MsTextScreen *screen);
+
+G_END_DECLS

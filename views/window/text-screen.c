@@ -1,0 +1,578 @@
+/* MsTextScreen: the list of documents, the text of one, and the card of the token under the pointer with its
+ * experts in all layers.  Texts longer than MOST_TOKENS are shown in pages. */
+#include "text-screen-private.h"
+
+#include "pieces-private.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MOST_TOKENS 2048
+
+static const struct
+{
+  const char *title, *plot;
+} colours[] = {
+  { N_ ("Router Entropy"), "entropy" },          { N_ ("First Choice"), "expert" },
+  { N_ ("Brushed Experts"), "chosen" },          { N_ ("Weight of Brushed Experts"), "weight" },
+  { N_ ("Change From Layer Before"), "change" }, { N_ ("Change From Baseline"), "other-change" },
+};
+
+struct _MsTextScreen
+{
+  MsScreen parent_instance;
+  AdwFlap *flap;
+  GtkSearchEntry *search;
+  GtkListView *list;
+  GListStore *documents; /* of GtkStringObject, data "moescope-number" */
+  GtkFilterListModel *filtered;
+  GtkCustomFilter *filter;
+  GtkSingleSelection *selection;
+  GtkDropDown *colour;
+  GtkSpinButton *layer;
+  GtkLabel *name, *card;
+  GtkButton *previous, *next;
+  MsFigureView *text;
+  GtkDrawingArea *strip;
+  MsJob *job;
+  gint64 listed_run;
+  char *listed_path;
+  guint number; /* of the document shown */
+  gint64 page;  /* first token of the page within the document */
+};
+
+G_DEFINE_FINAL_TYPE (MsTextScreen, ms_text_screen, MS_TYPE_SCREEN)
+
+/* --- The documents ---------------------------------------------------------------------------- */
+
+static guint
+item_number (gpointer item)
+{
+  return GPOINTER_TO_UINT (g_object_get_data (item, "moescope-number"));
+}
+
+static char *
+document_text (const MsDocument *document)
+{
+  g_autoptr (GString) text = g_string_new (document->name);
+  const char *labels[] = { document->language, document->domain, document->phase };
+
+  for (guint i = 0; i < G_N_ELEMENTS (labels); i++)
+    if (labels[i] != NULL)
+      g_string_append_printf (text, " · %s", labels[i]);
+  g_string_append_printf (text, " · %" G_GINT64_FORMAT, document->n_tokens);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+static void
+list_documents (MsTextScreen *self, MsRunItem *run)
+{
+  const MsCorpus *corpus = ms_run_item_corpus (run);
+  const char *path = ms_workbench_get_path (ms_screen_get_bench (MS_SCREEN (self)));
+  gint64 recorded = ms_run_item_run (run)->n_tokens;
+  g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (g_object_unref);
+
+  if (self->listed_run == ms_run_item_run (run)->id && g_strcmp0 (path, self->listed_path) == 0)
+    return;
+  self->listed_run = ms_run_item_run (run)->id;
+  g_free (self->listed_path);
+  self->listed_path = g_strdup (path);
+  for (guint i = 0; i < corpus->n_documents; i++)
+    {
+      const MsDocument *document = &corpus->documents[i];
+      g_autofree char *text = document_text (document);
+      GtkStringObject *item = gtk_string_object_new (text);
+
+      if (document->first_token >= recorded)
+        {
+          g_object_unref (item);
+          break;
+        }
+      g_object_set_data (G_OBJECT (item), "moescope-number", GUINT_TO_POINTER (i));
+      g_ptr_array_add (items, item);
+    }
+  self->number = 0;
+  self->page = 0;
+  g_list_store_splice (self->documents, 0,
+                       g_list_model_get_n_items (G_LIST_MODEL (self->documents)), items->pdata,
+                       items->len);
+}
+
+/* Search words, and the session's filters on language, domain and document. */
+static gboolean
+matches (gpointer item, gpointer data)
+{
+  MsTextScreen *self = data;
+  const MsSelection *selection
+      = ms_session_get_selection (ms_screen_get_session (MS_SCREEN (self)));
+  MsRunItem *run = ms_workbench_get_run (ms_screen_get_bench (MS_SCREEN (self)));
+  g_autofree char *hay = g_utf8_casefold (gtk_string_object_get_string (item), -1);
+  g_autofree char *typed
+      = g_utf8_casefold (gtk_editable_get_text (GTK_EDITABLE (self->search)), -1);
+  const MsDocument *document;
+
+  if (strstr (hay, typed) == NULL)
+    return FALSE;
+  if (run == NULL || item_number (item) >= ms_run_item_corpus (run)->n_documents)
+    return FALSE;
+  document = &ms_run_item_corpus (run)->documents[item_number (item)];
+  if (!ms_ranges_hold (selection->documents, item_number (item)))
+    return FALSE;
+  if (selection->languages != NULL
+      && !g_ptr_array_find_with_equal_func (
+          selection->languages, document->language ? document->language : "", g_str_equal, NULL))
+    return FALSE;
+  return selection->domains == NULL
+         || g_ptr_array_find_with_equal_func (
+             selection->domains, document->domain ? document->domain : "", g_str_equal, NULL);
+}
+
+/* --- The text --------------------------------------------------------------------------------- */
+
+static void
+on_outcome (GObject *owner, gpointer result, const GError *error)
+{
+  MsTextScreen *self = MS_TEXT_SCREEN (owner);
+  g_autoptr (MsOutcome) outcome = result;
+  guint colour = gtk_drop_down_get_selected (self->colour);
+  const MsPlotDef *plot;
+
+  g_clear_object (&self->job);
+  if (outcome == NULL)
+    {
+      ms_screen_show_error (MS_SCREEN (self), error);
+      return;
+    }
+  plot = outcome->request->analysis->plots;
+  while (plot->name != NULL && strcmp (plot->name, colours[colour].plot) != 0)
+    plot++;
+  ms_figure_view_show (self->text, outcome, plot, NULL);
+  gtk_widget_queue_draw (GTK_WIDGET (self->strip));
+  ms_screen_show_content (MS_SCREEN (self));
+}
+
+static char *
+format_experts (const GArray *ranges)
+{
+  g_autoptr (MsSelection) selection = ms_selection_new ();
+  g_autofree char *text = NULL;
+
+  if (ranges == NULL)
+    return g_strdup ("");
+  selection->experts = g_array_ref ((GArray *) ranges);
+  text = ms_selection_format (selection);
+  return g_strdup (strchr (text, '=') + 1);
+}
+
+/* The layer chosen here, or the first brushed one. */
+static int
+chosen_layer (MsTextScreen *self)
+{
+  const MsSelection *selection
+      = ms_session_get_selection (ms_screen_get_session (MS_SCREEN (self)));
+  int layer = gtk_spin_button_get_value_as_int (self->layer);
+
+  if (layer < 0 && selection->layers != NULL && selection->layers->len > 0)
+    return (int) g_array_index (selection->layers, MsRange, 0).first;
+  return layer;
+}
+
+static void
+show_text (MsTextScreen *self)
+{
+  MsScreen *screen = MS_SCREEN (self);
+  MsWorkbench *bench = ms_screen_get_bench (screen);
+  const MsSelection *selection = ms_session_get_selection (ms_screen_get_session (screen));
+  MsRunItem *run = ms_workbench_get_run (bench), *base = ms_workbench_get_base (bench);
+  const MsCorpus *corpus = ms_run_item_corpus (run);
+  const MsDocument *document = &corpus->documents[MIN (self->number, corpus->n_documents - 1)];
+  MsRequest *request = ms_request_new (ms_analysis_find ("text"));
+  g_autofree char *experts = format_experts (selection->experts);
+  g_autofree char *layer = g_strdup_printf ("%d", chosen_layer (self));
+  g_autofree char *title = document_text (document);
+  gint64 first = document->first_token + self->page;
+  gint64 last = MIN (first + MOST_TOKENS, document->first_token + document->n_tokens) - 1;
+
+  request->run = selection->run;
+  request->other = base != NULL ? ms_run_item_run (base)->id : 0;
+  request->select = g_strdup_printf ("doc=%u token=%" G_GINT64_FORMAT "..%" G_GINT64_FORMAT,
+                                     self->number, first, last);
+  request->values = ms_values_new (request->analysis);
+  ms_values_set (request->values, "layer", layer, NULL);
+  ms_values_set (request->values, "experts", experts, NULL);
+  gtk_label_set_text (self->name, title);
+  gtk_widget_set_visible (GTK_WIDGET (self->previous), document->n_tokens > MOST_TOKENS);
+  gtk_widget_set_visible (GTK_WIDGET (self->next), document->n_tokens > MOST_TOKENS);
+  gtk_widget_set_sensitive (GTK_WIDGET (self->previous), self->page > 0);
+  gtk_widget_set_sensitive (GTK_WIDGET (self->next), self->page + MOST_TOKENS < document->n_tokens);
+  ms_job_drop (&self->job);
+  if (ms_figure_view_get_outcome (self->text) == NULL)
+    ms_screen_show_waiting (screen, _ ("Reading…"));
+  else
+    ms_figure_view_set_stale (self->text, TRUE);
+  self->job = ms_workbench_analyze (bench, request, 0, on_outcome, G_OBJECT (self));
+}
+
+static void
+update (MsScreen *screen)
+{
+  MsTextScreen *self = MS_TEXT_SCREEN (screen);
+  MsRunItem *run = ms_workbench_get_run (ms_screen_get_bench (screen));
+  GListModel *shown = G_LIST_MODEL (self->filtered);
+  gboolean there = FALSE;
+
+  if (ms_run_item_model (run)->n_layers > 0)
+    gtk_spin_button_set_range (
+        self->layer, -1,
+        ms_run_item_model (run)->layers[ms_run_item_model (run)->n_layers - 1].block);
+  list_documents (self, run);
+  gtk_filter_changed (GTK_FILTER (self->filter), GTK_FILTER_CHANGE_DIFFERENT);
+  if (g_list_model_get_n_items (shown) == 0)
+    {
+      g_autofree char *text
+          = g_strdup_printf (_ ("0 of %u documents are left by search and selection."),
+                             g_list_model_get_n_items (G_LIST_MODEL (self->documents)));
+
+      ms_screen_show_status (screen, "edit-find-symbolic", _ ("No Document Is Left"), text,
+                             _ ("_Clear Selection"), "win.clear-selection");
+      gtk_editable_set_text (GTK_EDITABLE (self->search), "");
+      return;
+    }
+  for (guint i = 0; i < g_list_model_get_n_items (shown) && !there; i++)
+    {
+      g_autoptr (GObject) item = g_list_model_get_item (shown, i);
+
+      there = item_number (item) == self->number;
+    }
+  if (!there)
+    {
+      g_autoptr (GObject) item = g_list_model_get_item (shown, 0);
+
+      self->number = item_number (item);
+      self->page = 0;
+    }
+  show_text (self);
+}
+
+static void
+on_selected (MsTextScreen *self)
+{
+  GObject *item = gtk_single_selection_get_selected_item (self->selection);
+
+  if (item == NULL || item_number (item) == self->number
+      || !gtk_widget_get_mapped (GTK_WIDGET (self)))
+    return;
+  self->number = item_number (item);
+  self->page = 0;
+  if (adw_flap_get_folded (self->flap))
+    adw_flap_set_reveal_flap (self->flap, FALSE);
+  show_text (self);
+}
+
+void
+ms_text_screen_choose (MsTextScreen *self, guint number)
+{
+  self->number = number;
+  self->page = 0;
+  ms_screen_update_now (MS_SCREEN (self));
+}
+
+static void
+turn (GtkButton *button, gpointer data)
+{
+  MsTextScreen *self = data;
+
+  self->page += button == self->next ? MOST_TOKENS : -MOST_TOKENS;
+  self->page = MAX (self->page, 0);
+  show_text (self);
+}
+
+/* --- The card and the strip ------------------------------------------------------------------- */
+
+/* All layers of the token in a row of the tokens' table. */
+static void
+on_row_entered (MsTextScreen *self, int row)
+{
+  MsOutcome *outcome = ms_figure_view_get_outcome (self->text);
+  MsTable *tokens = ms_figure_view_get_table (self->text);
+  MsTable *choices = outcome ? ms_result_table (outcome->result, "choices") : NULL;
+  g_autoptr (GString) text = g_string_new (NULL);
+  guint n_layers;
+
+  if (row < 0 || tokens == NULL || ms_table_n_rows (tokens) == 0)
+    return;
+  n_layers = ms_table_n_rows (choices) / ms_table_n_rows (tokens);
+  g_string_append_printf (text, _ ("Token %s, position %" G_GINT64_FORMAT),
+                          ms_table_get_text (tokens, (guint) row, 3),
+                          ms_table_get_int (tokens, (guint) row, 1));
+  for (guint l = 0; l < n_layers; l++)
+    {
+      guint at = (guint) row * n_layers + l;
+      double entropy = ms_table_get_real (choices, at, 4);
+
+      g_string_append_printf (text, "\n%3" G_GINT64_FORMAT "  %s",
+                              ms_table_get_int (choices, at, 2),
+                              ms_table_get_text (choices, at, 3));
+      if (!isnan (entropy))
+        g_string_append_printf (text, "   H %.2f", entropy);
+    }
+  gtk_label_set_text (self->card, text->str);
+  ms_session_set_primary (ms_screen_get_session (MS_SCREEN (self)),
+                          ms_table_get_int (tokens, (guint) row, 1));
+}
+
+const char *
+ms_text_screen_get_card (MsTextScreen *self)
+{
+  return gtk_label_get_text (self->card);
+}
+
+/* The whole page thinned to a line: the mean value of the tokens behind each pixel. */
+static void
+draw_strip (GtkDrawingArea *area, cairo_t *cr, int width, int height, gpointer data)
+{
+  MsTextScreen *self = data;
+  MsTable *table = ms_figure_view_get_table (self->text);
+  const MsPlotDef *plot = ms_figure_view_get_plot (self->text);
+  const double *values;
+  double low = INFINITY, high = -INFINITY;
+  guint n;
+
+  if (table == NULL || plot->value == NULL)
+    return;
+  values = ms_table_reals (table, (guint) ms_table_find_column (table, plot->value));
+  n = ms_table_n_rows (table);
+  for (guint i = 0; i < n; i++)
+    if (!isnan (values[i]))
+      {
+        low = MIN (low, values[i]);
+        high = MAX (high, values[i]);
+      }
+  for (int x = 0; x < width; x++)
+    {
+      guint from = (guint) ((double) x / width * n);
+      guint to = MAX (from + 1, (guint) ((double) (x + 1) / width * n));
+      double sum = 0;
+      guint count = 0;
+      MsColour colour;
+
+      for (guint i = from; i < MIN (to, n); i++)
+        if (!isnan (values[i]))
+          {
+            sum += values[i];
+            count++;
+          }
+      if (count == 0 || high <= low)
+        continue;
+      colour = ms_colour_sequential (ms_desktop_theme (), (sum / count - low) / (high - low));
+      cairo_set_source_rgb (cr, colour.r, colour.g, colour.b);
+      cairo_rectangle (cr, x, 0, 1, height);
+      cairo_fill (cr);
+    }
+}
+
+/* --- Building --------------------------------------------------------------------------------- */
+
+static void
+setup_row (GtkSignalListItemFactory *factory, GtkListItem *item, gpointer data)
+{
+  GtkWidget *label = gtk_label_new (NULL);
+
+  gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_label_set_ellipsize (GTK_LABEL (label), PANGO_ELLIPSIZE_END);
+  gtk_list_item_set_child (item, label);
+}
+
+static void
+bind_row (GtkSignalListItemFactory *factory, GtkListItem *item, gpointer data)
+{
+  GtkWidget *label = gtk_list_item_get_child (item);
+  const char *text = gtk_string_object_get_string (gtk_list_item_get_item (item));
+
+  gtk_label_set_text (GTK_LABEL (label), text);
+  gtk_widget_set_tooltip_text (label, text);
+}
+
+static void
+on_search (MsTextScreen *self)
+{
+  gtk_filter_changed (GTK_FILTER (self->filter), GTK_FILTER_CHANGE_DIFFERENT);
+}
+
+static GtkWidget *
+make_list (MsTextScreen *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+  GtkWidget *scroller = gtk_scrolled_window_new ();
+  GtkListItemFactory *factory = gtk_signal_list_item_factory_new ();
+
+  self->search = GTK_SEARCH_ENTRY (gtk_search_entry_new ());
+  g_object_set (self->search, "placeholder-text", _ ("Search documents"), NULL);
+  ms_widget_name (GTK_WIDGET (self->search), _ ("Search documents"));
+  gtk_widget_set_margin_start (GTK_WIDGET (self->search), 6);
+  gtk_widget_set_margin_end (GTK_WIDGET (self->search), 6);
+  gtk_widget_set_margin_top (GTK_WIDGET (self->search), 6);
+  self->documents = g_list_store_new (GTK_TYPE_STRING_OBJECT);
+  self->filter = gtk_custom_filter_new (matches, self, NULL);
+  self->filtered = gtk_filter_list_model_new (G_LIST_MODEL (g_object_ref (self->documents)),
+                                              GTK_FILTER (g_object_ref (self->filter)));
+  self->selection = gtk_single_selection_new (G_LIST_MODEL (g_object_ref (self->filtered)));
+  g_signal_connect (factory, "setup", G_CALLBACK (setup_row), NULL);
+  g_signal_connect (factory, "bind", G_CALLBACK (bind_row), NULL);
+  self->list = GTK_LIST_VIEW (
+      gtk_list_view_new (GTK_SELECTION_MODEL (g_object_ref (self->selection)), factory));
+  gtk_widget_add_css_class (GTK_WIDGET (self->list), "navigation-sidebar");
+  ms_widget_name (GTK_WIDGET (self->list), _ ("Documents"));
+  g_signal_connect_swapped (self->search, "search-changed", G_CALLBACK (on_search), self);
+  g_signal_connect_object (self->selection, "notify::selected-item", G_CALLBACK (on_selected), self,
+                           G_CONNECT_SWAPPED);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->list));
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
+                                  GTK_POLICY_AUTOMATIC);
+  gtk_widget_set_vexpand (scroller, TRUE);
+  gtk_widget_set_size_request (box, 210, -1);
+  gtk_widget_set_hexpand (box, FALSE);
+  gtk_widget_add_css_class (box, "background");
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->search));
+  gtk_box_append (GTK_BOX (box), scroller);
+  return box;
+}
+
+static GtkButton *
+page_button (MsTextScreen *self, const char *icon, const char *name)
+{
+  GtkWidget *button = gtk_button_new_from_icon_name (icon);
+
+  gtk_widget_set_tooltip_text (button, name);
+  ms_widget_name (button, name);
+  gtk_widget_add_css_class (button, "flat");
+  g_signal_connect (button, "clicked", G_CALLBACK (turn), self);
+  return GTK_BUTTON (button);
+}
+
+static GtkWidget *
+make_controls (MsTextScreen *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  GtkWidget *toggle = gtk_toggle_button_new ();
+  GtkWidget *label = gtk_label_new_with_mnemonic (_ ("_Layer"));
+  GtkStringList *names = gtk_string_list_new (NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (colours); i++)
+    gtk_string_list_append (names, _ (colours[i].title));
+  self->colour = GTK_DROP_DOWN (gtk_drop_down_new (G_LIST_MODEL (names), NULL));
+  ms_widget_name (GTK_WIDGET (self->colour), _ ("Colour by"));
+  self->layer = GTK_SPIN_BUTTON (gtk_spin_button_new_with_range (-1, 64, 1));
+  gtk_spin_button_set_value (self->layer, -1);
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self->layer),
+                               _ ("-1 = the first brushed layer, or the middle one"));
+  ms_widget_name (GTK_WIDGET (self->layer), _ ("Layer"));
+  gtk_label_set_mnemonic_widget (GTK_LABEL (label), GTK_WIDGET (self->layer));
+  gtk_button_set_icon_name (GTK_BUTTON (toggle), "view-list-bullet-symbolic");
+  gtk_widget_set_tooltip_text (toggle, _ ("Documents"));
+  ms_widget_name (toggle, _ ("Documents"));
+  g_object_bind_property (self->flap, "reveal-flap", toggle, "active",
+                          G_BINDING_BIDIRECTIONAL | G_BINDING_SYNC_CREATE);
+  g_signal_connect_swapped (self->colour, "notify::selected", G_CALLBACK (ms_screen_update_now),
+                            self);
+  g_signal_connect_swapped (self->layer, "value-changed", G_CALLBACK (ms_screen_update_now), self);
+  gtk_box_append (GTK_BOX (box), toggle);
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->colour));
+  gtk_box_append (GTK_BOX (box), label);
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->layer));
+  return box;
+}
+
+static GtkWidget *
+make_head (MsTextScreen *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+
+  self->name = GTK_LABEL (gtk_label_new (NULL));
+  gtk_label_set_xalign (self->name, 0);
+  gtk_label_set_ellipsize (self->name, PANGO_ELLIPSIZE_END);
+  gtk_widget_set_hexpand (GTK_WIDGET (self->name), TRUE);
+  gtk_widget_add_css_class (GTK_WIDGET (self->name), "dim-label");
+  self->previous = page_button (self, "go-previous-symbolic", _ ("Earlier Page"));
+  self->next = page_button (self, "go-next-symbolic", _ ("Later Page"));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->name));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->previous));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->next));
+  return box;
+}
+
+static void
+dispose (GObject *object)
+{
+  MsTextScreen *self = MS_TEXT_SCREEN (object);
+
+  ms_job_drop (&self->job);
+  g_clear_object (&self->documents);
+  g_clear_object (&self->filtered);
+  g_clear_object (&self->filter);
+  g_clear_object (&self->selection);
+  g_clear_pointer (&self->listed_path, g_free);
+  G_OBJECT_CLASS (ms_text_screen_parent_class)->dispose (object);
+}
+
+static void
+ms_text_screen_class_init (MsTextScreenClass *class)
+{
+  G_OBJECT_CLASS (class)->dispose = dispose;
+  MS_SCREEN_CLASS (class)->update = update;
+}
+
+static void
+ms_text_screen_init (MsTextScreen *self)
+{
+}
+
+GtkWidget *
+ms_text_screen_new (MsWorkbench *bench)
+{
+  MsTextScreen *self = g_object_new (MS_TYPE_TEXT_SCREEN, NULL);
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+  GtkWidget *split = gtk_paned_new (GTK_ORIENTATION_VERTICAL);
+  GtkWidget *card = gtk_scrolled_window_new ();
+
+  ms_screen_set_bench (MS_SCREEN (self), bench);
+  self->flap = ADW_FLAP (adw_flap_new ());
+  self->text = MS_FIGURE_VIEW (ms_figure_view_new (bench));
+  self->strip = GTK_DRAWING_AREA (gtk_drawing_area_new ());
+  gtk_widget_set_size_request (GTK_WIDGET (self->strip), -1, 12);
+  gtk_drawing_area_set_draw_func (self->strip, draw_strip, self, NULL);
+  ms_widget_name (GTK_WIDGET (self->strip), _ ("The whole text, thinned"));
+  self->card
+      = GTK_LABEL (gtk_label_new (_ ("Move over a token to see its experts in all layers.")));
+  gtk_label_set_xalign (self->card, 0);
+  gtk_label_set_yalign (self->card, 0);
+  gtk_label_set_selectable (self->card, TRUE);
+  gtk_widget_add_css_class (GTK_WIDGET (self->card), "monospace");
+  gtk_widget_add_css_class (GTK_WIDGET (self->card), "caption");
+  g_signal_connect_swapped (ms_figure_view_get_canvas (self->text), "row-entered",
+                            G_CALLBACK (on_row_entered), self);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (card), GTK_WIDGET (self->card));
+  gtk_widget_set_size_request (card, -1, 110);
+  gtk_paned_set_start_child (GTK_PANED (split), ms_scroller_new (GTK_WIDGET (self->text)));
+  gtk_paned_set_end_child (GTK_PANED (split), card);
+  gtk_paned_set_resize_end_child (GTK_PANED (split), FALSE);
+  gtk_paned_set_shrink_start_child (GTK_PANED (split), FALSE);
+  gtk_paned_set_shrink_end_child (GTK_PANED (split), FALSE);
+  gtk_widget_set_vexpand (split, TRUE);
+  gtk_box_append (GTK_BOX (box), make_controls (self));
+  gtk_box_append (GTK_BOX (box), make_head (self));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->strip));
+  gtk_box_append (GTK_BOX (box), split);
+  ms_widget_set_margins (box, 12);
+  adw_flap_set_content (self->flap, box);
+  adw_flap_set_flap (self->flap, make_list (self));
+  adw_flap_set_separator (self->flap, gtk_separator_new (GTK_ORIENTATION_VERTICAL));
+  ms_screen_set_content (MS_SCREEN (self), GTK_WIDGET (self->flap));
+  return GTK_WIDGET (self);
+}
+
+MsFigureView *
+ms_text_screen_get_text (MsTextScreen *self)
+{
+  return self->text;
+}
