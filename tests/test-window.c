@@ -641,6 +641,8 @@ test_actions (void)
   MsExpertsScreen *screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
   GtkWidget *view = GTK_WIDGET (ms_experts_screen_get_map (screen));
 
+  /* GTK 4.8 warns of a label of its own shortcuts window. */
+  g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
   wait_until (ms_figure_view_get_outcome (MS_FIGURE_VIEW (view)) != NULL);
   for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
     {
@@ -649,7 +651,8 @@ test_actions (void)
       GListModel *toplevels = gtk_window_get_toplevels ();
 
       if (info->action == NULL || g_strv_contains (skipped, info->action)
-          || g_str_equal (info->action, "win.close-file"))
+          || g_str_equal (info->action, "win.close-file")
+          || g_str_equal (info->action, "win.screen::sql"))
         continue;
       g_assert_true (g_action_parse_detailed_name (info->action, &name, &parameter, NULL));
       show_screen (window, "experts");
