@@ -208,6 +208,57 @@ test_all (void)
   g_assert_cmpuint (drawn, >, 0);
 }
 
+static void
+test_report (void)
+{
+  static const char *const names[] = { "r.html", "r.md", "r.json" };
+
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autofree char *path = in_folder (names[i]), *first = NULL, *second = NULL;
+      gsize n, m;
+
+      for (guint pass = 0; pass < 2; pass++)
+        {
+          g_assert_cmpint (run (NULL, "report", database, "-o", path, "--bootstrap", "20", "--run",
+                                "1", "--compare", "#2", NULL),
+                           ==, 0);
+          *(pass == 0 ? &first : &second) = contents (path, pass == 0 ? &n : &m);
+        }
+      g_assert_cmpuint (n, ==, m);
+      g_assert_cmpint (memcmp (first, second, n), ==, 0);
+      g_assert_nonnull (strstr (first, i == 2 ? "\"sha256\"" : "Trace check"));
+      if (i == 0)
+        {
+          /* One file: nothing is fetched from elsewhere and nothing runs. */
+          g_assert_nonnull (strstr (first, "<svg "));
+          g_assert_null (strstr (first, "<script"));
+          g_assert_null (strstr (first, "<link"));
+          g_assert_null (strstr (first, "src=\"http"));
+        }
+      if (i == 2)
+        {
+          g_autoptr (JsonParser) parser = json_parser_new ();
+
+          g_assert_true (json_parser_load_from_data (parser, first, -1, NULL));
+        }
+    }
+}
+
+static void
+test_report_misuse (void)
+{
+  g_autofree char *path = in_folder ("never.html"), *odd = in_folder ("never.doc"), *err = NULL;
+
+  g_assert_cmpint (run (NULL, "report", database, "-o", odd, NULL), ==, 2);
+  g_assert_cmpint (run (NULL, "report", database, NULL), ==, 2);
+  g_assert_cmpint (run (&err, "report", database, "-o", path, "--sections", "load,nothing", NULL),
+                   ==, 2);
+  g_assert_nonnull (strstr (err, "nothing"));
+  g_assert_cmpint (run (NULL, "report", "/nonexistent.db", "-o", path, NULL), ==, 1);
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -224,6 +275,8 @@ main (int argc, char **argv)
   g_test_add_func ("/plot/misuse", test_misuse);
   g_test_add_func ("/plot/list", test_list);
   g_test_add_func ("/plot/all", test_all);
+  g_test_add_func ("/report/formats", test_report);
+  g_test_add_func ("/report/misuse", test_report_misuse);
   status = g_test_run ();
   clean = g_strdup_printf ("rm -r '%s'", folder);
   if (g_getenv ("MOESCOPE_KEEP") != NULL)

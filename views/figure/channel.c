@@ -32,7 +32,8 @@ ms_channel_title (const MsChannel *channel)
 {
   if (channel->column == NULL)
     return g_strdup ("");
-  if (channel->column->unit == NULL || channel->column->unit[0] == '\0')
+  if (channel->column->unit == NULL || channel->column->unit[0] == '\0'
+      || g_ascii_strcasecmp (channel->column->unit, channel->column->title) == 0)
     return g_strdup (channel->column->title);
   return g_strdup_printf ("%s (%s)", channel->column->title, channel->column->unit);
 }

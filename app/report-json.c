@@ -1,0 +1,76 @@
+/* The report for machines: the same numbers, exactly. */
+#include "report.h"
+
+#include <string.h>
+
+char *
+ms_report_json (const MsReport *report)
+{
+  g_autoptr (JsonBuilder) json = json_builder_new ();
+  const MsJob *job = report->job;
+  g_autofree char *text = NULL;
+  const char *separator = "";
+  GString *out;
+
+  json_builder_begin_object (json);
+  ms_json_add_text (json, "title", report->title);
+  ms_provenance_add (json, job, report->hash);
+  ms_json_add_text (json, "interval", report->interval);
+  json_builder_set_member_name (json, "check");
+  json_builder_begin_object (json);
+  ms_json_add_int (json, "faults", report->n_bad);
+  json_builder_set_member_name (json, "found");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < report->checks->len; i++)
+    json_builder_add_string_value (json, report->checks->pdata[i]);
+  json_builder_end_array (json);
+  json_builder_end_object (json);
+  json_builder_set_member_name (json, "findings");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < report->findings->len; i++)
+    {
+      const MsReportFinding *f = &g_array_index (report->findings, MsReportFinding, i);
+
+      json_builder_begin_object (json);
+      ms_json_add_text (json, "analysis", f->section->analysis->name);
+      ms_json_add_text (json, "text", f->finding->text);
+      ms_json_add_text (json, "place", f->finding->place);
+      ms_json_add_real (json, "strength", f->finding->strength);
+      json_builder_end_object (json);
+    }
+  json_builder_end_array (json);
+  json_builder_set_member_name (json, "missing");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < report->sections->len; i++)
+    {
+      const MsSection *section = report->sections->pdata[i];
+
+      if (section->reason == NULL)
+        continue;
+      json_builder_begin_object (json);
+      ms_json_add_text (json, "analysis", section->analysis->name);
+      ms_json_add_text (json, "reason", section->reason);
+      json_builder_end_object (json);
+    }
+  json_builder_end_array (json);
+  json_builder_end_object (json);
+  text = ms_json_text (json);
+  /* The sections go in as they are: their numbers are exact, infinities included. */
+  out = g_string_new_len (text, strrchr (text, '}') - text);
+  g_string_append (out, ",\n  \"sections\" : [\n");
+  for (guint i = 0; i < report->sections->len; i++)
+    {
+      const MsSection *section = report->sections->pdata[i];
+      MsContext context = job->context;
+      g_autofree char *result = NULL;
+
+      if (section->result == NULL)
+        continue;
+      context.values = section->values;
+      result = ms_result_to_json (section->result, &context);
+      g_string_append_printf (out, "%s%s", separator, g_strchomp (result));
+      separator = ",\n";
+    }
+  g_string_append (out, "\n  ]\n}\n");
+  return g_string_free (out, FALSE);
+}

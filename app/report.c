@@ -1,0 +1,346 @@
+/* moescope report: every analysis of one run in one document. */
+#include "report.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct
+{
+  char *output, *sections;
+  char **compare;
+} Options;
+
+static void
+clear_options (Options *options)
+{
+  g_free (options->output);
+  g_free (options->sections);
+  g_strfreev (options->compare);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, clear_options)
+
+static void
+free_section (gpointer data)
+{
+  MsSection *section = data;
+
+  ms_values_free (section->values);
+  ms_result_free (section->result);
+  g_free (section->reason);
+  g_free (section->other);
+  g_free (section);
+}
+
+static void
+clear_report (MsReport *report)
+{
+  g_free (report->title);
+  g_clear_pointer (&report->sections, g_ptr_array_unref);
+  g_clear_pointer (&report->findings, g_array_unref);
+  g_clear_pointer (&report->checks, g_ptr_array_unref);
+  g_free (report->hash);
+  g_free (report->interval);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (MsReport, clear_report)
+
+/* --- What the formats share --------------------------------------------------------------------- */
+
+MsFigure *
+ms_report_figure (const MsReport *report, const MsSection *section, const MsPlotDef *plot,
+                  const MsTheme *theme)
+{
+  MsTable *table = ms_result_table (section->result, plot->table);
+  const char *column = plot->value != NULL ? plot->value : plot->y;
+  int found = table != NULL && column != NULL ? ms_table_find_column (table, column) : -1;
+  gboolean any = FALSE;
+  const MsFigureOptions look = { .theme = theme };
+
+  (void) report;
+  if (table == NULL)
+    return NULL;
+  for (guint row = 0; row < ms_table_n_rows (table) && !any; row++)
+    any = found < 0 || !ms_table_is_null (table, row, (guint) found);
+  return any ? ms_figure_new (table, plot, &look, NULL) : NULL;
+}
+
+char *
+ms_report_command (const MsReport *report, const MsSection *section)
+{
+  const MsJob *job = report->job;
+  g_autofree char *path = g_shell_quote (job->path), *params = ms_values_format (section->values);
+  g_autofree char *select
+      = job->select != NULL && job->select[0] != '\0' ? g_shell_quote (job->select) : NULL;
+  GString *out = g_string_new ("moescope analyze ");
+
+  g_string_append_printf (out, "%s %s", path, section->analysis->name);
+  g_string_append_printf (out, " --run %" G_GINT64_FORMAT, ms_trace_run (job->trace)->id);
+  if (select != NULL)
+    g_string_append_printf (out, " --select %s", select);
+  for (guint i = 0; job->others != NULL && job->others[i] != NULL; i++)
+    {
+      g_autofree char *other = g_shell_quote (job->others[i]);
+
+      g_string_append_printf (out, " --other %s", other);
+    }
+  if (params[0] != '\0')
+    g_string_append_printf (out, " %s", params);
+  if (job->seed != 1)
+    g_string_append_printf (out, " --seed %" G_GINT64_FORMAT, job->seed);
+  if (job->bootstrap != 1000)
+    g_string_append_printf (out, " --bootstrap %d", job->bootstrap);
+  return g_string_free (out, FALSE);
+}
+
+/* --- Making it ------------------------------------------------------------------------------------ */
+
+typedef struct
+{
+  const MsReport *report;
+  gint done;
+} Work;
+
+static char *
+reason_of (const GError *error)
+{
+  return g_strdup (error != NULL ? error->message : "it was stopped");
+}
+
+static void
+do_section (guint index, guint worker, gpointer data)
+{
+  Work *work = data;
+  MsSection *section = work->report->sections->pdata[index];
+  MsContext context = work->report->job->context;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *line = NULL;
+
+  (void) worker;
+  if (section->reason == NULL && !g_cancellable_is_cancelled (context.cancel))
+    {
+      context.values = section->values;
+      /* The sections share the cores; each one alone is computed by one thread. */
+      context.threads = 1;
+      section->result = ms_analysis_run (section->analysis, &context, &error);
+      if (section->result == NULL)
+        section->reason = reason_of (error);
+      else if (context.n_others > 0 && !(section->analysis->needs & MS_NEEDS_OTHER))
+        {
+          g_autoptr (MsResult) other = NULL;
+
+          context.trace = context.others[0];
+          context.n_others = 0;
+          other = ms_analysis_run (section->analysis, &context, NULL);
+          section->other = other != NULL ? g_strdup (other->summary) : NULL;
+        }
+    }
+  line = g_strdup_printf ("report: %d of %u analyses", g_atomic_int_add (&work->done, 1) + 1,
+                          work->report->sections->len);
+  ms_command_progress (line);
+}
+
+/* Analyses named in `list`, or all of them; NULL with the unknown name in *wrong. */
+static GPtrArray *
+choose_sections (const char *list, char **wrong)
+{
+  g_autoptr (GPtrArray) sections = g_ptr_array_new_with_free_func (free_section);
+  g_auto (GStrv) names = list != NULL ? g_strsplit (list, ",", -1) : NULL;
+  const MsAnalysis *const *all = ms_analyses ();
+
+  for (guint i = 0; names != NULL && names[i] != NULL; i++)
+    if (ms_analysis_find (g_strstrip (names[i])) == NULL)
+      {
+        *wrong = g_strdup (names[i]);
+        return NULL;
+      }
+  for (guint i = 0; all[i] != NULL; i++)
+    if (names == NULL || g_strv_contains ((const char *const *) names, all[i]->name))
+      {
+        MsSection *section = g_new0 (MsSection, 1);
+
+        section->analysis = all[i];
+        section->values = ms_values_new (all[i]);
+        g_ptr_array_add (sections, section);
+      }
+  return g_steal_pointer (&sections);
+}
+
+static int
+compare_findings (gconstpointer a, gconstpointer b)
+{
+  double x = ((const MsReportFinding *) a)->finding->strength;
+  double y = ((const MsReportFinding *) b)->finding->strength;
+
+  return (x < y) - (x > y);
+}
+
+static void
+collect_findings (MsReport *report)
+{
+  report->findings = g_array_new (FALSE, FALSE, sizeof (MsReportFinding));
+  for (guint i = 0; i < report->sections->len; i++)
+    {
+      const MsSection *section = report->sections->pdata[i];
+
+      for (guint j = 0; section->result != NULL && j < section->result->findings->len; j++)
+        {
+          MsReportFinding finding
+              = { section, &g_array_index (section->result->findings, MsFinding, j) };
+
+          g_array_append_val (report->findings, finding);
+        }
+    }
+  g_array_sort (report->findings, compare_findings);
+}
+
+static void
+note_check (gboolean bad, const char *finding, gpointer data)
+{
+  MsReport *report = data;
+
+  (void) bad;
+  g_ptr_array_add (report->checks, g_strdup (finding));
+}
+
+static gboolean
+make_report (MsReport *report, MsExit *status)
+{
+  MsJob *job = report->job;
+  g_autoptr (MsDb) db = NULL;
+  GError *error = NULL;
+  Work work = { .report = report };
+
+  for (guint i = 0; i < report->sections->len; i++)
+    {
+      MsSection *section = report->sections->pdata[i];
+
+      section->reason = ms_analysis_missing (section->analysis, job->trace, job->other_traces->len);
+    }
+  ms_parallel (job->context.threads, report->sections->len, do_section, &work);
+  ms_command_progress (NULL);
+  if (g_cancellable_set_error_if_cancelled (job->context.cancel, &error))
+    {
+      *status = ms_command_fail (job->command, error);
+      return FALSE;
+    }
+  collect_findings (report);
+  report->checks = g_ptr_array_new_with_free_func (g_free);
+  report->hash = ms_file_hash (job->path, &error);
+  if (report->hash == NULL || (db = ms_db_open (job->path, MS_DB_READ, &error)) == NULL
+      || !ms_db_check (db, note_check, report, &report->n_bad, &error))
+    {
+      *status = ms_command_fail (job->command, error);
+      return FALSE;
+    }
+  report->interval = ms_interval_name (&job->context);
+  report->title = g_strdup_printf ("Routing of %s on %s", ms_trace_model (job->trace)->name,
+                                   ms_trace_run (job->trace)->name);
+  return TRUE;
+}
+
+static char *
+write_format (const MsReport *report, const char *path, GError **error)
+{
+  g_autofree char *lower = g_ascii_strdown (path, -1);
+  g_autofree char *folder = NULL;
+
+  if (g_str_has_suffix (lower, ".html") || g_str_has_suffix (lower, ".htm"))
+    return ms_report_html (report);
+  if (g_str_has_suffix (lower, ".json"))
+    return ms_report_json (report);
+  folder = g_strdup_printf ("%.*s-figures", (int) (strrchr (path, '.') - path), path);
+  return ms_report_markdown (report, folder, error);
+}
+
+static gboolean
+known_format (const char *path)
+{
+  static const char *const endings[] = { ".html", ".htm", ".md", ".json" };
+  g_autofree char *lower = g_ascii_strdown (path, -1);
+
+  for (guint i = 0; i < G_N_ELEMENTS (endings); i++)
+    if (g_str_has_suffix (lower, endings[i]))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+save (const MsReport *report, const char *path, GError **error)
+{
+  g_autofree char *text = write_format (report, path, error);
+  g_autoptr (GOutputStream) stream = text != NULL ? ms_command_output (path, error) : NULL;
+
+  return stream != NULL
+         && g_output_stream_write_all (stream, text, strlen (text), NULL, NULL, error)
+         && g_output_stream_close (stream, NULL, error);
+}
+
+static MsExit
+run (int argc, char **argv)
+{
+  g_auto (Options) options = { 0 };
+  g_auto (MsJob) job = { 0 };
+  g_auto (MsReport) report = { .job = &job };
+  const GOptionEntry own[] = {
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
+      "The report: its ending, .html, .md or .json, is the format", "FILE" },
+    { "sections", 0, 0, G_OPTION_ARG_STRING, &options.sections,
+      "Only these analyses, separated by commas (see moescope analyze --list)", "NAMES" },
+    { "compare", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.compare, "A second run to compare with",
+      "FILE[#RUN]" },
+  };
+  g_autoptr (GArray) entries = g_array_new (TRUE, TRUE, sizeof (GOptionEntry));
+  g_autofree char *wrong = NULL;
+  const char *complaint;
+  GError *error = NULL;
+  MsExit status;
+
+  ms_job_init (&job, &ms_command_report);
+  g_array_append_vals (entries, own, G_N_ELEMENTS (own));
+  ms_job_add_entries (&job, entries, FALSE);
+  ms_command_parse (&ms_command_report, (const GOptionEntry *) (gpointer) entries->data, &argc,
+                    &argv);
+  if (argc != 2)
+    return ms_command_misuse (&ms_command_report, "give one file");
+  if (options.output == NULL || !known_format (options.output))
+    return ms_command_misuse (&ms_command_report,
+                              "-o FILE is needed, with ending .html, .md or .json");
+  complaint = ms_job_check (&job);
+  if (complaint != NULL)
+    return ms_command_misuse (&ms_command_report, "%s", complaint);
+  report.sections = choose_sections (options.sections, &wrong);
+  if (report.sections == NULL)
+    return ms_command_misuse (&ms_command_report,
+                              "--sections: there is no analysis '%s'; see moescope analyze --list",
+                              wrong);
+  if (options.compare != NULL)
+    {
+      g_autoptr (GStrvBuilder) all = g_strv_builder_new ();
+
+      g_strv_builder_addv (all, (const char **) options.compare);
+      if (job.others != NULL)
+        g_strv_builder_addv (all, (const char **) job.others);
+      g_strfreev (job.others);
+      job.others = g_strv_builder_end (all);
+    }
+  job.path = g_strdup (argv[1]);
+  if (!ms_job_open (&job, &status) || !make_report (&report, &status))
+    return status;
+  if (!save (&report, options.output, &error))
+    return ms_command_fail (&ms_command_report, error);
+  return MS_EXIT_FINE;
+}
+
+const MsCommand ms_command_report = {
+  .name = "report",
+  .usage = "RUN.db -o FILE.{html,md,json} [OPTION...]",
+  .summary = "Write one document with all analyses of a run",
+  .details
+  = "Sentences first, then what stands out, then a section for each analysis with figure,\n"
+    "table, definition and source, then where the numbers come from.  Analyses whose\n"
+    "input is missing are listed with the reason.",
+  .example = "moescope report run.db -o report.html\n"
+             "  moescope report run.db -o report.md --sections load,hit-rate --select lang=de",
+  .run = run,
+};
