@@ -287,7 +287,8 @@ typedef struct
   const char *label;      /* point labels */
   const char *x2;         /* right edge of histogram bins */
   MsScale x_scale, y_scale, value_scale;
-  double centre; /* of a diverging scale */
+  double centre;       /* of a diverging scale */
+  const char *y_title; /* of the y axis, with the unit; NULL = the title of column y */
   const char
       *reference;    /* column whose value is drawn as a dashed reference line (null, uniform) */
   const char *where; /* only rows with "column=value"; NULL = all */

@@ -618,10 +618,11 @@ static const MsTableDef tables[] = {
 };
 
 /* The same line plot for several measures. */
-#define MEASURE_PLOT(name_, title_, measure)                                                       \
+#define MEASURE_PLOT(name_, title_, measure, y_title_)                                             \
   {                                                                                                \
     .name = name_, .title = title_, .table = "intervals", .mark = MS_MARK_LINE, .x = "layer",      \
-    .y = "value", .low = "low", .high = "high", .reference = "null", .where = "measure=" measure   \
+    .y = "value", .low = "low", .high = "high", .reference = "null", .where = "measure=" measure,  \
+    .y_title = y_title_                                                                            \
   }
 
 static const MsPlotDef plots[] = {
@@ -644,10 +645,11 @@ static const MsPlotDef plots[] = {
     .low = "load_low",
     .high = "load_high",
     .reference = "fair" },
-  MEASURE_PLOT ("max-vio", "MaxVio by layer", "max_vio"),
-  MEASURE_PLOT ("cv", "Coefficient of variation by layer", "cv"),
-  MEASURE_PLOT ("gini", "Gini by layer", "gini"),
-  MEASURE_PLOT ("effective", "Effective experts by layer", "effective_experts"),
+  MEASURE_PLOT ("max-vio", "MaxVio by layer", "max_vio", "MaxVio"),
+  MEASURE_PLOT ("cv", "Coefficient of variation by layer", "cv", "Coefficient of variation"),
+  MEASURE_PLOT ("gini", "Gini by layer", "gini", "Gini coefficient"),
+  MEASURE_PLOT ("effective", "Effective experts by layer", "effective_experts",
+                "Effective experts"),
   { 0 },
 };
 

@@ -145,7 +145,8 @@ draw_reference (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, 
     cairo_stroke (pen->cr);
   }
   cairo_restore (pen->cr);
-  if (isfinite (end_y) && panel->facet == 0 && figure->plot->reference != figure->plot->x)
+  if (isfinite (end_y) && figure->n_facets == 1
+      && g_strcmp0 (figure->plot->reference, figure->plot->x) != 0)
     {
       gboolean above = end_y - panel->plot.y > layout->line;
       double right = panel->plot.x + panel->plot.w - layout->em * 0.2, w, h;
@@ -162,50 +163,95 @@ draw_reference (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, 
     }
 }
 
+/* The title of an upright axis, centred at `middle` but never beyond the figure; small when long. */
+static void
+draw_upright (const MsLayout *layout, MsPen *pen, double x, double middle, double angle,
+              const char *text)
+{
+  double most = layout->height * 0.97, length;
+  guint style = MS_TEXT_PLAIN;
+
+  ms_pen_measure (pen, text, style, 0, &length, NULL);
+  if (length > most)
+    {
+      style = MS_TEXT_SMALL;
+      ms_pen_measure (pen, text, style, most, &length, NULL);
+    }
+  middle = CLAMP (middle, MIN (length / 2 + 1, layout->height / 2),
+                  MAX (layout->height - length / 2 - 1, layout->height / 2));
+  ms_pen_text (pen, x, middle, 0.5, 0, angle, style, pen->theme->ink, most, text);
+}
+
+/* A point of the colour bar: t along the scale, s (0..1) across it, plus `off` beyond its far side. */
+static void
+bar_point (const MsLayout *layout, double t, double s, double off, double *x, double *y)
+{
+  const MsRect *bar = &layout->bar;
+
+  if (layout->across)
+    {
+      *x = bar->x + t * bar->w;
+      *y = bar->y + s * bar->h + off;
+    }
+  else
+    {
+      *x = bar->x + s * bar->w + off;
+      *y = bar->y + (1 - t) * bar->h;
+    }
+}
+
+static MsColour
+bar_colour (const MsFigure *figure, double t)
+{
+  return figure->ordered_series ? ms_figure_order_colour (figure, t)
+         : figure->diverging    ? ms_colour_diverging (&figure->theme, 2 * t - 1)
+                                : ms_colour_sequential (&figure->theme, t);
+}
+
+/* The triangle at an end of the bar beyond which values are clipped. */
+static void
+draw_clip (MsFigure *figure, const MsLayout *layout, MsPen *pen, double end)
+{
+  double length = layout->across ? layout->bar.w : layout->bar.h, x[3], y[3];
+  double beyond = layout->em * 0.55 / MAX (length, 1);
+
+  bar_point (layout, end, 0, 0, &x[0], &y[0]);
+  bar_point (layout, end > 0.5 ? 1 + beyond : -beyond, 0.5, 0, &x[1], &y[1]);
+  bar_point (layout, end, 1, 0, &x[2], &y[2]);
+  for (guint i = 0; i < 3; i++)
+    cairo_line_to (pen->cr, x[i], y[i]);
+  cairo_close_path (pen->cr);
+  ms_pen_colour (pen, bar_colour (figure, end), 1);
+  cairo_fill_preserve (pen->cr);
+  ms_pen_colour (pen, pen->theme->ink, 1);
+  cairo_set_line_width (pen->cr, 0.5);
+  cairo_stroke (pen->cr);
+}
+
 static void
 draw_bar (MsFigure *figure, const MsLayout *layout, MsPen *pen)
 {
   const MsRect *bar = &layout->bar;
-  double triangle = layout->em * 0.55;
   MsColour ink = ms_pen_ink (pen, MS_TEXT_PLAIN);
-  guint steps = 128;
-  double label_x = bar->x + bar->w + layout->em * 0.45;
+  const guint steps = 128;
 
   if (!figure->has_value)
     return;
   for (guint i = 0; i < steps; i++)
     {
-      double t = (i + 0.5) / steps, y = bar->y + (1 - (i + 1.0) / steps) * bar->h;
-      MsColour colour
-          = figure->diverging
-                ? ms_colour_diverging (pen->theme, 2 * t - 1)
-                : ms_colour_sequential (pen->theme, figure->ordered_series ? 0.95 * t : t);
+      double x1, y1, x2, y2;
 
-      /* Each step reaches below its lower neighbour, so that no seam shows. */
-      ms_pen_colour (pen, colour, 1);
-      cairo_rectangle (pen->cr, bar->x, y, bar->w, MIN (bar->h / steps * 2, bar->y + bar->h - y));
+      /* Each step reaches under the next one, so that no seam shows. */
+      bar_point (layout, (double) i / steps, 0, 0, &x1, &y1);
+      bar_point (layout, MIN ((i + 2.0) / steps, 1), 1, 0, &x2, &y2);
+      ms_pen_colour (pen, bar_colour (figure, (i + 0.5) / steps), 1);
+      cairo_rectangle (pen->cr, x1, MIN (y1, y2), x2 - x1, fabs (y2 - y1));
       cairo_fill (pen->cr);
     }
-  for (guint end = 0; end < 2; end++)
-    {
-      double y = end == 0 ? bar->y + bar->h : bar->y, tip = end == 0 ? triangle : -triangle;
-      double t = end == 0 ? 0 : 1;
-
-      if (!(end == 0 ? figure->clip_low : figure->clip_high))
-        continue;
-      cairo_move_to (pen->cr, bar->x, y);
-      cairo_line_to (pen->cr, bar->x + bar->w / 2, y + tip);
-      cairo_line_to (pen->cr, bar->x + bar->w, y);
-      cairo_close_path (pen->cr);
-      ms_pen_colour (pen,
-                     figure->diverging ? ms_colour_diverging (pen->theme, 2 * t - 1)
-                                       : ms_colour_sequential (pen->theme, t),
-                     1);
-      cairo_fill_preserve (pen->cr);
-      ms_pen_colour (pen, ink, 1);
-      cairo_set_line_width (pen->cr, 0.5);
-      cairo_stroke (pen->cr);
-    }
+  if (figure->clip_low)
+    draw_clip (figure, layout, pen, 0);
+  if (figure->clip_high)
+    draw_clip (figure, layout, pen, 1);
   cairo_set_line_width (pen->cr, 0.5);
   ms_pen_colour (pen, ink, 1);
   cairo_rectangle (pen->cr, bar->x, bar->y, bar->w, bar->h);
@@ -213,15 +259,22 @@ draw_bar (MsFigure *figure, const MsLayout *layout, MsPen *pen)
   for (guint i = 0; i < layout->bar_labels->len; i++)
     {
       const MsLabel *label = &g_array_index (layout->bar_labels, MsLabel, i);
-      double y = bar->y + (1 - label->at) * bar->h;
+      double x1, y1, x2, y2;
 
+      bar_point (layout, label->at, 1, 0, &x1, &y1);
+      bar_point (layout, label->at, 1, layout->em * 0.25, &x2, &y2);
       ms_pen_colour (pen, ink, 1);
-      ms_pen_line (pen, bar->x + bar->w, y, bar->x + bar->w + layout->em * 0.25, y);
-      ms_pen_text (pen, label_x, y, 0, 0.5, 0, MS_TEXT_PLAIN, ink, 6 * layout->em, label->text);
+      ms_pen_line (pen, x1, y1, x2, y2);
+      bar_point (layout, label->at, 1, layout->em * (layout->across ? 0.3 : 0.45), &x2, &y2);
+      ms_pen_text (pen, x2, y2, layout->across ? 0.5 : 0, layout->across ? 0 : 0.5, 0,
+                   MS_TEXT_PLAIN, ink, 6 * layout->em, label->text);
     }
-  ms_pen_text (pen, layout->width - layout->em * 0.3, bar->y + bar->h / 2, 0.5, 0, 90,
-               MS_TEXT_PLAIN, ink, MAX (bar->h + 4 * layout->em, layout->height * 0.8),
-               figure->bar_title);
+  if (layout->across)
+    ms_pen_text (pen, bar->x - layout->em, bar->y + bar->h / 2, 1, 0.5, 0, MS_TEXT_PLAIN, ink,
+                 bar->x - layout->em * 1.4, figure->bar_title);
+  else
+    draw_upright (layout, pen, layout->width - layout->em * 0.3, bar->y + bar->h / 2, 90,
+                  figure->bar_title);
 }
 
 static void
@@ -236,6 +289,14 @@ draw_keys (MsFigure *figure, const MsLayout *layout, MsPen *pen)
       MsRect box
           = { key->box.x, key->box.y + (key->box.h - side) / 2, swatch - layout->em * 0.3, side };
 
+      if (key->series == MS_NONE)
+        {
+          g_autofree char *title = ms_channel_title (&figure->series);
+
+          ms_pen_text (pen, key->box.x, key->box.y + key->box.h / 2, 0, 0.5, 0, MS_TEXT_PLAIN,
+                       ms_pen_ink (pen, MS_TEXT_PLAIN), key->box.w + 1, title);
+          continue;
+        }
       if (figure->mark->swatch_box)
         {
           box.w = layout->em * 1.2;
@@ -257,7 +318,7 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
   double em = layout->em;
   g_autofree char *notes = ms_figure_notes (figure);
   g_autofree char *x_title = ms_channel_title (&figure->x);
-  g_autofree char *y_title = ms_channel_title (&figure->y);
+  g_autofree char *y_title = ms_figure_y_title (figure);
   double x = em * 0.4;
 
   cairo_save (cr);
@@ -292,6 +353,10 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
         continue;
       draw_reference (figure, layout, panel, &pen);
       draw_axes (figure, layout, panel, &pen);
+      if (figure->empty)
+        ms_pen_text (&pen, panel->plot.x + panel->plot.w / 2, panel->plot.y + panel->plot.h / 2,
+                     0.5, 0.5, 0, MS_TEXT_PLAIN, ms_pen_ink (&pen, MS_TEXT_FAINT), panel->plot.w,
+                     "no data");
       draw_strip (figure, layout, panel, &pen);
     }
   if (figure->mark->axes && layout->panels->len > 0)
@@ -308,8 +373,7 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
         }
       ms_pen_text (&pen, (first->plot.x + right) / 2, layout->x_title_y, 0.5, 0, 0, MS_TEXT_PLAIN,
                    ink, MAX (right - first->plot.x, width * 0.8), x_title);
-      ms_pen_text (&pen, layout->y_title_x, (first->plot.y + low) / 2, 0.5, 0, -90, MS_TEXT_PLAIN,
-                   ink, MAX (low - first->plot.y, height * 0.85), y_title);
+      draw_upright (layout, &pen, layout->y_title_x, (first->plot.y + low) / 2, -90, y_title);
     }
   draw_keys (figure, layout, &pen);
   draw_bar (figure, layout, &pen);

@@ -86,8 +86,8 @@ typedef struct
 
 typedef struct
 {
-  MsRect box; /* swatch and text */
-  guint series;
+  MsRect box;   /* swatch and text */
+  guint series; /* MS_NONE: the heading of the legend */
 } MsKey;
 
 typedef struct
@@ -102,7 +102,9 @@ typedef struct
   GArray *keys;                             /* of MsKey: the legend */
   gboolean direct;                          /* series are named at the ends of their lines */
   double direct_x;
-  MsRect bar; /* colour bar, w = 0 for none */
+  MsRect bar;      /* colour bar, w = 0 for none */
+  gboolean across; /* it lies below the panels */
+  guint columns;   /* of panels */
   double title_y, x_title_y, y_title_x, note_y;
   double tree; /* depth of dendrograms */
 } MsLayout;
@@ -197,6 +199,7 @@ struct MsFigure
   guint n_facets, n_series; /* at least 1 */
   MsAxis x_axis, y_axis, value_axis;
   gboolean y_down;              /* categories: the first is on top */
+  gboolean empty;               /* nothing has a value */
   gboolean has_value;           /* colour comes from value_axis; with a colour bar */
   gboolean diverging;           /* value_axis is symmetric about the middle */
   gboolean ordered_series;      /* many numbered series: coloured along a scale */
@@ -232,6 +235,9 @@ gboolean ms_point_locate (MsFigure *figure, const MsLayout *layout, const MsPane
                           MsRect *rect);
 /* Steps along tracks: left and right within one, up and down to the nearest x of the next. */
 int ms_tracks_step (MsFigure *figure, int row, MsStep direction);
+/* "Layer 3" for numbers, the name itself for text. */
+char *ms_series_name (const MsFigure *figure, guint series);
+char *ms_figure_y_title (const MsFigure *figure);
 char *ms_facet_title (const MsFigure *figure, guint facet);
 /* "7 of 23 series are coloured ..." and the caller's note; NULL for none. */
 char *ms_figure_notes (const MsFigure *figure);

@@ -268,6 +268,46 @@ make_value_axis (MsFigure *figure, const MsChannel *channel, MsScale scale, doub
   figure->bar_title = ms_channel_title (channel);
 }
 
+/* Many numbered series (layers, say) are an order, not names: colour runs along a scale.  So it does
+ * when all names but one are numbers ("0", "1", ..., "all"); that one is drawn in ink. */
+static void
+order_series (MsFigure *figure)
+{
+  MsChannel *series = &figure->series;
+  double low = INFINITY, high = -INFINITY;
+  guint words = 0;
+
+  if (series->numbers == NULL)
+    {
+      g_autofree double *numbers = g_new (double, series->n);
+
+      for (guint i = 0; i < series->n; i++)
+        {
+          char *end;
+
+          numbers[i] = g_ascii_strtod (series->names[i], &end);
+          if (end == series->names[i] || *end != '\0' || !isfinite (numbers[i]))
+            {
+              numbers[i] = NAN;
+              words++;
+            }
+        }
+      if (words > 1)
+        return;
+      series->numbers = g_steal_pointer (&numbers);
+    }
+  for (guint i = 0; i < series->n; i++)
+    {
+      low = fmin (low, series->numbers[i]);
+      high = fmax (high, series->numbers[i]);
+    }
+  figure->ordered_series = TRUE;
+  figure->has_value = TRUE;
+  figure->value_axis = ms_axis_new (MS_AXIS_LINEAR, low, high);
+  figure->value_axis.whole = low == floor (low) && high == floor (high) && high - low >= 1;
+  figure->bar_title = ms_channel_title (series);
+}
+
 static gboolean
 open_channels (MsFigure *figure, GError **error)
 {
@@ -369,16 +409,15 @@ ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *opt
       || (mark == MS_MARK_TOKENS && figure->value.column != NULL
           && figure->value.column->type != MS_COLUMN_TEXT))
     make_value_axis (figure, &figure->value, plot->value_scale, options->low, options->high);
-  else if (figure->series.numbers != NULL && figure->n_series > MS_SERIES_MAX)
-    {
-      /* Many numbered series (layers, say) are an order, not names: colour runs along a scale. */
-      figure->ordered_series = TRUE;
-      figure->has_value = TRUE;
-      figure->value_axis = ms_axis_new (MS_AXIS_LINEAR, figure->series.numbers[0],
-                                        figure->series.numbers[figure->n_series - 1]);
-      figure->value_axis.whole = figure->series.ints != NULL;
-      figure->bar_title = ms_channel_title (&figure->series);
-    }
+  else if (figure->n_series > MS_SERIES_MAX)
+    order_series (figure);
+  {
+    const MsChannel *shown = figure->value.column != NULL ? &figure->value : &figure->y;
+
+    figure->empty = figure->mark->axes;
+    for (guint i = 0; i < figure->n_rows && figure->empty; i++)
+      figure->empty = isnan (ms_channel_get (shown, ms_figure_row (figure, i)));
+  }
   if (mark == MS_MARK_LINE || mark == MS_MARK_BAR || mark == MS_MARK_STACK
       || mark == MS_MARK_SCATTER || mark == MS_MARK_HISTOGRAM)
     ms_tracks_build (figure);
@@ -452,6 +491,8 @@ ms_figure_order_colour (const MsFigure *figure, double t)
 MsColour
 ms_figure_series_colour (const MsFigure *figure, guint series)
 {
+  if (figure->ordered_series && isnan (figure->series.numbers[series]))
+    return figure->theme.ink;
   if (figure->ordered_series)
     return ms_colour_sequential (
         &figure->theme, 0.95 * ms_axis_map (&figure->value_axis, figure->series.numbers[series]));
@@ -486,14 +527,33 @@ ms_panel_y (const MsFigure *figure, const MsPanel *panel, double value)
   return panel->plot.y + (figure->y_down ? t : 1 - t) * panel->plot.h;
 }
 
+static char *
+name_category (const MsChannel *channel, guint category)
+{
+  if (category >= channel->n)
+    return g_strdup ("");
+  if (channel->numbers == NULL)
+    return g_strdup (channel->names[category]);
+  return g_strdup_printf ("%s %s", channel->column->title, channel->names[category]);
+}
+
 char *
 ms_facet_title (const MsFigure *figure, guint facet)
 {
-  if (facet >= figure->facet.n)
-    return g_strdup ("");
-  if (figure->facet.numbers == NULL)
-    return g_strdup (figure->facet.names[facet]);
-  return g_strdup_printf ("%s %s", figure->facet.column->title, figure->facet.names[facet]);
+  return name_category (&figure->facet, facet);
+}
+
+char *
+ms_series_name (const MsFigure *figure, guint series)
+{
+  return name_category (&figure->series, series);
+}
+
+char *
+ms_figure_y_title (const MsFigure *figure)
+{
+  return figure->plot->y_title != NULL ? g_strdup (figure->plot->y_title)
+                                       : ms_channel_title (&figure->y);
 }
 
 char *
@@ -506,6 +566,14 @@ ms_figure_notes (const MsFigure *figure)
     g_ptr_array_add (notes,
                      g_strdup_printf ("The first %u of %u series are coloured, the others grey.",
                                       figure->theme.n_series, figure->n_series));
+  if (figure->ordered_series && figure->series.numbers != NULL)
+    for (guint i = 0; i < figure->n_series; i++)
+      if (isnan (figure->series.numbers[i]))
+        g_ptr_array_add (notes,
+                         g_strdup_printf ("The strongest line: %s.", figure->series.names[i]));
+  if (figure->reference.column != NULL && figure->n_facets > 1 && figure->n_tracks > 0
+      && g_strcmp0 (figure->plot->reference, figure->plot->x) != 0)
+    g_ptr_array_add (notes, g_strdup_printf ("Dashed: %s.", figure->reference.column->title));
   if (figure->mark_note != NULL)
     g_ptr_array_add (notes, g_strdup (figure->mark_note));
   if (figure->note != NULL && figure->note[0] != '\0')

@@ -194,7 +194,7 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
         title = flow->n_columns <= 6 || figure->facet.numbers == NULL
                     ? ms_facet_title (figure, c)
                     : g_strdup (figure->facet.names[c]);
-      else if (figure->facet.numbers != NULL)
+      else if (figure->facet.numbers != NULL && flow->n_columns <= 8)
         title = g_strdup ("next");
       if (title != NULL)
         ms_pen_text (pen,

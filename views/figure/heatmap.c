@@ -238,38 +238,54 @@ hatch_missing (MsFigure *figure, const MsPanel *panel, MsPen *pen)
   cairo_new_path (pen->cr);
 }
 
-/* Numbers in the cells, when all of them fit at the small size. */
-static void
-write_numbers (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
+/* The cells' numbers with `decimals`; NULL when one is too wide. */
+static GPtrArray *
+make_numbers (MsFigure *figure, const MsPanel *panel, MsPen *pen, double width, int decimals)
 {
-  MsRect cell = cell_rect (figure, panel, 0, 0);
-  gsize cells = (gsize) figure->x.n * figure->y.n;
   g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
-  gboolean whole = figure->value.ints != NULL;
-  double span = figure->value_axis.high - figure->value_axis.low;
-  int decimals = whole ? 0 : (int) CLAMP (2 - ceil (log10 (MAX (span, 1e-9))), 0, 3);
   char format[16];
 
-  if (cells > TEXT_CELLS || cell.h < layout->line * 0.95 || cell.w < layout->em * 1.4)
-    return;
   g_snprintf (format, sizeof format, "%%.%df", decimals);
   for (guint y = 0; y < figure->y.n; y++)
     for (guint x = 0; x < figure->x.n; x++)
       {
         guint32 row = ms_grid_row (figure, panel->facet, x, y);
-        double value = row != MS_NONE ? ms_channel_raw (&figure->value, row) : NAN;
+        double value = row != MS_NONE ? ms_channel_raw (&figure->value, row) : NAN, w;
         char number[MS_NUMBER_SIZE + 320];
-        double w;
 
         if (isnan (value))
           number[0] = '\0';
         else
           g_ascii_formatd (number, sizeof number, format, value);
-        g_ptr_array_add (texts, g_strdup (number));
         ms_pen_measure (pen, number, MS_TEXT_SMALL, 0, &w, NULL);
-        if (w > cell.w * 0.9)
-          return;
+        if (w > width)
+          return NULL;
+        g_ptr_array_add (texts, g_strdup (number));
       }
+  return g_steal_pointer (&texts);
+}
+
+/* Numbers in the cells, with as many decimals as fit in all of them. */
+static void
+write_numbers (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
+{
+  MsRect cell = cell_rect (figure, panel, 0, 0);
+  double span = figure->diverging && figure->value_axis.kind == MS_AXIS_RATIO
+                    ? 1
+                    : figure->value_axis.high - figure->value_axis.low;
+  int best = figure->value.ints != NULL
+                 ? 0
+                 : (int) CLAMP (2 - ceil (log10 (MAX (span, 1e-9)) - 1e-9), 0, 3);
+  int least = figure->value.ints != NULL ? 0 : MAX (best - 1, 0);
+  g_autoptr (GPtrArray) texts = NULL;
+
+  if ((gsize) figure->x.n * figure->y.n > TEXT_CELLS || cell.h < layout->line * 0.95
+      || cell.w < layout->em * 1.4)
+    return;
+  for (int decimals = best; decimals >= least && texts == NULL; decimals--)
+    texts = make_numbers (figure, panel, pen, cell.w * 0.92, decimals);
+  if (texts == NULL)
+    return;
   for (guint y = 0; y < figure->y.n; y++)
     for (guint x = 0; x < figure->x.n; x++)
       {

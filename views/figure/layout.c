@@ -111,6 +111,16 @@ place_keys (MsFigure *figure, MsLayout *layout, MsPen *pen, double left, double 
   double x = left, y = top, swatch = layout->em * 1.8;
   guint shown = MIN (figure->n_series, figure->theme.n_series);
 
+  if (figure->series.numbers != NULL && shown > 0)
+    {
+      /* Numbers alone say nothing: what they count comes first. */
+      g_autofree char *title = ms_channel_title (&figure->series);
+      MsKey heading = { { x, y, 0, layout->line }, MS_NONE };
+
+      ms_pen_measure (pen, title, MS_TEXT_PLAIN, (right - left) * 0.6, &heading.box.w, NULL);
+      g_array_append_val (layout->keys, heading);
+      x += heading.box.w + layout->em * 0.9;
+    }
   for (guint s = 0; s < shown; s++)
     {
       double w;
@@ -141,36 +151,38 @@ wants_direct (MsFigure *figure, MsPen *pen, double width, double *room)
     return FALSE;
   for (guint s = 0; s < figure->n_series; s++)
     {
+      g_autofree char *name = ms_series_name (figure, s);
       double w;
 
-      ms_pen_measure (pen, figure->series.names[s], MS_TEXT_PLAIN, 0, &w, NULL);
+      ms_pen_measure (pen, name, MS_TEXT_PLAIN, 0, &w, NULL);
       most = MAX (most, w);
     }
   *room = most + pen->em * 0.8;
   return *room < 0.28 * width;
 }
 
+/* How many panels stand side by side: panels some 12 em wide in a figure that is not much higher than
+ * wide, or, when the height is given, panels as large as their shape allows. */
 static guint
 choose_columns (MsFigure *figure, double width, double height, double em)
 {
   guint n = figure->n_facets, best = 1;
-  double best_score = -1;
+  double best_score = 0;
 
   if (n <= 1 || figure->mark == &ms_mark_flow || figure->mark == &ms_mark_tokens)
     return 1;
   for (guint columns = 1; columns <= n; columns++)
     {
       guint rows = (n + columns - 1) / columns;
-      double w = width / columns - 1.5 * em;
-      double wanted = figure->mark->panel_height (figure, w, em);
-      double h = height > 0 ? height / rows - 2.5 * em : wanted;
-      double score = MIN (w, 24 * em) * MIN (h, wanted) / (1 + 0.2 * (columns * rows - n));
+      double w = width / columns - 1.1 * em, wanted = figure->mark->panel_height (figure, w, em);
+      double empty = 3 * em * (columns * rows - n) / n, score;
 
       if (w < 5 * em && columns > 1)
         break;
       if (height <= 0)
-        /* Natural height: panels some 14 em wide, a full last row preferred. */
-        score = -fabs (w - 14 * em) - 3 * em * (columns * rows - n) / (double) n;
+        score = -fabs (w - 12 * em) - empty - MAX (0, rows * (wanted + 2.2 * em) - 1.25 * width);
+      else
+        score = MIN (w, 30 * em) * MIN (height / rows - 2.2 * em, wanted) - empty;
       if (columns == 1 || score > best_score)
         {
           best_score = score;
@@ -180,8 +192,9 @@ choose_columns (MsFigure *figure, double width, double height, double em)
   return best;
 }
 
-MsLayout *
-ms_layout_new (MsFigure *figure, double width, double height)
+/* The layout with the colour bar at the right, or `across` below the panels. */
+static MsLayout *
+make_layout (MsFigure *figure, double width, double height, gboolean across)
 {
   g_auto (MsPen) pen = { 0 };
   MsLayout *layout = g_new0 (MsLayout, 1);
@@ -191,7 +204,7 @@ ms_layout_new (MsFigure *figure, double width, double height)
   guint columns, rows;
   g_autofree char *notes = ms_figure_notes (figure);
   g_autofree char *x_title = ms_channel_title (&figure->x);
-  g_autofree char *y_title = ms_channel_title (&figure->y);
+  g_autofree char *y_title = ms_figure_y_title (figure);
   double panel_w = 0, panel_h = 0, gap_x, gap_y;
 
   ms_pen_init (&pen, &figure->theme, NULL);
@@ -239,7 +252,7 @@ ms_layout_new (MsFigure *figure, double width, double height)
   right = gap;
   if (layout->direct)
     right = legend_room;
-  if (figure->has_value)
+  if (figure->has_value && !across)
     {
       double labels;
 
@@ -256,6 +269,9 @@ ms_layout_new (MsFigure *figure, double width, double height)
       bottom += layout->note_y + gap * 0.5;
     }
   layout->note_y = bottom; /* distance from the lower edge, turned into y below */
+  if (figure->has_value && across)
+    bottom += 0.7 * em + gap * 0.5 + line + gap;
+  layout->bar.y = bottom;
   if (axes && x_title[0] != '\0')
     {
       bottom += line;
@@ -271,8 +287,19 @@ ms_layout_new (MsFigure *figure, double width, double height)
   {
     double x_labels = axes ? line + gap * 0.8 : 0, y_labels = axes ? 3 * em : 0, edge = 0;
 
-    columns = choose_columns (figure, width - left - y_labels - right,
-                              natural ? 0 : height - top - bottom - x_labels, em);
+    columns = 0;
+    if (!natural && figure->n_facets > 1)
+      {
+        /* Near its natural height a figure keeps the columns it has there. */
+        g_autoptr (MsLayout) free_height = make_layout (figure, width, 0, across);
+
+        if (fabs (free_height->height - height) < 0.2 * height)
+          columns = free_height->columns;
+      }
+    if (columns == 0)
+      columns = choose_columns (figure, width - left - y_labels - right,
+                                natural ? 0 : height - top - bottom - x_labels, em);
+    layout->columns = columns;
     rows = (figure->n_facets + columns - 1) / columns;
     if (figure->mark == &ms_mark_flow || figure->mark == &ms_mark_tokens)
       rows = 1;
@@ -351,7 +378,18 @@ ms_layout_new (MsFigure *figure, double width, double height)
     layout->height = natural ? ceil (layout->height) : height;
     layout->note_y = layout->height - layout->note_y;
     layout->x_title_y = layout->height - layout->x_title_y;
-    if (figure->has_value)
+    if (figure->has_value && across)
+      {
+        double title, most = width - left - 2 * gap;
+
+        ms_pen_measure (&pen, figure->bar_title, MS_TEXT_PLAIN, 0.6 * most, &title, NULL);
+        layout->across = TRUE;
+        layout->bar = (MsRect){ left + title + em, layout->height - layout->bar.y,
+                                CLAMP (most - title - 3 * em, 4 * em, 16 * em), 0.7 * em };
+        axis_labels (&figure->value_axis, (guint) CLAMP (layout->bar.w / (3.5 * em), 3, 7),
+                     layout->bar_labels);
+      }
+    else if (figure->has_value)
       {
         double tall = rows * panel_h + (rows - 1) * gap_y;
 
@@ -375,4 +413,22 @@ ms_layout_new (MsFigure *figure, double width, double height)
       }
   }
   return layout;
+}
+
+MsLayout *
+ms_layout_new (MsFigure *figure, double width, double height)
+{
+  MsLayout *layout = make_layout (figure, width, height, FALSE);
+  g_auto (MsPen) pen = { 0 };
+  double title;
+
+  if (!figure->has_value)
+    return layout;
+  ms_pen_init (&pen, &figure->theme, NULL);
+  ms_pen_measure (&pen, figure->bar_title, MS_TEXT_PLAIN, 0, &title, NULL);
+  if (title <= 0.96 * layout->height)
+    return layout;
+  /* Its title is longer than the figure is high: the bar goes below. */
+  ms_layout_free (layout);
+  return make_layout (figure, width, height, TRUE);
 }

@@ -136,12 +136,38 @@ band_path (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen *
     }
 }
 
+/* A marker at every point, or only at those that no line reaches. */
+static void
+draw_markers (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen *pen,
+              gboolean all)
+{
+  MsColour colour = ms_figure_series_colour (figure, track->series);
+  double before = NAN;
+
+  if (!all && n_columns (track, panel, pen) > 0)
+    return;
+  for (guint i = 0; i < track->n; i++)
+    {
+      guint row = ms_track_row (track, i);
+      double x = ms_panel_x (figure, panel, ms_channel_get (&figure->x, row));
+      double y = ms_panel_y (figure, panel, ms_channel_get (&figure->y, row));
+      double after = i + 1 < track->n ? ms_channel_get (&figure->y, ms_track_row (track, i + 1))
+                                      : (double) NAN;
+
+      if (isfinite (x) && isfinite (y) && (all || (!isfinite (before) && !isfinite (after))))
+        ms_pen_marker (pen, figure->ordered_series ? 0 : track->series, x, y, pen->em * 0.22,
+                       colour);
+      before = y;
+    }
+}
+
 static void
 draw_track (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen *pen)
 {
   MsColour colour = ms_figure_series_colour (figure, track->series);
   gboolean grey = !figure->ordered_series && track->series >= figure->theme.n_series;
-  double width = pen->theme->line_points * 96 / 72 * (grey ? 0.6 : 1);
+  gboolean strong = figure->ordered_series && isnan (figure->series.numbers[track->series]);
+  double width = pen->theme->line_points * 96 / 72 * (grey ? 0.6 : strong ? 1.7 : 1);
   cairo_t *cr = pen->cr;
 
   if (figure->low.column != NULL && figure->high.column != NULL && !grey)
@@ -164,19 +190,9 @@ draw_track (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen 
   ms_pen_colour (pen, colour, 1);
   cairo_stroke (cr);
   cairo_set_dash (cr, NULL, 0, 0);
-  if (track->n > MARKERS_MOST || grey || figure->ordered_series)
-    return;
-  if (figure->n_series == 1 && track->n > 24)
-    return;
-  for (guint i = 0; i < track->n; i++)
-    {
-      guint row = ms_track_row (track, i);
-      double x = ms_panel_x (figure, panel, ms_channel_get (&figure->x, row));
-      double y = ms_panel_y (figure, panel, ms_channel_get (&figure->y, row));
-
-      if (isfinite (x) && isfinite (y))
-        ms_pen_marker (pen, track->series, x, y, pen->em * 0.22, colour);
-    }
+  draw_markers (figure, track, panel, pen,
+                track->n <= (figure->n_series == 1 ? MARKERS_MOST / 2 : MARKERS_MOST) && !grey
+                    && !figure->ordered_series);
 }
 
 typedef struct
@@ -227,14 +243,14 @@ draw_names (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPe
   for (guint i = 0; i < n; i++)
     {
       MsColour colour = ms_figure_series_colour (figure, ends[i].series);
+      g_autofree char *name = ms_series_name (figure, ends[i].series);
       double x = panel->plot.x + panel->plot.w;
 
       cairo_set_line_width (pen->cr, 0.6);
       ms_pen_colour (pen, colour, 1);
       ms_pen_line (pen, x + 1, ends[i].wanted, layout->direct_x - 1, ends[i].y);
       ms_pen_text (pen, layout->direct_x + 1, ends[i].y, 0, 0.5, 0, MS_TEXT_PLAIN,
-                   ms_colour_mix (colour, pen->theme->ink, 0.35), 0,
-                   figure->series.names[ends[i].series]);
+                   ms_colour_mix (colour, pen->theme->ink, 0.35), 0, name);
     }
 }
 

@@ -258,9 +258,7 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
 static double
 panel_height (MsFigure *figure, double width, double em)
 {
-  (void) figure;
-  (void) em;
-  return width;
+  return MIN (width, MAX (figure->x.n, 1) * 4 * em);
 }
 
 const MsMarkClass ms_mark_matrix = { .prepare = prepare,

@@ -22,7 +22,7 @@ typedef struct
   gboolean whole;   /* ticks at whole numbers only */
 } MsAxis;
 
-#define MS_TICKS_MAX 24
+#define MS_TICKS_MAX 24 /* size of the array */
 
 typedef struct
 {
@@ -39,7 +39,8 @@ gboolean ms_axis_is_log (const MsAxis *axis);
  * -inf for the logarithm of 0. */
 double ms_axis_map (const MsAxis *axis, double value);
 double ms_axis_value (const MsAxis *axis, double t);
-/* At most `most` ticks (3..MS_TICKS_MAX) inside the limits, ascending; returns how many. */
+/* About `most` ticks (3..MS_TICKS_MAX - 1; one more rather than only two) inside the limits, ascending;
+ * returns how many. */
 guint ms_axis_ticks (const MsAxis *axis, guint most, MsTick *ticks);
 
 G_END_DECLS

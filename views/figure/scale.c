@@ -215,6 +215,20 @@ linear_ticks (const MsAxis *axis, guint most, MsTick *ticks)
         break;
       step = nice_step (step * 1.01);
     }
+  if (n < 3 && axis->kind != MS_AXIS_TIME)
+    {
+      /* Two ticks or one say too little: the next smaller step, when it is not too many. */
+      double finer = nice_step (step * 0.39);
+      double finer_first = ceil (axis->low / finer - 1e-9);
+      guint finer_n = (guint) (floor (axis->high / finer + 1e-9) - finer_first) + 1;
+
+      if (finer_n > n && finer_n <= MAX (most + 1, 4) && (!axis->whole || finer >= 1))
+        {
+          step = finer;
+          first = finer_first;
+          n = finer_n;
+        }
+    }
   for (guint i = 0; i < n; i++)
     {
       /* Multiples are computed, not summed, so that 0.3 is 0.3; a value at zero is exactly zero. */
@@ -320,7 +334,7 @@ log_ticks (const MsAxis *axis, guint most, MsTick *ticks)
 guint
 ms_axis_ticks (const MsAxis *axis, guint most, MsTick *ticks)
 {
-  most = CLAMP (most, 3, MS_TICKS_MAX);
+  most = CLAMP (most, 3, MS_TICKS_MAX - 1);
   if (ms_axis_is_log (axis))
     return log_ticks (axis, most, ticks);
   return linear_ticks (axis, most, ticks);
