@@ -3,6 +3,7 @@
 
 #include <gio/gunixoutputstream.h>
 #include <locale.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,11 @@ static const MsCommand *const commands[] = {
   &ms_command_collect, &ms_command_info,    &ms_command_check,
   &ms_command_export,  &ms_command_analyze, &ms_command_train,
   &ms_command_plot,    &ms_command_report,  NULL,
+  &ms_command_collect, &ms_command_import,
+  &ms_command_info,    &ms_command_check,
+  &ms_command_export,  &ms_command_sql,
+  &ms_command_analyze, &ms_command_train,
+  &ms_command_plot,    NULL,
 };
 
 static char *command_line;
@@ -82,35 +88,41 @@ ms_command_misuse (const MsCommand *command, const char *format, ...)
   return MS_EXIT_USAGE;
 }
 
-static gpointer
-wait_for_signals (gpointer data)
-{
-  sigset_t *set = data;
-  int number;
+static sem_t stop_asked;
 
-  for (guint n = 0; sigwait (set, &number) == 0; n++)
-    {
-      if (n > 0)
-        _exit (128 + number);
-      g_cancellable_cancel (cancellable);
-    }
+/* Not sigwait: threads that a library started before main would take the signal and end the program. */
+static void
+ask_to_stop (int number)
+{
+  static volatile sig_atomic_t asked;
+
+  if (asked++ > 0)
+    _exit (128 + number);
+  sem_post (&stop_asked);
+}
+
+static gpointer
+wait_for_stop (gpointer data)
+{
+  (void) data;
+  while (sem_wait (&stop_asked) != 0)
+    ;
+  g_cancellable_cancel (cancellable);
   return NULL;
 }
 
 GCancellable *
 ms_command_cancellable (void)
 {
-  static sigset_t set;
-
   if (cancellable == NULL)
     {
+      struct sigaction action = { .sa_handler = ask_to_stop, .sa_flags = SA_RESTART };
+
       cancellable = g_cancellable_new ();
-      sigemptyset (&set);
-      sigaddset (&set, SIGINT);
-      sigaddset (&set, SIGTERM);
-      /* Threads made from now on inherit the mask, so only the waiting one sees the signals. */
-      pthread_sigmask (SIG_BLOCK, &set, NULL);
-      g_thread_unref (g_thread_new ("signals", wait_for_signals, &set));
+      sem_init (&stop_asked, 0, 0);
+      g_thread_unref (g_thread_new ("signals", wait_for_stop, NULL));
+      sigaction (SIGINT, &action, NULL);
+      sigaction (SIGTERM, &action, NULL);
     }
   return cancellable;
 }

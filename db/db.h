@@ -318,6 +318,27 @@ typedef struct
 gboolean ms_import (const MsImportOptions *options, MsImportSummary *summary, GError **error);
 void ms_import_summary_clear (MsImportSummary *summary);
 
+/* --- SQL from people ------------------------------------------------------------------------ */
+
+/* A connection on which nothing but one SELECT at a time runs.  Besides the tables of the file it knows
+ *   routing (run, layer, token, rank, expert, weight, entropy, margin)
+ *   load    (run, layer, expert, count)
+ *   token   (corpus, token, id, text)
+ * where layer is the model's block number and token the position in the corpus. */
+typedef struct MsConsole MsConsole;
+
+MsConsole *ms_console_new (const char *path, GError **error);
+void ms_console_free (MsConsole *console);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsConsole, ms_console_free)
+/* The statement, to be finalized before the console is freed; SQL error when it is wrong or not allowed,
+ * *offset is then the byte of `sql` where, or -1 (may be NULL). */
+sqlite3_stmt *ms_console_prepare (MsConsole *console, const char *sql, int *offset, GError **error);
+/* The next row, if any: *row.  Fails with G_IO_ERROR_CANCELLED soon after `cancel` (may be NULL). */
+gboolean ms_console_step (MsConsole *console, sqlite3_stmt *statement, GCancellable *cancel,
+                          gboolean *row, GError **error);
+/* A cell as text, newly allocated: numbers exact, blobs as "<N bytes>", NULL as NULL. */
+char *ms_console_text (sqlite3_stmt *statement, int column);
+
 /* --- CSV ------------------------------------------------------------------------------------ */
 
 /* Appends text as one field, quoted by libcsv.  Numbers are appended bare. */
