@@ -89,14 +89,15 @@ ms_console_prepare (MsConsole *console, const char *sql, int *offset, GError **e
 
   if (offset != NULL)
     *offset = -1;
-  if (code == SQLITE_AUTH)
-    g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_SQL,
-                 "only SELECT is allowed here; use the sqlite3 program to change a file");
-  else if (code != SQLITE_OK)
+  if (code != SQLITE_OK)
     {
+      const char *words = sqlite3_errmsg (handle);
+
       if (offset != NULL)
         *offset = sqlite3_error_offset (handle);
-      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_SQL, "%s", sqlite3_errmsg (handle));
+      if (g_str_has_prefix (words, "not authorized"))
+        words = "only SELECT is allowed here; use the sqlite3 program to change a file";
+      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_SQL, "%s", words);
     }
   else if (statement == NULL)
     g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_SQL, "there is no statement");

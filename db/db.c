@@ -235,7 +235,8 @@ connect (MsDb *db, MsDbMode mode, GError **error)
   sqlite3_db_config (db->handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
   return ms_db_exec (db,
                      "PRAGMA secure_delete = OFF; PRAGMA cell_size_check = ON;"
-                     "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL",
+                     "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;"
+                     "SELECT count(*) FROM sqlite_schema",
                      "opening", error);
 }
 
@@ -243,12 +244,9 @@ connect (MsDb *db, MsDbMode mode, GError **error)
 static gboolean
 recover (MsDb *db, GError **error)
 {
-  gint64 version;
-
   sqlite3_close (db->handle);
   db->handle = NULL;
-  if (!connect (db, MS_DB_WRITE, error)
-      || !ms_db_integer (db, "SELECT count(*) FROM sqlite_schema", 0, &version, error))
+  if (!connect (db, MS_DB_WRITE, error))
     return FALSE;
   sqlite3_close (db->handle);
   db->handle = NULL;
@@ -259,15 +257,22 @@ MsDb *
 ms_db_open (const char *path, MsDbMode mode, GError **error)
 {
   g_autoptr (MsDb) db = g_new0 (MsDb, 1);
+  g_autoptr (GError) failure = NULL;
   gint64 application, version, tables;
 
   db->path = g_strdup (path);
-  if (!inspect (path, mode, error) || !connect (db, mode, error))
+  if (!inspect (path, mode, error))
     return NULL;
-  if (sqlite3_exec (db->handle, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL)
-          == SQLITE_READONLY_ROLLBACK
-      && !recover (db, error))
-    return NULL;
+  if (!connect (db, mode, &failure))
+    {
+      if (sqlite3_extended_errcode (db->handle) != SQLITE_READONLY_ROLLBACK)
+        {
+          g_propagate_error (error, g_steal_pointer (&failure));
+          return NULL;
+        }
+      if (!recover (db, error))
+        return NULL;
+    }
   if (!ms_db_integer (db, "PRAGMA application_id", 0, &application, error)
       || !ms_db_integer (db, "PRAGMA user_version", 0, &version, error)
       || !ms_db_integer (db, "SELECT count(*) FROM sqlite_schema", 0, &tables, error))

@@ -462,6 +462,9 @@ read_files (Import *import, GError **error)
   if (import->tables[KIND_SCORES].path != NULL && import->tables[KIND_LONG].path != NULL)
     return fail (error, import->tables[KIND_LONG].path, 0, "router scores are already in %s",
                  import->tables[KIND_SCORES].path);
+  if (import->tables[KIND_DECISIONS].path == NULL && import->tables[KIND_SCORES].path == NULL
+      && import->tables[KIND_LONG].path == NULL)
+    return fail (error, sources[0].path, 0, "neither decisions nor router scores are given");
   for (guint kind = 0; kind < N_KINDS; kind++)
     for (guint i = 0; i < n; i++)
       if (sources[i].kind == kind)
@@ -665,9 +668,6 @@ arrange (Import *import, GError **error)
   if (!widen_scores (import, error))
     return FALSE;
   primary = &tables[tables[KIND_DECISIONS].path != NULL ? KIND_DECISIONS : KIND_SCORES];
-  if (primary->path == NULL)
-    return fail (error, import->options->inputs[0], 0,
-                 "there are neither decisions nor router scores in the input");
   take_geometry (import, primary);
   if (import->layers->len > 1 || g_array_index (import->layers, gint32, 0) > 0)
     for (guint kind = KIND_SCORES; kind <= KIND_SIMILARITY; kind++)

@@ -500,7 +500,7 @@ MsWriter *
 ms_writer_new (MsDb *db, MsModel *model, MsCorpus *corpus, const gint32 *token_ids, MsRun *run,
                MsPieceFunc piece, gpointer piece_data, GError **error)
 {
-  g_autoptr (MsWriter) writer = g_new0 (MsWriter, 1);
+  g_autoptr (MsWriter) writer = NULL;
   guint most_experts = 0;
 
   if (!check_model (model, error) || !check_corpus (corpus, token_ids, error))
@@ -513,6 +513,7 @@ ms_writer_new (MsDb *db, MsModel *model, MsCorpus *corpus, const gint32 *token_i
   run->columns = (run->columns & MS_COLUMNS_ALL) | MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS;
   for (guint i = 0; i < model->n_layers; i++)
     most_experts = MAX (most_experts, model->layers[i].n_experts);
+  writer = g_new0 (MsWriter, 1);
   writer->db = db;
   writer->n_tokens = corpus->n_tokens;
   writer->storage = run->storage;

@@ -436,6 +436,291 @@ test_resume (void)
   sample_clear (&sample);
 }
 
+/* --- What is refused ------------------------------------------------------------------------ */
+
+/* Opens, lists and reads all that the file holds; FALSE with the first error. */
+static gboolean
+read_all (const char *path, GError **error)
+{
+  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_READ, error);
+  g_autoptr (GPtrArray) runs = db == NULL ? NULL : ms_db_list_runs (db, error);
+  g_autofree gint32 *ids = g_new (gint32, N_TOKENS);
+
+  if (runs == NULL)
+    return FALSE;
+  for (guint i = 0; i < runs->len; i++)
+    {
+      const MsRun *run = runs->pdata[i];
+      g_autoptr (MsCorpus) corpus = ms_db_load_corpus (db, run->corpus, error);
+      g_autoptr (MsReader) reader = corpus == NULL ? NULL : ms_reader_new (path, run->id, error);
+      guint64 counts[MS_MAX_EXPERTS + 1];
+
+      if (reader == NULL || run->n_tokens > N_TOKENS
+          || !ms_reader_tokens (reader, 0, run->n_tokens, ids, error)
+          || !ms_reader_predictions (reader, 0, run->n_tokens, ids, NULL, error))
+        return FALSE;
+      for (guint b = 0; b * MS_BLOCK_TOKENS < run->n_tokens; b++)
+        for (guint l = 0; l < ms_reader_model (reader)->n_layers; l++)
+          {
+            const MsChunk *chunk = ms_reader_chunk (reader, b, l, run->columns, 0, error);
+
+            if (chunk == NULL)
+              return FALSE;
+            ms_chunk_count (chunk, 0, chunk->n_tokens, counts);
+          }
+    }
+  return TRUE;
+}
+
+static void
+count_findings (gboolean bad, const char *finding, gpointer data)
+{
+  g_assert_cmpuint (strlen (finding), >, 0);
+  *(guint *) data += bad;
+}
+
+/* Changes the file by SQL that knows nothing of our rules. */
+static void
+damage (const char *path, const char *sql)
+{
+  sqlite3 *handle;
+  char *message = NULL;
+
+  g_assert_cmpint (sqlite3_open (path, &handle), ==, SQLITE_OK);
+  sqlite3_exec (handle, sql, NULL, NULL, &message);
+  if (message != NULL)
+    g_error ("%s: %s", sql, message);
+  sqlite3_close (handle);
+}
+
+static void
+test_damage (void)
+{
+  static const char *const damages[][2] = {
+    { "UPDATE chunk SET experts = substr (experts, 2) WHERE chunk = 2", "ids of" },
+    { "UPDATE chunk SET experts = x'' WHERE chunk = 1", "0 bytes found" },
+    { "UPDATE chunk SET experts = zeroblob (length (experts)) WHERE chunk = 3", "checksum" },
+    { "UPDATE chunk SET crc = crc + 1 WHERE chunk = 4", "checksum" },
+    { "UPDATE chunk SET weights = zeroblob (length (weights)) WHERE chunk = 4", "checksum" },
+    { "UPDATE chunk SET weights = zeroblob (7) WHERE chunk = 4", "bytes expected, 7" },
+    { "UPDATE chunk SET entropy = NULL WHERE chunk = 5", "entropy" },
+    { "UPDATE chunk SET scale = 1e999 WHERE chunk = 5", "checksum" },
+    { "UPDATE chunk SET k = 99 WHERE chunk = 1", "size" },
+    { "UPDATE chunk SET n_tokens = -1 WHERE chunk = 1", "size" },
+    { "UPDATE chunk SET first_token = 5 WHERE chunk = 1", "size" },
+    { "UPDATE chunk SET block = 77 WHERE chunk = 6", "whole blocks" },
+    { "DELETE FROM chunk WHERE chunk = 3", "whole blocks" },
+    { "UPDATE layer SET k = 1000 WHERE layer = 1", "k = 1000" },
+    { "UPDATE layer SET k = 12 WHERE layer = 1", "size" },
+    { "UPDATE layer SET experts = 70000 WHERE layer = 1", "experts = 70000" },
+    { "UPDATE layer SET experts = 2 WHERE layer = 1", "k = 3" },
+    { "UPDATE layer SET experts = 10 WHERE layer = 1", "not below 10" },
+    { "DELETE FROM layer", "no MoE layers" },
+    { "DELETE FROM model", "no model" },
+    { "UPDATE corpus SET n_tokens = -5", "whole blocks" },
+    { "UPDATE corpus SET n_tokens = 1 << 60", "whole blocks" },
+    { "UPDATE corpus SET n_tokens = 9999", "documents" },
+    { "UPDATE document SET first_token = 7 WHERE document = 1", "follow" },
+    { "UPDATE document SET n_tokens = 1 << 62 WHERE document = 0", "follow" },
+    { "DELETE FROM document", "documents" },
+    { "UPDATE run SET columns = 'experts nonsense'", "unknown columns" },
+    { "UPDATE token_block SET ids = x'01020304' WHERE block = 1", "tokens of block 1" },
+    { "DELETE FROM token_block WHERE block = 2", "block 2" },
+    { "DELETE FROM prediction WHERE block = 1", "block 1" },
+    { "UPDATE prediction SET loss = NULL WHERE block = 1", "block 1" },
+    { "DROP TABLE chunk", "damaged" },
+  };
+  Sample sample;
+  g_autofree char *whole = NULL;
+  gsize length;
+
+  sample_init (&sample, MS_STORAGE_COMPACT, USUAL);
+  write_blocks (&sample, 3);
+  g_file_get_contents (sample.path, &whole, &length, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (damages); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (MsDb) db = NULL;
+      guint n_bad = 0, n_told = 0;
+
+      g_file_set_contents (sample.path, whole, (gssize) length, NULL);
+      damage (sample.path, damages[i][0]);
+      g_assert_false (read_all (sample.path, &error));
+      g_assert_true (error->domain == MS_DB_ERROR);
+      if (strstr (error->message, damages[i][1]) == NULL)
+        g_error ("%s: '%s' is not about '%s'", damages[i][0], error->message, damages[i][1]);
+      g_assert_nonnull (strstr (error->message, sample.path));
+      g_clear_error (&error);
+      db = ms_db_open (sample.path, MS_DB_READ, &error);
+      g_assert_no_error (error);
+      ms_db_check (db, count_findings, &n_told, &n_bad, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (n_bad, ==, n_told);
+      g_assert_cmpuint (n_bad, >, 0);
+    }
+  sample_clear (&sample);
+}
+
+/* Bytes changed and files cut anywhere: an error or right numbers, never a crash. */
+static void
+test_noise (void)
+{
+  Sample sample;
+  g_autofree char *whole = NULL;
+  gsize length;
+  guint64 state = 3;
+  guint n_noticed = 0;
+
+  sample_init (&sample, MS_STORAGE_COMPACT, USUAL);
+  write_blocks (&sample, 3);
+  g_file_get_contents (sample.path, &whole, &length, NULL);
+  for (guint i = 0; i < 150; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (MsDb) db = NULL;
+      g_autofree char *copy = g_memdup2 (whole, length);
+      gsize n = i % 3 == 0 ? ms_random_below (&state, length) : length;
+      guint n_bad = 0, n_told = 0;
+
+      for (guint j = 0; i % 3 != 0 && j < 1 + i % 20; j++)
+        {
+          /* The first pages hold the structure: hit them more often. */
+          gsize at = ms_random_below (&state, i % 2 ? length : 16384);
+
+          copy[at] = (char) ms_random_next (&state);
+        }
+      g_file_set_contents (sample.path, copy, (gssize) n, NULL);
+      n_noticed += !read_all (sample.path, &error);
+      db = ms_db_open (sample.path, MS_DB_READ, NULL);
+      if (db != NULL)
+        ms_db_check (db, count_findings, &n_told, &n_bad, NULL);
+    }
+  g_assert_cmpuint (n_noticed, >, 100);
+  sample_clear (&sample);
+}
+
+static void
+assert_refused (const char *path, MsDbMode mode, int code, const char *about)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (ms_db_open (path, mode, &error));
+  g_assert_error (error, MS_DB_ERROR, code);
+  if (strstr (error->message, about) == NULL)
+    g_error ("'%s' is not about '%s'", error->message, about);
+}
+
+static void
+test_refusals (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("moescope-db-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "a.db", NULL);
+  g_autofree char *before = NULL, *after = NULL;
+  gsize n_before, n_after;
+
+  assert_refused (path, MS_DB_READ, MS_DB_ERROR_IO, "No such file");
+  assert_refused (path, MS_DB_WRITE, MS_DB_ERROR_IO, "No such file");
+  assert_refused (folder, MS_DB_CREATE, MS_DB_ERROR_IO, folder);
+  g_file_set_contents (path, "", 0, NULL);
+  assert_refused (path, MS_DB_READ, MS_DB_ERROR_NOT_OURS, "empty");
+  g_file_set_contents (path, "what a text", -1, NULL);
+  for (guint mode = MS_DB_READ; mode <= MS_DB_CREATE; mode++)
+    assert_refused (path, mode, MS_DB_ERROR_NOT_OURS, "no moescope file");
+  g_remove (path);
+  damage (path, "CREATE TABLE t (x); INSERT INTO t VALUES (1)");
+  g_file_get_contents (path, &before, &n_before, NULL);
+  for (guint mode = MS_DB_READ; mode <= MS_DB_CREATE; mode++)
+    assert_refused (path, mode, MS_DB_ERROR_NOT_OURS, "another program");
+  g_file_get_contents (path, &after, &n_after, NULL);
+  g_assert_cmpuint (n_before, ==, n_after);
+  assert_bytes (before, after, n_before);
+  g_remove (path);
+  ms_db_close (ms_db_open (path, MS_DB_CREATE, NULL));
+  damage (path, "PRAGMA user_version = 2");
+  for (guint mode = MS_DB_READ; mode <= MS_DB_CREATE; mode++)
+    assert_refused (path, mode, MS_DB_ERROR_TOO_NEW, "update moescope");
+  damage (path, "PRAGMA user_version = 0");
+  assert_refused (path, MS_DB_CREATE, MS_DB_ERROR_CORRUPT, "version");
+  g_remove (path);
+  g_rmdir (folder);
+}
+
+/* What cannot be stored is refused before anything changes, and the block can be put again. */
+static void
+test_bad_values (void)
+{
+  g_autoptr (MsDb) db = NULL;
+  g_autoptr (MsWriter) writer = NULL;
+  Sample sample;
+  guint16 *experts;
+  float *weights;
+
+  sample_init (&sample, MS_STORAGE_COMPACT, USUAL);
+  experts = sample.experts[0];
+  weights = sample.weights[0];
+  db = ms_db_open (sample.path, MS_DB_CREATE, NULL);
+  writer = begin (&sample, db);
+#define ASSERT_BAD(place, value, about)                                                            \
+  {                                                                                                \
+    g_autoptr (GError) error = NULL;                                                               \
+    __typeof__ (place) saved = place;                                                              \
+                                                                                                   \
+    place = value;                                                                                 \
+    g_assert_false (put (&sample, writer, &error));                                                \
+    g_assert_error (error, MS_DB_ERROR, MS_DB_ERROR_BAD_VALUE);                                    \
+    g_assert_nonnull (strstr (error->message, about));                                             \
+    place = saved;                                                                                 \
+  }
+  ASSERT_BAD (experts[4], 12, "no expert 12");
+  ASSERT_BAD (experts[4], experts[3], "twice");
+  ASSERT_BAD (experts[3], MS_NO_EXPERT, "unused slot");
+  ASSERT_BAD (weights[3], NAN, "weight nan");
+  ASSERT_BAD (weights[3], INFINITY, "weight inf");
+  ASSERT_BAD (weights[3], -0.5f, "exact");
+#undef ASSERT_BAD
+  g_assert_cmpuint (ms_writer_next_block (writer), ==, 0);
+  g_assert_true (put (&sample, writer, NULL));
+  g_assert_false (ms_writer_finish (writer, NULL));
+  g_clear_pointer (&writer, ms_writer_free);
+  sample.documents[1].name = (char *) "a";
+  g_assert_null (
+      ms_writer_new (db, &sample.model, &sample.corpus, sample.ids, &sample.run, NULL, NULL, NULL));
+  sample.documents[1].name = (char *) "b";
+  sample.layers[0].k = 13;
+  g_assert_null (
+      ms_writer_new (db, &sample.model, &sample.corpus, sample.ids, &sample.run, NULL, NULL, NULL));
+  g_clear_pointer (&db, ms_db_close);
+  sample_clear (&sample);
+}
+
+/* One database of every format that was ever written opens and says the same for ever. */
+static void
+test_first_format (void)
+{
+  g_autofree char *path
+      = g_build_filename (g_getenv ("MOESCOPE_SOURCE_ROOT"), "tests/data/format-1.db", NULL);
+  GError *error = NULL;
+  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_READ, &error);
+  g_autoptr (MsRun) run = NULL;
+  g_autoptr (MsReader) reader = NULL;
+  const MsChunk *chunk;
+  guint n_bad = 0, n_told = 0;
+
+  g_assert_no_error (error);
+  ms_db_check (db, count_findings, &n_told, &n_bad, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (n_bad, ==, 0);
+  run = ms_db_load_run (db, 0, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (run->n_tokens, ==, 7);
+  reader = ms_reader_new (path, run->id, &error);
+  g_assert_no_error (error);
+  chunk = ms_reader_chunk (reader, 0, 1, run->columns, 0, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (chunk->k, ==, 2);
+  g_assert_cmpuint (chunk->n_experts, ==, 4);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -444,5 +729,10 @@ main (int argc, char **argv)
   g_test_add_func ("/db/exact", test_exact);
   g_test_add_func ("/db/catalogue", test_catalogue);
   g_test_add_func ("/db/resume", test_resume);
+  g_test_add_func ("/db/bad-values", test_bad_values);
+  g_test_add_func ("/db/refusals", test_refusals);
+  g_test_add_func ("/db/damage", test_damage);
+  g_test_add_func ("/db/noise", test_noise);
+  g_test_add_func ("/db/first-format", test_first_format);
   return g_test_run ();
 }

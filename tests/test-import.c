@@ -1,0 +1,365 @@
+/* Traces as CSV: every golden trace comes back as it was, and what is wrong is named by its line. */
+#include "db.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+static char *folder;
+
+static char *
+in_folder (const char *name)
+{
+  return g_build_filename (folder, name, NULL);
+}
+
+/* Imports texts (NULL-terminated) as files named as given; returns the error message or NULL. */
+static char *
+import_texts (const char *const *names_and_texts, MsImportOptions options)
+{
+  g_autoptr (GPtrArray) inputs = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *output = in_folder ("run.db");
+  MsImportSummary summary;
+  GError *error = NULL;
+  char *message;
+
+  for (guint i = 0; names_and_texts[i] != NULL; i += 2)
+    {
+      g_ptr_array_add (inputs, in_folder (names_and_texts[i]));
+      g_file_set_contents (inputs->pdata[inputs->len - 1], names_and_texts[i + 1], -1, NULL);
+    }
+  g_ptr_array_add (inputs, NULL);
+  options.inputs = (const char *const *) inputs->pdata;
+  options.output = output;
+  g_remove (output);
+  if (ms_import (&options, &summary, &error))
+    {
+      ms_import_summary_clear (&summary);
+      return NULL;
+    }
+  g_assert_error (error, MS_DB_ERROR, MS_DB_ERROR_BAD_VALUE);
+  g_assert_false (g_file_test (output, G_FILE_TEST_EXISTS));
+  message = g_strdup (error->message);
+  g_error_free (error);
+  return message;
+}
+
+static MsReader *
+open_run (void)
+{
+  g_autofree char *path = in_folder ("run.db");
+  GError *error = NULL;
+  MsReader *reader = ms_reader_new (path, 0, &error);
+
+  g_assert_no_error (error);
+  return reader;
+}
+
+#define HEAD   "sequence,token,layer,rank,expert,weight\n"
+#define SCORES "sequence,token,layer,e0,e1,e2\n"
+
+static void
+test_faults (void)
+{
+  static const struct
+  {
+    const char *text, *about;
+  } cases[] = {
+    { "", "empty" },
+    { HEAD, "no rows" },
+    { "a,b\n1,2\n", "line 1: these columns" },
+    { HEAD "0,0,0,0,x,1\n", "line 2: 'x' is no integer" },
+    { HEAD "0,0,0,0,1,y\n", "line 2: 'y' is no finite number" },
+    { HEAD "0,0,0,0,1,nan\n", "line 2: 'nan'" },
+    { HEAD "0,0,0,0,1,1e39\n", "line 2: '1e39'" },
+    { HEAD "0,0,0,0,65535,1\n", "line 2: '65535'" },
+    { HEAD "0,-1,0,0,1,1\n", "line 2: '-1'" },
+    { HEAD "0,0,0,0,1,1,7\n", "line 2: the row has not as many fields" },
+    { HEAD "0,0,0,0,\"1,1\n", "quote" },
+    { HEAD "0,0,0,0,1,1\n\n0,0,0,0,2,1\n", "line 4: this row repeats line 2" },
+    { HEAD "0,0,0,0,1,1\n0,2,0,0,1,1\n", "line 3: sequence '0', token 1, layer 0 is missing" },
+    { HEAD "0,0,0,0,1,1\n0,0,1,0,1,1\n0,1,0,0,1,1\n", "token 1, layer 1 is missing" },
+    { HEAD "0,0,0,0,1,1\n0,0,0,2,2,1\n", "line 3: rank 2 stands where rank 1" },
+    { HEAD "0,0,0,0,1,1\n0,1,0,1,2,1\n", "line 3: rank 1 stands where rank 0" },
+    { HEAD "0,0,0,0,1,1\n0,0,0,1,1,1\n", "line 3: expert 1 is already at rank 0" },
+    { "sequence,token,layer,rank,expert,expert\n0,0,0,0,1,1\n", "'expert' is there twice" },
+    { "sequence,token,layer,e0,e2\n0,0,0,1,1\n", "'e1' is expected" },
+    { SCORES "0,0,0,1,2,3\n", "give --top-k" },
+    { "sequence,token,expert,logit\n0,0,0,1\n0,0,2,1\n", "expert 1 of sequence '0'" },
+    { "sequence,language\n0,de\n", "neither" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const char *const files[] = { "trace.csv", cases[i].text, NULL };
+      g_autofree char *message = import_texts (files, (MsImportOptions){ 0 });
+
+      if (message == NULL || strstr (message, cases[i].about) == NULL)
+        g_error ("case %u: '%s' is not about '%s'", i, message, cases[i].about);
+      g_assert_nonnull (strstr (message, "trace.csv"));
+    }
+}
+
+static void
+test_pairs (void)
+{
+  static const char trace[] = HEAD "0,0,0,0,1,0.5\n0,0,0,1,2,0.25\n0,1,0,0,2,1\n0,1,0,1,0,0\n";
+  static const struct
+  {
+    const char *name, *text, *about;
+  } cases[] = {
+    { "logits.csv", SCORES "0,0,0,1,2,3\n", "token 1, layer 0 is missing" },
+    { "logits.csv", SCORES "0,0,0,1,2,3\n0,1,0,1,2,3\n0,2,0,1,2,3\n", "has no decision" },
+    { "logits.csv", SCORES "0,0,1,1,2,3\n", "is missing before this row" },
+    { "logits.csv", "sequence,token,layer,e0,e1\n0,0,0,1,2\n0,1,0,1,2\n", "no expert 2 of 2" },
+    { "sequences.csv", "sequence,language\n7,de\n", "sequence '7' has no decisions" },
+    { "sequences.csv", "sequence,language\n0,de\n0,en\n", "line 3: this row repeats line 2" },
+    { "tokens.csv", "sequence,token,token_id\n0,0,5\n", "token 1, layer 0 is missing" },
+    { "other.csv", HEAD "0,0,0,0,1,1\n", "already in" },
+    { "outputs.csv", "sequence,token,expert,h0\n0,0,1,3\n", "output of expert 2" },
+  };
+  const char *const good[] = { "trace.csv", trace, NULL };
+  g_autofree char *message = import_texts (good, (MsImportOptions){ 0 });
+  g_autofree char *too_few = NULL, *k = NULL;
+
+  g_assert_null (message);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const char *const files[] = { "trace.csv", trace, cases[i].name, cases[i].text, NULL };
+      g_autofree char *told = import_texts (files, (MsImportOptions){ 0 });
+
+      if (told == NULL || strstr (told, cases[i].about) == NULL)
+        g_error ("case %u: '%s' is not about '%s'", i, told, cases[i].about);
+      g_assert_nonnull (strstr (told, ".csv"));
+    }
+  too_few = import_texts (good, (MsImportOptions){ .n_experts = 2 });
+  g_assert_nonnull (strstr (too_few, "'2' is no integer between 0 and 1"));
+  k = import_texts (good, (MsImportOptions){ .k = 1 });
+  g_assert_nonnull (strstr (k, "line 3: rank 1 is not below --top-k 1"));
+}
+
+/* A byte order mark, CRLF, rows in any order, sequences of different length, tokens of different k,
+ * labels, ids from a column of the trace. */
+static void
+test_tolerance (void)
+{
+  static const char trace[] = "\xef\xbb\xbflayer,expert,document,position,rank,weight,token_id\r\n"
+                              "3,2,b,0,0,1,11\r\n"
+                              "3,4,\"a, c\",1,0,0.5,13\r\n"
+                              "3,0,\"a, c\",0,0,0.75,12\r\n"
+                              "3,1,\"a, c\",0,1,0.25,12\r\n";
+  const char *const files[]
+      = { "trace.csv", trace, "labels.csv",
+          "sequence,language,dataset,parallel_id,phase\nb,de,x,1,prefill\n\"a, c\",en,,1,\n",
+          NULL };
+  g_autofree char *message = import_texts (files, (MsImportOptions){ .n_experts = 6 });
+  g_autoptr (MsReader) reader = NULL;
+  g_autoptr (MsDb) db = NULL;
+  g_autoptr (MsCorpus) corpus = NULL;
+  g_autofree char *path = in_folder ("run.db");
+  const MsChunk *chunk;
+  gint32 ids[3];
+
+  g_assert_cmpstr (message, ==, NULL);
+  reader = open_run ();
+  chunk = ms_reader_chunk (reader, 0, 0, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS, 0, NULL);
+  g_assert_cmpint (ms_reader_model (reader)->layers[0].block, ==, 3);
+  g_assert_cmpuint (chunk->n_experts, ==, 6);
+  g_assert_cmpuint (chunk->k, ==, 2);
+  g_assert_cmpuint (chunk->n_tokens, ==, 3);
+  g_assert_cmpuint (chunk->experts[0], ==, 2);
+  g_assert_cmpuint (chunk->experts[1], ==, MS_NO_EXPERT);
+  g_assert_cmpuint (chunk->experts[2], ==, 0);
+  g_assert_cmpuint (chunk->experts[3], ==, 1);
+  g_assert_cmpuint (chunk->experts[4], ==, 4);
+  g_assert_cmpfloat (chunk->weights[3], ==, 0.25f);
+  g_assert_true (ms_reader_tokens (reader, 0, 3, ids, NULL));
+  g_assert_cmpint (ids[0], ==, 11);
+  g_assert_cmpint (ids[1], ==, 12);
+  g_assert_cmpint (ids[2], ==, 13);
+  db = ms_db_open (path, MS_DB_READ, NULL);
+  corpus = ms_db_load_corpus (db, ms_reader_run (reader)->corpus, NULL);
+  g_assert_cmpuint (corpus->n_documents, ==, 2);
+  g_assert_cmpstr (corpus->documents[1].name, ==, "a, c");
+  g_assert_cmpstr (corpus->documents[1].language, ==, "en");
+  g_assert_null (corpus->documents[1].domain);
+  g_assert_cmpstr (corpus->documents[0].domain, ==, "x");
+  g_assert_cmpstr (corpus->documents[0].phase, ==, "prefill");
+}
+
+static void
+assert_close (float value, double expected)
+{
+  g_assert_cmpfloat_with_epsilon ((double) value, expected, 1e-6);
+}
+
+/* Logits 0, ln 2, ln 2, ln 4: probabilities 1, 2, 2, 4 ninths; the tie goes to the lower id. */
+static void
+test_gating (void)
+{
+  static const char logits[] = "token,e0,e1,e2,e3\n0,0,0.693147181,0.693147181,1.386294361\n";
+  static const struct
+  {
+    MsImportGating gating;
+    gboolean renormalise;
+    double first, second, margin;
+  } cases[] = {
+    { MS_IMPORT_SOFTMAX, FALSE, 4.0 / 9, 2.0 / 9, 0 },
+    { MS_IMPORT_SOFTMAX, TRUE, 4.0 / 6, 2.0 / 6, 0 },
+    { MS_IMPORT_SOFTMAX_SELECTED, FALSE, 4.0 / 6, 2.0 / 6, 0 },
+    { MS_IMPORT_SIGMOID, FALSE, 0.8, 2.0 / 3, 0 },
+  };
+  const char *const files[] = { "logits.csv", logits, NULL };
+  const double p[] = { 1.0 / 9, 2.0 / 9, 2.0 / 9, 4.0 / 9 };
+  double entropy = 0;
+
+  for (guint i = 0; i < 4; i++)
+    entropy -= p[i] * log (p[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      MsImportOptions options
+          = { .k = 2, .gating = cases[i].gating, .renormalise = cases[i].renormalise };
+      g_autofree char *message = import_texts (files, options);
+      g_autoptr (MsReader) reader = NULL;
+      const MsChunk *chunk;
+
+      g_assert_cmpstr (message, ==, NULL);
+      reader = open_run ();
+      chunk = ms_reader_chunk (reader, 0, 0, ms_reader_run (reader)->columns, 0, NULL);
+      g_assert_cmpuint (chunk->experts[0], ==, 3);
+      g_assert_cmpuint (chunk->experts[1], ==, 1);
+      assert_close (chunk->weights[0], cases[i].first);
+      assert_close (chunk->weights[1], cases[i].second);
+      assert_close (chunk->margin[0], cases[i].margin);
+      if (cases[i].gating != MS_IMPORT_SIGMOID)
+        assert_close (chunk->entropy[0], entropy);
+      g_assert_false (ms_reader_run (reader)->probabilities);
+    }
+}
+
+/* --- Golden traces -------------------------------------------------------------------------- */
+
+typedef struct
+{
+  MsReader *reader;
+  const MsCorpus *corpus;
+  const MsChunk *chunk;
+  guint n_rows;
+} Compare;
+
+/* One row of a golden trace, which are all sequence,token,layer,rank,expert,weight. */
+static gboolean
+compare_row (const char *const *fields, guint n, guint line, gpointer data, GError **error)
+{
+  Compare *compare = data;
+  guint sequence, layer, slot;
+  const MsChunk *chunk;
+  gint64 token;
+
+  (void) n;
+  if (line == 1)
+    return TRUE;
+  sequence = (guint) g_ascii_strtoull (fields[0], NULL, 10);
+  g_assert_cmpstr (compare->corpus->documents[sequence].name, ==, fields[0]);
+  token = compare->corpus->documents[sequence].first_token + g_ascii_strtoll (fields[1], NULL, 10);
+  layer = (guint) g_ascii_strtoull (fields[2], NULL, 10);
+  chunk = ms_reader_chunk (compare->reader, 0, layer, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS, layer,
+                           error);
+  g_assert_nonnull (chunk);
+  slot = (guint) token * chunk->k + (guint) g_ascii_strtoull (fields[3], NULL, 10);
+  g_assert_cmpuint (chunk->experts[slot], ==, g_ascii_strtoull (fields[4], NULL, 10));
+  g_assert_true (chunk->weights[slot] == (float) g_ascii_strtod (fields[5], NULL));
+  compare->n_rows++;
+  return TRUE;
+}
+
+static void
+test_golden (void)
+{
+  g_autofree char *root = g_build_filename (g_getenv ("MOESCOPE_SHARED"), "golden", NULL);
+  g_autoptr (GDir) metrics = g_dir_open (root, 0, NULL);
+  static const char *const beside[] = { "logits.csv",         "probs.csv",     "router_logits.csv",
+                                        "expert_outputs.csv", "sequences.csv", "tokens.csv" };
+  const char *metric;
+  guint n_traces = 0;
+
+  if (metrics == NULL)
+    {
+      g_test_skip ("the golden traces are not here");
+      return;
+    }
+  while ((metric = g_dir_read_name (metrics)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (root, metric, NULL);
+      g_autoptr (GDir) cases = g_dir_open (path, 0, NULL);
+      const char *name;
+
+      while (cases != NULL && (name = g_dir_read_name (cases)) != NULL)
+        {
+          g_autoptr (GPtrArray) inputs = g_ptr_array_new_with_free_func (g_free);
+          g_autofree char *output = in_folder ("run.db");
+          MsImportOptions options = { .output = output };
+          MsImportSummary summary;
+          GError *error = NULL;
+          Compare compare = { 0 };
+          g_autoptr (MsDb) db = NULL;
+          g_autoptr (MsCorpus) corpus = NULL;
+
+          g_ptr_array_add (inputs, g_build_filename (path, name, "trace.csv", NULL));
+          if (!g_file_test (inputs->pdata[0], G_FILE_TEST_EXISTS))
+            continue;
+          for (guint i = 0; i < G_N_ELEMENTS (beside); i++)
+            {
+              g_autofree char *file = g_build_filename (path, name, beside[i], NULL);
+
+              if (g_file_test (file, G_FILE_TEST_EXISTS))
+                g_ptr_array_add (inputs, g_steal_pointer (&file));
+            }
+          g_ptr_array_add (inputs, NULL);
+          options.inputs = (const char *const *) inputs->pdata;
+          g_remove (output);
+          ms_import (&options, &summary, &error);
+          g_assert_no_error (error);
+          db = ms_db_open (output, MS_DB_READ, NULL);
+          corpus = ms_db_load_corpus (db, 1, NULL);
+          compare.corpus = corpus;
+          compare.reader = open_run ();
+          ms_csv_read (inputs->pdata[0], compare_row, &compare, &error);
+          g_assert_no_error (error);
+          g_assert_cmpuint (compare.n_rows, ==, summary.decisions);
+          ms_import_summary_clear (&summary);
+          ms_reader_free (compare.reader);
+          n_traces++;
+        }
+    }
+  g_assert_cmpuint (n_traces, >, 40);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  folder = g_dir_make_tmp ("moescope-import-XXXXXX", NULL);
+  g_test_add_func ("/import/faults", test_faults);
+  g_test_add_func ("/import/pairs", test_pairs);
+  g_test_add_func ("/import/tolerance", test_tolerance);
+  g_test_add_func ("/import/gating", test_gating);
+  g_test_add_func ("/import/golden", test_golden);
+  status = g_test_run ();
+  {
+    g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+    const char *name;
+
+    while ((name = g_dir_read_name (dir)) != NULL)
+      {
+        g_autofree char *path = in_folder (name);
+
+        g_remove (path);
+      }
+  }
+  g_rmdir (folder);
+  g_free (folder);
+  return status;
+}
