@@ -26,7 +26,9 @@
   X (repetition)                                                                                   \
   X (transitions)                                                                                  \
   X (compare)                                                                                      \
-  X (saturation)
+  X (saturation)                                                                                   \
+  X (uncertainty)                                                                                  \
+  X (importance)
 
 #define DECLARE(name) extern const MsAnalysis ms_analysis_##name;
 #define LIST(name)    &ms_analysis_##name,
