@@ -28,7 +28,8 @@
   X (compare)                                                                                      \
   X (saturation)                                                                                   \
   X (uncertainty)                                                                                  \
-  X (importance)
+  X (importance)                                                                                   \
+  X (capacity)
 
 #define DECLARE(name) extern const MsAnalysis ms_analysis_##name;
 #define LIST(name)    &ms_analysis_##name,

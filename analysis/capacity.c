@@ -1,0 +1,573 @@
+/* What if every expert had a capacity: drops over capacity factors, by position, and how much a
+ * document's drops depend on the rest of its batch (metrics.md a, f.2, i).
+ *
+ * A pure replay of recorded choices.  An assignment takes the next slot of its expert in the priority
+ * order and is dropped when the slot is beyond the capacity; dropped ones still count. */
+#include "analysis-private.h"
+
+#include <math.h>
+#include <string.h>
+
+enum
+{
+  RULE_TUTEL,
+  RULE_GSHARD,
+  RULE_GSHARD_EVAL,
+  RULE_TORCHSCALE,
+  RULE_FLAXFORMER,
+  RULE_FIXED,
+};
+
+static const char *const rule_choices[]
+    = { "tutel", "gshard", "gshard-eval", "torchscale", "flaxformer", "fixed", NULL };
+static const char *const order_choices[] = { "rank-major", "batch-prioritised", NULL };
+
+static const MsParam params[] = {
+  { "rule", "Capacity rule",
+    "tutel: k int (f ceil (T / E)), 0 = dropless, negative = at most that; gshard: 2 ceil (T / E); "
+    "gshard-eval: ceil (T / 4); torchscale: int (f ceil (T / E)); flaxformer: max (round (f T / "
+    "E), 4); "
+    "fixed: f itself, as HF Switch",
+    NULL, MS_PARAM_CHOICE, .choices = rule_choices },
+  { "factors", "Capacity factors", "Factors f to sweep, separated by commas", NULL, MS_PARAM_TEXT,
+    .usual_text = "0.5,0.75,1,1.25,1.5,2,4" },
+  { "order", "Priority",
+    "rank-major: all first choices in token order, then all second choices; batch-prioritised: "
+    "tokens of "
+    "the largest probability first (needs scores, else the first weight)",
+    NULL, MS_PARAM_CHOICE, .choices = order_choices },
+  { "batch", "Batch", "Documents that share the capacity; 0 = all, 1 = every document alone",
+    "documents", MS_PARAM_INT, 0, 1000000, 1, .ui_least = 0, .ui_most = 64 },
+  { 0 },
+};
+
+static const MsTableDef tables[] = {
+  { "sweep", "Drops by capacity factor",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "capacity_factor", "Capacity factor", NULL, MS_COLUMN_REAL, "f of the rule" },
+        { "capacity", "Capacity", "tokens", MS_COLUMN_REAL,
+          "Slots of an expert, mean over batches" },
+        { "dropped_assignment_rate", "Dropped", NULL, MS_COLUMN_REAL, "Dropped / all assignments" },
+        { "low", "Dropped, low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents" },
+        { "high", "Dropped, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "token_left_behind_rate", "Left behind", NULL, MS_COLUMN_REAL,
+          "Share of tokens with all assignments dropped" },
+        { "token_any_drop_rate", "Any drop", NULL, MS_COLUMN_REAL,
+          "Share of tokens with a dropped assignment" },
+        { "expert_usage", "Expert usage", NULL, MS_COLUMN_REAL, "Kept / (E x capacity)" },
+        { "router_confidence", "Router confidence", NULL, MS_COLUMN_REAL,
+          "Sum of the kept weights / kept assignments" },
+        { 0 } } },
+  { "positions", "Drops by position",
+    (const MsColumn[]){
+        { "capacity_factor", "Capacity factor", NULL, MS_COLUMN_REAL, "f of the rule" },
+        { "position", "Position", NULL, MS_COLUMN_REAL,
+          "Middle of a twentieth of the document: 0 = start, 1 = end" },
+        { "dropped_assignment_rate", "Dropped", NULL, MS_COLUMN_REAL,
+          "Dropped / all assignments there, all layers" },
+        { 0 } } },
+  { "documents", "Dependence on the batch",
+    (const MsColumn[]){
+        { "capacity_factor", "Capacity factor", NULL, MS_COLUMN_REAL, "f of the rule" },
+        { "document", "Document", NULL, MS_COLUMN_TEXT, "Its name" },
+        { "dropped_alone", "Dropped alone", NULL, MS_COLUMN_REAL, "As a batch of its own" },
+        { "dropped_in_batch", "Dropped in its batch", NULL, MS_COLUMN_REAL, "In its batch" },
+        { "dropped_in_reversed_batch", "Dropped in the reversed batch", NULL, MS_COLUMN_REAL,
+          "In its batch with the documents in reverse order" },
+        { "assignments_changed_alone_vs_batch", "Assignments changed", NULL, MS_COLUMN_REAL,
+          "Share of assignments kept in one case and dropped in the other" },
+        { "tokens_changed_alone_vs_batch", "Tokens changed", NULL, MS_COLUMN_REAL,
+          "Share of tokens with such an assignment" },
+        { "tokens_changed_by_order", "Tokens changed by order", NULL, MS_COLUMN_REAL,
+          "Share of tokens that differ between the batch and the reversed batch" },
+        { 0 } } },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "sweep",
+    .title = "Dropped Assignments",
+    .table = "sweep",
+    .mark = MS_MARK_LINE,
+    .x = "capacity_factor",
+    .y = "dropped_assignment_rate",
+    .series = "layer",
+    .low = "low",
+    .high = "high" },
+  { .name = "map",
+    .title = "Dropped Assignments by Layer",
+    .table = "sweep",
+    .mark = MS_MARK_HEATMAP,
+    .x = "capacity_factor",
+    .y = "layer",
+    .value = "dropped_assignment_rate" },
+  { .name = "positions",
+    .title = "Drops Toward the End",
+    .table = "positions",
+    .mark = MS_MARK_LINE,
+    .x = "position",
+    .y = "dropped_assignment_rate",
+    .series = "capacity_factor" },
+  { .name = "batch",
+    .title = "Tokens Changed by Their Batch",
+    .table = "documents",
+    .mark = MS_MARK_SCATTER,
+    .x = "dropped_alone",
+    .y = "dropped_in_batch",
+    .facet = "capacity_factor" },
+  { 0 },
+};
+
+#define MAX_FACTORS 16
+#define POSITIONS   20
+
+enum
+{
+  SUM_ASSIGNMENTS,
+  SUM_DROPPED,
+  SUM_TOKENS,
+  SUM_BEHIND,
+  SUM_ANY,
+  SUM_KEPT_WEIGHT,
+  N_SUMS,
+};
+
+/* Of a document over all layers: what batch dependence needs. */
+typedef struct
+{
+  guint64 tokens, assignments, alone, in_batch, reversed, changed, tokens_changed, tokens_by_order;
+} Dependence;
+
+typedef struct
+{
+  double *units; /* (factors, U, N_SUMS) */
+  double capacity[MAX_FACTORS], slots[MAX_FACTORS];
+  guint n_batches;
+  guint64 dropped[MAX_FACTORS][POSITIONS], at[POSITIONS];
+  Dependence *documents; /* (factors, D) */
+} Layer;
+
+typedef struct
+{
+  const MsBootstrap *bootstrap;
+  Layer *layers;
+  guint n_factors;
+  double factors[MAX_FACTORS];
+  guint rule, batch;
+  gboolean prioritised;
+} Job;
+
+/* Tokens in the order in which they are served; rows of the layer. */
+typedef struct
+{
+  gint64 n;
+  gint64 *rows;
+} Order;
+
+static gint64
+capacity_of (const Job *job, const MsLayerTrace *layer, const Order *order, double factor,
+             guint64 *load)
+{
+  gint64 n = order->n, e = layer->n_experts, share = (n + e - 1) / e;
+  guint64 most = 0;
+
+  switch (job->rule)
+    {
+    case RULE_GSHARD:
+      return 2 * share;
+    case RULE_GSHARD_EVAL:
+      return (n + 3) / 4;
+    case RULE_TORCHSCALE:
+      return (gint64) (factor * (double) share);
+    case RULE_FLAXFORMER:
+      return MAX ((gint64) rint (factor * (double) n / (double) e), 4);
+    case RULE_FIXED:
+      return (gint64) factor;
+    case RULE_TUTEL:
+    default:
+      if (factor > 0)
+        return layer->k * (gint64) (factor * (double) share);
+      memset (load, 0, layer->n_experts * sizeof *load);
+      for (gint64 i = 0; i < n; i++)
+        for (guint r = 0; r < layer->k; r++)
+          {
+            guint16 x = layer->experts[order->rows[i] * layer->k + r];
+
+            if (x != MS_NO_EXPERT && ++load[x] > most)
+              most = load[x];
+          }
+      return factor == 0 ? (gint64) most
+                         : MIN ((gint64) most, layer->k * (gint64) (-factor * (double) share));
+    }
+}
+
+/* Sets kept[row * k + r] for the tokens of the order. */
+static gint64
+serve (const Job *job, const MsLayerTrace *layer, const Order *order, double factor, guint64 *load,
+       guint8 *kept)
+{
+  gint64 capacity = capacity_of (job, layer, order, factor, load);
+
+  memset (load, 0, layer->n_experts * sizeof *load);
+  for (guint r = 0; r < layer->k; r++)
+    for (gint64 i = 0; i < order->n; i++)
+      {
+        gsize at = (gsize) order->rows[i] * layer->k + r;
+        guint16 e = layer->experts[at];
+
+        kept[at] = e != MS_NO_EXPERT && (gint64) load[e]++ < capacity;
+      }
+  return capacity;
+}
+
+typedef struct
+{
+  const double *priority; /* by row */
+} PriorityOrder;
+
+static int
+by_priority (gconstpointer a, gconstpointer b, gpointer data)
+{
+  const PriorityOrder *order = data;
+  gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+
+  if (order->priority[x] != order->priority[y])
+    return order->priority[x] > order->priority[y] ? -1 : 1;
+  return x < y ? -1 : x > y;
+}
+
+/* The rows of documents first..first+n-1, reversed by document when asked for. */
+static void
+order_batch (const Job *job, MsTrace *trace, guint first, guint n, gboolean reversed,
+             const double *priority, Order *order)
+{
+  PriorityOrder by = { priority };
+
+  order->n = 0;
+  for (guint i = 0; i < n; i++)
+    {
+      const MsDocument *document
+          = ms_trace_document (trace, reversed ? first + n - 1 - i : first + i);
+
+      for (gint64 t = 0; t < document->n_tokens; t++)
+        order->rows[order->n++] = document->first_token + t;
+    }
+  if (job->prioritised)
+    g_qsort_with_data (order->rows, (gint) order->n, sizeof *order->rows, by_priority, &by);
+}
+
+static double *
+priorities (const Job *job, MsTrace *trace, const MsLayerTrace *layer)
+{
+  double *priority;
+  g_autofree double *p = NULL;
+
+  if (!job->prioritised)
+    return NULL;
+  priority = g_new (double, layer->n_tokens + 1);
+  p = g_new (double, layer->n_experts);
+  for (gint64 t = 0; t < layer->n_tokens; t++)
+    {
+      priority[t] = layer->weights[t * layer->k];
+      if (layer->logits == NULL)
+        continue;
+      ms_router_probabilities (trace, layer->logits + t * layer->n_experts, layer->n_experts, p);
+      priority[t] = p[0];
+      for (guint e = 1; e < layer->n_experts; e++)
+        priority[t] = MAX (priority[t], p[e]);
+    }
+  return priority;
+}
+
+static void
+count_document (const Job *job, const MsLayerTrace *layer, const MsDocument *document, guint factor,
+                const guint8 *kept, Layer *out, double *sums)
+{
+  (void) job;
+  for (gint64 i = 0; i < document->n_tokens; i++)
+    {
+      gsize at = (gsize) (document->first_token + i) * layer->k;
+      guint bin = (guint) (i * POSITIONS / document->n_tokens), size = 0, n_kept = 0;
+
+      for (guint r = 0; r < layer->k; r++)
+        if (layer->experts[at + r] != MS_NO_EXPERT)
+          {
+            size++;
+            n_kept += kept[at + r];
+            if (kept[at + r])
+              sums[SUM_KEPT_WEIGHT] += layer->weights[at + r];
+          }
+      sums[SUM_TOKENS]++;
+      sums[SUM_ASSIGNMENTS] += size;
+      sums[SUM_DROPPED] += size - n_kept;
+      sums[SUM_BEHIND] += size > 0 && n_kept == 0;
+      sums[SUM_ANY] += n_kept < size;
+      out->dropped[factor][bin] += size - n_kept;
+      if (factor == 0)
+        out->at[bin] += size;
+    }
+}
+
+static void
+compare_document (const MsLayerTrace *layer, const MsDocument *document, const guint8 *alone,
+                  const guint8 *batch, const guint8 *reversed, Dependence *out)
+{
+  for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
+    {
+      gboolean changed = FALSE, by_order = FALSE;
+
+      for (guint r = 0; r < layer->k; r++)
+        {
+          gsize at = (gsize) t * layer->k + r;
+
+          if (layer->experts[at] == MS_NO_EXPERT)
+            continue;
+          out->assignments++;
+          out->alone += !alone[at];
+          out->in_batch += !batch[at];
+          out->reversed += !reversed[at];
+          out->changed += alone[at] != batch[at];
+          changed = changed || alone[at] != batch[at];
+          by_order = by_order || batch[at] != reversed[at];
+        }
+      out->tokens++;
+      out->tokens_changed += changed;
+      out->tokens_by_order += by_order;
+    }
+}
+
+static gboolean
+replay_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Job *job = data;
+  Layer *out = &job->layers[index];
+  MsTrace *trace = context->trace;
+  guint n_documents = ms_trace_n_documents (trace);
+  guint batch = job->batch == 0 ? n_documents : MIN (job->batch, n_documents);
+  guint columns = MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS
+                  | (job->prioritised ? ms_trace_run (trace)->columns & MS_CHUNK_LOGITS : 0);
+  g_autoptr (MsLayerTrace) layer
+      = ms_trace_load_layer (trace, index, columns, context->cancel, error);
+  g_autofree double *priority = NULL;
+  g_autofree guint64 *load = NULL;
+  g_autofree guint8 *kept = NULL;
+  g_autofree guint8 *alone = NULL;
+  g_autofree guint8 *reversed = NULL;
+  Order order = { 0 };
+
+  if (layer == NULL)
+    return FALSE;
+  priority = priorities (job, trace, layer);
+  load = g_new (guint64, layer->n_experts);
+  kept = g_new0 (guint8, (gsize) layer->n_tokens * layer->k + 1);
+  alone = g_new0 (guint8, (gsize) layer->n_tokens * layer->k + 1);
+  reversed = g_new0 (guint8, (gsize) layer->n_tokens * layer->k + 1);
+  order.rows = g_new (gint64, layer->n_tokens + 1);
+  out->units = g_new0 (double, (gsize) job->n_factors * job->bootstrap->n_units * N_SUMS);
+  out->documents = g_new0 (Dependence, (gsize) job->n_factors * n_documents);
+  for (guint f = 0; f < job->n_factors; f++)
+    for (guint first = 0; first < n_documents; first += batch)
+      {
+        guint n = MIN (batch, n_documents - first);
+        gint64 capacity;
+
+        if (g_cancellable_set_error_if_cancelled (context->cancel, error))
+          {
+            g_free (order.rows);
+            return FALSE;
+          }
+        if (n > 1)
+          {
+            order_batch (job, trace, first, n, TRUE, priority, &order);
+            serve (job, layer, &order, job->factors[f], load, reversed);
+          }
+        order_batch (job, trace, first, n, FALSE, priority, &order);
+        capacity = serve (job, layer, &order, job->factors[f], load, kept);
+        out->capacity[f] += (double) capacity;
+        out->slots[f] += (double) capacity * layer->n_experts;
+        out->n_batches += f == 0;
+        for (guint d = first; d < first + n; d++)
+          {
+            const MsDocument *document = ms_trace_document (trace, d);
+
+            count_document (
+                job, layer, document, f, kept, out,
+                out->units
+                    + ((gsize) f * job->bootstrap->n_units + ms_bootstrap_unit (job->bootstrap, d))
+                          * N_SUMS);
+            if (n > 1)
+              {
+                order_batch (job, trace, d, 1, FALSE, priority, &order);
+                serve (job, layer, &order, job->factors[f], load, alone);
+                compare_document (layer, document, alone, kept, reversed,
+                                  &out->documents[(gsize) f * n_documents + d]);
+              }
+          }
+      }
+  g_free (order.rows);
+  return TRUE;
+}
+
+static void
+rates (const double *sums, double *out, gpointer data)
+{
+  (void) data;
+  out[0] = sums[SUM_DROPPED] / sums[SUM_ASSIGNMENTS];
+  out[1] = sums[SUM_BEHIND] / sums[SUM_TOKENS];
+  out[2] = sums[SUM_ANY] / sums[SUM_TOKENS];
+  out[3] = sums[SUM_KEPT_WEIGHT] / (sums[SUM_ASSIGNMENTS] - sums[SUM_DROPPED]);
+  out[4] = sums[SUM_ASSIGNMENTS] - sums[SUM_DROPPED];
+}
+
+static gboolean
+read_factors (const MsValues *values, Job *job, GError **error)
+{
+  g_auto (GStrv) words = g_strsplit (ms_values_text (values, "factors"), ",", -1);
+
+  for (guint i = 0; words[i] != NULL; i++)
+    {
+      char *end;
+      double factor = g_ascii_strtod (g_strstrip (words[i]), &end);
+
+      if (words[i][0] == '\0' || *end != '\0' || !(fabs (factor) <= 1e6)
+          || job->n_factors == MAX_FACTORS || (factor < 0 && job->rule != RULE_TUTEL))
+        {
+          g_set_error (
+              error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
+              "--factors: '%s' is no capacity factor; give up to %d numbers separated by commas "
+              "(negative ones for tutel only)",
+              words[i], MAX_FACTORS);
+          return FALSE;
+        }
+      job->factors[job->n_factors++] = factor;
+    }
+  return TRUE;
+}
+
+static double
+share (guint64 part, guint64 whole)
+{
+  return whole > 0 ? (double) part / (double) whole : NAN;
+}
+
+static void
+add_documents (const MsContext *context, MsResult *result, const Job *job, guint f)
+{
+  guint n = ms_trace_n_documents (context->trace);
+
+  for (guint d = 0; d < n; d++)
+    {
+      Dependence sum = { 0 };
+
+      for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
+        {
+          const Dependence *x = &job->layers[l].documents[(gsize) f * n + d];
+
+          sum.tokens += x->tokens;
+          sum.assignments += x->assignments;
+          sum.alone += x->alone;
+          sum.in_batch += x->in_batch;
+          sum.reversed += x->reversed;
+          sum.changed += x->changed;
+          sum.tokens_changed += x->tokens_changed;
+          sum.tokens_by_order += x->tokens_by_order;
+        }
+      if (sum.tokens > 0)
+        ms_table_add (ms_result_table (result, "documents"), job->factors[f],
+                      ms_trace_document (context->trace, d)->name,
+                      share (sum.alone, sum.assignments), share (sum.in_batch, sum.assignments),
+                      share (sum.reversed, sum.assignments), share (sum.changed, sum.assignments),
+                      share (sum.tokens_changed, sum.tokens),
+                      share (sum.tokens_by_order, sum.tokens));
+    }
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  g_autoptr (MsBootstrap) bootstrap
+      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autofree Layer *layers = g_new0 (Layer, n_layers);
+  Job job = { .bootstrap = bootstrap,
+              .layers = layers,
+              .rule = ms_values_choice (context->values, "rule"),
+              .batch = (guint) ms_values_int (context->values, "batch"),
+              .prioritised = ms_values_choice (context->values, "order") == 1 };
+  g_autofree double *dropped = NULL;
+  gboolean fine = read_factors (context->values, &job, error)
+                  && ms_context_tasks (context, n_layers, replay_layer, &job, 0, 0.95, error);
+
+  dropped = g_new0 (double, job.n_factors + 1);
+  for (guint l = 0; l < n_layers && fine; l++)
+    for (guint f = 0; f < job.n_factors; f++)
+      {
+        MsInterval v[5];
+
+        ms_bootstrap_intervals (bootstrap,
+                                layers[l].units + (gsize) f * bootstrap->n_units * N_SUMS, N_SUMS,
+                                rates, NULL, 5, v);
+        ms_table_add (ms_result_table (result, "sweep"),
+                      (gint64) ms_trace_layer (context->trace, l)->block, job.factors[f],
+                      layers[l].capacity[f] / layers[l].n_batches, v[0].value, v[0].low, v[0].high,
+                      v[1].value, v[2].value,
+                      layers[l].slots[f] > 0 ? v[4].value / layers[l].slots[f] : NAN, v[3].value);
+        dropped[f] += v[0].value / n_layers;
+      }
+  for (guint f = 0; f < job.n_factors && fine; f++)
+    {
+      for (guint i = 0; i < POSITIONS; i++)
+        {
+          guint64 at = 0, lost = 0;
+
+          for (guint l = 0; l < n_layers; l++)
+            {
+              at += layers[l].at[i];
+              lost += layers[l].dropped[f][i];
+            }
+          ms_table_add (ms_result_table (result, "positions"), job.factors[f],
+                        (i + 0.5) / POSITIONS, share (lost, at));
+        }
+      add_documents (context, result, &job, f);
+    }
+  if (fine)
+    {
+      guint f = job.n_factors / 2;
+
+      result->summary = g_strdup_printf (
+          "With capacity factor %g (%s) %.1f %% of the assignments would be dropped.",
+          job.factors[f], rule_choices[job.rule], 100 * dropped[f]);
+      ms_result_note (result, "Rule: %s, %s order, %s.", rule_choices[job.rule],
+                      order_choices[job.prioritised ? 1 : 0],
+                      job.batch == 0   ? "all documents share the capacity"
+                      : job.batch == 1 ? "every document alone"
+                                       : "batches of documents share the capacity");
+    }
+  for (guint l = 0; l < n_layers; l++)
+    {
+      g_free (layers[l].units);
+      g_free (layers[l].documents);
+    }
+  return fine;
+}
+
+const MsAnalysis ms_analysis_capacity = {
+  .name = "capacity",
+  .title = "Capacity and Drops",
+  .help = "If experts had a capacity, how many assignments would be dropped, where in the text, "
+          "and how much "
+          "would that depend on the other documents of the batch?",
+  .formula
+  = "An assignment is dropped iff its slot, the number of earlier assignments to the expert in the "
+    "priority order, is >= the capacity.",
+  .cite = "Switch Transformers, arXiv 2101.03961; GShard, arXiv 2006.16668; Tutel, arXiv "
+          "2206.03382; V-MoE "
+          "(priority), arXiv 2106.05974; batch dependence: arXiv 2402.05526; metrics.md a, f.2, i",
+  .version = 1,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};
