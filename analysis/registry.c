@@ -29,7 +29,8 @@
   X (saturation)                                                                                   \
   X (uncertainty)                                                                                  \
   X (importance)                                                                                   \
-  X (capacity)
+  X (capacity)                                                                                     \
+  X (what_if)
 
 #define DECLARE(name) extern const MsAnalysis ms_analysis_##name;
 #define LIST(name)    &ms_analysis_##name,

@@ -1,0 +1,611 @@
+/* What if the router chose by another rule: other k, top-p, thresholds, null experts, expert choice, or
+ * with a vector added to its logits (metrics.md i).
+ *
+ * A replay on recorded scores of the given texts.  What the changed choice would do to later layers is
+ * not followed: each layer is answered for itself. */
+#include "analysis-private.h"
+
+#include <math.h>
+#include <string.h>
+
+static const MsParam params[] = {
+  { "top-k", "Top-k",
+    "Numbers of experts to try, separated by commas; empty = 1, 2, 4, ... up to E", NULL,
+    MS_PARAM_TEXT, .usual_text = "" },
+  { "top-p", "Top-p", "Probability masses to try, separated by commas", NULL, MS_PARAM_TEXT,
+    .usual_text = "0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9" },
+  { "skip", "Skip below", "Drop chosen experts whose weight is below these, separated by commas",
+    NULL, MS_PARAM_TEXT, .usual_text = "0.01,0.02,0.05,0.1,0.2" },
+  { "null-experts", "Null experts",
+    "The router's last so many outputs stand for doing nothing (AdaMoE)", "experts", MS_PARAM_INT,
+    0, MS_MAX_EXPERTS, 0, .ui_least = 0, .ui_most = 16 },
+  { "choice-factor", "Expert choice factor", "Each expert takes round (f T / E) tokens", NULL,
+    MS_PARAM_REAL, 0.01, 1000, 2, .ui_least = 0.25, .ui_most = 4 },
+  { "choice-least", "Expert choice, least", "But at least so many", "tokens", MS_PARAM_INT, 1,
+    1000000, 1, .ui_least = 1, .ui_most = 16 },
+  { "add", "Added logits",
+    "CSV file with the columns layer, expert, logit to add before choosing (rerouting)", NULL,
+    MS_PARAM_FILE, .usual_text = "" },
+  { 0 },
+};
+
+static const MsTableDef tables[] = {
+  { "rules", "Choice by other rules",
+    (const MsColumn[]){
+        { "rule", "Rule", NULL, MS_COLUMN_TEXT,
+          "top-k; top-p: experts up to and including the first where the running sum exceeds p; "
+          "skip: "
+          "recorded choice without weights below the threshold; null: top-k over true and null "
+          "experts; "
+          "add: top-k after adding the file's logits" },
+        { "value", "Value", NULL, MS_COLUMN_REAL, "k, p or the threshold" },
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "experts_per_token", "Experts per token", "experts", MS_COLUMN_REAL,
+          "Mean number chosen" },
+        { "tokens_without", "Tokens without", NULL, MS_COLUMN_REAL, "Share that choose none" },
+        { "kept_mass", "Kept mass", NULL, MS_COLUMN_REAL,
+          "Mean router probability of the chosen experts (skip: share of the recorded weight)" },
+        { "recall", "Recall", NULL, MS_COLUMN_REAL,
+          "Mean share of the recorded choice that the rule chooses too" },
+        { "set_change_rate", "Sets changed", NULL, MS_COLUMN_REAL,
+          "Share of tokens whose set differs from the recorded one" },
+        { "max_vio", "MaxVio", NULL, MS_COLUMN_REAL, "Largest load / mean load - 1" },
+        { 0 } } },
+  { "expert_choice", "Expert choice",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "capacity", "Capacity", "tokens", MS_COLUMN_INT, "Tokens each expert takes" },
+        { "tokens_without_expert", "Tokens without", NULL, MS_COLUMN_REAL,
+          "Share that no expert takes" },
+        { "mean_experts_per_token", "Experts per token", "experts", MS_COLUMN_REAL, "Mean" },
+        { "token_choice_recall", "Recall of token choice", NULL, MS_COLUMN_REAL,
+          "Share of recorded assignments that expert choice makes too" },
+        { 0 } } },
+  { "experts_per_token", "Experts per token under expert choice",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "experts", "Experts", NULL, MS_COLUMN_INT, "Experts that take the token" },
+        { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Tokens with so many" },
+        { 0 } } },
+  { "flips", "Margin that flips a choice",
+    (const MsColumn[]){ { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+                        { "delta", "Change", NULL, MS_COLUMN_REAL,
+                          "Largest change of any logit (max norm of an added vector)" },
+                        { "could_flip", "Could flip", NULL, MS_COLUMN_REAL,
+                          "Share of tokens whose set such a change can alter: half the logit "
+                          "margin is at most this" },
+                        { 0 } } },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "top-p",
+    .title = "Experts per Token by Top-p",
+    .table = "rules",
+    .mark = MS_MARK_LINE,
+    .x = "value",
+    .y = "experts_per_token",
+    .series = "layer",
+    .where = "rule=top-p" },
+  { .name = "top-k",
+    .title = "Probability Kept by Top-k",
+    .table = "rules",
+    .mark = MS_MARK_LINE,
+    .x = "value",
+    .y = "kept_mass",
+    .series = "layer",
+    .where = "rule=top-k" },
+  { .name = "skip",
+    .title = "Experts per Token With Skipping",
+    .table = "rules",
+    .mark = MS_MARK_LINE,
+    .x = "value",
+    .y = "experts_per_token",
+    .series = "layer",
+    .where = "rule=skip" },
+  { .name = "choice",
+    .title = "Experts per Token Under Expert Choice",
+    .table = "experts_per_token",
+    .mark = MS_MARK_HEATMAP,
+    .x = "experts",
+    .y = "layer",
+    .value = "tokens" },
+  { .name = "flips",
+    .title = "Choices Within Reach of a Change",
+    .table = "flips",
+    .mark = MS_MARK_LINE,
+    .x = "delta",
+    .y = "could_flip",
+    .series = "layer",
+    .x_scale = MS_SCALE_LOG10 },
+  { 0 },
+};
+
+typedef enum
+{
+  RULE_TOP_K,
+  RULE_TOP_P,
+  RULE_SKIP,
+  RULE_NULL,
+  RULE_ADD,
+} RuleKind;
+
+static const char *const rule_names[] = { "top-k", "top-p", "skip", "null", "add" };
+
+typedef struct
+{
+  RuleKind kind;
+  double value;
+} Rule;
+
+#define MAX_RULES 64
+#define DELTAS    13 /* half decades from 1e-5 to 10 */
+
+typedef struct
+{
+  double chosen, without, mass, recall, changed;
+  guint64 *load; /* (E) */
+} Outcome;
+
+typedef struct
+{
+  Outcome outcomes[MAX_RULES];
+  gint64 n_tokens, choice_capacity;
+  guint64 *choice_histogram; /* (E + 1) */
+  double choice_recall;
+  guint64 flips[DELTAS];
+} Layer;
+
+typedef struct
+{
+  Rule rules[MAX_RULES];
+  guint n_rules, n_null;
+  double choice_factor;
+  gint64 choice_least;
+  double **add; /* (L) of (E), NULL without a file */
+  Layer *layers;
+} Job;
+
+/* Indices of p (n) by descending value, ties to the lower id. */
+static void
+sort_experts (const double *p, guint n, guint16 *order)
+{
+  for (guint e = 0; e < n; e++)
+    {
+      guint at = e;
+
+      for (; at > 0 && p[order[at - 1]] < p[e]; at--)
+        order[at] = order[at - 1];
+      order[at] = (guint16) e;
+    }
+}
+
+/* How many of the sorted experts top-p takes; float32 running sum as the published code. */
+static guint
+top_p_count (const double *p, const guint16 *order, guint n, double limit)
+{
+  float sum = 0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      sum += (float) p[order[i]];
+      if (sum > (float) limit)
+        return i + 1;
+    }
+  return n;
+}
+
+static void
+add_choice (const Job *job, const MsLayerTrace *layer, gint64 t, const guint16 *chosen, guint n,
+            double mass, Outcome *out)
+{
+  const guint16 *recorded = layer->experts + t * layer->k;
+  guint size = 0, common = 0, n_true = 0;
+
+  (void) job;
+  for (guint i = 0; i < n; i++)
+    {
+      out->load[chosen[i]]++;
+      n_true++;
+    }
+  for (guint r = 0; r < layer->k; r++)
+    if (recorded[r] != MS_NO_EXPERT)
+      {
+        size++;
+        for (guint i = 0; i < n; i++)
+          common += chosen[i] == recorded[r];
+      }
+  out->chosen += n_true;
+  out->without += n_true == 0;
+  out->mass += mass;
+  out->recall += size > 0 ? (double) common / size : 1;
+  out->changed += common != size || n_true != size;
+}
+
+static void
+apply_rule (const Job *job, const Rule *rule, guint index, const MsLayerTrace *layer, gint64 t,
+            const double *p, const guint16 *order, double *shifted, guint16 *chosen, Outcome *out)
+{
+  guint n_experts = layer->n_experts, n = 0;
+  double mass = 0;
+
+  switch (rule->kind)
+    {
+    case RULE_TOP_K:
+    case RULE_NULL:
+      for (guint i = 0; i < MIN ((guint) rule->value, n_experts); i++)
+        if (rule->kind == RULE_TOP_K || order[i] < n_experts - job->n_null)
+          chosen[n++] = order[i];
+      break;
+    case RULE_TOP_P:
+      n = top_p_count (p, order, n_experts, rule->value);
+      memcpy (chosen, order, n * sizeof *chosen);
+      break;
+    case RULE_ADD:
+      for (guint e = 0; e < n_experts; e++)
+        shifted[e] = layer->logits[t * n_experts + e] + job->add[index][e];
+      sort_experts (shifted, n_experts, chosen);
+      n = MIN ((guint) rule->value, n_experts);
+      break;
+    case RULE_SKIP:
+    default:
+      {
+        double all = 0;
+
+        for (guint r = 0; r < layer->k; r++)
+          {
+            double weight = layer->weights[t * layer->k + r];
+
+            if (layer->experts[t * layer->k + r] == MS_NO_EXPERT)
+              continue;
+            all += weight;
+            if (weight < rule->value)
+              continue;
+            chosen[n++] = layer->experts[t * layer->k + r];
+            mass += weight;
+          }
+        add_choice (job, layer, t, chosen, n, all > 0 ? mass / all : 0, out);
+        return;
+      }
+    }
+  for (guint i = 0; i < n; i++)
+    mass += p[chosen[i]];
+  add_choice (job, layer, t, chosen, n, mass, out);
+}
+
+typedef struct
+{
+  const float *score;
+  guint n_experts, expert;
+} ByExpert;
+
+static int
+by_score (gconstpointer a, gconstpointer b, gpointer data)
+{
+  const ByExpert *by = data;
+  gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+  float u = by->score[x * by->n_experts + by->expert],
+        v = by->score[y * by->n_experts + by->expert];
+
+  return u != v ? (u > v ? -1 : 1) : x < y ? -1 : x > y;
+}
+
+/* Every expert takes its best tokens; probability (T, E). */
+static void
+expert_choice (const Job *job, const MsLayerTrace *layer, const float *probability, Layer *out)
+{
+  gint64 n = layer->n_tokens;
+  gint64 capacity
+      = MAX ((gint64) rint (job->choice_factor * (double) n / layer->n_experts), job->choice_least);
+  g_autofree gint64 *rows = g_new (gint64, n + 1);
+  g_autofree guint16 *taken = g_new0 (guint16, n + 1);
+  guint64 recalled = 0, assignments = 0;
+
+  capacity = MIN (capacity, n);
+  for (guint e = 0; e < layer->n_experts; e++)
+    {
+      ByExpert by = { probability, layer->n_experts, e };
+
+      for (gint64 t = 0; t < n; t++)
+        rows[t] = t;
+      g_qsort_with_data (rows, (gint) n, sizeof *rows, by_score, &by);
+      for (gint64 i = 0; i < capacity; i++)
+        {
+          taken[rows[i]]++;
+          for (guint r = 0; r < layer->k; r++)
+            recalled += layer->experts[rows[i] * layer->k + r] == e;
+        }
+    }
+  for (gint64 t = 0; t < n; t++)
+    {
+      out->choice_histogram[taken[t]]++;
+      for (guint r = 0; r < layer->k; r++)
+        assignments += layer->experts[t * layer->k + r] != MS_NO_EXPERT;
+    }
+  out->choice_capacity = capacity;
+  out->choice_recall = assignments > 0 ? (double) recalled / (double) assignments : NAN;
+}
+
+/* Half the gap between the worst chosen and the best other logit is the least change, in max norm, that
+ * can alter the set. */
+static void
+count_flips (const MsLayerTrace *layer, gint64 t, Layer *out)
+{
+  const float *z = layer->logits + t * layer->n_experts;
+  double worst = INFINITY, best = -INFINITY;
+
+  for (guint e = 0; e < layer->n_experts; e++)
+    {
+      gboolean chosen = FALSE;
+
+      for (guint r = 0; r < layer->k; r++)
+        chosen = chosen || layer->experts[t * layer->k + r] == e;
+      if (chosen)
+        worst = MIN (worst, z[e]);
+      else
+        best = MAX (best, z[e]);
+    }
+  for (guint i = 0; i < DELTAS; i++)
+    out->flips[i] += (worst - best) / 2 <= pow (10, i / 2.0 - 5);
+}
+
+static gboolean
+replay_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Job *job = data;
+  Layer *out = &job->layers[index];
+  g_autoptr (MsLayerTrace) layer = ms_trace_load_layer (
+      context->trace, index, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_LOGITS, context->cancel,
+      error);
+  g_autofree double *p = NULL;
+  g_autofree double *shifted = NULL;
+  g_autofree guint16 *order = NULL;
+  g_autofree guint16 *chosen = NULL;
+  g_autofree float *probability = NULL;
+  guint n;
+
+  if (layer == NULL)
+    return FALSE;
+  n = layer->n_experts;
+  if (job->n_null >= n)
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
+                   "--null-experts %u leaves no expert of the %u in layer %d", job->n_null, n,
+                   ms_trace_layer (context->trace, index)->block);
+      return FALSE;
+    }
+  p = g_new (double, n);
+  shifted = g_new (double, n);
+  order = g_new (guint16, n);
+  chosen = g_new (guint16, MAX (n, layer->k));
+  probability = g_new (float, (gsize) layer->n_tokens *n + 1);
+  out->n_tokens = layer->n_tokens;
+  out->choice_histogram = g_new0 (guint64, n + 1);
+  for (guint i = 0; i < job->n_rules; i++)
+    out->outcomes[i].load = g_new0 (guint64, n);
+  for (gint64 t = 0; t < layer->n_tokens; t++)
+    {
+      if (t % 4096 == 0 && g_cancellable_set_error_if_cancelled (context->cancel, error))
+        return FALSE;
+      ms_router_probabilities (context->trace, layer->logits + t * n, n, p);
+      for (guint e = 0; e < n; e++)
+        probability[t * n + e] = (float) p[e];
+      sort_experts (p, n, order);
+      for (guint i = 0; i < job->n_rules; i++)
+        apply_rule (job, &job->rules[i], index, layer, t, p, order, shifted, chosen,
+                    &out->outcomes[i]);
+      if (!ms_trace_run (context->trace)->probabilities)
+        count_flips (layer, t, out);
+    }
+  expert_choice (job, layer, probability, out);
+  return TRUE;
+}
+
+static gboolean
+add_rules (Job *job, RuleKind kind, const char *param, const char *text, double least, double most,
+           GError **error)
+{
+  g_auto (GStrv) words = g_strsplit (text, ",", -1);
+
+  for (guint i = 0; words[i] != NULL; i++)
+    {
+      char *end;
+      double value = g_ascii_strtod (g_strstrip (words[i]), &end);
+
+      if (words[i][0] == '\0' || *end != '\0' || !(value >= least && value <= most)
+          || job->n_rules >= MAX_RULES - 2)
+        {
+          g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
+                       "--%s: '%s' is no number from %g to %g (up to %d values in all)", param,
+                       words[i], least, most, MAX_RULES - 2);
+          return FALSE;
+        }
+      job->rules[job->n_rules++] = (Rule){ kind, value };
+    }
+  return TRUE;
+}
+
+static gboolean
+read_added (const MsContext *context, Job *job, GError **error)
+{
+  g_autoptr (MsInput) input = NULL;
+  const char *path = ms_values_text (context->values, "add");
+  guint n_layers = ms_trace_n_layers (context->trace), columns[3];
+
+  if (path[0] == '\0')
+    return TRUE;
+  input = ms_input_load (path, error);
+  if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
+      || !ms_input_need (input, "expert", &columns[1], error)
+      || !ms_input_need (input, "logit", &columns[2], error))
+    return FALSE;
+  job->add = g_new (double *, n_layers);
+  for (guint l = 0; l < n_layers; l++)
+    job->add[l] = g_new0 (double, ms_trace_layer (context->trace, l)->n_experts);
+  for (guint i = 0; i < ms_input_n_rows (input); i++)
+    {
+      gint64 block, expert;
+      double logit;
+      guint l = 0;
+
+      if (!ms_input_int (input, i, columns[0], 0, G_MAXINT, &block, error))
+        return FALSE;
+      while (l < n_layers && ms_trace_layer (context->trace, l)->block != block)
+        l++;
+      if (l == n_layers) /* a layer that is not selected */
+        continue;
+      if (!ms_input_int (input, i, columns[1], 0, ms_trace_layer (context->trace, l)->n_experts - 1,
+                         &expert, error)
+          || !ms_input_real (input, i, columns[2], -1e6, 1e6, &logit, error))
+        return FALSE;
+      job->add[l][expert] += logit;
+    }
+  job->rules[job->n_rules++] = (Rule){ RULE_ADD, ms_trace_layer (context->trace, 0)->k };
+  return TRUE;
+}
+
+static gboolean
+read_params (const MsContext *context, Job *job, GError **error)
+{
+  const MsValues *values = context->values;
+  const char *top_k = ms_values_text (values, "top-k");
+  guint most = ms_trace_layer (context->trace, 0)->n_experts;
+
+  job->n_null = (guint) ms_values_int (values, "null-experts");
+  job->choice_factor = ms_values_real (values, "choice-factor");
+  job->choice_least = ms_values_int (values, "choice-least");
+  for (guint k = 1; k <= most && top_k[0] == '\0'; k *= 2)
+    job->rules[job->n_rules++] = (Rule){ RULE_TOP_K, k };
+  if (job->n_null > 0)
+    job->rules[job->n_rules++] = (Rule){ RULE_NULL, ms_trace_layer (context->trace, 0)->k };
+  return (top_k[0] == '\0' || add_rules (job, RULE_TOP_K, "top-k", top_k, 1, MS_MAX_EXPERTS, error))
+         && add_rules (job, RULE_TOP_P, "top-p", ms_values_text (values, "top-p"), 0, 1, error)
+         && add_rules (job, RULE_SKIP, "skip", ms_values_text (values, "skip"), 0, 1e6, error)
+         && read_added (context, job, error);
+}
+
+static double
+max_vio (const guint64 *load, guint n)
+{
+  double sum = 0, most = 0;
+
+  for (guint e = 0; e < n; e++)
+    {
+      sum += (double) load[e];
+      most = MAX (most, (double) load[e]);
+    }
+  return sum > 0 ? most * n / sum - 1 : NAN;
+}
+
+static void
+fill_tables (const MsContext *context, MsResult *result, const Job *job)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+
+  for (guint i = 0; i < job->n_rules; i++)
+    for (guint l = 0; l < n_layers; l++)
+      {
+        const Outcome *o = &job->layers[l].outcomes[i];
+        const MsLayer *layer = ms_trace_layer (context->trace, l);
+        double n = job->layers[l].n_tokens > 0 ? (double) job->layers[l].n_tokens : NAN;
+        guint n_true = layer->n_experts - (job->rules[i].kind == RULE_NULL ? job->n_null : 0);
+
+        ms_table_add (ms_result_table (result, "rules"), rule_names[job->rules[i].kind],
+                      job->rules[i].value, (gint64) layer->block, o->chosen / n, o->without / n,
+                      o->mass / n, o->recall / n, o->changed / n, max_vio (o->load, n_true));
+      }
+  for (guint l = 0; l < n_layers; l++)
+    {
+      const Layer *in = &job->layers[l];
+      const MsLayer *layer = ms_trace_layer (context->trace, l);
+      double n = in->n_tokens > 0 ? (double) in->n_tokens : NAN, sum = 0;
+
+      for (guint i = 0; i <= layer->n_experts; i++)
+        {
+          sum += (double) i * (double) in->choice_histogram[i];
+          ms_table_add (ms_result_table (result, "experts_per_token"), (gint64) layer->block,
+                        (gint64) i, (gint64) in->choice_histogram[i]);
+        }
+      ms_table_add (ms_result_table (result, "expert_choice"), (gint64) layer->block,
+                    in->choice_capacity, (double) in->choice_histogram[0] / n, sum / n,
+                    in->choice_recall);
+      for (guint i = 0; i < DELTAS; i++)
+        ms_table_add (
+            ms_result_table (result, "flips"), (gint64) layer->block, pow (10, i / 2.0 - 5),
+            ms_trace_run (context->trace)->probabilities ? NAN : (double) in->flips[i] / n);
+    }
+}
+
+static void
+summarise (const MsContext *context, MsResult *result, const Job *job)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  double chosen = 0, recorded = 0;
+  int at = -1;
+
+  for (guint i = 0; i < job->n_rules; i++)
+    if (job->rules[i].kind == RULE_TOP_P
+        && (at < 0 || fabs (job->rules[i].value - 0.4) < fabs (job->rules[at].value - 0.4)))
+      at = (int) i;
+  for (guint l = 0; l < n_layers && at >= 0; l++)
+    {
+      chosen += job->layers[l].outcomes[at].chosen / MAX ((double) job->layers[l].n_tokens, 1)
+                / n_layers;
+      recorded += (double) ms_trace_layer (context->trace, l)->k / n_layers;
+    }
+  result->summary
+      = at < 0
+            ? g_strdup ("Choices replayed under other rules.")
+            : g_strdup_printf ("Top-p with p = %g would use %.2f experts per token instead of %g.",
+                               job->rules[at].value, chosen, recorded);
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  g_autofree Layer *layers = g_new0 (Layer, n_layers);
+  Job job = { .layers = layers };
+  gboolean fine = read_params (context, &job, error)
+                  && ms_context_tasks (context, n_layers, replay_layer, &job, 0, 0.95, error);
+
+  if (fine)
+    {
+      fill_tables (context, result, &job);
+      summarise (context, result, &job);
+      ms_result_note (
+          result, "Replayed layer by layer on the recorded scores; later layers would see other "
+                  "inputs. Expert choice looks at all selected tokens at once and is not "
+                  "causal.");
+    }
+  for (guint l = 0; l < n_layers; l++)
+    {
+      for (guint i = 0; i < job.n_rules; i++)
+        g_free (layers[l].outcomes[i].load);
+      g_free (layers[l].choice_histogram);
+      if (job.add != NULL)
+        g_free (job.add[l]);
+    }
+  g_free (job.add);
+  return fine;
+}
+
+const MsAnalysis ms_analysis_what_if = {
+  .name = "what-if",
+  .title = "What If: Other Routing Rules",
+  .help
+  = "How many experts would tokens use, and how much of the choice would change, with another k, "
+    "top-p, skipping, null experts, expert choice or added logits?",
+  .formula = "Top-p: experts in falling order up to and including the first where the running sum "
+             "exceeds p. "
+             "Expert choice: each expert takes its C = max (round (f T / E), least) best tokens.",
+  .cite
+  = "Dynamic MoE, arXiv 2403.07652; Expert Choice, arXiv 2202.09368; AdaMoE, arXiv 2406.13233; "
+    "metrics.md i",
+  .version = 1,
+  .needs = MS_NEEDS_LOGITS,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};
