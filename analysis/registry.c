@@ -30,7 +30,8 @@
   X (uncertainty)                                                                                  \
   X (importance)                                                                                   \
   X (capacity)                                                                                     \
-  X (what_if)
+  X (what_if)                                                                                      \
+  X (placement)
 
 #define DECLARE(name) extern const MsAnalysis ms_analysis_##name;
 #define LIST(name)    &ms_analysis_##name,
