@@ -1,18 +1,21 @@
 /* `moescope info`: what a file holds, for people or as JSON. */
+#include "collector.h"
 #include "command.h"
 #include "db.h"
 
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>
+#include <string.h>
 
 typedef struct
 {
   char *path;
   gint64 bytes;
-  GPtrArray *runs;    /* of MsRun */
-  GPtrArray *models;  /* of MsModel, those of the runs */
-  GPtrArray *corpora; /* of MsCorpus, likewise */
+  GPtrArray *runs;     /* of MsRun */
+  GPtrArray *models;   /* of MsModel, those of the runs */
+  GPtrArray *corpora;  /* of MsCorpus, likewise */
+  GPtrArray *warnings; /* of char*, about a model file; NULL = none */
 } Content;
 
 static void
@@ -21,6 +24,7 @@ content_clear (Content *content)
   g_clear_pointer (&content->runs, g_ptr_array_unref);
   g_clear_pointer (&content->models, g_ptr_array_unref);
   g_clear_pointer (&content->corpora, g_ptr_array_unref);
+  g_clear_pointer (&content->warnings, g_ptr_array_unref);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Content, content_clear)
@@ -43,18 +47,26 @@ corpus_of (const Content *content, gint64 id)
   return NULL;
 }
 
+/* A model file has one model and no runs. */
 static gboolean
-load (const char *path, Content *content, GError **error)
+load_model_file (Content *content, GError **error)
 {
-  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_READ, error);
-  GStatBuf status;
+  MsModel *model = ms_model_describe (content->path, &content->warnings, error);
+
+  if (model == NULL)
+    return FALSE;
+  content->runs = g_ptr_array_new ();
+  g_ptr_array_add (content->models, model);
+  return TRUE;
+}
+
+static gboolean
+load_database (Content *content, GError **error)
+{
+  g_autoptr (MsDb) db = ms_db_open (content->path, MS_DB_READ, error);
 
   if (db == NULL || (content->runs = ms_db_list_runs (db, error)) == NULL)
     return FALSE;
-  content->path = (char *) path;
-  content->bytes = g_stat (path, &status) == 0 ? status.st_size : 0;
-  content->models = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_model_free);
-  content->corpora = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_corpus_free);
   for (guint i = 0; i < content->runs->len; i++)
     {
       const MsRun *run = content->runs->pdata[i];
@@ -77,6 +89,24 @@ load (const char *path, Content *content, GError **error)
         }
     }
   return TRUE;
+}
+
+static gboolean
+load (const char *path, Content *content, GError **error)
+{
+  FILE *file = fopen (path, "rbe");
+  char magic[4] = "";
+  gboolean is_model
+      = file != NULL && fread (magic, 1, 4, file) == 4 && memcmp (magic, "GGUF", 4) == 0;
+  GStatBuf status;
+
+  if (file != NULL)
+    fclose (file);
+  content->path = (char *) path;
+  content->bytes = g_stat (path, &status) == 0 ? status.st_size : 0;
+  content->models = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_model_free);
+  content->corpora = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_corpus_free);
+  return is_model ? load_model_file (content, error) : load_database (content, error);
 }
 
 /* Slots of all layers: decisions of one token. */
@@ -156,6 +186,32 @@ parallel_groups (const MsCorpus *corpus)
 
 /* --- Text ----------------------------------------------------------------------------------- */
 
+/* The further facts of the model file, as it names them. */
+static void
+print_details (const MsModel *model)
+{
+  g_autoptr (JsonNode) root
+      = model->details != NULL ? json_from_string (model->details, NULL) : NULL;
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *node;
+
+  if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root))
+    return;
+  json_object_iter_init (&iter, json_node_get_object (root));
+  while (json_object_iter_next (&iter, &name, &node))
+    {
+      g_autofree char *title = g_strdelimit (g_strdup (name), "_", ' ');
+      g_autofree char *value
+          = JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING
+                ? json_node_dup_string (node)
+                : json_to_string (node, FALSE);
+
+      title[0] = g_ascii_toupper (title[0]);
+      printf ("  %-14s %s\n", title, value);
+    }
+}
+
 static void
 print_model (const MsModel *model)
 {
@@ -170,7 +226,10 @@ print_model (const MsModel *model)
       least_k = MIN (least_k, layers[i].k);
       most_k = MAX (most_k, layers[i].k);
     }
-  printf ("\nModel %" G_GINT64_FORMAT ": %s\n", model->id, model->name);
+  if (model->id > 0)
+    printf ("\nModel %" G_GINT64_FORMAT ": %s\n", model->id, model->name);
+  else
+    printf ("\nModel: %s\n", model->name);
   printf ("  Architecture   %s\n", model->architecture);
   printf ("  MoE layers     %u of %u blocks (%d..%d)\n", model->n_layers, model->n_blocks,
           layers[0].block, layers[model->n_layers - 1].block);
@@ -195,6 +254,7 @@ print_model (const MsModel *model)
     printf ("  Expert         %s bytes\n", ms_number_grouped (number, model->expert_bytes));
   if (model->fingerprint != NULL)
     printf ("  Fingerprint    %s\n", model->fingerprint);
+  print_details (model);
 }
 
 static void
@@ -401,6 +461,11 @@ print_json (const Content *content)
   for (guint i = 0; i < content->runs->len; i++)
     add_run (json, content, content->runs->pdata[i]);
   json_builder_end_array (json);
+  json_builder_set_member_name (json, "warnings");
+  json_builder_begin_array (json);
+  for (guint i = 0; content->warnings != NULL && i < content->warnings->len; i++)
+    json_builder_add_string_value (json, content->warnings->pdata[i]);
+  json_builder_end_array (json);
   json_builder_end_object (json);
   root = json_builder_get_root (json);
   text = json_to_string (root, TRUE);
@@ -427,8 +492,12 @@ run (int argc, char **argv)
       print_json (&content);
       return MS_EXIT_FINE;
     }
-  printf ("%s: %s bytes, %u %s\n", content.path, ms_number_grouped (number, content.bytes),
-          content.runs->len, content.runs->len == 1 ? "run" : "runs");
+  for (guint i = 0; content.warnings != NULL && i < content.warnings->len; i++)
+    fprintf (stderr, "moescope info: %s\n", (const char *) content.warnings->pdata[i]);
+  printf ("%s: %s bytes", content.path, ms_number_grouped (number, content.bytes));
+  if (content.corpora->len > 0 || content.models->len == 0)
+    printf (", %u %s", content.runs->len, content.runs->len == 1 ? "run" : "runs");
+  putchar ('\n');
   for (guint i = 0; i < content.models->len; i++)
     print_model (content.models->pdata[i]);
   for (guint i = 0; i < content.corpora->len; i++)
