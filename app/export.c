@@ -194,7 +194,6 @@ export_routing (Export *export, GError **error)
   for (guint i = 0; i < n_layers; i++)
     while (model->layers[layers[i]].block != ms_trace_layer (export->trace, i)->block)
       layers[i]++;
-  g_string_append (export->text, "run,document,position,token_id,layer,rank,expert,weight\n");
   good = each_token (export, export_decisions, &routing, error);
   g_string_free (routing.prefix, TRUE);
   return good;
@@ -207,7 +206,6 @@ export_documents (Export *export, GError **error)
 {
   GString *text = export->text;
 
-  g_string_append (text, "run,document,language,domain,parallel,phase,first_token,tokens\n");
   for (guint d = 0; d < ms_trace_n_documents (export->trace); d++)
     {
       const MsDocument *document
@@ -297,7 +295,6 @@ export_tokens (Export *export, GError **error)
   g_autofree float *loss = g_new (float, MS_BLOCK_TOKENS);
   Tokens tokens = { -1, ids, predicted, loss };
 
-  g_string_append (export->text, "run,document,position,token_id,text,predicted_id,loss\n");
   return each_token (export, export_token, &tokens, error);
 }
 
@@ -307,7 +304,6 @@ export_load (Export *export, GError **error)
   GString *text = export->text;
   char number[MS_NUMBER_SIZE];
 
-  g_string_append (text, "run,layer,expert,count,share\n");
   for (guint i = 0; i < ms_trace_n_layers (export->trace); i++)
     {
       const MsLayer *layer = ms_trace_layer (export->trace, i);
@@ -340,16 +336,125 @@ export_load (Export *export, GError **error)
 
 /* --- The command ---------------------------------------------------------------------------- */
 
-static const struct
-{
-  const char *name;
-  gboolean (*write) (Export *export, GError **error);
-} tables[] = {
-  { "routing", export_routing },
-  { "documents", export_documents },
-  { "tokens", export_tokens },
-  { "load", export_load },
+#define RUN                                                                                        \
+  {                                                                                                \
+    "run", "Run", NULL, MS_COLUMN_INT, "Number of the run in the file"                             \
+  }
+#define DOCUMENT                                                                                   \
+  {                                                                                                \
+    "document", "Document", NULL, MS_COLUMN_TEXT, "Name of the document"                           \
+  }
+#define POSITION                                                                                   \
+  {                                                                                                \
+    "position", "Position", "tokens", MS_COLUMN_INT, "Place of the token in its document, from 0"  \
+  }
+#define TOKEN_ID                                                                                   \
+  {                                                                                                \
+    "token_id", "Token id", NULL, MS_COLUMN_INT, "Id in the vocabulary; empty when unknown"        \
+  }
+#define LAYER                                                                                      \
+  {                                                                                                \
+    "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number"                              \
+  }
+#define EXPERT                                                                                     \
+  {                                                                                                \
+    "expert", "Expert", NULL, MS_COLUMN_INT, "Expert of that layer, from 0"                        \
+  }
+
+/* The tables in the order of the columns that their functions write. */
+static const MsTableDef defs[] = {
+  { "routing", "Decisions",
+    (const MsColumn[]){
+        RUN,
+        DOCUMENT,
+        POSITION,
+        TOKEN_ID,
+        LAYER,
+        { "rank", "Rank", NULL, MS_COLUMN_INT, "0 is the best choice of the token" },
+        EXPERT,
+        { "weight", "Weight", NULL, MS_COLUMN_REAL, "Weight of the expert's output in the sum" },
+        { 0 } } },
+  { "documents", "Documents",
+    (const MsColumn[]){ RUN,
+                        DOCUMENT,
+                        { "language", "Language", NULL, MS_COLUMN_TEXT, "Label of the document" },
+                        { "domain", "Domain", NULL, MS_COLUMN_TEXT, "Label of the document" },
+                        { "parallel", "Parallel", NULL, MS_COLUMN_TEXT,
+                          "Documents with the same key are translations of each other" },
+                        { "phase", "Phase", NULL, MS_COLUMN_TEXT, "prefill or decode" },
+                        { "first_token", "First token", "tokens", MS_COLUMN_INT,
+                          "Place of the document in its corpus, from 0" },
+                        { "tokens", "Tokens", "tokens", MS_COLUMN_INT, "Length of the document" },
+                        { 0 } } },
+  { "tokens", "Tokens",
+    (const MsColumn[]){ RUN,
+                        DOCUMENT,
+                        POSITION,
+                        TOKEN_ID,
+                        { "text", "Text", NULL, MS_COLUMN_TEXT,
+                          "Text of the token; bytes that are no UTF-8 as \\xHH" },
+                        { "predicted_id", "Predicted id", NULL, MS_COLUMN_INT,
+                          "The next token that the model finds likeliest" },
+                        { "loss", "Loss", "nats", MS_COLUMN_REAL,
+                          "Negative log probability of the token that follows" },
+                        { 0 } } },
+  { "load", "Load",
+    (const MsColumn[]){
+        RUN,
+        LAYER,
+        EXPERT,
+        { "count", "Count", "decisions", MS_COLUMN_INT, "How often the expert is chosen" },
+        { "share", "Share", NULL, MS_COLUMN_REAL, "Count over all decisions of the layer" },
+        { 0 } } },
 };
+
+static gboolean (*const writers[G_N_ELEMENTS (defs)]) (Export *export, GError **error)
+    = { export_routing, export_documents, export_tokens, export_load };
+
+static void
+append_header (GString *text, const MsTableDef *def)
+{
+  for (const MsColumn *column = def->columns; column->name != NULL; column++)
+    g_string_append_printf (text, "%s%s", column == def->columns ? "" : ",", column->name);
+  g_string_append_c (text, '\n');
+}
+
+/* What every column of every table means: of the exports, then of the analyses. */
+static void
+append_meanings (GString *text, const char *analysis, const MsTableDef *def)
+{
+  static const char *const types[] = { "integer", "real", "text" };
+
+  for (const MsColumn *column = def->columns; column->name != NULL; column++)
+    {
+      const char *const cells[]
+          = { analysis, def->name, column->name, types[column->type], column->unit, column->help };
+
+      for (guint i = 0; i < G_N_ELEMENTS (cells); i++)
+        {
+          if (i > 0)
+            g_string_append_c (text, ',');
+          append_text (text, cells[i]);
+        }
+      g_string_append_c (text, '\n');
+    }
+}
+
+static gboolean
+export_dictionary (const char *output, GError **error)
+{
+  g_autoptr (GString) text = g_string_new ("analysis,table,column,type,unit,meaning\n");
+  g_autoptr (GOutputStream) stream = ms_command_output (output, error);
+
+  for (guint i = 0; i < G_N_ELEMENTS (defs); i++)
+    append_meanings (text, NULL, &defs[i]);
+  for (const MsAnalysis *const *analysis = ms_analyses (); *analysis != NULL; analysis++)
+    for (const MsTableDef *def = (*analysis)->tables; def != NULL && def->name != NULL; def++)
+      append_meanings (text, (*analysis)->name, def);
+  return stream != NULL
+         && g_output_stream_write_all (stream, text->str, text->len, NULL, NULL, error)
+         && g_output_stream_close (stream, NULL, error);
+}
 
 static gboolean
 export_table (Export *export, guint table, const char *path, gint64 run,
@@ -372,7 +477,8 @@ export_table (Export *export, guint table, const char *path, gint64 run,
   export->stream = ms_command_output (output, error);
   if (export->stream == NULL)
     return FALSE;
-  if (tables[table].write (export, error) && flush (export, error))
+  append_header (export->text, &defs[table]);
+  if (writers[table](export, error) && flush (export, error))
     return g_output_stream_close (export->stream, NULL, error);
   /* Closing with this keeps what was at the place of the output before. */
   g_cancellable_cancel (give_up);
@@ -385,6 +491,7 @@ run (int argc, char **argv)
 {
   g_autofree char *output = NULL, *select = NULL;
   gint64 number = 0;
+  gboolean dictionary = FALSE;
   const GOptionEntry entries[] = {
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Write to FILE (default: stdout)", "FILE" },
     { "run", 0, 0, G_OPTION_ARG_INT64, &number, "Which run (default: the newest)", "N" },
@@ -398,11 +505,16 @@ run (int argc, char **argv)
   guint table = 0;
 
   ms_command_parse (&ms_command_export, entries, &argc, &argv);
+  if (dictionary && argc != 1)
+    return ms_command_misuse (&ms_command_export, "--dictionary needs no file");
+  if (dictionary)
+    return export_dictionary (output, &error) ? MS_EXIT_FINE
+                                              : ms_command_fail (&ms_command_export, error);
   if (argc != 3)
     return ms_command_misuse (&ms_command_export, "give a file and a table");
-  while (table < G_N_ELEMENTS (tables) && strcmp (tables[table].name, argv[2]) != 0)
+  while (table < G_N_ELEMENTS (defs) && strcmp (defs[table].name, argv[2]) != 0)
     table++;
-  if (table == G_N_ELEMENTS (tables))
+  if (table == G_N_ELEMENTS (defs))
     return ms_command_misuse (&ms_command_export,
                               "there is no table '%s'; the tables are routing, documents, tokens "
                               "and load",
@@ -417,7 +529,7 @@ run (int argc, char **argv)
 
 const MsCommand ms_command_export = {
   .name = "export",
-  .usage = "RUN.db routing|documents|tokens|load [-o FILE.csv]",
+  .usage = "RUN.db routing|documents|tokens|load [-o FILE.csv] | --dictionary",
   .summary = "Write decisions, documents, tokens or loads as CSV",
   .details
   = "'layer' is the model's block number, 'position' counts inside the document, 'rank' 0 is\n"

@@ -198,8 +198,8 @@ print_details (const MsModel *model)
 
   if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root))
     return;
-  json_object_iter_init (&iter, json_node_get_object (root));
-  while (json_object_iter_next (&iter, &name, &node))
+  json_object_iter_init_ordered (&iter, json_node_get_object (root));
+  while (json_object_iter_next_ordered (&iter, &name, &node))
     {
       g_autofree char *title = g_strdelimit (g_strdup (name), "_", ' ');
       g_autofree char *value
