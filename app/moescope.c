@@ -10,27 +10,21 @@
 #include <string.h>
 #include <unistd.h>
 
+/* clang-format off */
 static const MsCommand *const commands[] = {
   &ms_command_collect,
-  &ms_command_info,
   &ms_command_import,
+  &ms_command_info,
   &ms_command_check,
-  &ms_command_export,
   &ms_command_analyze,
-  &ms_command_train,
   &ms_command_plot,
+  &ms_command_report,
+  &ms_command_export,
+  &ms_command_sql,
+  &ms_command_train,
   NULL,
-  &ms_command_collect, &ms_command_info,    &ms_command_check,
-  &ms_command_export,  &ms_command_analyze, &ms_command_train,
-  &ms_command_plot,    &ms_command_report,  NULL,
-  &ms_command_collect, &ms_command_import,
-  &ms_command_info,    &ms_command_check,
-  &ms_command_export,  &ms_command_sql,
-  &ms_command_analyze, &ms_command_train,
-  &ms_command_plot,    NULL,
-  &ms_command_collect, &ms_command_import, &ms_command_info, &ms_command_check, &ms_command_analyze,
-  &ms_command_plot,    &ms_command_export, &ms_command_sql,  &ms_command_train, NULL,
 };
+/* clang-format on */
 
 static char *command_line;
 static GCancellable *cancellable;
