@@ -51,8 +51,7 @@ struct MsTokenizer
   gboolean split_words; /* llama: no token goes over the start of a word */
   GArray *users;        /* of gint32: user-defined tokens, longest first */
   MsPieceMap *user_map;
-  gboolean *user_lengths[256]; /* first byte -> which lengths there are; NULL: none */
-  gsize longest_user;
+  GArray *user_lengths[256]; /* of gsize: first byte -> their lengths, longest first; NULL: none */
   GMutex lock;
   GPtrArray *idle; /* of Worker: scratch not in use */
 };
@@ -398,13 +397,12 @@ find_users (const MsTokenizer *tokenizer, const char *text, gsize length)
 
   for (gsize at = 0; at < length; at++)
     {
-      const gboolean *lengths = tokenizer->user_lengths[(guint8) text[at]];
+      const GArray *lengths = tokenizer->user_lengths[(guint8) text[at]];
 
-      if (lengths == NULL)
-        continue;
-      for (gsize n = 1; n <= MIN (tokenizer->longest_user, length - at); n++)
+      for (guint i = 0; lengths != NULL && i < lengths->len; i++)
         {
-          gint32 id = lengths[n] ? ms_piece_map_find (tokenizer->user_map, text + at, n) : -1;
+          gsize n = g_array_index (lengths, gsize, i);
+          gint32 id = n <= length - at ? ms_piece_map_find (tokenizer->user_map, text + at, n) : -1;
 
           if (id < 0)
             continue;
@@ -688,7 +686,6 @@ load_users (MsTokenizer *tokenizer, const gint32 *types)
         gint32 id = (gint32) i;
 
         g_array_append_val (tokenizer->users, id);
-        tokenizer->longest_user = MAX (tokenizer->longest_user, tokenizer->texts[i].length);
       }
   g_array_sort_with_data (tokenizer->users, by_length, tokenizer);
   for (guint i = 0; i < tokenizer->users->len; i++)
@@ -696,11 +693,14 @@ load_users (MsTokenizer *tokenizer, const gint32 *types)
       gint32 id = g_array_index (tokenizer->users, gint32, i);
       MsGgufString text = tokenizer->texts[id];
       guint8 first = (guint8) text.bytes[0];
+      GArray *lengths;
 
       ms_piece_map_add (tokenizer->user_map, text.bytes, text.length, id);
       if (tokenizer->user_lengths[first] == NULL)
-        tokenizer->user_lengths[first] = g_new0 (gboolean, tokenizer->longest_user + 1);
-      tokenizer->user_lengths[first][text.length] = TRUE;
+        tokenizer->user_lengths[first] = g_array_new (FALSE, FALSE, sizeof (gsize));
+      lengths = tokenizer->user_lengths[first];
+      if (lengths->len == 0 || g_array_index (lengths, gsize, lengths->len - 1) != text.length)
+        g_array_append_val (lengths, text.length);
     }
 }
 
@@ -801,7 +801,7 @@ ms_tokenizer_free (MsTokenizer *tokenizer)
     return;
   g_ptr_array_unref (tokenizer->idle);
   for (guint i = 0; i < 256; i++)
-    g_free (tokenizer->user_lengths[i]);
+    g_clear_pointer (&tokenizer->user_lengths[i], g_array_unref);
   g_clear_pointer (&tokenizer->users, g_array_unref);
   ms_piece_map_free (tokenizer->user_map);
   ms_piece_map_free (tokenizer->symbols);
