@@ -1,0 +1,433 @@
+/* The trace, load balance, windows, coverage and losses: hand-checked cases and brute-force twins. */
+#include "balance-private.h"
+#include "fixture.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NEAR(value, expected, tolerance)                                                           \
+  G_STMT_START                                                                                     \
+  {                                                                                                \
+    double value_ = (value), expected_ = (expected);                                               \
+    if (!(fabs (value_ - expected_) <= (tolerance)))                                               \
+      g_error ("%s:%d: %s is %.12g, expected %.12g", __FILE__, __LINE__, #value, value_,           \
+               expected_);                                                                         \
+  }                                                                                                \
+  G_STMT_END
+
+static char *rich_path;
+
+static MsTrace *
+open_trace (const char *path, const char *selection_text)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsSelection) selection = ms_selection_parse (selection_text, &error);
+  MsTrace *trace;
+
+  g_assert_no_error (error);
+  trace = ms_trace_open (path, 0, selection, &error);
+  g_assert_no_error (error);
+  return trace;
+}
+
+/* Runs an analysis with one parameter (NULL = none). */
+static MsResult *
+analyze (MsTrace *trace, const char *name, const char *param, const char *value, guint bootstrap)
+{
+  const MsAnalysis *analysis = ms_analysis_find (name);
+  g_autoptr (MsValues) values = ms_values_new (analysis);
+  g_autoptr (GError) error = NULL;
+  MsContext context = { .trace = trace,
+                        .values = values,
+                        .threads = 2,
+                        .seed = 7,
+                        .bootstrap = bootstrap,
+                        .confidence = 0.9 };
+  MsResult *result;
+
+  if (param != NULL)
+    ms_values_set (values, param, value, &error);
+  g_assert_no_error (error);
+  result = ms_analysis_run (analysis, &context, &error);
+  g_assert_no_error (error);
+  return result;
+}
+
+static double
+cell (const MsTable *table, guint row, const char *column)
+{
+  int at = ms_table_find_column (table, column);
+
+  g_assert_cmpint (at, >=, 0);
+  return ms_table_get_real (table, row, (guint) at);
+}
+
+/* The row of a long table. */
+static guint
+find_row (const MsTable *table, gint64 layer, const char *measure)
+{
+  int layers = ms_table_find_column (table, "layer");
+  int measures = ms_table_find_column (table, "measure");
+
+  for (guint row = 0; row < ms_table_n_rows (table); row++)
+    if ((layers < 0 || ms_table_get_int (table, row, (guint) layers) == layer)
+        && strcmp (ms_table_get_text (table, row, (guint) measures), measure) == 0)
+      return row;
+  g_error ("no row %s", measure);
+}
+
+/* --- The trace ------------------------------------------------------------------------------- */
+
+static void
+test_selection (void)
+{
+  g_autoptr (MsTrace) all = open_trace (rich_path, "");
+  g_autoptr (MsTrace) part
+      = open_trace (rich_path, "layer=2..4 lang=de,sw domain=news token=100..900,4000..4200");
+  g_autoptr (MsLayerTrace) all_rows
+      = ms_trace_load_layer (all, 2, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS, NULL, NULL);
+  g_autoptr (MsLayerTrace) part_rows
+      = ms_trace_load_layer (part, 1, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS, NULL, NULL);
+  gint64 row = 0;
+
+  g_assert_cmpuint (ms_trace_n_layers (part), ==, 2);
+  g_assert_cmpint (ms_trace_layer (part, 1)->block, ==, 4);
+  g_assert_cmpint (ms_trace_n_tokens (all), ==, all_rows->n_tokens);
+  /* Walk all tokens and ask of each whether it should be selected. */
+  for (guint d = 0; d < ms_trace_n_documents (all); d++)
+    {
+      const MsDocument *document = ms_trace_document (all, d);
+      gboolean fits = strcmp (document->domain, "news") == 0 && strcmp (document->language, "en");
+
+      for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
+        {
+          if (!fits || !((t >= 100 && t <= 900) || (t >= 4000 && t <= 4200)))
+            continue;
+          g_assert_cmpint (ms_trace_position (part, row), ==, t);
+          g_assert_true (memcmp (part_rows->experts + row * 3, all_rows->experts + t * 3, 6) == 0);
+          g_assert_true (memcmp (part_rows->weights + row * 3, all_rows->weights + t * 3, 12) == 0);
+          row++;
+        }
+    }
+  g_assert_cmpint (row, ==, ms_trace_n_tokens (part));
+  g_assert_cmpint (row, >, 0);
+}
+
+static void
+test_counts (void)
+{
+  g_autoptr (MsTrace) all = open_trace (rich_path, "token=17..4500");
+  g_autoptr (MsTrace) narrow = ms_trace_narrow (all, (const guint[]){ 20, 3, 4 }, 3);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpuint (ms_trace_n_documents (narrow), ==, 3);
+  g_assert_cmpuint (ms_trace_document_number (narrow, 2), ==, 20);
+  for (guint l = 0; l < ms_trace_n_layers (narrow); l++)
+    {
+      guint n_experts = ms_trace_layer (narrow, l)->n_experts, k = ms_trace_layer (narrow, l)->k;
+      g_autofree guint64 *counts = g_new (guint64, n_experts);
+      g_autofree guint32 *by_document = g_new (guint32, 3 * n_experts);
+      g_autoptr (MsLayerTrace) rows
+          = ms_trace_load_layer (narrow, l, MS_CHUNK_EXPERTS, NULL, &error);
+
+      g_assert_no_error (error);
+      g_assert_true (ms_trace_count (narrow, l, counts, NULL, NULL));
+      g_assert_true (ms_trace_count_documents (narrow, l, by_document, NULL, NULL));
+      for (guint d = 0; d < 3; d++)
+        {
+          const MsDocument *document = ms_trace_document (narrow, d);
+
+          for (gint64 i = document->first_token * k;
+               i < (document->first_token + document->n_tokens) * k; i++)
+            if (rows->experts[i] != MS_NO_EXPERT)
+              {
+                by_document[d * n_experts + rows->experts[i]]--;
+                counts[rows->experts[i]]--;
+              }
+        }
+      for (guint e = 0; e < n_experts; e++)
+        g_assert_true (counts[e] == 0 && by_document[e] == 0
+                       && by_document[2 * n_experts + e] == 0);
+    }
+}
+
+/* --- Load balance ---------------------------------------------------------------------------- */
+
+/* Ten tokens that choose experts 0, 1, 2, 3 once, twice, three and four times. */
+static void
+fill_ten (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
+{
+  static const guint16 chosen[] = { 3, 2, 1, 3, 0, 2, 3, 1, 2, 3 };
+
+  (void) layer, (void) data;
+  token->experts[0] = chosen[position];
+  token->weights[0] = 0.5f;
+}
+
+static void
+test_hand (void)
+{
+  const MsFixture ten = { .n_layers = 1,
+                          .layers = (const MsLayer[]){ { 5, 4, 1, 0 } },
+                          .n_documents = 2,
+                          .documents = (const MsDocument[]){ { .n_tokens = 4 }, { .n_tokens = 6 } },
+                          .fill = fill_ten };
+  char *path = ms_fixture_write (&ten, NULL);
+  g_autoptr (MsTrace) trace = open_trace (path, "");
+  g_autoptr (MsResult) result = analyze (trace, "load", NULL, NULL, 0);
+  const MsTable *table = ms_result_table (result, "balance");
+  const MsTable *experts = ms_result_table (result, "experts");
+
+  NEAR (cell (table, 0, "max_vio"), 0.6, 1e-12);
+  NEAR (cell (table, 0, "min_vio"), 0.6, 1e-12);
+  NEAR (cell (table, 0, "total_violation"), 1.6, 1e-12);
+  NEAR (cell (table, 0, "cv"), sqrt (1.25) / 2.5, 1e-12);
+  NEAR (cell (table, 0, "cv_sample"), sqrt (5.0 / 3) / 2.5, 1e-12);
+  NEAR (cell (table, 0, "frequency_sd"), 10 * sqrt (1.25), 1e-12);
+  NEAR (cell (table, 0, "gini"), 0.25, 1e-12);
+  NEAR (cell (table, 0, "min_over_max"), 0.25, 1e-12);
+  NEAR (cell (table, 0, "max_over_min"), 4, 1e-12);
+  NEAR (cell (table, 0, "top20_share"), 40, 1e-12);
+  NEAR (cell (table, 0, "bottom20_share"), 10, 1e-12);
+  NEAR (cell (table, 0, "idle"), 0, 0);
+  NEAR (cell (table, 0, "empty"), 0, 0);
+  NEAR (cell (experts, 3, "load"), 1.6, 1e-12);
+  NEAR (cell (experts, 3, "gate_mass"), 2, 1e-12);
+  NEAR (cell (experts, 3, "mean_weight"), 0.5, 1e-12);
+  g_clear_pointer (&trace, ms_trace_unref);
+  ms_fixture_remove (path);
+}
+
+/* The measures from their formulas, each by itself. */
+static void
+check_measures (const double *counts, guint n, double n_tokens, const MsTable *table, guint row)
+{
+  double sum = 0, most = 0, least = INFINITY, pairs = 0, entropy = 0, js = 0, squares = 0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      sum += counts[i];
+      most = fmax (most, counts[i]);
+      least = fmin (least, counts[i]);
+    }
+  for (guint i = 0; i < n; i++)
+    {
+      double p = counts[i] / sum, u = 1.0 / n, m = (p + u) / 2;
+
+      for (guint j = 0; j < n; j++)
+        pairs += fabs (counts[i] - counts[j]);
+      squares += (counts[i] / n_tokens - sum / n / n_tokens)
+                 * (counts[i] / n_tokens - sum / n / n_tokens);
+      entropy += p > 0 ? p * log (1 / p) : 0;
+      js += 0.5 * (p > 0 ? p * log (p / m) : 0) + 0.5 * u * log (u / m);
+    }
+  NEAR (cell (table, row, "max_vio"), most * n / sum - 1, 1e-9);
+  NEAR (cell (table, row, "min_vio"), 1 - least * n / sum, 1e-9);
+  NEAR (cell (table, row, "gini"), pairs / (2 * n * sum), 1e-9);
+  NEAR (cell (table, row, "entropy"), entropy, 1e-9);
+  NEAR (cell (table, row, "kl_uniform"), log (n) - entropy, 1e-9);
+  NEAR (cell (table, row, "js_uniform"), js, 1e-9);
+  NEAR (cell (table, row, "frequency_sd"), 100 * sqrt (squares / n), 1e-9);
+}
+
+static void
+test_twin (void)
+{
+  g_autoptr (MsTrace) trace = open_trace (rich_path, "lang=de,en");
+  g_autoptr (MsResult) load = analyze (trace, "load", NULL, NULL, 0);
+  g_autoptr (MsResult) windows = analyze (trace, "load-windows", "window", "300", 0);
+  const MsTable *series = ms_result_table (windows, "windows");
+  guint series_row = 0;
+
+  for (guint l = 0; l < ms_trace_n_layers (trace); l++)
+    {
+      g_autoptr (MsLayerTrace) rows = ms_trace_load_layer (trace, l, MS_CHUNK_EXPERTS, NULL, NULL);
+      double counts[12] = { 0 }, window[12] = { 0 }, n_tokens = 0;
+
+      for (gint64 t = 0; t < rows->n_tokens; t++)
+        {
+          n_tokens += rows->experts[t * rows->k] != MS_NO_EXPERT;
+          for (guint r = 0; r < rows->k; r++)
+            if (rows->experts[t * rows->k + r] != MS_NO_EXPERT)
+              {
+                counts[rows->experts[t * rows->k + r]]++;
+                window[rows->experts[t * rows->k + r]]++;
+              }
+          if ((t + 1) % 300 == 0 || t + 1 == rows->n_tokens)
+            {
+              gint64 size = t % 300 + 1;
+
+              NEAR (cell (series, series_row, "n_tokens"), (double) size, 0);
+              NEAR (cell (series, series_row, "complete"), size == 300, 0);
+              check_measures (window, rows->n_experts, (double) size, series, series_row++);
+              memset (window, 0, sizeof window);
+            }
+        }
+      check_measures (counts, rows->n_experts, n_tokens, ms_result_table (load, "balance"), l);
+    }
+  g_assert_cmpuint (series_row, ==, ms_table_n_rows (series));
+}
+
+/* Resamples documents by writing their decisions out one after the other. */
+static void
+test_bootstrap (void)
+{
+  g_autoptr (MsTrace) trace = open_trace (rich_path, "");
+  g_autoptr (MsResult) result = analyze (trace, "load", NULL, NULL, 200);
+  const MsTable *table = ms_result_table (result, "intervals");
+  g_autoptr (MsLayerTrace) rows = ms_trace_load_layer (trace, 0, MS_CHUNK_EXPERTS, NULL, NULL);
+  MsContext context = { .seed = 7, .bootstrap = 200, .confidence = 0.9 };
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new (&context, ms_trace_n_documents (trace));
+  double values[200];
+  guint row = find_row (table, 1, "max_vio");
+
+  for (guint r = 0; r < 200; r++)
+    {
+      double counts[8] = { 0 }, sum = 0, most = 0;
+      guint n = 0;
+
+      for (guint d = 0; d < bootstrap->n_units; d++)
+        for (guint i = 0; i < bootstrap->times[r * bootstrap->n_units + d]; i++, n++)
+          for (gint64 t = 0; t < ms_trace_document (trace, d)->n_tokens * 2; t++)
+            {
+              guint16 e = rows->experts[ms_trace_document (trace, d)->first_token * 2 + t];
+
+              if (e != MS_NO_EXPERT)
+                counts[e]++;
+            }
+      g_assert_cmpuint (n, ==, bootstrap->n_units);
+      for (guint e = 0; e < 8; e++)
+        {
+          sum += counts[e];
+          most = fmax (most, counts[e]);
+        }
+      values[r] = most * 8 / sum - 1;
+    }
+  ms_sort (values, 200);
+  NEAR (cell (table, row, "low"), ms_quantile (values, 200, 0.05), 1e-9);
+  NEAR (cell (table, row, "high"), ms_quantile (values, 200, 0.95), 1e-9);
+  NEAR (cell (table, row, "basic_low"), 2 * cell (table, row, "value") - cell (table, row, "high"),
+        1e-9);
+}
+
+/* E[CV^2] = (E - k) / (n k), for simulated tokens and for normal counts. */
+static void
+test_null (void)
+{
+  static const double tokens[] = { 100, 100000 };
+
+  for (guint i = 0; i < 2; i++)
+    {
+      double measures[MS_N_BALANCE];
+
+      ms_balance_null (64, tokens[i], 8 * tokens[i], 0.1, 3, measures);
+      NEAR (measures[MS_BALANCE_CV] / sqrt (56 / (8 * tokens[i])), 1, 0.03);
+    }
+}
+
+/* --- Coverage -------------------------------------------------------------------------------- */
+
+/* The even documents use expert 0, the odd ones expert 1; `shared` lets all use expert 0. */
+static void
+fill_hot (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
+{
+  (void) layer;
+  token->experts[0] = (guint16) (*(gboolean *) data ? 0 : position / 10 % 2);
+  token->weights[0] = 1;
+}
+
+static void
+check_hot (gboolean shared, double held_out, const char *answer)
+{
+  const MsFixture fixture
+      = { .n_layers = 1,
+          .layers = (const MsLayer[]){ { 0, 5, 1, 0 } },
+          .n_documents = 2,
+          .documents = (const MsDocument[]){ { .n_tokens = 10 }, { .n_tokens = 10 } },
+          .fill = fill_hot,
+          .data = &shared };
+  char *path = ms_fixture_write (&fixture, NULL);
+  g_autoptr (MsTrace) trace = open_trace (path, "");
+  g_autoptr (MsResult) result = analyze (trace, "coverage", NULL, NULL, 0);
+  const MsTable *hot = ms_result_table (result, "hot");
+
+  NEAR (cell (hot, 0, "n_hot"), 1, 0);
+  NEAR (cell (hot, 0, "decisions"), shared ? 100 : 50, 1e-9);
+  NEAR (cell (hot, 0, "needed"), shared ? 20 : 40, 1e-9);
+  NEAR (cell (hot, 0, "held_out"), held_out, 1e-9);
+  g_assert_true (g_str_has_prefix (result->summary, answer));
+  g_clear_pointer (&trace, ms_trace_unref);
+  ms_fixture_remove (path);
+}
+
+static void
+test_coverage (void)
+{
+  check_hot (TRUE, 100, "There is a hot set");
+  check_hot (FALSE, 0, "There is no hot set");
+}
+
+/* --- Losses ---------------------------------------------------------------------------------- */
+
+static void
+test_losses (void)
+{
+  g_autoptr (MsTrace) trace = open_trace (rich_path, "layer=4");
+  g_autoptr (MsResult) result = analyze (trace, "losses", NULL, NULL, 0);
+  const MsTable *table = ms_result_table (result, "losses");
+  g_autoptr (MsLayerTrace) rows
+      = ms_trace_load_layer (trace, 0, MS_CHUNK_EXPERTS | MS_CHUNK_LOGITS, NULL, NULL);
+  guint n = rows->n_experts, k = rows->k, n_documents = ms_trace_n_documents (trace);
+  double pooled = 0, grouped = 0, z = 0;
+
+  for (guint e = 0; e < n; e++)
+    {
+      double all_f = 0, all_p = 0;
+
+      for (guint d = 0; d < n_documents; d++)
+        {
+          const MsDocument *document = ms_trace_document (trace, d);
+          double f = 0, p = 0, size = (double) document->n_tokens;
+
+          for (gint64 t = document->first_token; t < document->first_token + document->n_tokens;
+               t++)
+            {
+              double sum = 0;
+
+              for (guint i = 0; i < n; i++)
+                sum += exp ((double) rows->logits[t * n + i]);
+              for (guint r = 0; r < k; r++)
+                f += rows->experts[t * k + r] == e;
+              p += exp ((double) rows->logits[t * n + e]) / sum;
+              z += e == 0 ? log (sum) * log (sum) : 0;
+            }
+          grouped += n * (f / size) * (p / size) / n_documents;
+          all_f += f;
+          all_p += p;
+        }
+      pooled += n * (all_f / (double) rows->n_tokens) * (all_p / (double) rows->n_tokens);
+    }
+  NEAR (cell (table, find_row (table, 4, "aux_pooled"), "value"), pooled, 1e-9);
+  NEAR (cell (table, find_row (table, 4, "aux_grouped"), "value"), grouped, 1e-9);
+  NEAR (cell (table, find_row (table, 4, "z_loss"), "value"), z / (double) rows->n_tokens, 1e-9);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  rich_path = ms_fixture_rich (NULL, 0);
+  g_test_add_func ("/load/trace/selection", test_selection);
+  g_test_add_func ("/load/trace/counts", test_counts);
+  g_test_add_func ("/load/hand", test_hand);
+  g_test_add_func ("/load/twin", test_twin);
+  g_test_add_func ("/load/bootstrap", test_bootstrap);
+  g_test_add_func ("/load/null", test_null);
+  g_test_add_func ("/load/coverage", test_coverage);
+  g_test_add_func ("/load/losses", test_losses);
+  status = g_test_run ();
+  ms_fixture_remove (rich_path);
+  return status;
+}
