@@ -571,9 +571,9 @@ static const MsColumn expert_columns[] = {
   { "load_low", "Load, low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
   { "load_high", "Load, high end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
   { "load_basic_low", "Load, basic low end", NULL, MS_COLUMN_REAL,
-    "Basic bootstrap: 2 load - load_high." },
+    "Basic bootstrap: 2 load - a high order statistic of the resamples." },
   { "load_basic_high", "Load, basic high end", NULL, MS_COLUMN_REAL,
-    "Basic bootstrap: 2 load - load_low." },
+    "Basic bootstrap: 2 load - a low order statistic of the resamples." },
   { "gate_mass", "Gate mass", NULL, MS_COLUMN_REAL, "Sum of the expert's combine weights." },
   { "gate_share", "Share of gate mass", NULL, MS_COLUMN_REAL,
     "Gate mass / gate mass of the layer." },
@@ -588,8 +588,10 @@ static const MsColumn interval_columns[] = {
   { "value", "Value", NULL, MS_COLUMN_REAL, "The measure." },
   { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
   { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "basic_low", "Basic low end", NULL, MS_COLUMN_REAL, "Basic bootstrap: 2 value - high." },
-  { "basic_high", "Basic high end", NULL, MS_COLUMN_REAL, "Basic bootstrap: 2 value - low." },
+  { "basic_low", "Basic low end", NULL, MS_COLUMN_REAL,
+    "Basic bootstrap: 2 value - a high order statistic of the resamples." },
+  { "basic_high", "Basic high end", NULL, MS_COLUMN_REAL,
+    "Basic bootstrap: 2 value - a low order statistic of the resamples." },
   { "null", "By chance", NULL, MS_COLUMN_REAL,
     "Expected under uniform random routing of as many tokens." },
   { "unit", "Unit", NULL, MS_COLUMN_TEXT, "Of the numbers; undefined = a pure number." },
@@ -658,8 +660,9 @@ const MsAnalysis ms_analysis_load = {
   .title = "Load Balance",
   .help = "How evenly are the experts of each layer used, and which stand out?",
   .formula = "c_e = choices of expert e, n = tokens, C = sum of c_e, mean = C/E.  share = c_e/C; "
-             "frequency = c_e/n; load = c_e/mean; MaxVio = max c_e/mean - 1; the other measures "
-             "are defined at their columns.  The null value is the expectation when every token "
+             "frequency = c_e/n; load = c_e/mean; MaxVio = max c_e/mean - 1, its mean over layers "
+             "is MaxVio_global; the other measures are defined at their columns.  The null value "
+             "is the expectation when every token "
              "chooses k of E experts uniformly and independently at this n.",
   .cite = "metrics.md a.  MaxVio: Loss-Free Balancing, arXiv 2408.15664.  SD of frequency: local "
           "routing consistency, arXiv 2505.16056, table 2.  Top and bottom 20 %: torchscale.",
