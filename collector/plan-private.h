@@ -27,10 +27,11 @@ typedef enum
 {
   MS_SHARED_NONE,
   MS_SHARED_GATED, /* times sigmoid (ffn_gate_inp_shexp . x) */
+  MS_SHARED_PLAIN, /* weight 1 */
 } MsShared;
 
-/* One architecture.  What all of them have in common today (RMS norms, SiLU experts, softmax scores)
- * becomes a column when the first one differs. */
+/* One architecture.  What all of them have in common today (RMS norms, SiLU experts, by default softmax
+ * scores) becomes a column when the first one differs. */
 typedef struct
 {
   const char *name; /* general.architecture */
@@ -39,6 +40,7 @@ typedef struct
   gboolean qkv_bias;    /* must be there */
   gboolean renormalize; /* the weights of the chosen sum to 1 */
   MsShared shared;
+  gboolean keyed; /* expert_gating_func (must be there) and expert_weights_norm say how to route */
 } MsFamily;
 
 /* Rows of a matrix of the file: y (n_rows) = W x. */

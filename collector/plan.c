@@ -5,10 +5,11 @@
 #include <string.h>
 
 static const MsFamily families[] = {
-  { "llama", MS_ROPE_PAIRS, MS_QK_NORM_NONE, FALSE, TRUE, MS_SHARED_NONE },
-  { "olmoe", MS_ROPE_HALVES, MS_QK_NORM_WHOLE, FALSE, FALSE, MS_SHARED_NONE },
-  { "qwen2moe", MS_ROPE_HALVES, MS_QK_NORM_NONE, TRUE, FALSE, MS_SHARED_GATED },
-  { "qwen3moe", MS_ROPE_HALVES, MS_QK_NORM_HEAD, FALSE, TRUE, MS_SHARED_NONE },
+  { "llama", MS_ROPE_PAIRS, MS_QK_NORM_NONE, FALSE, TRUE, MS_SHARED_NONE, FALSE },
+  { "olmoe", MS_ROPE_HALVES, MS_QK_NORM_WHOLE, FALSE, FALSE, MS_SHARED_NONE, FALSE },
+  { "qwen2moe", MS_ROPE_HALVES, MS_QK_NORM_NONE, TRUE, FALSE, MS_SHARED_GATED, FALSE },
+  { "qwen3moe", MS_ROPE_HALVES, MS_QK_NORM_HEAD, FALSE, TRUE, MS_SHARED_NONE, FALSE },
+  { "dots1", MS_ROPE_HALVES, MS_QK_NORM_HEAD, FALSE, FALSE, MS_SHARED_PLAIN, TRUE },
 };
 
 /* Keys (without "ARCH.") that would change the result and that no family honours: refused when set. */
@@ -250,7 +251,7 @@ load_moe (Loader *loader, guint b, MsBlock *block, GError **error)
   if (loader->plan->family->shared == MS_SHARED_NONE)
     return TRUE;
   return load_dense (loader, b, "_shexp", TRUE, &block->shared, error)
-         && (block->shared.gate.tensor == NULL
+         && (loader->plan->family->shared != MS_SHARED_GATED || block->shared.gate.tensor == NULL
              || take_weight (loader, in_block (n, b, "ffn_gate_inp_shexp.weight"), FALSE, d, 1,
                              &block->shared_gate, error));
 }
@@ -285,11 +286,16 @@ load_router (const Loader *loader, MsRouter *router, GError **error)
 {
   const MsFamily *family = loader->plan->family;
   guint32 n_experts = 0, k = 0, gating = MS_GATING_SOFTMAX, groups = 0, groups_used = 0;
+  gboolean renormalize = family->renormalize;
+  g_autofree char *norm_key = key_of (loader, "expert_weights_norm");
   float scale = 0;
 
   if (!get_u32 (loader, "expert_count", MS_KEY_REQUIRED, &n_experts, error)
       || !get_u32 (loader, "expert_used_count", MS_KEY_REQUIRED, &k, error)
-      || !get_u32 (loader, "expert_gating_func", MS_KEY_OPTIONAL, &gating, error)
+      || !get_u32 (loader, "expert_gating_func", family->keyed ? MS_KEY_REQUIRED : MS_KEY_OPTIONAL,
+                   &gating, error)
+      || (family->keyed
+          && !ms_gguf_get_bool (loader->gguf, norm_key, MS_KEY_OPTIONAL, &renormalize, error))
       || !get_u32 (loader, "expert_group_count", MS_KEY_OPTIONAL, &groups, error)
       || !get_u32 (loader, "expert_group_used_count", MS_KEY_OPTIONAL, &groups_used, error)
       || !get_float (loader, "expert_weights_scale", &scale, error))
@@ -302,7 +308,11 @@ load_router (const Loader *loader, MsRouter *router, GError **error)
     return refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
                    "%s.expert_used_count is %u of %u experts; 1 to all of at most %u can be chosen",
                    family->name, k, n_experts, MS_MAX_EXPERTS);
-  if (gating != MS_GATING_SOFTMAX && gating != 0)
+  if (family->keyed && gating != MS_GATING_SOFTMAX && gating != MS_GATING_SIGMOID)
+    return refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
+                   "%s.expert_gating_func is %u; softmax (1) and sigmoid (2) can be run",
+                   family->name, gating);
+  if (!family->keyed && gating != MS_GATING_SOFTMAX && gating != 0)
     return refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
                    "%s.expert_gating_func is %u, but models of this architecture route by softmax "
                    "(1)",
@@ -314,12 +324,12 @@ load_router (const Loader *loader, MsRouter *router, GError **error)
                    "%s.expert_group_count %u, expert_group_used_count %u: cannot choose %u of %u "
                    "experts so",
                    family->name, groups, groups_used, k, n_experts);
-  *router = (MsRouter){ .gating = MS_GATING_SOFTMAX,
+  *router = (MsRouter){ .gating = family->keyed ? (MsGating) gating : MS_GATING_SOFTMAX,
                         .n_experts = n_experts,
                         .k = k,
                         .groups = groups > 1 ? groups : 0,
                         .groups_used = groups_used,
-                        .renormalize = family->renormalize,
+                        .renormalize = renormalize,
                         .scale = scale == 0 ? 1 : scale };
   return TRUE;
 }
@@ -512,7 +522,8 @@ warn_of_the_rest (const Loader *loader)
   if (ms_gguf_get_u32 (loader->gguf, window_key, MS_KEY_OPTIONAL, &window, NULL) && window != 0)
     warn (loader, "%s is %u and is not applied: attention sees whole documents", window_key,
           window);
-  if (ms_gguf_get_bool (loader->gguf, norm_key, MS_KEY_OPTIONAL, &renormalize, NULL)
+  if (!loader->plan->family->keyed
+      && ms_gguf_get_bool (loader->gguf, norm_key, MS_KEY_OPTIONAL, &renormalize, NULL)
       && !renormalize != !loader->plan->family->renormalize)
     warn (loader, "%s is %s, but models of this architecture %s the weights of the chosen experts",
           norm_key, renormalize ? "true" : "false", renormalize ? "do not normalise" : "normalise");
