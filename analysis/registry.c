@@ -21,6 +21,9 @@
   X (coactivation)                                                                                 \
   X (languages)                                                                                    \
   X (language_map)                                                                                 \
+  X (vocabulary)                                                                                   \
+  X (position)                                                                                     \
+  X (norms)                                                                                        \
   X (committee)                                                                                    \
   X (difference)                                                                                   \
   X (repetition)                                                                                   \
