@@ -361,7 +361,8 @@ resample (const Vocabulary *all, const MsLayerTrace *trace, guint ranks, double 
   g_autofree guint *met = g_new (guint, n);
   Tally tally = { n, counts, met, 0, 0, 0 };
 
-  memset (resampled, 0, n_resamples * sizeof (double));
+  for (guint r = 0; r < n_resamples; r++)
+    resampled[r] = 0;
   for (guint key = 0; key < all->ids.n_keys; key++)
     for (guint r = 0; r < n_resamples; r++)
       {
