@@ -13,6 +13,8 @@
 #define FIND_ERRORS 4.0
 /* Groups that use an expert less are left out of its variation, as published. */
 #define LEAST_RATE 1e-5
+/* Deals behind the mean chance distance of two groups, of which there may be many. */
+#define PAIR_DEALS 20
 
 static const char *const labels[] = { "domain", "language", "phase", NULL };
 
@@ -104,15 +106,13 @@ make_percents (const double *totals, double *out, gpointer data)
       }
 }
 
-/* The distances (G), then those between groups (G, G). */
+/* The distances between groups (G, G). */
 static void
 make_pairs (const double *totals, double *out, gpointer data)
 {
   const Layer *layer = data;
   guint n = layer->n_groups, width = layer->n_experts + 1;
 
-  make_distances (totals, out, data);
-  out += n;
   for (guint a = 0; a < n; a++)
     for (guint b = a; b < n; b++)
       out[(gsize) a * n + b] = out[(gsize) b * n + a]
@@ -123,11 +123,14 @@ static void
 measure_shares (const MsContext *context, const Domains *all, Layer *layer, const double *sums)
 {
   guint n = layer->n_experts, n_groups = layer->n_groups, n_deals = all->n_deals;
-  gsize n_out = n_groups + (gsize) n_groups * n, n_pairs = n_groups + (gsize) n_groups * n_groups;
+  guint n_pair_deals = MIN (n_deals, PAIR_DEALS);
+  gsize n_out = n_groups + (gsize) n_groups * n, n_pairs = (gsize) n_groups * n_groups;
+  guint64 seed = ms_seed (context->seed, layer->block);
   gsize n_resamples = all->strata->n_resamples;
-  g_autofree double *values = g_new (double, MAX (n_out, n_pairs));
+  g_autofree double *values = g_new (double, n_out);
   g_autofree double *resampled = g_new (double, n_out *n_resamples);
-  g_autofree double *permuted = g_new (double, n_pairs *n_deals);
+  g_autofree double *permuted = g_new (double, (gsize) n_groups *n_deals);
+  g_autofree double *pair_permuted = g_new (double, n_pairs *n_pair_deals);
 
   layer->totals = g_new0 (double, (gsize) n_groups *(n + 1));
   for (guint g = 0; g < n_groups; g++)
@@ -148,21 +151,22 @@ measure_shares (const MsContext *context, const Domains *all, Layer *layer, cons
       else
         layer->percents[i - n_groups] = interval;
     }
-  ms_strata_permute (all->strata, sums, n + 1, n_deals, ms_seed (context->seed, layer->block),
-                     make_pairs, layer, (guint) n_pairs, permuted);
-  make_pairs (layer->totals, values, layer);
+  ms_strata_permute (all->strata, sums, n + 1, n_deals, seed, make_distances, layer, n_groups,
+                     permuted);
   layer->nulls = g_new (double, n_groups);
   layer->p = g_new (double, n_groups);
-  layer->pairs = g_memdup2 (values + n_groups, (gsize) n_groups * n_groups * sizeof (double));
-  layer->pair_nulls = g_new (double, n_groups *n_groups);
+  for (gsize g = 0; g < n_groups; g++)
+    {
+      layer->nulls[g] = ms_mean (permuted + g * n_deals, n_deals);
+      layer->p[g] = ms_strata_p (layer->distances[g].value, permuted + g * n_deals, n_deals);
+    }
+  layer->pairs = g_new (double, n_pairs);
+  make_pairs (layer->totals, layer->pairs, layer);
+  layer->pair_nulls = g_new (double, n_pairs);
+  ms_strata_permute (all->strata, sums, n + 1, n_pair_deals, seed, make_pairs, layer,
+                     (guint) n_pairs, pair_permuted);
   for (gsize i = 0; i < n_pairs; i++)
-    if (i < n_groups)
-      {
-        layer->nulls[i] = ms_mean (permuted + i * n_deals, n_deals);
-        layer->p[i] = ms_strata_p (values[i], permuted + i * n_deals, n_deals);
-      }
-    else
-      layer->pair_nulls[i - n_groups] = ms_mean (permuted + i * n_deals, n_deals);
+    layer->pair_nulls[i] = ms_mean (pair_permuted + i * n_pair_deals, n_pair_deals);
 }
 
 /* --- Windows --------------------------------------------------------------------------------- */

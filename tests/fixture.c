@@ -148,6 +148,7 @@ ms_fixture_write (const MsFixture *fixture, const char *path)
   writer = ms_writer_new (db, &model, &corpus, ids, &run, NULL, NULL, &error);
   g_assert_no_error (error);
   write_blocks (fixture, writer, corpus.n_tokens);
+  g_free (run.started); /* the writer fills it in */
   return g_steal_pointer (&file);
 }
 
