@@ -497,6 +497,8 @@ run (int argc, char **argv)
     { "run", 0, 0, G_OPTION_ARG_INT64, &number, "Which run (default: the newest)", "N" },
     { "select", 0, 0, G_OPTION_ARG_STRING, &select,
       "Only a part: \"layer=4..8 expert=17 lang=de domain=code doc=12 token=0..99\"", "WHAT" },
+    { "dictionary", 0, 0, G_OPTION_ARG_NONE, &dictionary,
+      "Write what every column of every table means instead", NULL },
     { 0 }
   };
   g_auto (Export) export = { .text = g_string_sized_new (FLUSH_BYTES + 4096) };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 /* clang-format off */
+/* clang-format off: one to a line, so that lines can be added from several sides */
 static const MsCommand *const commands[] = {
   &ms_command_collect,
   &ms_command_import,
@@ -24,6 +25,7 @@ static const MsCommand *const commands[] = {
   &ms_command_train,
   NULL,
 };
+/* clang-format on */
 /* clang-format on */
 
 static char *command_line;

@@ -1,0 +1,197 @@
+/* The commands about files as scripts use them: output, messages, exit status. */
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static char *database, *folder;
+
+/* Runs moescope with the arguments (up to NULL); *out and *err are what it printed. */
+static int
+moescope (char **out, char **err, ...)
+{
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
+  GError *error = NULL;
+  const char *word;
+  va_list words;
+  int status;
+
+  g_ptr_array_add (argv, (char *) g_getenv ("MOESCOPE"));
+  va_start (words, err);
+  do
+    {
+      word = va_arg (words, const char *);
+      g_ptr_array_add (argv, (char *) word);
+    }
+  while (word != NULL);
+  va_end (words);
+  g_spawn_sync (NULL, (char **) argv->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, out, err, &status,
+                &error);
+  g_assert_no_error (error);
+  g_assert_true (WIFEXITED (status));
+  return WEXITSTATUS (status);
+}
+
+#define RUN(status, ...)                                                                           \
+  g_autofree char *out = NULL;                                                                     \
+  g_autofree char *err = NULL;                                                                     \
+  g_assert_cmpint (moescope (&out, &err, __VA_ARGS__, NULL), ==, status)
+
+#define ASSERT_HAS(text, part) g_assert_nonnull (strstr (text, part))
+
+static void
+test_info (void)
+{
+  {
+    RUN (0, "info", database);
+    ASSERT_HAS (out, "4, 2 per token");
+    ASSERT_HAS (out, "Decisions");
+  }
+  {
+    RUN (0, "info", "--json", database);
+    ASSERT_HAS (out, "\"tokens\" : 7");
+  }
+  {
+    RUN (1, "info", folder);
+    ASSERT_HAS (err, "moescope info: cannot");
+  }
+  {
+    RUN (2, "info");
+    ASSERT_HAS (err, "Usage:");
+  }
+}
+
+static void
+test_check (void)
+{
+  g_autofree char *cut = g_build_filename (folder, "cut.db", NULL);
+  g_autofree char *bytes = NULL;
+  gsize length;
+
+  {
+    RUN (0, "check", database);
+    ASSERT_HAS (out, "is fine");
+  }
+  g_assert_true (g_file_get_contents (database, &bytes, &length, NULL));
+  g_file_set_contents (cut, bytes, (gssize) length / 2, NULL);
+  {
+    RUN (1, "check", cut);
+    ASSERT_HAS (err, "damaged");
+  }
+  g_remove (cut);
+}
+
+/* What export writes, import reads: the same decisions come out again. */
+static void
+test_round_trip (void)
+{
+  static const char *const tables[] = { "routing", "documents", "tokens" };
+  g_autofree char *copy = g_build_filename (folder, "copy.db", NULL);
+  g_autofree char *files[3] = { NULL };
+
+  for (guint i = 0; i < 3; i++)
+    {
+      files[i] = g_strdup_printf ("%s/%s.csv", folder, tables[i]);
+      RUN (0, "export", database, tables[i], "-o", files[i]);
+      g_assert_cmpstr (out, ==, "");
+    }
+  {
+    RUN (0, "import", files[0], files[1], files[2], "--experts", "4", "-o", copy);
+    ASSERT_HAS (out, "27 decisions for 7 tokens of 2 documents");
+  }
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autofree char *before = NULL;
+      RUN (0, "export", copy, tables[i]);
+
+      g_assert_true (g_file_get_contents (files[i], &before, NULL, NULL));
+      g_assert_cmpstr (out, ==, before);
+      g_remove (files[i]);
+    }
+  g_remove (copy);
+}
+
+static void
+test_export (void)
+{
+  {
+    RUN (0, "export", database, "routing", "--select", "layer=2 token=0 expert=2");
+    g_assert_cmpstr (out, ==,
+                     "run,document,position,token_id,layer,rank,expert,weight\n"
+                     "1,\"a\",0,5,2,1,2,0.125\n");
+  }
+  {
+    RUN (0, "export", database, "load", "--select", "layer=1");
+    ASSERT_HAS (out, "1,1,3,5,0.35714285714285715\n");
+  }
+  {
+    RUN (2, "export", database, "nothing");
+    ASSERT_HAS (err, "the tables are");
+  }
+  {
+    RUN (0, "export", "--dictionary");
+    ASSERT_HAS (out, ",\"routing\",\"weight\",\"real\",,");
+  }
+}
+
+/* A failed export leaves what was at the place of its output. */
+static void
+test_keep (void)
+{
+  g_autofree char *output = g_build_filename (folder, "kept.csv", NULL);
+  g_autofree char *kept = NULL;
+
+  g_file_set_contents (output, "before", -1, NULL);
+  {
+    RUN (1, "export", database, "routing", "--run", "9", "-o", output);
+    ASSERT_HAS (err, "no run 9");
+  }
+  g_assert_true (g_file_get_contents (output, &kept, NULL, NULL));
+  g_assert_cmpstr (kept, ==, "before");
+  g_remove (output);
+}
+
+static void
+test_sql (void)
+{
+  {
+    RUN (0, "sql", database, "SELECT name, 1.5 AS x, NULL AS y FROM document LIMIT 1", "--format",
+         "csv");
+    g_assert_cmpstr (out, ==, "name,x,y\n\"a\",1.5,\n");
+  }
+  {
+    RUN (0, "sql", database, "SELECT name, 1.5 AS x, NULL AS y FROM document", "--format", "json");
+    g_assert_cmpstr (out, ==,
+                     "[\n  {\"name\":\"a\",\"x\":1.5,\"y\":null},\n"
+                     "  {\"name\":\"b\",\"x\":1.5,\"y\":null}\n]\n");
+  }
+  {
+    RUN (0, "sql", database, "SELECT document, name FROM document");
+    g_assert_cmpstr (out, ==, "document  name\n       0  a\n       1  b\n");
+  }
+  {
+    RUN (1, "sql", database, "SELECT nam FROM document");
+    ASSERT_HAS (err, "  SELECT nam FROM document\n         ^\n");
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  database = g_build_filename (g_getenv ("MOESCOPE_SOURCE_ROOT"), "tests/data/format-1.db", NULL);
+  folder = g_dir_make_tmp ("moescope-commands-XXXXXX", NULL);
+  g_test_add_func ("/file-commands/info", test_info);
+  g_test_add_func ("/file-commands/check", test_check);
+  g_test_add_func ("/file-commands/round-trip", test_round_trip);
+  g_test_add_func ("/file-commands/export", test_export);
+  g_test_add_func ("/file-commands/keep", test_keep);
+  g_test_add_func ("/file-commands/sql", test_sql);
+  status = g_test_run ();
+  g_rmdir (folder);
+  g_free (folder);
+  g_free (database);
+  return status;
+}
