@@ -203,7 +203,9 @@ hold_out (const Coverage *coverage, Scope *scope)
 {
   guint n_units = coverage->bootstrap->n_units, n = scope->n_slots, n_points = scope->n_points;
   g_autofree guint *units = g_new (guint, n_units);
-  g_autofree double *halves[2] = { g_new (double, n), g_new (double, n) };
+  g_autofree double *half = g_new (double, n);
+  g_autofree double *other_half = g_new (double, n);
+  double *const halves[2] = { half, other_half };
   g_autofree double *curves = g_new (double, (gsize) SPLITS *(n_points + 1));
   g_autofree double *one = g_new (double, n_points), *column = g_new (double, SPLITS);
   g_autofree Slot *order = g_new (Slot, n);

@@ -32,6 +32,7 @@
   X (saturation)                                                                                   \
   X (uncertainty)                                                                                  \
   X (importance)                                                                                   \
+  X (merge)                                                                                        \
   X (capacity)                                                                                     \
   X (what_if)                                                                                      \
   X (placement)

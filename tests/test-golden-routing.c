@@ -543,6 +543,95 @@ check_reap (Case *c)
         1, 0);
 }
 
+/* The published sample files as a trace with norms and a file of similarities. */
+static void
+check_easy_ep (Case *c)
+{
+  g_autoptr (GString) trace
+      = g_string_new ("sequence,token,layer,rank,expert,weight,output_l2_norm\n");
+  g_autoptr (GString) similarities = g_string_new ("sequence,token,layer,similarity\n");
+  g_autofree char *path = ms_golden_path (&c->golden, c->name, "samples.jsonl");
+  g_autofree char *text = NULL;
+  g_autofree char *trace_path = NULL;
+  g_autofree char *similarity_path = NULL;
+  g_autofree char *db = NULL;
+  g_autofree char *experts = g_strdup_printf ("--experts=%.0f", number (c->params, "num_experts"));
+  g_auto (GStrv) lines = NULL;
+  g_autoptr (JsonNode) result = NULL;
+  g_autoptr (GError) error = NULL;
+  MsGoldenTable table;
+
+  g_file_get_contents (path, &text, NULL, &error);
+  g_assert_no_error (error);
+  lines = g_strsplit (g_strstrip (text), "\n", -1);
+  for (guint s = 0; lines[s] != NULL; s++)
+    {
+      g_autoptr (JsonNode) sample = json_from_string (lines[s], &error);
+
+      g_assert_no_error (error);
+      for (guint l = 0; l < length (sample, "idxs"); l++)
+        {
+          g_autofree char *of_layer = g_strdup_printf ("idxs/%u", l);
+
+          for (guint t = 0; t < length (sample, of_layer); t++)
+            {
+              g_autofree char *of_token = g_strdup_printf ("idxs/%u/%u", l, t);
+
+              g_string_append_printf (similarities, "%u,%u,%u,%.9g\n", s, t, l,
+                                      number (sample, "simibr/%u/0/%u", l, t));
+              for (guint r = 0; r < length (sample, of_token); r++)
+                g_string_append_printf (trace, "%u,%u,%u,%u,%.0f,%.9g,%.9g\n", s, t, l, r,
+                                        number (sample, "idxs/%u/%u/%u", l, t, r),
+                                        number (sample, "weights/%u/%u/%u", l, t, r),
+                                        number (sample, "norms/%u/%u/%u", l, t, r));
+            }
+        }
+    }
+  trace_path = scratch_file (c, "trace.csv", trace);
+  similarity_path = scratch_file (c, "similarities.csv", similarities);
+  db = ms_golden_import (&c->golden, LIST (trace_path, similarity_path, experts));
+  result = ms_golden_analyze (db, "importance", LIST ("--criterion=easy-ep", "--guard=none"));
+  table = ms_golden_table (result, "experts");
+  for (guint l = 0; l < length (c->expected, "score"); l++)
+    for (guint e = 0; e < length (c->expected, "score/0"); e++)
+      ms_golden_assert (
+          ms_golden_real (&table, row (&table, "layer=%u expert=%u", l, e), "easy_ep"),
+          number (c->expected, "score/%u/%u", l, e), NORMS);
+}
+
+static void
+check_merge (Case *c)
+{
+  g_autoptr (GString) usage = g_string_new ("layer,expert,usage\n");
+  g_autoptr (GString) distances = g_string_new ("layer,expert,other,distance\n");
+  g_autofree char *usage_path = NULL;
+  g_autofree char *distance_path = NULL;
+  g_autofree char *clusters = option (number (c->params, "total_clusters"));
+  guint n = length (c->params, "expert_prob/0");
+  g_autoptr (JsonNode) result = NULL;
+  MsGoldenTable table;
+
+  for (guint l = 0; l < length (c->params, "expert_prob"); l++)
+    for (guint e = 0; e < n; e++)
+      {
+        g_string_append_printf (usage, "%u,%u,%.17g\n", l, e,
+                                number (c->params, "expert_prob/%u/%u", l, e));
+        for (guint o = 0; o < n; o++)
+          g_string_append_printf (distances, "%u,%u,%u,%.17g\n", l, e, o,
+                                  number (c->params, "distance/%u/%u/%u", l, e, o));
+      }
+  usage_path = scratch_file (c, "usage.csv", usage);
+  distance_path = scratch_file (c, "distances.csv", distances);
+  result = ms_golden_analyze (
+      "-", "merge",
+      LIST ("--usage", usage_path, "--distances", distance_path, "--clusters", clusters));
+  table = ms_golden_table (result, "experts");
+  for (guint l = 0; l < length (c->expected, "labels"); l++)
+    for (guint e = 0; e < n; e++)
+      ms_golden_assert (ms_golden_real (&table, row (&table, "layer=%u expert=%u", l, e), "label"),
+                        number (c->expected, "labels/%u/%u", l, e), 0);
+}
+
 /* --- What if --------------------------------------------------------------------------------- */
 
 static void
@@ -772,6 +861,8 @@ static const struct
   { "last_fluctuation", check_fluctuation },
   { "gw_moe_uncertain_tokens", check_uncertain },
   { "reap_saliency", check_reap },
+  { "easy_ep_score", check_easy_ep },
+  { "mc_smoe_grouping", check_merge },
   { "capacity_drops", check_capacity },
   { "batch_dependence", check_batch },
   { "top_p_routing", check_top_p },

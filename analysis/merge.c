@@ -1,0 +1,397 @@
+/* Which experts to merge: groups around the most used ones, by the distance of router logits (metrics.md g,
+ * MC-SMoE).
+ *
+ * Every layer keeps its most used expert; the globally most used others are kept until the budget of
+ * clusters is spent; every other expert joins the nearest kept one of its layer. */
+#include "analysis-private.h"
+
+#include <math.h>
+#include <string.h>
+
+static const MsParam params[] = {
+  { "clusters", "Clusters", "Experts that remain over all layers; 0 = half of them", "experts",
+    MS_PARAM_INT, 0, 10000000, 0, .ui_least = 0, .ui_most = 4096 },
+  { "usage", "Given usage",
+    "CSV file with the columns layer, expert, usage instead of the run's loads", NULL,
+    MS_PARAM_FILE, .usual_text = "" },
+  { "distances", "Given distances",
+    "CSV file with the columns layer, expert, other, distance instead of the run's router logits",
+    NULL, MS_PARAM_FILE, .usual_text = "" },
+  { 0 },
+};
+
+static const MsTableDef tables[] = {
+  { "experts", "The cluster of every expert",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "expert", "Expert", NULL, MS_COLUMN_INT, "Expert of the layer" },
+        { "label", "Cluster", NULL, MS_COLUMN_INT,
+          "Cluster of the layer, numbered by the ids of the kept experts" },
+        { "dominant", "Merged into", NULL, MS_COLUMN_INT, "The kept expert it joins" },
+        { "distance", "Distance", NULL, MS_COLUMN_REAL, "To that expert; 0 for itself" },
+        { "usage", "Usage", NULL, MS_COLUMN_REAL, "Share of the layer's decisions, or as given" },
+        { "merge_weight", "Merge weight", NULL, MS_COLUMN_REAL,
+          "Usage / usage of its cluster: its weight in the merged parameters" },
+        { 0 } } },
+  { "layers", "Clusters by layer",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "clusters", "Clusters", NULL, MS_COLUMN_INT, "Experts kept" },
+        { "max_vio_before", "MaxVio before", NULL, MS_COLUMN_REAL, "Largest usage / mean - 1" },
+        { "max_vio_after", "MaxVio after", NULL, MS_COLUMN_REAL, "The same of the clusters" },
+        { "mean_distance", "Mean distance", NULL, MS_COLUMN_REAL,
+          "Of merged experts to the kept ones, weighted by usage" },
+        { 0 } } },
+  { 0 },
+};
+
+static const MsPlotDef plots[] = {
+  { .name = "clusters",
+    .title = "Experts Kept by Layer",
+    .table = "layers",
+    .mark = MS_MARK_BAR,
+    .x = "layer",
+    .y = "clusters" },
+  { .name = "map",
+    .title = "Cluster of Every Expert",
+    .table = "experts",
+    .mark = MS_MARK_HEATMAP,
+    .x = "expert",
+    .y = "layer",
+    .value = "label" },
+  { 0 },
+};
+
+typedef struct
+{
+  int block;
+  guint n_experts;
+  double *usage;    /* (E) */
+  double *distance; /* (E, E) */
+  guint *dominant;  /* (E) */
+} Layer;
+
+typedef struct
+{
+  Layer *layers;
+  guint n_layers;
+} Job;
+
+static gboolean
+measure_layer (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Job *job = data;
+  Layer *out = &job->layers[index];
+  g_autoptr (MsLayerTrace) layer = ms_trace_load_layer (
+      context->trace, index, MS_CHUNK_EXPERTS | MS_CHUNK_LOGITS, context->cancel, error);
+  guint n = out->n_experts;
+  double total = 0;
+
+  if (layer == NULL)
+    return FALSE;
+  for (gint64 t = 0; t < layer->n_tokens; t++)
+    {
+      const float *z = layer->logits + t * n;
+
+      for (guint r = 0; r < layer->k; r++)
+        if (layer->experts[t * layer->k + r] != MS_NO_EXPERT)
+          {
+            out->usage[layer->experts[t * layer->k + r]]++;
+            total++;
+          }
+      for (guint i = 0; i < n; i++)
+        for (guint j = 0; j <= i; j++)
+          out->distance[(gsize) i * n + j] += (double) z[i] * z[j];
+    }
+  for (guint e = 0; e < n && total > 0; e++)
+    out->usage[e] /= total;
+  for (guint i = 0; i < n;
+       i++) /* the diagonal holds squared norms: rows below use them, so it goes last */
+    for (guint j = 0; j < i; j++)
+      {
+        double norm
+            = sqrt (out->distance[(gsize) i * n + i]) * sqrt (out->distance[(gsize) j * n + j]);
+
+        out->distance[(gsize) i * n + j]
+            = norm > 0 ? 1 - out->distance[(gsize) i * n + j] / norm : 1;
+        out->distance[(gsize) j * n + i] = out->distance[(gsize) i * n + j];
+      }
+  for (guint i = 0; i < n; i++)
+    out->distance[(gsize) i * n + i] = 0;
+  return TRUE;
+}
+
+/* Layers and experts that a usage file names. */
+static gboolean
+read_usage (const char *path, Job *job, GError **error)
+{
+  g_autoptr (MsInput) input = ms_input_load (path, error);
+  guint columns[3];
+  gint64 most_layer = -1, most_expert = -1;
+
+  if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
+      || !ms_input_need (input, "expert", &columns[1], error)
+      || !ms_input_need (input, "usage", &columns[2], error))
+    return FALSE;
+  for (guint pass = 0; pass < 2; pass++)
+    {
+      for (guint i = 0; i < ms_input_n_rows (input); i++)
+        {
+          gint64 layer, expert;
+
+          if (!ms_input_int (input, i, columns[0], 0, 4095, &layer, error)
+              || !ms_input_int (input, i, columns[1], 0, 4095, &expert, error))
+            return FALSE;
+          most_layer = MAX (most_layer, layer);
+          most_expert = MAX (most_expert, expert);
+          if (pass == 1
+              && !ms_input_real (input, i, columns[2], 0, 1e15, &job->layers[layer].usage[expert],
+                                 error))
+            return FALSE;
+        }
+      if (most_layer < 0)
+        {
+          g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_INPUT, "%s holds no usage",
+                       path);
+          return FALSE;
+        }
+      if (pass == 1)
+        break;
+      job->n_layers = (guint) most_layer + 1;
+      job->layers = g_new0 (Layer, job->n_layers);
+      for (guint l = 0; l < job->n_layers; l++)
+        {
+          guint n = (guint) most_expert + 1;
+
+          job->layers[l] = (Layer){ (int) l, n, g_new0 (double, n), g_new0 (double, n *(gsize) n),
+                                    g_new0 (guint, n) };
+        }
+    }
+  return TRUE;
+}
+
+static gboolean
+read_distances (const char *path, Job *job, GError **error)
+{
+  g_autoptr (MsInput) input = ms_input_load (path, error);
+  guint columns[4];
+
+  if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
+      || !ms_input_need (input, "expert", &columns[1], error)
+      || !ms_input_need (input, "other", &columns[2], error)
+      || !ms_input_need (input, "distance", &columns[3], error))
+    return FALSE;
+  for (guint i = 0; i < ms_input_n_rows (input); i++)
+    {
+      gint64 block, expert, other;
+      guint l = 0;
+
+      if (!ms_input_int (input, i, columns[0], 0, G_MAXINT, &block, error))
+        return FALSE;
+      while (l < job->n_layers && job->layers[l].block != block)
+        l++;
+      if (l == job->n_layers)
+        continue;
+      if (!ms_input_int (input, i, columns[1], 0, job->layers[l].n_experts - 1, &expert, error)
+          || !ms_input_int (input, i, columns[2], 0, job->layers[l].n_experts - 1, &other, error)
+          || !ms_input_real (input, i, columns[3], 0, 1e15,
+                             &job->layers[l].distance[expert * job->layers[l].n_experts + other],
+                             error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+typedef struct
+{
+  guint layer, expert;
+  float usage; /* compared in float32, as the published code does */
+} Candidate;
+
+static int
+by_usage (gconstpointer a, gconstpointer b)
+{
+  const Candidate *x = a, *y = b;
+
+  if (x->usage != y->usage)
+    return x->usage > y->usage ? -1 : 1;
+  if (x->layer != y->layer)
+    return x->layer < y->layer ? -1 : 1;
+  return x->expert < y->expert ? -1 : x->expert > y->expert;
+}
+
+/* Marks the kept experts: kept[l][e]. */
+static void
+choose_dominant (const Job *job, guint budget, gboolean **kept)
+{
+  g_autoptr (GArray) rest = g_array_new (FALSE, FALSE, sizeof (Candidate));
+
+  for (guint l = 0; l < job->n_layers; l++)
+    {
+      const Layer *layer = &job->layers[l];
+      guint best = 0;
+
+      for (guint e = 1; e < layer->n_experts; e++)
+        if (layer->usage[e] > layer->usage[best])
+          best = e;
+      kept[l][best] = TRUE;
+      for (guint e = 0; e < layer->n_experts; e++)
+        if (e != best)
+          {
+            Candidate candidate = { l, e, (float) layer->usage[e] };
+
+            g_array_append_val (rest, candidate);
+          }
+    }
+  g_array_sort (rest, by_usage);
+  for (guint i = 0; i < rest->len && i + job->n_layers < budget; i++)
+    {
+      const Candidate *candidate = &g_array_index (rest, Candidate, i);
+
+      kept[candidate->layer][candidate->expert] = TRUE;
+    }
+}
+
+static double
+max_vio (const double *load, guint n, const gboolean *counts)
+{
+  double sum = 0, most = 0, of = 0;
+
+  for (guint e = 0; e < n; e++)
+    if (counts == NULL || counts[e])
+      {
+        sum += load[e];
+        most = MAX (most, load[e]);
+        of++;
+      }
+  return sum > 0 ? most * of / sum - 1 : NAN;
+}
+
+static void
+add_layer (MsResult *result, Layer *layer, const gboolean *kept)
+{
+  guint n = layer->n_experts, clusters = 0;
+  g_autofree double *merged = g_new0 (double, n);
+  g_autofree gint64 *label = g_new0 (gint64, n);
+  double distance = 0, usage = 0;
+
+  for (guint e = 0; e < n; e++)
+    {
+      int best = -1;
+
+      for (guint d = 0; d < n; d++)
+        if (kept[d]
+            && (best < 0
+                || (float) layer->distance[(gsize) e * n + d]
+                       < (float) layer->distance[(gsize) e * n + (guint) best]))
+          best = (int) d;
+      layer->dominant[e] = kept[e] ? e : (guint) best;
+      merged[layer->dominant[e]] += layer->usage[e];
+      if (kept[e])
+        label[e] = clusters++;
+    }
+  for (guint e = 0; e < n; e++)
+    {
+      guint d = layer->dominant[e];
+      double away = kept[e] ? 0 : layer->distance[(gsize) e * n + d];
+
+      distance += away * layer->usage[e];
+      usage += layer->usage[e];
+      ms_table_add (ms_result_table (result, "experts"), (gint64) layer->block, (gint64) e,
+                    label[d], (gint64) d, away, layer->usage[e],
+                    merged[d] > 0 ? layer->usage[e] / merged[d] : NAN);
+    }
+  ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block, (gint64) clusters,
+                max_vio (layer->usage, n, NULL), max_vio (merged, n, kept),
+                usage > 0 ? distance / usage : NAN);
+}
+
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  const char *usage = ms_values_text (context->values, "usage");
+  const char *distances = ms_values_text (context->values, "distances");
+  guint budget = (guint) ms_values_int (context->values, "clusters"), n_experts = 0;
+  Job job = { 0 };
+  gboolean **kept;
+  gboolean fine;
+
+  if ((usage[0] == '\0') != (distances[0] == '\0'))
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
+                   "--usage and --distances belong together");
+      return FALSE;
+    }
+  if (usage[0] == '\0'
+      && (context->trace == NULL || !(ms_trace_run (context->trace)->columns & MS_CHUNK_LOGITS)))
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS,
+                   "merging needs the router's scores: collect with --scores, or give --usage and "
+                   "--distances");
+      return FALSE;
+    }
+  if (usage[0] == '\0')
+    {
+      job.n_layers = ms_trace_n_layers (context->trace);
+      job.layers = g_new0 (Layer, job.n_layers);
+      for (guint l = 0; l < job.n_layers; l++)
+        {
+          guint n = ms_trace_layer (context->trace, l)->n_experts;
+
+          job.layers[l] = (Layer){ ms_trace_layer (context->trace, l)->block, n, g_new0 (double, n),
+                                   g_new0 (double, n *(gsize) n), g_new0 (guint, n) };
+        }
+      fine = ms_context_tasks (context, job.n_layers, measure_layer, &job, 0, 0.95, error);
+    }
+  else
+    fine = read_usage (usage, &job, error) && read_distances (distances, &job, error);
+
+  kept = g_new0 (gboolean *, job.n_layers + 1);
+  for (guint l = 0; l < job.n_layers; l++)
+    {
+      kept[l] = g_new0 (gboolean, job.layers[l].n_experts);
+      n_experts += job.layers[l].n_experts;
+    }
+  if (fine)
+    {
+      guint remain = MIN (MAX (budget > 0 ? budget : n_experts / 2, job.n_layers), n_experts);
+
+      choose_dominant (&job, remain, kept);
+      for (guint l = 0; l < job.n_layers; l++)
+        add_layer (result, &job.layers[l], kept[l]);
+      result->summary = g_strdup_printf (
+          "Of %u experts %u remain; each of the others joins the nearest of its layer.", n_experts,
+          remain);
+      ms_result_note (
+          result, "Kept: the most used of each layer and the globally most used others (the REAP "
+                  "repository's version of MC-SMoE). Distance: 1 - cosine of router logits.");
+    }
+  for (guint l = 0; l < job.n_layers; l++)
+    {
+      g_free (kept[l]);
+      g_free (job.layers[l].usage);
+      g_free (job.layers[l].distance);
+      g_free (job.layers[l].dominant);
+    }
+  g_free (kept);
+  g_free (job.layers);
+  return fine;
+}
+
+const MsAnalysis ms_analysis_merge = {
+  .name = "merge",
+  .title = "Merge Grouping (MC-SMoE)",
+  .help = "Which experts could be merged into which, given a budget of experts that remain?",
+  .formula
+  = "Kept: argmax usage of each layer, then the largest usage overall until the budget; others "
+    "join "
+    "argmin over kept d of 1 - cos (logits of e, logits of d); merge weights are proportional to "
+    "usage.",
+  .cite = "MC-SMoE, arXiv 2310.01334, as carried by REAP, arXiv 2510.13999; metrics.md g",
+  .version = 1,
+  .needs = MS_NEEDS_NO_TRACE | MS_NEEDS_LOGITS,
+  .params = params,
+  .tables = tables,
+  .plots = plots,
+  .compute = compute,
+};
