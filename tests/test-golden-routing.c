@@ -501,6 +501,51 @@ check_uncertain (Case *c)
   ms_golden_assert (ms_golden_real (&table, 0, "broadcast_ratio"), broadcast / tokens, RATES);
 }
 
+/* The file has one row per token and no sequences: every token becomes a document of its own. */
+static void
+check_entropy (Case *c)
+{
+  static const char *const members[] = { "shannon_nats",     "shannon_bits", "max_prob",
+                                         "margin_top1_top2", "perplexity",   "normalised" };
+  static const char *const orders[] = { "0.5", "1.1", "1.5", "2.0" };
+  g_autofree char *path = ms_golden_path (&c->golden, c->name, "probs.csv");
+  g_autofree char *text = NULL;
+  g_autofree char *db = NULL;
+  g_autofree char *file = NULL;
+  g_auto (GStrv) lines = NULL;
+  g_autoptr (GString) probabilities = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_file_get_contents (path, &text, NULL, &error);
+  g_assert_no_error (error);
+  lines = g_strsplit (g_strstrip (text), "\n", -1);
+  for (guint i = 0; lines[i] != NULL; i++)
+    if (i == 0)
+      g_string_append_printf (probabilities, "sequence,layer,%s\n", g_strstrip (lines[i]));
+    else
+      g_string_append_printf (probabilities, "%u,0,0%s\n", i - 1,
+                              strchr (g_strstrip (lines[i]), ','));
+  file = scratch_file (c, "probs.csv", probabilities);
+  db = ms_golden_import (&c->golden, LIST (file, "--top-k=1", "--scores=probabilities"));
+  for (guint q = 0; q < G_N_ELEMENTS (orders); q++)
+    {
+      g_autoptr (JsonNode) result
+          = ms_golden_analyze (db, "uncertainty", LIST ("--q", orders[q], "--by=document"));
+      MsGoldenTable table = ms_golden_table (result, "layers");
+
+      for (guint i = 0; i < length (c->expected, ""); i++)
+        {
+          int at = row (&table, "group=%u", i);
+
+          for (guint j = 0; j < G_N_ELEMENTS (members); j++)
+            ms_golden_assert (ms_golden_real (&table, at, members[j]),
+                              number (c->expected, "%u/%s", i, members[j]), RATES);
+          ms_golden_assert (ms_golden_real (&table, at, "tsallis"),
+                            number (c->expected, "%u/tsallis_q%s", i, orders[q]), RATES);
+        }
+    }
+}
+
 static void
 check_reap (Case *c)
 {
@@ -860,6 +905,7 @@ static const struct
   { "router_saturation", check_saturation },
   { "last_fluctuation", check_fluctuation },
   { "gw_moe_uncertain_tokens", check_uncertain },
+  { "router_entropy", check_entropy },
   { "reap_saliency", check_reap },
   { "easy_ep_score", check_easy_ep },
   { "mc_smoe_grouping", check_merge },
