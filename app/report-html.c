@@ -67,7 +67,14 @@ static void G_GNUC_PRINTF (2, 3) append (GString *out, const char *format, ...)
 static gboolean
 near (MsColour a, MsColour b)
 {
-  return fabs (a.r - b.r) < 2e-3 && fabs (a.g - b.g) < 2e-3 && fabs (a.b - b.b) < 2e-3;
+  return fabs (a.r - b.r) < 4e-3 && fabs (a.g - b.g) < 4e-3 && fabs (a.b - b.b) < 4e-3;
+}
+
+static MsColour
+mix (MsColour a, MsColour b, double share)
+{
+  return (MsColour){ a.r + (b.r - a.r) * share, a.g + (b.g - a.g) * share,
+                     a.b + (b.b - a.b) * share };
 }
 
 /* A CSS value for colours between ink and paper and for series; FALSE for all others. */
@@ -75,11 +82,10 @@ static gboolean
 variable_of (MsColour colour, const MsTheme *theme, char *out, gsize size)
 {
   double share = (colour.g - ink.g) / (paper.g - ink.g);
-  MsColour mixed = { ink.r + (paper.r - ink.r) * share, ink.g + (paper.g - ink.g) * share,
-                     ink.b + (paper.b - ink.b) * share };
 
   for (guint i = 0; i < theme->n_series; i++)
-    if (near (colour, theme->series[i]))
+    /* The line itself, or its name, which is darker (line.c). */
+    if (near (colour, theme->series[i]) || near (colour, mix (theme->series[i], ink, 0.35)))
       {
         g_snprintf (out, size, "var(--s%u)", i);
         return TRUE;
@@ -88,9 +94,9 @@ variable_of (MsColour colour, const MsTheme *theme, char *out, gsize size)
     g_strlcpy (out, "var(--ink)", size);
   else if (near (colour, paper))
     g_strlcpy (out, "var(--paper)", size);
-  else if (near (colour, faint))
+  else if (near (colour, faint) || near (colour, mix (faint, ink, 0.12)))
     g_strlcpy (out, "var(--rule)", size);
-  else if (share > 0.1 && share < 0.9 && near (colour, mixed))
+  else if (share > 0.1 && share < 0.9 && near (colour, mix (ink, paper, share)))
     g_strlcpy (out, "var(--soft)", size);
   else
     return FALSE;

@@ -127,6 +127,41 @@ test_data (void)
       ==, hash);
 }
 
+/* A locale with decimal commas changes no byte of any file.  Without the locale installed the two runs
+ * are simply equal. */
+static void
+test_locale (void)
+{
+  static const char *const endings[] = { "svg", "csv", "dat", "json", "html" };
+  g_autofree char *figure = in_folder ("l.svg"), *page = in_folder ("l.html");
+  g_autofree char *before = g_strdup (g_getenv ("LC_ALL"));
+  char *plain[G_N_ELEMENTS (endings)];
+
+  for (guint pass = 0; pass < 2; pass++)
+    {
+      g_setenv ("LC_ALL", pass == 0 ? "C.UTF-8" : "de_DE.UTF-8", TRUE);
+      g_assert_cmpint (run (NULL, "plot", database, "load", "--plot", "cv", "-o", figure, "--data",
+                            "--bootstrap", "20", NULL),
+                       ==, 0);
+      g_assert_cmpint (run (NULL, "report", database, "-o", page, "--bootstrap", "20", "--sections",
+                            "load,transitions", NULL),
+                       ==, 0);
+      for (guint i = 0; i < G_N_ELEMENTS (endings); i++)
+        {
+          g_autofree char *name = g_strdup_printf ("l.%s", endings[i]), *path = in_folder (name);
+          g_autofree char *text = contents (path, NULL);
+
+          if (pass == 0)
+            plain[i] = g_steal_pointer (&text);
+          else
+            g_assert_cmpstr (text, ==, plain[i]);
+        }
+    }
+  g_setenv ("LC_ALL", before != NULL ? before : "C.UTF-8", TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (endings); i++)
+    g_free (plain[i]);
+}
+
 static void
 expect (int status, const char *words, const char *extra, const char *value)
 {
@@ -272,6 +307,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plot/formats", test_formats);
   g_test_add_func ("/plot/size", test_size);
   g_test_add_func ("/plot/data", test_data);
+  g_test_add_func ("/plot/locale", test_locale);
   g_test_add_func ("/plot/misuse", test_misuse);
   g_test_add_func ("/plot/list", test_list);
   g_test_add_func ("/plot/all", test_all);

@@ -60,12 +60,12 @@ bar_rect (MsFigure *figure, const MsPanel *panel, guint row, MsRect *rect)
         return FALSE;
       left = panel->plot.x + category * band + band * gap / 2;
       right = left + inner;
-      if (figure->plot->mark == MS_MARK_BAR)
+      if (figure->plot->mark == MS_MARK_BAR && !figure->lone_bars)
         {
           left += inner * series / figure->n_series;
           right = left + inner / figure->n_series;
         }
-      else
+      else if (figure->plot->mark == MS_MARK_STACK)
         {
           from = stacked_below (figure, panel, series, category);
           value = from + MAX (value, 0);
@@ -214,6 +214,28 @@ pick (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, double x, 
   return column;
 }
 
+/* Where no two series share a category, the series only colours the bars: they get the whole width. */
+static gboolean
+prepare (MsFigure *figure, GError **error)
+{
+  gsize n = (gsize) figure->n_facets * MAX (figure->x.n, 1);
+  g_autofree guint8 *taken = g_new0 (guint8, n);
+
+  (void) error;
+  for (guint i = 0; i < figure->n_rows; i++)
+    {
+      guint row = ms_figure_row (figure, i), x = ms_channel_category (&figure->x, row);
+      guint facet = ms_channel_category (&figure->facet, row);
+
+      if (x == MS_NONE || facet == MS_NONE)
+        continue;
+      if (taken[(gsize) facet * figure->x.n + x]++ > 0)
+        return TRUE;
+    }
+  figure->lone_bars = TRUE;
+  return TRUE;
+}
+
 static gboolean
 locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row, MsRect *rect)
 {
@@ -225,6 +247,6 @@ locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint ro
   .panel_height = ms_chart_height, .draw = draw, .pick = pick, .locate = locate,                   \
   .step = ms_tracks_step, .axes = TRUE, .grid = TRUE, .swatch_box = TRUE
 
-const MsMarkClass ms_mark_bar = { BARS };
+const MsMarkClass ms_mark_bar = { BARS, .prepare = prepare };
 const MsMarkClass ms_mark_stack = { BARS };
 const MsMarkClass ms_mark_histogram = { BARS };

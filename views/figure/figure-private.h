@@ -202,6 +202,7 @@ struct MsFigure
   gboolean empty;               /* nothing has a value */
   gboolean has_value;           /* colour comes from value_axis; with a colour bar */
   gboolean diverging;           /* value_axis is symmetric about the middle */
+  gboolean lone_bars;           /* one bar in each category, whatever its series */
   gboolean ordered_series;      /* many numbered series: coloured along a scale */
   gboolean clip_low, clip_high; /* values lie beyond value_axis */
   char *bar_title;

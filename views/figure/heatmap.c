@@ -273,10 +273,11 @@ write_numbers (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, M
   double span = figure->diverging && figure->value_axis.kind == MS_AXIS_RATIO
                     ? 1
                     : figure->value_axis.high - figure->value_axis.low;
-  int best = figure->value.ints != NULL
-                 ? 0
-                 : (int) CLAMP (2 - ceil (log10 (MAX (span, 1e-9)) - 1e-9), 0, 3);
-  int least = figure->value.ints != NULL ? 0 : MAX (best - 1, 0);
+  /* One unit of the last decimal is at most a tenth of the range: else numbers hardly differ. */
+  int least = figure->value.ints != NULL
+                  ? 0
+                  : (int) CLAMP (ceil (1 - log10 (MAX (span, 1e-9)) - 1e-9), 0, 6);
+  int best = figure->value.ints != NULL ? 0 : least + 1;
   g_autoptr (GPtrArray) texts = NULL;
 
   if ((gsize) figure->x.n * figure->y.n > TEXT_CELLS || cell.h < layout->line * 0.95

@@ -355,7 +355,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
             if (figure->x.numbers != NULL)
               category_labels (&figure->x, panel_w / MAX (w + 0.7 * em, 1.6 * em), layout->x_labels,
                                figure->order);
-            else if ((w + 0.5 * em) * figure->x.n > panel_w)
+            else if ((w + 0.3 * em) * figure->x.n > panel_w)
               {
                 layout->x_angle = 45;
                 category_labels (&figure->x, panel_w / (line * 1.05), layout->x_labels,

@@ -21,65 +21,56 @@ n_columns (const MsTrack *track, const MsPanel *panel, MsPen *pen)
 static void
 line_path (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen *pen)
 {
-  guint columns = n_columns (track, panel, pen), from = 0;
   gboolean open = FALSE;
-  cairo_t *cr = pen->cr;
 
-  if (columns == 0)
+  for (guint i = 0; i < track->n; i++)
     {
-      for (guint i = 0; i < track->n; i++)
-        {
-          guint row = ms_track_row (track, i);
-          double x = ms_panel_x (figure, panel, ms_channel_get (&figure->x, row));
-          double y = ms_panel_y (figure, panel, ms_channel_get (&figure->y, row));
+      guint row = ms_track_row (track, i);
+      double x = ms_panel_x (figure, panel, ms_channel_get (&figure->x, row));
+      double y = ms_panel_y (figure, panel, ms_channel_get (&figure->y, row));
 
-          if (isfinite (x) && isfinite (y))
-            {
-              if (open)
-                cairo_line_to (cr, x, y);
-              else
-                cairo_move_to (cr, x, y);
-            }
-          open = isfinite (x) && isfinite (y);
+      if (isfinite (x) && isfinite (y))
+        {
+          if (open)
+            cairo_line_to (pen->cr, x, y);
+          else
+            cairo_move_to (pen->cr, x, y);
         }
-      return;
+      open = isfinite (x) && isfinite (y);
     }
+}
+
+/* A long line as one upright bar for each column of pixels, from its least to its greatest value and on
+ * to where the column before ended: filling bars costs a tenth of stroking the same zigzag. */
+static void
+fill_columns (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen *pen,
+              guint columns, double width)
+{
+  double step = panel->plot.w / columns, before_top = NAN, before_low = NAN;
+  guint from = 0;
+
   for (guint c = 0; c < columns; c++)
     {
-      double edge = ms_axis_value (&figure->x_axis, (c + 1.0) / columns);
-      double x = panel->plot.x + panel->plot.w * (c + 0.5) / columns, least, most;
+      double edge = ms_axis_value (&figure->x_axis, (c + 1.0) / columns), least, most, top, low;
       guint to = c + 1 == columns ? track->n : ms_track_search (figure, track, edge);
 
       if (to <= from)
         continue;
-      if (ms_track_range (track, &figure->y, &track->y, from, to, &least, &most))
+      if (!ms_track_range (track, &figure->y, &track->y, from, to, &least, &most))
         {
-          double first = ms_channel_get (&figure->y, ms_track_row (track, from));
-          double last = ms_channel_get (&figure->y, ms_track_row (track, to - 1));
-          double points[4] = { first, least, most, last };
-
-          if (last < first)
-            {
-              points[1] = most;
-              points[2] = least;
-            }
-          for (guint i = 0; i < 4; i++)
-            {
-              double y = ms_panel_y (figure, panel, points[i]);
-
-              if (!isfinite (y))
-                continue;
-              if (open)
-                cairo_line_to (cr, x, y);
-              else
-                cairo_move_to (cr, x, y);
-              open = TRUE;
-            }
+          before_top = before_low = NAN;
+          from = to;
+          continue;
         }
-      else
-        open = FALSE;
       from = to;
+      top = CLAMP (ms_panel_y (figure, panel, most), -1e5, 1e5);
+      low = CLAMP (ms_panel_y (figure, panel, least), -1e5, 1e5);
+      cairo_rectangle (pen->cr, panel->plot.x + c * step, fmin (top, before_low) - width / 2, step,
+                       fmax (low, before_top) - fmin (top, before_low) + width);
+      before_top = top;
+      before_low = low;
     }
+  cairo_fill (pen->cr);
 }
 
 /* One closed shape for each stretch of points that have both ends. */
@@ -144,8 +135,6 @@ draw_markers (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPe
   MsColour colour = ms_figure_series_colour (figure, track->series);
   double before = NAN;
 
-  if (!all && n_columns (track, panel, pen) > 0)
-    return;
   for (guint i = 0; i < track->n; i++)
     {
       guint row = ms_track_row (track, i);
@@ -175,6 +164,12 @@ draw_track (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen 
       band_path (figure, track, panel, pen);
       ms_pen_colour (pen, colour, figure->n_series > 3 ? 0.13 : 0.2);
       cairo_fill (cr);
+    }
+  if (n_columns (track, panel, pen) > 0)
+    {
+      ms_pen_colour (pen, colour, 1);
+      fill_columns (figure, track, panel, pen, n_columns (track, panel, pen), width);
+      return;
     }
   line_path (figure, track, panel, pen);
   cairo_set_line_width (cr, width);

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#define MANY        3000 /* points beyond this are drawn as dots, one for each pixel they touch */
+#define MANY        3000 /* points beyond this are drawn as dots of a mask */
 #define LABELS_MOST 80
 
 static gboolean
@@ -14,28 +14,47 @@ place (MsFigure *figure, const MsPanel *panel, guint row, double *x, double *y)
   return isfinite (*x) && isfinite (*y);
 }
 
+/* Very many points: a mask of the panel with a dot for each, at two pixels a unit or the device's. */
 static void
 draw_dots (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen *pen)
 {
-  guint w = (guint) ceil (panel->plot.w) + 1, h = (guint) ceil (panel->plot.h) + 1;
-  g_autofree guint8 *taken = g_new0 (guint8, (gsize) w * h);
+  double scale = 1, ignore = 0;
+  gboolean image = cairo_surface_get_type (cairo_get_target (pen->cr)) == CAIRO_SURFACE_TYPE_IMAGE;
+  int w, h, dot, stride;
+  cairo_surface_t *mask;
+  guint8 *data;
 
-  for (guint i = 0; i < track->n; i++)
+  cairo_user_to_device_distance (pen->cr, &scale, &ignore);
+  scale = image ? CLAMP (fabs (scale), 0.5, 8) : 2;
+  w = (int) ceil (panel->plot.w * scale);
+  h = (int) ceil (panel->plot.h * scale);
+  dot = MAX (1, (int) lround (1.3 * scale));
+  mask = cairo_image_surface_create (CAIRO_FORMAT_A8, MAX (w, 1), MAX (h, 1));
+  data = cairo_image_surface_get_data (mask);
+  stride = cairo_image_surface_get_stride (mask);
+  for (guint i = 0; i < track->n && data != NULL; i++)
     {
       double x, y;
-      gsize cell;
+      int left, top;
 
       if (!place (figure, panel, ms_track_row (track, i), &x, &y))
         continue;
-      cell = (gsize) CLAMP (y - panel->plot.y, 0, h - 1) * w
-             + (gsize) CLAMP (x - panel->plot.x, 0, w - 1);
-      if (taken[cell])
-        continue;
-      taken[cell] = 1;
-      cairo_rectangle (pen->cr, x - 0.6, y - 0.6, 1.2, 1.2);
+      left = (int) CLAMP ((x - panel->plot.x) * scale - dot / 2.0, 0, w);
+      top = (int) CLAMP ((y - panel->plot.y) * scale - dot / 2.0, 0, h);
+      for (int v = top; v < MIN (top + dot, h); v++)
+        for (int u = left; u < MIN (left + dot, w); u++)
+          data[(gsize) v * stride + u] = 0xff;
     }
+  cairo_surface_mark_dirty (mask);
+  cairo_save (pen->cr);
+  cairo_rectangle (pen->cr, panel->plot.x, panel->plot.y, panel->plot.w, panel->plot.h);
+  cairo_clip (pen->cr);
+  cairo_translate (pen->cr, panel->plot.x, panel->plot.y);
+  cairo_scale (pen->cr, 1 / scale, 1 / scale);
   ms_pen_colour (pen, ms_figure_series_colour (figure, track->series), 0.75);
-  cairo_fill (pen->cr);
+  cairo_mask_surface (pen->cr, mask, 0, 0);
+  cairo_restore (pen->cr);
+  cairo_surface_destroy (mask);
 }
 
 static void

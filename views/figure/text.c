@@ -234,7 +234,7 @@ ms_pen_hatch (MsPen *pen, double spacing)
   cairo_path_extents (pen->cr, &x1, &y1, &x2, &y2);
   cairo_clip (pen->cr);
   cairo_set_line_width (pen->cr, 0.6);
-  ms_pen_colour (pen, ms_colour_mix (pen->theme->ink, pen->theme->paper, 0.55), 1);
+  ms_pen_colour (pen, ms_colour_mix (pen->theme->faint, pen->theme->ink, 0.12), 1);
   /* Lines are multiples of the spacing from the origin, so neighbours' hatches meet. */
   for (double d = floor ((x1 + y1) / spacing) * spacing; d < x2 + y2; d += spacing)
     {
