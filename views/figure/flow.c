@@ -119,7 +119,7 @@ node_rect (const MsFigure *figure, const MsLayout *layout, const MsPanel *panel,
 {
   const Flow *flow = figure->data;
   guint n = figure->x.n;
-  double height = panel->plot.h - 1.3 * layout->line, width = MIN (layout->em * 0.6, 8);
+  double height = panel->plot.h - 1.3 * layout->line, width = MIN (layout->em * 0.4, 6);
   double gap = n > 1 ? MIN (layout->em * 0.4, 0.25 * height / (n - 1)) : 0;
   double scale = flow->total[c] > 0 ? (height - gap * (n - 1)) / flow->total[c] : 0;
   double step = flow->n_columns > 1 ? (panel->plot.w - width) / (flow->n_columns - 1) : 0;

@@ -160,20 +160,21 @@ paint_cells (MsFigure *figure, const MsPanel *panel, MsPen *pen)
 
   if (svg && (gsize) figure->x.n * figure->y.n <= SVG_CELLS)
     {
-      for (guint y = 0; y < figure->y.n; y++)
-        for (guint x = 0; x < figure->x.n; x++)
+      for (guint v = 0; v < figure->y.n; v++)
+        for (guint u = 0; u < figure->x.n; u++)
           {
+            guint x = figure->order != NULL ? figure->order[u] : u;
+            guint y = figure->order != NULL ? figure->order[v] : v;
             MsRect cell = cell_rect (figure, panel, x, y);
             MsColour colour;
 
             if (!cell_colour (figure, panel->facet, x, y, &colour))
               continue;
+            /* Each cell reaches under the next ones, so that antialiasing leaves no seams. */
             ms_pen_colour (pen, colour, 1);
-            cairo_rectangle (cr, cell.x, cell.y, cell.w, cell.h);
-            cairo_fill_preserve (cr);
-            /* A hairline of the same colour closes the seam that antialiasing leaves. */
-            cairo_set_line_width (cr, 0.3);
-            cairo_stroke (cr);
+            cairo_rectangle (cr, cell.x, cell.y, fmin (cell.w + 0.7, plot->x + plot->w - cell.x),
+                             fmin (cell.h + 0.7, plot->y + plot->h - cell.y));
+            cairo_fill (cr);
           }
       return;
     }
