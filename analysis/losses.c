@@ -368,7 +368,8 @@ static const MsTableDef tables[] = {
 #define LOSS_PLOT(name_, title_, measure)                                                          \
   {                                                                                                \
     .name = name_, .title = title_, .table = "losses", .mark = MS_MARK_LINE, .x = "layer",         \
-    .y = "value", .low = "low", .high = "high", .reference = "even", .where = "measure=" measure   \
+    .y = "value", .low = "low", .high = "high", .reference = "even", .y_title = "Loss",            \
+    .where = "measure=" measure                                                                    \
   }
 
 static const MsPlotDef plots[] = {

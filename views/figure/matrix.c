@@ -1,6 +1,6 @@
 /* Matrix: a square heatmap whose rows and columns are ordered by similarity, with the tree (average
- * linkage, UPGMA: Sokal and Michener 1958) on both sides.  With several panels the order comes from
- * their mean and the trees are left out. */
+ * linkage, UPGMA: Sokal and Michener 1958) on both sides.  With several panels the order of names
+ * comes from their mean, numbers keep theirs, and the trees are left out. */
 #include "figure-private.h"
 
 #include <math.h>
@@ -188,7 +188,8 @@ prepare (MsFigure *figure, GError **error)
   if (!ms_grid_prepare (figure, error))
     return FALSE;
   ms_grid_mirror (figure);
-  if (n < 3)
+  /* Numbers (experts) mean something else in each panel (layer): no common order. */
+  if (n < 3 || (figure->n_facets > 1 && figure->x.numbers != NULL))
     return TRUE;
   d = distances (figure);
   figure->joints = cluster (d, n);

@@ -1,5 +1,5 @@
 /* Running text, token by token, on the colour of its value or series.  Line breaks are kept and shown;
- * text that does not fit the height is cut at a whole line. */
+ * text that does not fit the height is cut at a whole line, which tells how much is left out. */
 #include "figure-private.h"
 
 #include <math.h>
@@ -87,13 +87,25 @@ break_lines (MsFigure *figure, double width)
   tokens->height = y + spacing;
 }
 
+/* How far down tokens are shown: text that is cut leaves its last line to say so. */
+static double
+limit_of (const Tokens *tokens, const MsPanel *panel)
+{
+  double line = tokens->boxes[0].h;
+
+  return tokens->height <= panel->plot.h + 0.3 * line ? INFINITY : panel->plot.h - 1.25 * line;
+}
+
 static void
 draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
 {
   Tokens *tokens = figure->data;
 
+  double limit;
+
   (void) layout;
   break_lines (figure, panel->plot.w);
+  limit = limit_of (tokens, panel);
   for (guint i = 0; i < figure->n_rows; i++)
     {
       guint row = ms_figure_row (figure, i);
@@ -102,8 +114,14 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
       gboolean coloured = FALSE;
       MsColour colour = figure->theme.paper;
 
-      if (box->y + box->h > panel->plot.h)
-        break;
+      if (box->y + box->h > limit)
+        {
+          g_autofree char *rest = g_strdup_printf ("\xe2\x80\xa6 and %u more", figure->n_rows - i);
+
+          ms_pen_text (pen, panel->plot.x, y, 0, 0, 0, MS_TEXT_FAINT,
+                       ms_pen_ink (pen, MS_TEXT_FAINT), panel->plot.w, rest);
+          break;
+        }
       if (figure->has_value && !figure->ordered_series)
         coloured = ms_figure_value_colour (figure, ms_channel_raw (&figure->value, row), &colour);
       else if (figure->series.column != NULL
@@ -171,7 +189,7 @@ locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint ro
 
   (void) layout;
   break_lines (figure, panel->plot.w);
-  if (!find (figure, row, &i) || tokens->boxes[i].y + tokens->boxes[i].h > panel->plot.h)
+  if (!find (figure, row, &i) || tokens->boxes[i].y + tokens->boxes[i].h > limit_of (tokens, panel))
     return FALSE;
   *rect = tokens->boxes[i];
   rect->x += panel->plot.x;
@@ -225,9 +243,8 @@ step (MsFigure *figure, int row, MsStep direction)
 static double
 panel_height (MsFigure *figure, double width, double em)
 {
-  (void) em;
   break_lines (figure, width);
-  return ((Tokens *) figure->data)->height;
+  return MIN (((Tokens *) figure->data)->height, MAX (1.2 * width, 12 * em));
 }
 
 const MsMarkClass ms_mark_tokens = { .prepare = prepare,
