@@ -357,14 +357,15 @@ typedef struct
 
 struct MsAnalysis
 {
-  const char *name;         /* kebab-case */
-  const char *title;        /* Header Capitals, short */
-  const char *help;         /* one or two sentences: the question it answers */
-  const char *formula;      /* the definition in plain text */
-  const char *cite;         /* paper, with its arXiv number, and metrics.md section */
-  int version;              /* raised when numbers change: keys the result cache */
-  guint needs;              /* MsNeeds */
-  gboolean live;            /* fast enough to follow a slider */
+  const char *name;    /* kebab-case */
+  const char *title;   /* Header Capitals, short */
+  const char *help;    /* one or two sentences: the question it answers */
+  const char *formula; /* the definition in plain text */
+  const char *cite;    /* paper, with its arXiv number, and metrics.md section */
+  int version;         /* raised when numbers change: keys the result cache */
+  guint needs;         /* MsNeeds */
+  gboolean live;       /* fast enough to follow a slider */
+  gboolean selective;  /* about a selection of experts or documents: in a report only when named */
   const MsParam *params;    /* ends with an empty one; NULL = none */
   const MsTableDef *tables; /* ends with an empty one */
   const MsPlotDef *plots;   /* ends with an empty one */

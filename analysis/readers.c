@@ -343,6 +343,7 @@ const MsAnalysis ms_analysis_readers = {
   = "share = (token, layer) pairs that choose at least one of the experts / all pairs; tokens "
     "are ordered by (read - expected) / sqrt (expected), at least 10 occurrences.",
   .cite = "Our own; for single experts it is the share of metrics.md f.1.",
+  .selective = TRUE,
   .version = 1,
   .live = TRUE,
   .params = params,

@@ -338,6 +338,7 @@ const MsAnalysis ms_analysis_text = {
   .help = "What did the router do with each token of the documents?",
   .formula = "change = 1 - |A and B| / |A or B| of two sets of experts.",
   .cite = "Our own view; overlap as in metrics.md d.",
+  .selective = TRUE,
   .version = 1,
   .live = TRUE,
   .params = params,

@@ -374,7 +374,9 @@ compute (const MsContext *context, MsResult *result, GError **error)
               : "the tokens they are tested on");
       ms_result_find (
           result,
-          steps[strongest].dependence.normalised / MAX (steps[strongest].null_normalised, 1e-6),
+          MIN (steps[strongest].dependence.normalised
+                   / MAX (steps[strongest].null_normalised, 1e-6),
+               10),
           g_steal_pointer (&place),
           "layers %d and %d depend most on each other: normalised mutual information %.3f",
           ms_trace_layer (context->trace, strongest)->block,

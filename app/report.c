@@ -140,7 +140,8 @@ do_section (guint index, guint worker, gpointer data)
   ms_command_progress (line);
 }
 
-/* Analyses named in `list`, or all of them; NULL with the unknown name in *wrong. */
+/* Analyses named in `list`, or all that say something about a whole run; NULL with the unknown name in
+ * *wrong. */
 static GPtrArray *
 choose_sections (const char *list, char **wrong)
 {
@@ -155,7 +156,8 @@ choose_sections (const char *list, char **wrong)
         return NULL;
       }
   for (guint i = 0; all[i] != NULL; i++)
-    if (names == NULL || g_strv_contains ((const char *const *) names, all[i]->name))
+    if (names == NULL ? !all[i]->selective
+                      : g_strv_contains ((const char *const *) names, all[i]->name))
       {
         MsSection *section = g_new0 (MsSection, 1);
 
