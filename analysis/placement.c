@@ -27,7 +27,7 @@ static const MsParam params[] = {
     1, .ui_least = 1, .ui_most = 16 },
   { "groups", "Expert groups", "Consecutive experts that should share a node (EPLB)", "groups",
     MS_PARAM_INT, 1, MS_MAX_EXPERTS, 1, .ui_least = 1, .ui_most = 16 },
-  { "replicas", "Replicas", "Expert slots over all devices (EPLB); 0 = one for each expert",
+  { "replicas", "Replicas", "Expert slots over all devices (EPLB); 0 = as few as hold every expert",
     "slots", MS_PARAM_INT, 0, MS_MAX_EXPERTS, 0, .ui_least = 0, .ui_most = 512 },
   { "balance-weight", "Weight of balance",
     "Joint placement minimises the share of moves between devices "
@@ -336,7 +336,8 @@ place (const MsContext *context, Job *job, guint method, GError **error)
   for (guint l = 0; l < job->n_layers; l++)
     {
       Layer *layer = &job->layers[l];
-      guint slots = method == METHOD_EPLB && replicas > 0 ? replicas : layer->n_experts;
+      guint filled = (layer->n_experts + job->n_devices - 1) / job->n_devices * job->n_devices;
+      guint slots = method != METHOD_EPLB ? layer->n_experts : replicas > 0 ? replicas : filled;
 
       if (method == METHOD_CONTIGUOUS)
         {
