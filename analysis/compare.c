@@ -17,6 +17,8 @@ enum
   SUM_WEIGHT_L1,
   SUM_KL,
   SUM_JS,
+  SUM_SIZED, /* tokens with experts in one run at least */
+  SUM_BOTH,  /* in both */
   N_SUMS,
 };
 
@@ -37,7 +39,7 @@ static const MsTableDef tables[] = {
         { "order_change_rate", "Lists changed", NULL, MS_COLUMN_REAL,
           "Share of tokens whose ordered lists differ" },
         { "overlap", "Overlap", NULL, MS_COLUMN_REAL,
-          "Mean of experts in common / max of both sizes" },
+          "Mean of experts in common / max of both sizes, over tokens with experts" },
         { "overlap_low", "Overlap, low", NULL, MS_COLUMN_REAL, "Lower end" },
         { "overlap_high", "Overlap, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "overlap_random", "Overlap by chance", NULL, MS_COLUMN_REAL, "k / E" },
@@ -45,7 +47,9 @@ static const MsTableDef tables[] = {
         { "mean_experts_changed", "Experts changed", "experts", MS_COLUMN_REAL,
           "Mean of k - experts in common" },
         { "weight_l1", "Weight distance", NULL, MS_COLUMN_REAL,
-          "Mean L1 distance of the weights, renormalised over each set, 0 outside" },
+          "Mean L1 distance of the weights, renormalised over each set, 0 outside, over tokens "
+          "with "
+          "experts in both runs" },
         { "kl_a_b_nats", "KL (A || B)", "nats", MS_COLUMN_REAL,
           "Mean divergence of the full router distributions; undefined without scores" },
         { "js_nats", "JS", "nats", MS_COLUMN_REAL, "Mean Jensen-Shannon divergence of the same" },
@@ -211,13 +215,19 @@ add_token (const Job *job, const MsTrace *trace_a, const MsTrace *trace_b, const
   sums[SUM_TOP1] += change.top1;
   sums[SUM_SET] += change.set;
   sums[SUM_ORDER] += change.order;
-  sums[SUM_OVERLAP] += larger > 0 ? (double) change.common / larger : 1;
-  sums[SUM_JACCARD]
-      += larger > 0 ? (double) change.common / (change.n_a + change.n_b - change.common) : 1;
-  sums[SUM_CHANGED] += larger - change.common;
+  if (larger > 0)
+    {
+      sums[SUM_SIZED]++;
+      sums[SUM_OVERLAP] += (double) change.common / larger;
+      sums[SUM_JACCARD] += (double) change.common / (change.n_a + change.n_b - change.common);
+      sums[SUM_CHANGED] += larger - change.common;
+    }
   if (change.n_a > 0 && change.n_b > 0)
-    sums[SUM_WEIGHT_L1] += weight_distance (set_a, a->weights + row_a * a->k, change.n_a, set_b,
-                                            b->weights + row_b * b->k, change.n_b);
+    {
+      sums[SUM_BOTH]++;
+      sums[SUM_WEIGHT_L1] += weight_distance (set_a, a->weights + row_a * a->k, change.n_a, set_b,
+                                              b->weights + row_b * b->k, change.n_b);
+    }
   if (job->columns & MS_CHUNK_LOGITS)
     {
       ms_router_probabilities (trace_a, a->logits + row_a * a->n_experts, a->n_experts, p);
@@ -282,7 +292,13 @@ rates (const double *sums, double *out, gpointer data)
 {
   (void) data;
   for (guint i = 0; i < N_SUMS; i++)
-    out[i] = sums[SUM_TOKENS] > 0 ? sums[i] / sums[SUM_TOKENS] : NAN;
+    {
+      double n = sums[i == SUM_WEIGHT_L1                     ? SUM_BOTH
+                      : i >= SUM_OVERLAP && i <= SUM_CHANGED ? SUM_SIZED
+                                                             : SUM_TOKENS];
+
+      out[i] = n > 0 ? sums[i] / n : NAN;
+    }
 }
 
 static void
@@ -483,7 +499,7 @@ const MsAnalysis ms_analysis_compare = {
              "k; weight "
              "distance = sum |w_A - w_B| over renormalised weights; KL (p_A || p_B).",
   .cite = "metrics.md d.2 and d.4; router difference rate: R3, arXiv 2510.11370",
-  .version = 1,
+  .version = 2,
   .needs = MS_NEEDS_OTHER,
   .tables = tables,
   .plots = plots,

@@ -105,6 +105,7 @@ enum
   SUM_TOP1,
   SUM_SET,
   SUM_JACCARD,
+  SUM_SIZED, /* tokens with experts in one of both */
   N_SUMS,
 };
 
@@ -139,11 +140,14 @@ add_change (MsSetChange change, double *sums)
   guint larger = MAX (change.n_a, change.n_b);
 
   sums[SUM_TOKENS]++;
-  sums[SUM_OVERLAP] += larger > 0 ? (double) change.common / larger : 1;
   sums[SUM_TOP1] += !change.top1;
   sums[SUM_SET] += !change.set;
-  sums[SUM_JACCARD]
-      += larger > 0 ? (double) change.common / (change.n_a + change.n_b - change.common) : 1;
+  if (larger > 0)
+    {
+      sums[SUM_SIZED]++;
+      sums[SUM_OVERLAP] += (double) change.common / larger;
+      sums[SUM_JACCARD] += (double) change.common / (change.n_a + change.n_b - change.common);
+    }
 }
 
 static void
@@ -216,7 +220,11 @@ rates (const double *sums, double *out, gpointer data)
 {
   (void) data;
   for (guint i = 0; i < N_SUMS; i++)
-    out[i] = sums[SUM_TOKENS] > 0 ? sums[i] / sums[SUM_TOKENS] : NAN;
+    {
+      double n = sums[i == SUM_OVERLAP || i == SUM_JACCARD ? SUM_SIZED : SUM_TOKENS];
+
+      out[i] = n > 0 ? sums[i] / n : NAN;
+    }
 }
 
 static void
@@ -244,7 +252,8 @@ add_layer (MsResult *result, const Job *job, gint64 block, double k, double n_ex
       double n = sums[SUM_TOKENS] > 0 ? sums[SUM_TOKENS] : NAN;
 
       ms_table_add (ms_result_table (result, "neighbours"), block, job->steps[i], job->steps[i + 1],
-                    1 - sums[SUM_TOP1] / n, 1 - sums[SUM_SET] / n, 1 - sums[SUM_OVERLAP] / n);
+                    1 - sums[SUM_TOP1] / n, 1 - sums[SUM_SET] / n,
+                    sums[SUM_SIZED] > 0 ? 1 - sums[SUM_OVERLAP] / sums[SUM_SIZED] : NAN);
     }
   for (guint i = 0; i <= last + 1; i++)
     tokens += (double) in->settled_at[i];
@@ -460,7 +469,7 @@ const MsAnalysis ms_analysis_saturation = {
   .cite = "Saturation: OLMoE, arXiv 2409.02060; fluctuation: StableMoE, arXiv 2204.08396; "
           "metrics.md d.1 to "
           "d.3",
-  .version = 1,
+  .version = 2,
   .needs = MS_NEEDS_SERIES | MS_NEEDS_NO_TRACE,
   .params = params,
   .tables = tables,

@@ -4,13 +4,19 @@
 #include <string.h>
 
 MsResult *
-ms_test_run (MsTrace *trace, const char *name, guint bootstrap, const char *const *params)
+ms_test_run_against (MsTrace *trace, MsTrace **others, guint n_others, const char *name,
+                     guint bootstrap, const char *const *params)
 {
   const MsAnalysis *analysis = ms_analysis_find (name);
   g_autoptr (MsValues) values = NULL;
   g_autoptr (GError) error = NULL;
-  MsContext context
-      = { .trace = trace, .seed = 1, .bootstrap = bootstrap, .confidence = 0.95, .threads = 2 };
+  MsContext context = { .trace = trace,
+                        .others = others,
+                        .n_others = n_others,
+                        .seed = 1,
+                        .bootstrap = bootstrap,
+                        .confidence = 0.95,
+                        .threads = 2 };
   MsResult *result;
 
   g_assert_nonnull (analysis);
@@ -26,6 +32,12 @@ ms_test_run (MsTrace *trace, const char *name, guint bootstrap, const char *cons
   result = ms_analysis_run (analysis, &context, &error);
   g_assert_no_error (error);
   return result;
+}
+
+MsResult *
+ms_test_run (MsTrace *trace, const char *name, guint bootstrap, const char *const *params)
+{
+  return ms_test_run_against (trace, NULL, 0, name, bootstrap, params);
 }
 
 guint

@@ -9,6 +9,9 @@ G_BEGIN_DECLS
  * aborts the test on failure. */
 MsResult *ms_test_run (MsTrace *trace, const char *analysis, guint bootstrap,
                        const char *const *params);
+/* The same against other runs (n_others): the second run, or a series in order. */
+MsResult *ms_test_run_against (MsTrace *trace, MsTrace **others, guint n_others,
+                               const char *analysis, guint bootstrap, const char *const *params);
 /* The row of a table where columns have values, "layer=3 name=code" made with printf; aborts the test when
  * there is none. */
 guint ms_test_row (const MsTable *table, const char *format, ...) G_GNUC_PRINTF (2, 3);
