@@ -628,6 +628,45 @@ test_collect_dialog (void)
   close_window (window);
 }
 
+/* An import runs as a process of its own and its file is opened at the end. */
+static void
+test_import (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  g_autofree char *folder = g_dir_make_tmp ("moescope-import-XXXXXX", NULL);
+  g_autofree char *csv = g_build_filename (folder, "routing.csv", NULL);
+  g_autofree char *output = g_build_filename (folder, "imported.db", NULL);
+  const char *argv[] = { g_getenv ("MOESCOPE"), "export", path, "routing", "-o", csv, NULL };
+  g_autoptr (GError) error = NULL;
+  MsWindow *window;
+  MsWorkbench *bench;
+  MsCollectDialog *dialog;
+  int status;
+
+  if (argv[0] == NULL)
+    {
+      g_test_skip ("MOESCOPE does not name the command line program");
+      ms_fixture_remove (path);
+      return;
+    }
+  g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL,
+                               &status, &error));
+  g_assert_true (g_spawn_check_wait_status (status, &error));
+  window = open_window (NULL);
+  bench = ms_window_get_bench (window);
+  dialog = ms_collect_dialog_present (GTK_WINDOW (window), bench, MS_COLLECT_IMPORT, csv);
+  ms_collect_dialog_set (dialog, NULL, NULL, output);
+  g_assert_true (ms_collect_dialog_start (dialog));
+  wait_until (ms_workbench_get_state (bench) == MS_BENCH_READY);
+  g_assert_cmpstr (ms_workbench_get_path (bench), ==, output);
+  g_assert_cmpint (ms_run_item_run (ms_workbench_get_run (bench))->n_tokens, >, 4000);
+  close_window (window);
+  g_unlink (csv);
+  g_unlink (output);
+  g_rmdir (folder);
+  ms_fixture_remove (path);
+}
+
 /* --- Actions ---------------------------------------------------------------------------------- */
 
 /* Every action of the table exists; those that leave no dialog behind are done. */
@@ -726,6 +765,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/analyses", test_analyses);
   g_test_add_func ("/window/export", test_export);
   g_test_add_func ("/window/collect-dialog", test_collect_dialog);
+  g_test_add_func ("/window/import", test_import);
   g_test_add_func ("/window/actions", test_actions);
   status = g_test_run ();
   g_object_unref (application);

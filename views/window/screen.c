@@ -2,6 +2,8 @@
  * update in an idle moment. */
 #include "screen-private.h"
 
+#include "pieces-private.h"
+
 typedef struct
 {
   MsWorkbench *bench;
@@ -99,6 +101,7 @@ ms_screen_show_status (MsScreen *self, const char *icon, const char *title, cons
   if (label != NULL)
     {
       gtk_button_set_label (own->button, label);
+      ms_widget_name (GTK_WIDGET (own->button), label);
       gtk_actionable_set_detailed_action_name (GTK_ACTIONABLE (own->button), action);
     }
   gtk_stack_set_visible_child_name (own->stack, "status");

@@ -104,6 +104,7 @@ pill (const char *label, const char *action, gboolean suggested)
 {
   GtkWidget *button = gtk_button_new_with_mnemonic (label);
 
+  ms_widget_name (button, label);
   gtk_actionable_set_action_name (GTK_ACTIONABLE (button), action);
   gtk_widget_add_css_class (button, "pill");
   if (suggested)

@@ -25,7 +25,7 @@ struct _MsWindow
   GtkListBox *screen_list;
   AdwFlap *left, *right;
   GtkBox *crumbs;
-  GtkWidget *crumb_bar;
+  GtkWidget *clear;
   MsStartPage *start;
   GtkMenuButton *menu;
   gboolean restored; /* the selection of last time was looked for */
@@ -147,7 +147,7 @@ update_crumbs (MsWindow *self)
       g_signal_connect (chip, "clicked", G_CALLBACK (on_crumb_clicked), self);
       gtk_box_append (self->crumbs, chip);
     }
-  gtk_widget_set_visible (self->crumb_bar, parts[0] != NULL || base != NULL);
+  gtk_widget_set_visible (self->clear, parts[0] != NULL);
 }
 
 static void
@@ -722,10 +722,6 @@ make_header (MsWindow *self)
   adw_header_bar_pack_start (
       ADW_HEADER_BAR (header),
       icon_button ("document-open-symbolic", _ ("Open a Database"), "win.open"));
-  adw_header_bar_pack_start (ADW_HEADER_BAR (header),
-                             icon_button ("go-previous-symbolic", _ ("Back"), "win.back"));
-  adw_header_bar_pack_start (ADW_HEADER_BAR (header),
-                             icon_button ("go-next-symbolic", _ ("Forward"), "win.forward"));
   self->menu = GTK_MENU_BUTTON (gtk_menu_button_new ());
   gtk_menu_button_set_icon_name (self->menu, "open-menu-symbolic");
   gtk_menu_button_set_menu_model (self->menu, menu);
@@ -736,9 +732,6 @@ make_header (MsWindow *self)
   adw_header_bar_pack_end (ADW_HEADER_BAR (header), GTK_WIDGET (self->menu));
   adw_header_bar_pack_end (ADW_HEADER_BAR (header),
                            pane_toggle (self->right, "sidebar-show-right-symbolic", _ ("Details")));
-  adw_header_bar_pack_end (
-      ADW_HEADER_BAR (header),
-      icon_button ("document-save-symbolic", _ ("Export Figure"), "win.export"));
   adw_header_bar_pack_end (
       ADW_HEADER_BAR (header),
       icon_button ("system-search-symbolic", _ ("Command Palette"), "win.palette"));
@@ -800,6 +793,10 @@ make_crumb_bar (MsWindow *self)
   GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkWidget *clear
       = icon_button ("edit-clear-all-symbolic", _ ("Clear Selection"), "win.clear-selection");
+  GtkWidget *history[]
+      = { icon_button ("go-previous-symbolic", _ ("Back"), "win.back"),
+          icon_button ("go-next-symbolic", _ ("Forward"), "win.forward"),
+          icon_button ("document-save-symbolic", _ ("Export Figure"), "win.export") };
 
   self->crumbs = GTK_BOX (gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6));
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->crumbs));
@@ -811,10 +808,14 @@ make_crumb_bar (MsWindow *self)
   gtk_widget_set_margin_end (box, 6);
   gtk_widget_set_margin_top (box, 3);
   gtk_widget_set_margin_bottom (box, 3);
+  for (guint i = 0; i < G_N_ELEMENTS (history); i++)
+    gtk_widget_add_css_class (history[i], "flat");
+  gtk_box_append (GTK_BOX (box), history[0]);
+  gtk_box_append (GTK_BOX (box), history[1]);
   gtk_box_append (GTK_BOX (box), scroller);
   gtk_box_append (GTK_BOX (box), clear);
-  self->crumb_bar = box;
-  gtk_widget_set_visible (box, FALSE);
+  gtk_box_append (GTK_BOX (box), history[2]);
+  self->clear = clear;
   return box;
 }
 
