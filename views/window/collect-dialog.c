@@ -139,7 +139,7 @@ on_collected (GObject *owner, gpointer result, const GError *error)
 
   if (output == NULL)
     return; /* the job bar shows why */
-  if (application != NULL)
+  if (application != NULL && g_application_get_dbus_connection (application) != NULL)
     {
       GtkWindow *active = gtk_application_get_active_window (GTK_APPLICATION (application));
 

@@ -7,6 +7,7 @@
 #include "experts-screen-private.h"
 #include "languages-screen-private.h"
 #include "overview-screen-private.h"
+#include "sql-screen-private.h"
 #include "text-screen-private.h"
 
 static const MsTab cache_tabs[] = {
@@ -116,5 +117,10 @@ const MsScreenInfo ms_screens[] = {
         "command "
         "line of each result can be copied and gives the same numbers."),
     ms_analyses_screen_new },
+  { "sql", N_ ("SQL"), "utilities-terminal-symbolic",
+    N_ ("SELECT statements on the database. Decisions are the table routing, counts the function "
+        "load, token "
+        "texts the table token. Names like :layer become fields that start with the selection."),
+    ms_sql_screen_new },
   { NULL, NULL, NULL, NULL, NULL },
 };
