@@ -192,7 +192,8 @@ start (GListStore *jobs, MsJobFunc work, int value)
                                            .work = work,
                                            .data = GINT_TO_POINTER (value),
                                            .done = on_done,
-                                           .owner = heard.owner });
+                                           .owner = heard.owner,
+                                           .keep_failure = TRUE });
 }
 
 static void

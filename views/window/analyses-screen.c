@@ -237,6 +237,7 @@ make_settings (MsAnalysesScreen *self)
   add_setting (list, _ ("Grouping"), _ ("Once for each group of documents"),
                GTK_WIDGET (self->group));
   add_setting (list, _ ("Bootstrap"),
+               /* xgettext:no-c-format */
                _ ("Resamples of the documents for 95 % intervals; 0 = no intervals"),
                GTK_WIDGET (self->bootstrap));
   return list;

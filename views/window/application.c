@@ -5,6 +5,7 @@
 #include "screenshots-private.h"
 #include "window-private.h"
 
+#include <libintl.h>
 #include <locale.h>
 
 #define MS_TYPE_APPLICATION (ms_application_get_type ())
@@ -170,6 +171,8 @@ ms_application_init (MsApplication *self)
 AdwApplication *
 ms_application_new (void)
 {
+  bindtextdomain (GETTEXT_PACKAGE, MS_LOCALES);
+  bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
   return g_object_new (MS_TYPE_APPLICATION, "application-id", "org.moescope.Moescope", "flags",
                        G_APPLICATION_HANDLES_OPEN, NULL);
 }

@@ -288,7 +288,8 @@ ms_collect_dialog_start (MsCollectDialog *self)
                     .free_data = order_free,
                     .free_result = g_free,
                     .done = on_collected,
-                    .owner = G_OBJECT (self->bench) }));
+                    .owner = G_OBJECT (self->bench),
+                    .keep_failure = TRUE }));
   gtk_window_close (GTK_WINDOW (self));
   return TRUE;
 }

@@ -47,6 +47,7 @@ show_rows (MsJobBar *self)
        row = gtk_widget_get_next_sibling (row))
     any = any || gtk_widget_get_visible (row);
   gtk_widget_set_visible (self->scroller, any);
+  gtk_widget_set_hexpand (GTK_WIDGET (self->facts), !any);
 }
 
 static void

@@ -32,11 +32,12 @@ typedef struct
   GDestroyNotify free_data;
   GDestroyNotify free_result;
   MsJobDone done;
-  GObject *owner; /* held weakly */
+  GObject *owner;        /* held weakly */
+  gboolean keep_failure; /* nobody but the job list tells of a failure */
 } MsJobSpec;
 
-/* Starts the work and lists it in `jobs` (of MsJob; may be NULL) until it ends; a failed job stays
- * listed until somebody removes it.  (transfer full)
+/* Starts the work and lists it in `jobs` (of MsJob; may be NULL) until it ends; with keep_failure a
+ * failed job stays listed until somebody removes it.  (transfer full)
  * Properties: "title", "state", "fraction" (-1 = unknown), "message": notified at 15 Hz. */
 MsJob *ms_job_start (GListStore *jobs, const MsJobSpec *spec);
 

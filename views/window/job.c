@@ -17,7 +17,7 @@ struct _MsJob
   gpointer data;
   GDestroyNotify free_data;
   GWeakRef owner;
-  gboolean dropped;
+  gboolean dropped, keep_failure;
   guint timer;
   gint64 started;
   gint parts; /* atomic: the share done in 1/10000, -1 = unknown */
@@ -153,7 +153,7 @@ finish (MsJob *self, gpointer result, const GError *error)
     ms_job_set_message (self, error->message);
   poll_progress (self);
   set_state (self, stopped ? MS_JOB_STOPPED : error ? MS_JOB_FAILED : MS_JOB_DONE);
-  if (self->state != MS_JOB_FAILED || self->dropped)
+  if (self->state != MS_JOB_FAILED || self->dropped || !self->keep_failure)
     unlist (self);
   if (self->dropped || owner == NULL || self->done == NULL)
     {
@@ -219,6 +219,7 @@ ms_job_start (GListStore *jobs, const MsJobSpec *spec)
   self->free_data = spec->free_data;
   self->free_result = spec->free_result;
   self->done = spec->done;
+  self->keep_failure = spec->keep_failure;
   g_weak_ref_set (&self->owner, spec->owner);
   if (jobs != NULL)
     {

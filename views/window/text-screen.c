@@ -297,14 +297,16 @@ on_row_entered (MsTextScreen *self, int row)
   MsTable *tokens = ms_figure_view_get_table (self->text);
   MsTable *choices = outcome ? ms_result_table (outcome->result, "choices") : NULL;
   g_autoptr (GString) text = g_string_new (NULL);
+  char position[24];
   guint n_layers;
 
   if (row < 0 || tokens == NULL || ms_table_n_rows (tokens) == 0)
     return;
   n_layers = ms_table_n_rows (choices) / ms_table_n_rows (tokens);
-  g_string_append_printf (text, _ ("Token %s, position %" G_GINT64_FORMAT),
-                          ms_table_get_text (tokens, (guint) row, 3),
-                          ms_table_get_int (tokens, (guint) row, 1));
+  g_snprintf (position, sizeof position, "%" G_GINT64_FORMAT,
+              ms_table_get_int (tokens, (guint) row, 1));
+  g_string_append_printf (text, _ ("Token %s, position %s"),
+                          ms_table_get_text (tokens, (guint) row, 3), position);
   for (guint l = 0; l < n_layers; l++)
     {
       guint at = (guint) row * n_layers + l;
