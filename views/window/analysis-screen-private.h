@@ -39,6 +39,7 @@ void ms_analysis_screen_set_select (MsAnalysisScreen *screen, const char *title,
 
 guint ms_analysis_screen_get_n_tabs (MsAnalysisScreen *screen);
 void ms_analysis_screen_show_tab (MsAnalysisScreen *screen, guint n);
+guint ms_analysis_screen_get_tab (MsAnalysisScreen *screen);
 /* Of the tab shown; NULL for a screen without any. */
 MsAnalysisPane *ms_analysis_screen_get_pane (MsAnalysisScreen *screen);
 MsAnalysisForm *ms_analysis_screen_get_form (MsAnalysisScreen *screen);

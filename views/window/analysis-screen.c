@@ -466,6 +466,15 @@ ms_analysis_screen_show_tab (MsAnalysisScreen *self, guint n)
   gtk_stack_set_visible_child_name (private(self)->stack, page->tab->title);
 }
 
+guint
+ms_analysis_screen_get_tab (MsAnalysisScreen *self)
+{
+  guint n = 0;
+
+  g_ptr_array_find (private(self)->pages, shown_page (self), &n);
+  return n;
+}
+
 MsAnalysisPane *
 ms_analysis_screen_get_pane (MsAnalysisScreen *self)
 {

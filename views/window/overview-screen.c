@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define MOST_FINDINGS 12
+/* One question does not crowd out the others: strengths compare badly between them. */
+#define MOST_OF_ONE 3
 
 /* What the cards show; those whose analysis is not there or not possible for the run are left out. */
 static const struct
@@ -98,8 +100,13 @@ list_findings (MsOverviewScreen *self)
       MsOutcome *outcome = self->cards[i].outcome;
       GArray *findings = outcome ? outcome->result->findings : NULL;
 
+      g_autoptr (GPtrArray) own = g_ptr_array_new ();
+
       for (guint f = 0; findings != NULL && f < findings->len; f++)
-        g_ptr_array_add (all, &g_array_index (findings, MsFinding, f));
+        g_ptr_array_add (own, &g_array_index (findings, MsFinding, f));
+      g_ptr_array_sort (own, compare_findings);
+      for (guint f = 0; f < MIN (own->len, MOST_OF_ONE); f++)
+        g_ptr_array_add (all, g_ptr_array_index (own, f));
     }
   g_ptr_array_sort (all, compare_findings);
   for (guint i = 0; i < MIN (all->len, MOST_FINDINGS); i++)
@@ -137,14 +144,11 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
       draw_card (card);
       list_findings (self);
     }
-  else if (self->next == 0 || !g_error_matches (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS))
+  else if (self->next == 0)
     {
       /* What stops the first card stops them all: no file, an empty selection, a stop. */
-      if (self->next == 0)
-        {
-          ms_screen_show_error (MS_SCREEN (self), error);
-          return;
-        }
+      ms_screen_show_error (MS_SCREEN (self), error);
+      return;
     }
   ms_screen_show_content (MS_SCREEN (self));
   self->next++;
@@ -156,6 +160,7 @@ ask_next (MsOverviewScreen *self)
 {
   MsSession *session = ms_screen_get_session (MS_SCREEN (self));
   MsRequest *request;
+  MsJob *job;
 
   while (self->next < G_N_ELEMENTS (sources)
          && ms_analysis_find (sources[self->next].analysis) == NULL)
@@ -165,8 +170,11 @@ ask_next (MsOverviewScreen *self)
   request = ms_request_new (ms_analysis_find (sources[self->next].analysis));
   request->run = ms_session_get_selection (session)->run;
   request->select = ms_session_dup_filter (session);
-  self->job = ms_workbench_analyze (ms_screen_get_bench (MS_SCREEN (self)), request, 0, on_outcome,
-                                    G_OBJECT (self));
+  job = ms_workbench_analyze (ms_screen_get_bench (MS_SCREEN (self)), request, 0, on_outcome,
+                              G_OBJECT (self));
+  /* A known result was given to on_outcome at once, which may have asked for more since. */
+  if (job != NULL)
+    self->job = job;
 }
 
 static void

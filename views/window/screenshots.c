@@ -1,5 +1,7 @@
 #include "screenshots-private.h"
 
+#include "analysis-screen-private.h"
+
 #define POLL_MS     80
 #define QUIET_POLLS 8
 #define MOST_POLLS  1500
@@ -9,6 +11,7 @@ typedef struct
   MsWindow *window;
   char *folder;
   guint index; /* of ms_screens */
+  guint tab;   /* of the screen */
   guint quiet, polls;
 } Tour;
 
@@ -48,6 +51,21 @@ show (Tour *tour)
                               ms_screens[tour->index].name);
 }
 
+/* The next tab of the screen shown; FALSE when there is none. */
+static gboolean
+next_tab (Tour *tour)
+{
+  MsScreen *screen = ms_window_get_screen (tour->window, ms_screens[tour->index].name);
+
+  if (!MS_IS_ANALYSIS_SCREEN (screen)
+      || tour->tab + 1 >= ms_analysis_screen_get_n_tabs (MS_ANALYSIS_SCREEN (screen)))
+    return FALSE;
+  tour->tab++;
+  tour->quiet = tour->polls = 0;
+  ms_analysis_screen_show_tab (MS_ANALYSIS_SCREEN (screen), tour->tab);
+  return TRUE;
+}
+
 static gboolean
 poll_quiet (gpointer data)
 {
@@ -57,8 +75,21 @@ poll_quiet (gpointer data)
   tour->quiet = ms_window_is_quiet (tour->window) ? tour->quiet + 1 : 0;
   if (tour->quiet < QUIET_POLLS && ++tour->polls < MOST_POLLS)
     return G_SOURCE_CONTINUE;
-  save (tour, start ? "start" : ms_screens[tour->index].name);
+  if (start)
+    save (tour, "start");
+  else if (tour->tab == 0)
+    save (tour, ms_screens[tour->index].name);
+  else
+    {
+      g_autofree char *name
+          = g_strdup_printf ("%s-%u", ms_screens[tour->index].name, tour->tab + 1);
+
+      save (tour, name);
+    }
+  if (!start && next_tab (tour))
+    return G_SOURCE_CONTINUE;
   tour->index++;
+  tour->tab = 0;
   if (!start && ms_screens[tour->index].name != NULL)
     {
       show (tour);

@@ -563,6 +563,7 @@ update (MsScreen *screen)
                                                        .free_result = result_free,
                                                        .done = on_schema,
                                                        .owner = G_OBJECT (self) });
+  ms_sql_screen_run (self);
 }
 
 /* --- Building --------------------------------------------------------------------------------- */
