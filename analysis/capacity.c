@@ -235,7 +235,7 @@ by_priority (gconstpointer a, gconstpointer b, gpointer data)
 
   if (order->priority[x] != order->priority[y])
     return order->priority[x] > order->priority[y] ? -1 : 1;
-  return x < y ? -1 : x > y;
+  return 0; /* the sort is stable: ties stay in batch order */
 }
 
 /* The rows of documents first..first+n-1, reversed by document when asked for. */
@@ -565,7 +565,7 @@ const MsAnalysis ms_analysis_capacity = {
   .cite = "Switch Transformers, arXiv 2101.03961; GShard, arXiv 2006.16668; Tutel, arXiv "
           "2206.03382; V-MoE "
           "(priority), arXiv 2106.05974; batch dependence: arXiv 2402.05526; metrics.md a, f.2, i",
-  .version = 1,
+  .version = 2,
   .params = params,
   .tables = tables,
   .plots = plots,

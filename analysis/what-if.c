@@ -46,7 +46,7 @@ static const MsTableDef tables[] = {
         { "kept_mass", "Kept mass", NULL, MS_COLUMN_REAL,
           "Mean router probability of the chosen experts (skip: share of the recorded weight)" },
         { "recall", "Recall", NULL, MS_COLUMN_REAL,
-          "Mean share of the recorded choice that the rule chooses too" },
+          "Mean share of the recorded choice that the rule chooses too, over tokens with one" },
         { "set_change_rate", "Sets changed", NULL, MS_COLUMN_REAL,
           "Share of tokens whose set differs from the recorded one" },
         { "max_vio", "MaxVio", NULL, MS_COLUMN_REAL, "Largest load / mean load - 1" },
@@ -143,15 +143,17 @@ typedef struct
 
 typedef struct
 {
-  double chosen, without, mass, recall, changed;
+  double chosen, without, changed;
+  double mass;   /* of skip over tokens with experts, otherwise over all */
+  double recall; /* over tokens with experts */
   guint64 *load; /* (E) */
 } Outcome;
 
 typedef struct
 {
   Outcome outcomes[MAX_RULES];
-  gint64 n_tokens, choice_capacity;
-  guint64 *choice_histogram; /* (E + 1) */
+  gint64 n_tokens, n_sized, choice_capacity; /* sized: with experts recorded */
+  guint64 *choice_histogram;                 /* (E + 1) */
   double choice_recall;
   guint64 flips[DELTAS];
 } Layer;
@@ -218,7 +220,7 @@ add_choice (const Job *job, const MsLayerTrace *layer, gint64 t, const guint16 *
   out->chosen += n_true;
   out->without += n_true == 0;
   out->mass += mass;
-  out->recall += size > 0 ? (double) common / size : 1;
+  out->recall += size > 0 ? (double) common / size : 0;
   out->changed += common != size || n_true != size;
 }
 
@@ -388,6 +390,7 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
       if (t % 4096 == 0 && g_cancellable_set_error_if_cancelled (context->cancel, error))
         return FALSE;
       ms_router_probabilities (context->trace, layer->logits + t * n, n, p);
+      out->n_sized += layer->experts[t * layer->k] != MS_NO_EXPERT;
       for (guint e = 0; e < n; e++)
         probability[t * n + e] = (float) p[e];
       sort_experts (p, n, order);
@@ -508,11 +511,13 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
         const Outcome *o = &job->layers[l].outcomes[i];
         const MsLayer *layer = ms_trace_layer (context->trace, l);
         double n = job->layers[l].n_tokens > 0 ? (double) job->layers[l].n_tokens : NAN;
+        double sized = job->layers[l].n_sized > 0 ? (double) job->layers[l].n_sized : NAN;
         guint n_true = layer->n_experts - (job->rules[i].kind == RULE_NULL ? job->n_null : 0);
 
         ms_table_add (ms_result_table (result, "rules"), rule_names[job->rules[i].kind],
                       job->rules[i].value, (gint64) layer->block, o->chosen / n, o->without / n,
-                      o->mass / n, o->recall / n, o->changed / n, max_vio (o->load, n_true));
+                      o->mass / (job->rules[i].kind == RULE_SKIP ? sized : n), o->recall / sized,
+                      o->changed / n, max_vio (o->load, n_true));
       }
   for (guint l = 0; l < n_layers; l++)
     {
@@ -602,7 +607,7 @@ const MsAnalysis ms_analysis_what_if = {
   .cite
   = "Dynamic MoE, arXiv 2403.07652; Expert Choice, arXiv 2202.09368; AdaMoE, arXiv 2406.13233; "
     "metrics.md i",
-  .version = 1,
+  .version = 2,
   .needs = MS_NEEDS_LOGITS,
   .params = params,
   .tables = tables,

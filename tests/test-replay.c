@@ -1,0 +1,890 @@
+/* Uncertainty, importance, capacities, other routing rules and placement: cases worked out by hand, and
+ * twins that replay plainly (sorting everything, counting again for each assignment, trying all). */
+#include "routing-trace.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+#define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+static MsTrace *trace;
+static MsLoaded *loaded;
+
+static void
+probabilities (const MsLayerTrace *layer, gint64 t, double *p)
+{
+  const float *z = layer->logits + (gsize) t * layer->n_experts;
+  double largest = -INFINITY, sum = 0;
+
+  for (guint e = 0; e < layer->n_experts; e++)
+    largest = MAX (largest, (double) z[e]);
+  for (guint e = 0; e < layer->n_experts; e++)
+    sum += p[e] = exp ((double) z[e] - largest);
+  for (guint e = 0; e < layer->n_experts; e++)
+    p[e] /= sum;
+}
+
+/* How many experts come before e when sorted by falling p, lower ids first. */
+static guint
+place_of (const double *p, guint n, guint e)
+{
+  guint place = 0;
+
+  for (guint x = 0; x < n; x++)
+    place += p[x] > p[e] || (p[x] == p[e] && x < e);
+  return place;
+}
+
+/* The document of a token. */
+static guint
+document_of (gint64 t)
+{
+  guint d = 0;
+
+  while (t >= ms_trace_document (trace, d)->first_token + ms_trace_document (trace, d)->n_tokens)
+    d++;
+  return d;
+}
+
+/* --- Uncertainty ----------------------------------------------------------------------------- */
+
+static void
+test_uncertainty_hand (void)
+{
+  char *path = NULL;
+  MsHandTrace hand = { .layers = LIST ("0 0"),
+                       .n_layers = 1,
+                       .n_experts = 2,
+                       .k = 1,
+                       .probabilities = (const float[]){ 0.5f, 0.5f, 0.75f, 0.25f } };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 2, 0 }, &path);
+  g_autoptr (MsResult) result
+      = ms_test_run (own, "uncertainty", 0, LIST ("threshold=0.6", "slots=0", "q=2"));
+  const MsTable *layers = ms_result_table (result, "layers");
+  double h = -(0.75 * log (0.75) + 0.25 * log (0.25)); /* 0.562, below the threshold */
+
+  ms_test_near (ms_test_real (layers, 0, "shannon_nats"), (log (2) + h) / 2);
+  ms_test_near (ms_test_real (layers, 0, "normalised"), (log (2) + h) / 2 / log (2));
+  ms_test_near (ms_test_real (layers, 0, "perplexity"), (2 + exp (h)) / 2);
+  ms_test_near (ms_test_real (layers, 0, "tsallis"), (0.5 + 0.375) / 2); /* 1 - sum of squares */
+  ms_test_near (ms_test_real (layers, 0, "max_prob"), 0.625);
+  ms_test_near (ms_test_real (layers, 0, "margin_top1_top2"), 0.25);
+  ms_test_near (ms_test_real (layers, 0, "uncertain_ratio"), 0.5);
+  ms_fixture_remove (path);
+}
+
+static void
+test_uncertainty_twin (void)
+{
+  g_autoptr (MsResult) result
+      = ms_test_run (trace, "uncertainty", 20, LIST ("threshold=1.4", "slots=2"));
+  const MsTable *layers = ms_result_table (result, "layers");
+
+  for (guint l = 0; l < loaded->n_layers; l++)
+    {
+      const MsLayerTrace *layer = loaded->layers[l];
+      guint row = ms_test_row (layers, "layer=%d", loaded->blocks[l]);
+      double n = (double) layer->n_tokens, entropy = 0, tsallis = 0, margin = 0;
+      guint uncertain[128] = { 0 };
+      double all = 0, broadcast = 0;
+
+      for (gint64 t = 0; t < layer->n_tokens; t++)
+        {
+          const MsDocument *document = ms_trace_document (trace, document_of (t));
+          double p[8], powers = 0, gw = 0, first = 0, second = 0;
+          guint before = 0;
+
+          probabilities (layer, t, p);
+          for (guint e = 0; e < layer->n_experts; e++)
+            {
+              entropy -= p[e] * log (p[e]);
+              gw -= p[e] * log (p[e] + 1e-5);
+              powers += pow (p[e], 1.1);
+              first = place_of (p, layer->n_experts, e) == 0 ? p[e] : first;
+              second = place_of (p, layer->n_experts, e) == 1 ? p[e] : second;
+            }
+          tsallis += (1 - powers) / 0.1;
+          margin += first - second;
+          uncertain[t] = gw >= 1.4;
+          for (gint64 i = document->first_token; i < t; i++)
+            before += uncertain[i];
+          all += uncertain[t];
+          broadcast += uncertain[t] && before < 2;
+        }
+      ms_test_near (ms_test_real (layers, row, "shannon_nats"), entropy / n);
+      ms_test_near (ms_test_real (layers, row, "tsallis"), tsallis / n);
+      ms_test_near (ms_test_real (layers, row, "margin_top1_top2"), margin / n);
+      ms_test_near (ms_test_real (layers, row, "uncertain_ratio"), all / n);
+      ms_test_near (ms_test_real (layers, row, "broadcast_ratio"), broadcast / n);
+    }
+}
+
+/* --- Importance ------------------------------------------------------------------------------ */
+
+static void
+test_importance_hand (void)
+{
+  char *path = NULL;
+  MsHandTrace hand = { .layers = LIST ("01 0-"),
+                       .n_layers = 1,
+                       .n_experts = 3,
+                       .k = 2,
+                       .norms = (const float[]){ 2, 3, 4, 0 },
+                       .similarity = (const float[]){ 0.5f, 1.5f } };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 2, 0 }, &path);
+  g_autoptr (MsResult) result
+      = ms_test_run (own, "importance", 0, LIST ("guard=none", "prune=0.4"));
+  const MsTable *experts = ms_result_table (result, "experts");
+  guint row = ms_test_row (experts, "expert=0");
+
+  /* All gates are 1 / 2: expert 0 has norms 2 and 4, expert 1 has 3, expert 2 none. */
+  ms_test_near (ms_test_real (experts, row, "expert_frequency"), 2);
+  ms_test_near (ms_test_real (experts, row, "weighted_expert_frequency_sum"), 1);
+  ms_test_near (ms_test_real (experts, row, "ean_mean"), 3);
+  ms_test_near (ms_test_real (experts, row, "weighted_ean_sum"), 3);
+  ms_test_near (ms_test_real (experts, row, "reap"), 1.5);
+  /* The second token moved along: 1 - 1.5 counts as 0. */
+  ms_test_near (ms_test_real (experts, row, "easy_ep"), 0.5 * 0.5 * 2);
+  ms_test_near (ms_test_real (experts, ms_test_row (experts, "expert=1"), "reap"), 1.5);
+  row = ms_test_row (experts, "expert=2");
+  ms_test_near (ms_test_real (experts, row, "reap"), 0);
+  ms_test_near (ms_test_real (experts, row, "prune"), 1); /* one of three */
+  ms_test_near (ms_test_real (ms_result_table (result, "layers"), 0, "lost_decisions"), 0);
+  ms_fixture_remove (path);
+}
+
+static double
+logit_distance (const MsLayerTrace *layer, guint a, guint b)
+{
+  double product = 0, aa = 0, bb = 0;
+
+  for (gint64 t = 0; t < layer->n_tokens; t++)
+    {
+      double x = (double) layer->logits[(gsize) t * layer->n_experts + a];
+      double y = (double) layer->logits[(gsize) t * layer->n_experts + b];
+
+      product += x * y;
+      aa += x * x;
+      bb += y * y;
+    }
+  return 1 - product / sqrt (aa * bb);
+}
+
+static void
+test_importance_twin (void)
+{
+  static const char *const gates[] = { "gate=recorded", "gate=softmax", "gate=renormalised" };
+
+  for (guint gate = 0; gate < G_N_ELEMENTS (gates); gate++)
+    {
+      g_autoptr (MsResult) result = ms_test_run (trace, "importance", 20, LIST (gates[gate]));
+      const MsTable *experts = ms_result_table (result, "experts");
+      const MsTable *similarity = ms_result_table (result, "similarity");
+
+      for (guint l = 0; l < loaded->n_layers; l++)
+        for (guint e = 0; e < loaded->layers[l]->n_experts; e++)
+          {
+            const MsLayerTrace *layer = loaded->layers[l];
+            guint row = ms_test_row (experts, "layer=%d expert=%u", loaded->blocks[l], e);
+            double count = 0, mass = 0, norms = 0, weighted = 0, easy = 0, peak = 0;
+
+            for (gint64 t = 0; t < layer->n_tokens; t++)
+              {
+                int rank = ms_loaded_rank (layer, t, e);
+                gsize at = (gsize) t * layer->k + (gsize) MAX (rank, 0);
+                double p[8], chosen = 0, g, norm;
+
+                if (rank < 0)
+                  continue;
+                probabilities (layer, t, p);
+                for (guint x = 0; x < layer->n_experts; x++)
+                  chosen += ms_loaded_rank (layer, t, x) >= 0 ? p[x] : 0;
+                g = gate == 0 ? (double) layer->weights[at] : gate == 1 ? p[e] : p[e] / chosen;
+                norm = (double) layer->norms[at];
+                count++;
+                mass += g;
+                norms += norm;
+                weighted += g * norm;
+                easy += MAX (1 - (double) layer->similarity[t], 0) * g * norm;
+                peak = MAX (peak, (double) layer->peaks[at]);
+              }
+            ms_test_near (ms_test_real (experts, row, "expert_frequency"), count);
+            ms_test_near (ms_test_real (experts, row, "weighted_expert_frequency_sum"), mass);
+            ms_test_near (ms_test_real (experts, row, "ean_sum"), norms);
+            ms_test_near (ms_test_real (experts, row, "weighted_ean_sum"), weighted);
+            ms_test_near (ms_test_real (experts, row, "reap"), count > 0 ? weighted / count : 0);
+            ms_test_near (ms_test_real (experts, row, "easy_ep"), easy);
+            ms_test_near (ms_test_real (experts, row, "max_activation"), peak);
+            row = ms_test_row (similarity, "layer=%d expert=%u other=0", loaded->blocks[l], e);
+            ms_test_near (ms_test_real (similarity, row, "distance"), logit_distance (layer, e, 0));
+          }
+    }
+}
+
+/* --- Capacity -------------------------------------------------------------------------------- */
+
+static void
+test_capacity_hand (void)
+{
+  char *path = NULL;
+  MsHandTrace one = { .layers = LIST ("0 0 0 1"), .n_layers = 1, .n_experts = 2, .k = 1 };
+  MsHandTrace two = { .layers = LIST ("01 01 10"), .n_layers = 1, .n_experts = 2, .k = 2 };
+  MsHandTrace tie = { .layers = LIST ("0 0"),
+                      .n_layers = 1,
+                      .n_experts = 2,
+                      .k = 1,
+                      .probabilities = (const float[]){ 0.75f, 0.25f, 0.75f, 0.25f } };
+  MsTrace *own = ms_hand_trace (&one, (guint[]){ 4, 0 }, &path);
+  MsResult *result = ms_test_run (own, "capacity", 0, LIST ("rule=torchscale", "factors=0.5"));
+  const MsTable *table = ms_result_table (result, "sweep");
+
+  /* int (0.5 ceil (4 / 2)) = 1 slot: two of three tokens of expert 0 go. */
+  ms_test_near (ms_test_real (table, 0, "capacity"), 1);
+  ms_test_near (ms_test_real (table, 0, "dropped_assignment_rate"), 0.5);
+  ms_test_near (ms_test_real (table, 0, "token_left_behind_rate"), 0.5);
+  ms_test_near (ms_test_real (table, 0, "expert_usage"), 1);
+  ms_result_free (result);
+  ms_trace_unref (own);
+  ms_fixture_remove (g_steal_pointer (&path));
+
+  /* Two slots; served in the order 0 0 1, then 1 1 0: the last two find them full. */
+  own = ms_hand_trace (&two, (guint[]){ 3, 0 }, &path);
+  result = ms_test_run (own, "capacity", 0, LIST ("rule=fixed", "factors=2"));
+  table = ms_result_table (result, "sweep");
+  ms_test_near (ms_test_real (table, 0, "dropped_assignment_rate"), 2.0 / 6);
+  ms_test_near (ms_test_real (table, 0, "token_left_behind_rate"), 0);
+  ms_test_near (ms_test_real (table, 0, "token_any_drop_rate"), 2.0 / 3);
+  ms_test_near (ms_test_real (table, 0, "router_confidence"), 0.5);
+  ms_result_free (result);
+  ms_trace_unref (own);
+  ms_fixture_remove (g_steal_pointer (&path));
+
+  /* Equal priority: who comes first in the batch keeps the slot, also in the reversed batch. */
+  own = ms_hand_trace (&tie, (guint[]){ 1, 1, 0 }, &path);
+  result = ms_test_run (own, "capacity", 0,
+                        LIST ("rule=fixed", "factors=1", "order=batch-prioritised", "batch=2"));
+  table = ms_result_table (result, "documents");
+  ms_test_near (ms_test_real (table, 0, "dropped_in_batch"), 0);
+  ms_test_near (ms_test_real (table, 0, "dropped_in_reversed_batch"), 1);
+  ms_test_near (ms_test_real (table, 1, "tokens_changed_alone_vs_batch"), 1);
+  ms_test_near (ms_test_real (table, 1, "tokens_changed_by_order"), 1);
+  ms_result_free (result);
+  ms_trace_unref (own);
+  ms_fixture_remove (path);
+}
+
+/* Whether the assignment (t, r) is dropped when the documents (n) share the capacity: counts all that are
+ * served before it. */
+static gboolean
+is_dropped (const MsLayerTrace *layer, const guint *documents, guint n, gboolean prioritised,
+            double capacity, gint64 t, guint r)
+{
+  guint expert = layer->experts[(gsize) t * layer->k + r], own = 0, slot = 0;
+  double p[8], mine = 0;
+
+  while (documents[own] != document_of (t))
+    own++;
+  probabilities (layer, t, p);
+  for (guint e = 0; e < layer->n_experts; e++)
+    mine = MAX (mine, p[e]);
+  for (guint i = 0; i < n; i++)
+    {
+      const MsDocument *document = ms_trace_document (trace, documents[i]);
+
+      for (gint64 u = document->first_token; u < document->first_token + document->n_tokens; u++)
+        {
+          int rank = ms_loaded_rank (layer, u, expert);
+          gboolean before = i < own || (i == own && u < t);
+          double theirs = 0;
+
+          if (rank < 0)
+            continue;
+          probabilities (layer, u, p);
+          for (guint e = 0; e < layer->n_experts && prioritised; e++)
+            theirs = MAX (theirs, p[e]);
+          if (prioritised && theirs != mine)
+            before = theirs > mine;
+          slot += (guint) rank < r || ((guint) rank == r && before);
+        }
+    }
+  return slot >= capacity;
+}
+
+typedef struct
+{
+  double assignments, alone, batch, reversed, changed, tokens_changed, by_order;
+} Drops;
+
+/* metrics.md a, flaxformer's and Tutel's formula for a number of tokens. */
+static double
+capacity_of (const MsLayerTrace *layer, gboolean tutel, double factor, gint64 tokens)
+{
+  double share = (double) tokens / layer->n_experts;
+
+  return tutel ? layer->k * floor (factor * ceil (share)) : MAX (rint (factor * share), 4);
+}
+
+static void
+check_capacity (const MsResult *result, gboolean tutel, gboolean prioritised, double factor)
+{
+  static const guint batch = 3;
+  const MsTable *sweep = ms_result_table (result, "sweep");
+  const MsTable *table = ms_result_table (result, "documents");
+  guint n_documents = ms_trace_n_documents (trace);
+  Drops drops[8] = { 0 };
+
+  for (guint l = 0; l < loaded->n_layers; l++)
+    {
+      const MsLayerTrace *layer = loaded->layers[l];
+      guint row = ms_test_row (sweep, "layer=%d capacity_factor=%g", loaded->blocks[l], factor);
+      double assignments = 0, dropped = 0, behind = 0, any = 0, slots = 0, weight = 0;
+
+      for (gint64 t = 0; t < layer->n_tokens; t++)
+        {
+          guint d = document_of (t), first = d - d % batch, n = MIN (batch, n_documents - first);
+          guint forward[3], backward[3], size = ms_loaded_size (layer, t), lost = 0;
+          gint64 tokens = 0, own = ms_trace_document (trace, d)->n_tokens;
+          gboolean changed = FALSE, by_order = FALSE;
+          double capacity;
+
+          for (guint i = 0; i < n; i++)
+            {
+              forward[i] = first + i;
+              backward[i] = first + n - 1 - i;
+              tokens += ms_trace_document (trace, first + i)->n_tokens;
+            }
+          capacity = capacity_of (layer, tutel, factor, tokens);
+          if (t == ms_trace_document (trace, first)->first_token)
+            slots += capacity * layer->n_experts;
+          for (guint r = 0; r < size; r++)
+            {
+              gboolean out = is_dropped (layer, forward, n, prioritised, capacity, t, r);
+              gboolean reversed = is_dropped (layer, backward, n, prioritised, capacity, t, r);
+              gboolean alone = is_dropped (layer, &d, 1, prioritised,
+                                           capacity_of (layer, tutel, factor, own), t, r);
+
+              lost += out;
+              weight += out ? 0 : (double) layer->weights[(gsize) t * layer->k + r];
+              drops[d].alone += alone;
+              drops[d].batch += out;
+              drops[d].reversed += reversed;
+              drops[d].changed += alone != out;
+              changed = changed || alone != out;
+              by_order = by_order || reversed != out;
+            }
+          assignments += size;
+          drops[d].assignments += size;
+          drops[d].tokens_changed += changed;
+          drops[d].by_order += by_order;
+          dropped += lost;
+          behind += size > 0 && lost == size;
+          any += lost > 0;
+        }
+      ms_test_near (ms_test_real (sweep, row, "dropped_assignment_rate"), dropped / assignments);
+      ms_test_near (ms_test_real (sweep, row, "token_left_behind_rate"),
+                    behind / (double) layer->n_tokens);
+      ms_test_near (ms_test_real (sweep, row, "token_any_drop_rate"),
+                    any / (double) layer->n_tokens);
+      ms_test_near (ms_test_real (sweep, row, "expert_usage"), (assignments - dropped) / slots);
+      ms_test_near (ms_test_real (sweep, row, "router_confidence"),
+                    weight / (assignments - dropped));
+    }
+  for (guint d = 0; d < n_documents; d++)
+    {
+      guint row = ms_test_row (table, "document=d%u capacity_factor=%g", d, factor);
+      double decisions = (double) ms_trace_document (trace, d)->n_tokens * loaded->n_layers;
+
+      ms_test_near (ms_test_real (table, row, "dropped_alone"),
+                    drops[d].alone / drops[d].assignments);
+      ms_test_near (ms_test_real (table, row, "dropped_in_batch"),
+                    drops[d].batch / drops[d].assignments);
+      ms_test_near (ms_test_real (table, row, "dropped_in_reversed_batch"),
+                    drops[d].reversed / drops[d].assignments);
+      ms_test_near (ms_test_real (table, row, "assignments_changed_alone_vs_batch"),
+                    drops[d].changed / drops[d].assignments);
+      ms_test_near (ms_test_real (table, row, "tokens_changed_alone_vs_batch"),
+                    drops[d].tokens_changed / decisions);
+      ms_test_near (ms_test_real (table, row, "tokens_changed_by_order"),
+                    drops[d].by_order / decisions);
+    }
+}
+
+static void
+test_capacity_twin (void)
+{
+  for (guint variant = 0; variant < 4; variant++)
+    {
+      gboolean tutel = variant & 1, prioritised = variant & 2;
+      g_autoptr (MsResult) result = ms_test_run (
+          trace, "capacity", 20,
+          LIST (tutel ? "rule=tutel" : "rule=flaxformer", "factors=0.5,1,1.25", "batch=3",
+                prioritised ? "order=batch-prioritised" : "order=rank-major"));
+
+      check_capacity (result, tutel, prioritised, 0.5);
+      check_capacity (result, tutel, prioritised, 1.25);
+    }
+}
+
+/* --- Other rules ----------------------------------------------------------------------------- */
+
+static void
+test_what_if_hand (void)
+{
+  char *path = NULL;
+  MsHandTrace hand = { .layers = LIST ("0 1 -"),
+                       .n_layers = 1,
+                       .n_experts = 3,
+                       .k = 1,
+                       .probabilities = (const float[]){ 0.5f, 0.25f, 0.25f, 0.25f, 0.5f, 0.25f,
+                                                         0.25f, 0.25f, 0.5f } };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 3, 0 }, &path);
+  g_autoptr (MsResult) result = ms_test_run (
+      own, "what-if", 0, LIST ("top-k=2", "top-p=0.4,0.5", "skip=0.5", "choice-factor=1"));
+  const MsTable *rules = ms_result_table (result, "rules");
+  const MsTable *choice = ms_result_table (result, "expert_choice");
+  guint row = ms_test_row (rules, "rule=top-k");
+
+  ms_test_near (ms_test_real (rules, row, "kept_mass"), 0.75);
+  ms_test_near (ms_test_real (rules, row, "set_change_rate"), 1);
+  /* The last token chose nothing, so there is nothing to find again. */
+  ms_test_near (ms_test_real (rules, row, "recall"), 1);
+  /* Equal probabilities go to the lower id: loads 0 1, 1 0, 2 0. */
+  ms_test_near (ms_test_real (rules, row, "max_vio"), 3 / 2.0 - 1);
+  /* A sum of 0.5 exceeds 0.4, but not 0.5. */
+  row = ms_test_row (rules, "rule=top-p value=0.4");
+  ms_test_near (ms_test_real (rules, row, "experts_per_token"), 1);
+  row = ms_test_row (rules, "rule=top-p value=0.5");
+  ms_test_near (ms_test_real (rules, row, "experts_per_token"), 2);
+  /* Weights are 1: nothing is skipped, and the two tokens that chose keep all. */
+  row = ms_test_row (rules, "rule=skip");
+  ms_test_near (ms_test_real (rules, row, "experts_per_token"), 2.0 / 3);
+  ms_test_near (ms_test_real (rules, row, "tokens_without"), 1.0 / 3);
+  ms_test_near (ms_test_real (rules, row, "kept_mass"), 1);
+  /* Each expert takes the token that prefers it. */
+  ms_test_near (ms_test_real (choice, 0, "capacity"), 1);
+  ms_test_near (ms_test_real (choice, 0, "mean_experts_per_token"), 1);
+  ms_test_near (ms_test_real (choice, 0, "tokens_without_expert"), 0);
+  ms_test_near (ms_test_real (choice, 0, "token_choice_recall"), 1);
+  ms_fixture_remove (path);
+}
+
+typedef enum
+{
+  TOP_K,
+  TOP_P,
+  SKIP,
+} Kind;
+
+/* Replays one rule on one layer. */
+static void
+check_rule (const MsTable *rules, guint l, Kind kind, double value)
+{
+  static const char *const names[] = { "top-k", "top-p", "skip" };
+  const MsLayerTrace *layer = loaded->layers[l];
+  guint n = layer->n_experts;
+  guint row
+      = ms_test_row (rules, "rule=%s value=%g layer=%d", names[kind], value, loaded->blocks[l]);
+  double tokens = (double) layer->n_tokens, recorded = 0, chosen = 0, mass = 0, recall = 0;
+  double changed = 0, load[8] = { 0 }, most = 0;
+
+  for (gint64 t = 0; t < layer->n_tokens; t++)
+    {
+      double p[8], kept = 0, all = 0;
+      guint size = ms_loaded_size (layer, t), n_chosen = 0, common = 0;
+      float before = 0; /* the running sum of the better ones, as float */
+
+      probabilities (layer, t, p);
+      for (guint place = 0; place < n; place++)
+        for (guint e = 0; e < n; e++)
+          {
+            int rank = ms_loaded_rank (layer, t, e);
+            double weight
+                = rank >= 0 ? (double) layer->weights[(gsize) t * layer->k + (gsize) rank] : 0;
+            gboolean takes;
+
+            if (place_of (p, n, e) != place)
+              continue;
+            takes = kind == TOP_K   ? place < value
+                    : kind == TOP_P ? !(before > (float) value)
+                                    : rank >= 0 && weight >= value;
+            before += (float) p[e];
+            all += weight;
+            if (!takes)
+              continue;
+            n_chosen++;
+            load[e]++;
+            kept += kind == SKIP ? weight : p[e];
+            common += rank >= 0;
+          }
+      chosen += n_chosen;
+      changed += common != size || n_chosen != size;
+      recorded += size > 0;
+      recall += size > 0 ? (double) common / size : 0;
+      mass += kind != SKIP ? kept : size > 0 ? kept / all : 0;
+    }
+  for (guint e = 0; e < n; e++)
+    most = MAX (most, load[e]);
+  ms_test_near (ms_test_real (rules, row, "experts_per_token"), chosen / tokens);
+  ms_test_near (ms_test_real (rules, row, "recall"), recall / recorded);
+  ms_test_near (ms_test_real (rules, row, "kept_mass"), mass / (kind == SKIP ? recorded : tokens));
+  ms_test_near (ms_test_real (rules, row, "set_change_rate"), changed / tokens);
+  ms_test_near (ms_test_real (rules, row, "max_vio"), most * n / chosen - 1);
+}
+
+static void
+check_expert_choice (const MsTable *table, guint l)
+{
+  const MsLayerTrace *layer = loaded->layers[l];
+  guint row = ms_test_row (table, "layer=%d", loaded->blocks[l]);
+  double tokens = (double) layer->n_tokens;
+  double capacity = rint (1.5 * tokens / layer->n_experts), without = 0, both = 0, recorded = 0;
+
+  for (gint64 t = 0; t < layer->n_tokens; t++)
+    {
+      double p[8], q[8];
+      guint n_taken = 0;
+
+      probabilities (layer, t, p);
+      for (guint e = 0; e < layer->n_experts; e++)
+        {
+          guint better = 0;
+
+          for (gint64 u = 0; u < layer->n_tokens; u++)
+            {
+              probabilities (layer, u, q);
+              better += (float) q[e] > (float) p[e] || ((float) q[e] == (float) p[e] && u < t);
+            }
+          n_taken += better < capacity;
+          both += better < capacity && ms_loaded_rank (layer, t, e) >= 0;
+        }
+      without += n_taken == 0;
+      recorded += ms_loaded_size (layer, t);
+    }
+  ms_test_near (ms_test_real (table, row, "capacity"), capacity);
+  ms_test_near (ms_test_real (table, row, "tokens_without_expert"), without / tokens);
+  ms_test_near (ms_test_real (table, row, "token_choice_recall"), both / recorded);
+}
+
+static void
+test_what_if_twin (void)
+{
+  g_autoptr (MsResult) result
+      = ms_test_run (trace, "what-if", 0,
+                     LIST ("top-k=1,3", "top-p=0.3,0.6", "skip=0.1,0.25", "choice-factor=1.5"));
+  const MsTable *rules = ms_result_table (result, "rules");
+
+  for (guint l = 0; l < loaded->n_layers; l++)
+    {
+      check_rule (rules, l, TOP_K, 1);
+      check_rule (rules, l, TOP_K, 3);
+      check_rule (rules, l, TOP_P, 0.3);
+      check_rule (rules, l, TOP_P, 0.6);
+      check_rule (rules, l, SKIP, 0.1);
+      check_rule (rules, l, SKIP, 0.25);
+      check_expert_choice (ms_result_table (result, "expert_choice"), l);
+    }
+}
+
+/* --- Placement ------------------------------------------------------------------------------- */
+
+/* Runs placement on loads (n_layers, n_experts), without a trace. */
+static MsResult *
+place_loads (const double *loads, guint n_layers, guint n_experts, const char *const *params)
+{
+  g_autoptr (GString) text = g_string_new ("layer,expert,weight\n");
+  g_autoptr (GPtrArray) all = g_ptr_array_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+  g_autofree char *weights = NULL;
+  int fd = g_file_open_tmp ("loads-XXXXXX.csv", &path, &error);
+  MsResult *result;
+
+  g_assert_no_error (error);
+  g_close (fd, NULL);
+  for (guint i = 0; i < n_layers * n_experts; i++)
+    g_string_append_printf (text, "%u,%u,%.17g\n", i / n_experts, i % n_experts, loads[i]);
+  g_file_set_contents (path, text->str, -1, &error);
+  g_assert_no_error (error);
+  weights = g_strconcat ("weights=", path, NULL);
+  for (; *params != NULL; params++)
+    g_ptr_array_add (all, (gpointer) *params);
+  g_ptr_array_add (all, weights);
+  g_ptr_array_add (all, NULL);
+  result = ms_test_run (NULL, "placement", 0, (const char *const *) all->pdata);
+  g_unlink (path);
+  return result;
+}
+
+static void
+test_placement_hand (void)
+{
+  char *path = NULL;
+  MsHandTrace hand = { .layers = LIST ("0 0 0 1 1 2 3"), .n_layers = 1, .n_experts = 4, .k = 1 };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 7, 0 }, &path);
+  g_autoptr (MsResult) result = ms_test_run (own, "placement", 0, LIST ("devices=2"));
+  const MsTable *layers = ms_result_table (result, "layers");
+  const double loads[] = { 6, 2 };
+  g_autoptr (MsResult) plan
+      = place_loads (loads, 1, 2, LIST ("devices=2", "alpha=1", "least-chunk=0", "lambda=1"));
+  const MsTable *llep = ms_result_table (plan, "llep");
+
+  /* Loads 3 2 1 1: in order 5 and 2; packed 0 and 3 against 1 and 2: 4 and 3. */
+  ms_test_near (ms_test_real (layers, 0, "max_over_mean_contiguous"), 5 / 3.5);
+  ms_test_near (ms_test_real (layers, 0, "max_over_mean"), 4 / 3.5);
+  /* Tokens 0 to 3 live on device 0, the others on 1: tokens 3 (expert 1) and 6 (expert 3) leave. */
+  ms_test_near (ms_test_real (layers, 0, "dispatch_copies"), 2);
+  ms_test_near (ms_test_real (layers, 0, "mean_devices_per_token"), 1);
+  ms_fixture_remove (path);
+
+  /* Fair share 4: expert 0 keeps four tokens, two go to device 1, which has room for two. */
+  g_assert_cmpuint (ms_table_n_rows (llep), ==, 3);
+  ms_test_near (ms_test_real (llep, ms_test_row (llep, "expert=0 device=0"), "end"), 4);
+  ms_test_near (ms_test_real (llep, ms_test_row (llep, "expert=0 device=1"), "start"), 4);
+  ms_test_near (ms_test_real (llep, ms_test_row (llep, "expert=0 device=1"), "end"), 6);
+  ms_test_near (ms_test_real (llep, ms_test_row (llep, "expert=0 device=1"), "transfer"), 1);
+  ms_test_near (ms_test_real (llep, ms_test_row (llep, "expert=1 device=1"), "end"), 2);
+}
+
+/* Copies go one by one to the expert of most load per copy; then slots, heaviest first, to the lightest
+ * device with room. */
+static void
+check_balanced (const MsTable *devices, guint layer, const double *loads, guint n_experts,
+                guint n_slots, guint n_devices)
+{
+  guint copies[16], size[8] = { 0 };
+  float slot[32], packed[8] = { 0 };
+
+  for (guint e = 0; e < n_experts; e++)
+    copies[e] = 1;
+  for (guint s = n_experts; s < n_slots; s++)
+    {
+      guint best = 0;
+
+      for (guint e = 1; e < n_experts; e++)
+        if ((float) loads[e] / (float) copies[e] > (float) loads[best] / (float) copies[best])
+          best = e;
+      copies[best]++;
+    }
+  for (guint e = 0, s = 0; e < n_experts; e++)
+    for (guint r = 0; r < copies[e]; r++)
+      slot[s++] = (float) loads[e] / (float) copies[e];
+  for (guint i = 0; i < n_slots; i++)
+    {
+      guint heaviest = 0, lightest = n_devices;
+
+      for (guint s = 1; s < n_slots; s++)
+        if (slot[s] > slot[heaviest])
+          heaviest = s;
+      for (guint d = 0; d < n_devices; d++)
+        if (size[d] < n_slots / n_devices
+            && (lightest == n_devices || packed[d] < packed[lightest]))
+          lightest = d;
+      packed[lightest] += slot[heaviest];
+      size[lightest]++;
+      slot[heaviest] = -1;
+    }
+  for (guint d = 0; d < n_devices; d++)
+    {
+      double load
+          = ms_test_real (devices, ms_test_row (devices, "layer=%u device=%u", layer, d), "load");
+
+      g_assert_cmpfloat_with_epsilon (load, (double) packed[d], 1e-5 * load); /* float sums */
+    }
+}
+
+static void
+test_placement_balance (void)
+{
+  static const guint n_layers = 20, n_experts = 12;
+  double loads[20 * 12];
+  guint64 state = 7;
+  g_autoptr (MsResult) copied = NULL;
+  g_autoptr (MsResult) single = NULL;
+  const MsTable *layers;
+
+  for (guint i = 0; i < n_layers * n_experts; i++)
+    loads[i] = exp (3 * ms_random_double (&state));
+  /* In every second layer experts in order of load: then to place them in order is the worst there is. */
+  for (guint l = 0; l < n_layers; l += 2)
+    for (guint a = 0; a < n_experts; a++)
+      for (guint b = a + 1; b < n_experts; b++)
+        {
+          double *x = &loads[l * n_experts + a], *y = &loads[l * n_experts + b], keep = *x;
+
+          *x = MAX (keep, *y);
+          *y = MIN (keep, *y);
+        }
+  single = place_loads (loads, n_layers, n_experts, LIST ("devices=4"));
+  copied = place_loads (loads, n_layers, n_experts, LIST ("devices=4", "replicas=16"));
+  layers = ms_result_table (single, "layers");
+  for (guint l = 0; l < n_layers; l++)
+    {
+      const double *own = loads + l * n_experts;
+
+      check_balanced (ms_result_table (single, "devices"), l, own, n_experts, 12, 4);
+      check_balanced (ms_result_table (copied, "devices"), l, own, n_experts, 16, 4);
+      if (l % 2 == 0)
+        g_assert_cmpfloat (ms_test_real (layers, l, "max_over_mean"), <=,
+                           ms_test_real (layers, l, "max_over_mean_contiguous"));
+    }
+}
+
+/* The device that computes expert e of a layer for token t. */
+static guint
+device_for (const MsTable *slots, guint l, guint e, gint64 t)
+{
+  guint row = ms_test_row (slots, "layer=%d expert=%u", loaded->blocks[l], e);
+  guint n = (guint) ms_test_real (slots, row, "replicas");
+
+  row = ms_test_row (slots, "layer=%d expert=%u replica=%u", loaded->blocks[l], e, (guint) (t % n));
+  return (guint) ms_test_real (slots, row, "device");
+}
+
+static void
+test_placement_traffic (void)
+{
+  g_autoptr (MsResult) result
+      = ms_test_run (trace, "placement", 0, LIST ("devices=4", "nodes=2", "replicas=8"));
+  const MsTable *layers = ms_result_table (result, "layers");
+  const MsTable *slots = ms_result_table (result, "slots");
+
+  for (guint l = 0; l < loaded->n_layers; l++)
+    {
+      const MsLayerTrace *layer = loaded->layers[l];
+      const MsLayerTrace *next = l + 1 < loaded->n_layers ? loaded->layers[l + 1] : NULL;
+      guint row = ms_test_row (layers, "layer=%d", loaded->blocks[l]);
+      double fan_out = 0, copies = 0, distinct = 0, cross_node = 0, pairs = 0, moves = 0;
+
+      for (gint64 t = 0; t < layer->n_tokens; t++)
+        {
+          guint home = (guint) (4 * t / layer->n_tokens), devices = 0, nodes = 0;
+
+          for (guint e = 0; e < layer->n_experts; e++)
+            {
+              guint device;
+
+              if (ms_loaded_rank (layer, t, e) < 0)
+                continue;
+              device = device_for (slots, l, e, t);
+              copies += device != home;
+              devices |= 1u << device;
+              nodes |= 1u << device / 2;
+              for (guint x = 0; next != NULL && x < next->n_experts; x++)
+                if (ms_loaded_rank (next, t, x) >= 0)
+                  {
+                    pairs++;
+                    moves += device_for (slots, l + 1, x, t) != device;
+                  }
+            }
+          fan_out += __builtin_popcount (devices);
+          distinct += __builtin_popcount (devices & ~(1u << home));
+          cross_node += __builtin_popcount (nodes & ~(1u << home / 2));
+        }
+      ms_test_near (ms_test_real (layers, row, "mean_devices_per_token"),
+                    fan_out / (double) layer->n_tokens);
+      ms_test_near (ms_test_real (layers, row, "dispatch_copies"), copies);
+      ms_test_near (ms_test_real (layers, row, "dispatch_copies_deduplicated"), distinct);
+      ms_test_near (ms_test_real (layers, row, "cross_node_copies_deduplicated"), cross_node);
+      ms_test_near (ms_test_real (layers, row, "cross_device_pairs"), moves);
+      if (pairs > 0)
+        ms_test_near (ms_test_real (layers, row, "cross_device_rate"), moves / pairs);
+    }
+}
+
+/* Half of the experts of each layer, as bits, lie on device 1: largest over mean load, less 1. */
+static double
+imbalance (const double *load, guint n, guint set)
+{
+  double there = 0, all = 0;
+
+  for (guint e = 0; e < n; e++)
+    {
+      all += load[e];
+      there += set & (1u << e) ? load[e] : 0;
+    }
+  return 2 * MAX (there, all - there) / all - 1;
+}
+
+static double
+crossing (double pairs[8][8], guint n, guint m, guint set, guint next)
+{
+  double all = 0, moves = 0;
+
+  for (guint a = 0; a < n; a++)
+    for (guint b = 0; b < m; b++)
+      {
+        all += pairs[a][b];
+        moves += ((set >> a) & 1) != ((next >> b) & 1) ? pairs[a][b] : 0;
+      }
+  return moves / all;
+}
+
+static void
+test_placement_joint (void)
+{
+  static const double balance = 0.5;
+  g_autoptr (MsResult) result = ms_test_run (
+      trace, "placement", 0, LIST ("method=joint", "devices=2", "balance-weight=0.5"));
+  const MsTable *layers = ms_result_table (result, "layers");
+  double load[3][8] = { 0 }, pairs[2][8][8] = { 0 }, least = INFINITY, cost = 0;
+  guint n[3];
+
+  for (guint l = 0; l < 3; l++)
+    {
+      const MsLayerTrace *layer = loaded->layers[l];
+
+      n[l] = layer->n_experts;
+      for (gint64 t = 0; t < layer->n_tokens; t++)
+        for (guint a = 0; a < n[l]; a++)
+          {
+            if (ms_loaded_rank (layer, t, a) < 0)
+              continue;
+            load[l][a]++;
+            for (guint b = 0; l < 2 && b < loaded->layers[l + 1]->n_experts; b++)
+              pairs[l][a][b] += ms_loaded_rank (loaded->layers[l + 1], t, b) >= 0;
+          }
+      cost += balance * (ms_test_real (layers, l, "max_over_mean") - 1);
+      cost += l < 2 ? ms_test_real (layers, l, "cross_device_rate") : 0;
+    }
+  for (guint x = 0; x < 1u << n[0]; x++)
+    for (guint y = 0; y < 1u << n[1]; y++)
+      for (guint z = 0; z < 1u << n[2]; z++)
+        if (2 * (guint) __builtin_popcount (x) == n[0] && 2 * (guint) __builtin_popcount (y) == n[1]
+            && 2 * (guint) __builtin_popcount (z) == n[2])
+          least = MIN (least,
+                       crossing (pairs[0], n[0], n[1], x, y) + crossing (pairs[1], n[1], n[2], y, z)
+                           + balance
+                                 * (imbalance (load[0], n[0], x) + imbalance (load[1], n[1], y)
+                                    + imbalance (load[2], n[2], z)));
+  ms_test_near (cost, least);
+}
+
+int
+main (int argc, char **argv)
+{
+  char *path = NULL;
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  trace = ms_random_trace (0, &path);
+  loaded = ms_loaded_new (trace, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_LOGITS
+                                     | MS_CHUNK_NORMS | MS_CHUNK_PEAKS | MS_CHUNK_SIMILARITY);
+  g_test_add_func ("/uncertainty/hand", test_uncertainty_hand);
+  g_test_add_func ("/uncertainty/twin", test_uncertainty_twin);
+  g_test_add_func ("/importance/hand", test_importance_hand);
+  g_test_add_func ("/importance/twin", test_importance_twin);
+  g_test_add_func ("/capacity/hand", test_capacity_hand);
+  g_test_add_func ("/capacity/twin", test_capacity_twin);
+  g_test_add_func ("/what-if/hand", test_what_if_hand);
+  g_test_add_func ("/what-if/twin", test_what_if_twin);
+  g_test_add_func ("/placement/hand", test_placement_hand);
+  g_test_add_func ("/placement/balance", test_placement_balance);
+  g_test_add_func ("/placement/traffic", test_placement_traffic);
+  g_test_add_func ("/placement/joint", test_placement_joint);
+  status = g_test_run ();
+  ms_loaded_free (loaded);
+  ms_trace_unref (trace);
+  ms_fixture_remove (path);
+  return status;
+}
