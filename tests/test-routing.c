@@ -600,6 +600,28 @@ test_cache_twin (void)
     }
 }
 
+/* One cache of c x layers slots for all: the same simulation over ids of all layers side by side. */
+static void
+test_cache_shared (void)
+{
+  static const char *const policies[] = { "lru", "lfu", "fifo", "belady" };
+  g_autoptr (MsResult) result = ms_test_run (
+      trace, "cache", 0, LIST ("capacities=1,2,4", "policies=lru,lfu,fifo,belady", "scope=shared"));
+  const MsTable *table = ms_result_table (result, "total");
+  g_autoptr (Stream) stream = stream_new (0, loaded->n_layers);
+
+  for (guint p = 0; p < G_N_ELEMENTS (policies); p++)
+    for (guint c = 1; c <= 4; c *= 2)
+      {
+        guint capacity = c * loaded->n_layers;
+        Counts counts;
+
+        naive_cache (stream, policies[p], capacity, FALSE, FALSE, &counts);
+        check_counts (table, ms_test_row (table, "policy=%s capacity=%u", policies[p], capacity),
+                      counts.hits, counts.cold, counts.evictions);
+      }
+}
+
 /* --- Repetition ------------------------------------------------------------------------------ */
 
 static void
@@ -1096,6 +1118,7 @@ main (int argc, char **argv)
   g_test_add_func ("/hit-rate/twin", test_hit_rate_twin);
   g_test_add_func ("/cache/hand", test_cache_hand);
   g_test_add_func ("/cache/twin", test_cache_twin);
+  g_test_add_func ("/cache/shared", test_cache_shared);
   g_test_add_func ("/repetition/hand", test_repetition_hand);
   g_test_add_func ("/repetition/twin", test_repetition_twin);
   g_test_add_func ("/transitions/hand", test_transitions_hand);
