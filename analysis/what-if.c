@@ -42,6 +42,9 @@ static const MsTableDef tables[] = {
         { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
         { "experts_per_token", "Experts per token", "experts", MS_COLUMN_REAL,
           "Mean number chosen" },
+        { "low", "Experts per token, low", "experts", MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents" },
+        { "high", "Experts per token, high", "experts", MS_COLUMN_REAL, "Upper end" },
         { "tokens_without", "Tokens without", NULL, MS_COLUMN_REAL, "Share that choose none" },
         { "kept_mass", "Kept mass", NULL, MS_COLUMN_REAL,
           "Mean router probability of the chosen experts (skip: share of the recorded weight)" },
@@ -147,6 +150,7 @@ typedef struct
   double mass;   /* of skip over tokens with experts, otherwise over all */
   double recall; /* over tokens with experts */
   guint64 *load; /* (E) */
+  double *units; /* (U, 2) experts chosen, tokens */
 } Outcome;
 
 typedef struct
@@ -165,6 +169,7 @@ typedef struct
   double choice_factor;
   gint64 choice_least;
   double **add; /* (L) of (E), NULL without a file */
+  const MsBootstrap *bootstrap;
   Layer *layers;
 } Job;
 
@@ -364,7 +369,7 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
   g_autofree guint16 *order = NULL;
   g_autofree guint16 *chosen = NULL;
   g_autofree float *probability = NULL;
-  guint n;
+  guint n, d = 0, unit;
 
   if (layer == NULL)
     return FALSE;
@@ -384,7 +389,10 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
   out->n_tokens = layer->n_tokens;
   out->choice_histogram = g_new0 (guint64, n + 1);
   for (guint i = 0; i < job->n_rules; i++)
-    out->outcomes[i].load = g_new0 (guint64, n);
+    {
+      out->outcomes[i].load = g_new0 (guint64, n);
+      out->outcomes[i].units = g_new0 (double, (gsize) job->bootstrap->n_units * 2);
+    }
   for (gint64 t = 0; t < layer->n_tokens; t++)
     {
       if (t % 4096 == 0 && g_cancellable_set_error_if_cancelled (context->cancel, error))
@@ -394,9 +402,19 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
       for (guint e = 0; e < n; e++)
         probability[t * n + e] = (float) p[e];
       sort_experts (p, n, order);
+      while (t >= ms_trace_document (context->trace, d)->first_token
+                      + ms_trace_document (context->trace, d)->n_tokens)
+        d++;
+      unit = ms_bootstrap_unit (job->bootstrap, d);
       for (guint i = 0; i < job->n_rules; i++)
-        apply_rule (job, &job->rules[i], index, layer, t, p, order, shifted, chosen,
-                    &out->outcomes[i]);
+        {
+          Outcome *outcome = &out->outcomes[i];
+          double before = outcome->chosen;
+
+          apply_rule (job, &job->rules[i], index, layer, t, p, order, shifted, chosen, outcome);
+          outcome->units[2 * unit] += outcome->chosen - before;
+          outcome->units[2 * unit + 1]++;
+        }
       if (!ms_trace_run (context->trace)->probabilities)
         count_flips (layer, t, out);
     }
@@ -501,6 +519,13 @@ max_vio (const guint64 *load, guint n)
 }
 
 static void
+mean_of_sums (const double *sums, double *out, gpointer data)
+{
+  (void) data;
+  *out = sums[1] > 0 ? sums[0] / sums[1] : NAN;
+}
+
+static void
 fill_tables (const MsContext *context, MsResult *result, const Job *job)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
@@ -512,10 +537,13 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
         const MsLayer *layer = ms_trace_layer (context->trace, l);
         double n = job->layers[l].n_tokens > 0 ? (double) job->layers[l].n_tokens : NAN;
         double sized = job->layers[l].n_sized > 0 ? (double) job->layers[l].n_sized : NAN;
+        MsInterval chosen;
         guint n_true = layer->n_experts - (job->rules[i].kind == RULE_NULL ? job->n_null : 0);
 
+        ms_bootstrap_intervals (job->bootstrap, o->units, 2, mean_of_sums, NULL, 1, &chosen);
         ms_table_add (ms_result_table (result, "rules"), rule_names[job->rules[i].kind],
-                      job->rules[i].value, (gint64) layer->block, o->chosen / n, o->without / n,
+                      job->rules[i].value, (gint64) layer->block, o->chosen / n, chosen.low,
+                      chosen.high, o->without / n,
                       o->mass / (job->rules[i].kind == RULE_SKIP ? sized : n), o->recall / sized,
                       o->changed / n, max_vio (o->load, n_true));
       }
@@ -570,7 +598,9 @@ compute (const MsContext *context, MsResult *result, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
-  Job job = { .layers = layers };
+  g_autoptr (MsBootstrap) bootstrap
+      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  Job job = { .layers = layers, .bootstrap = bootstrap };
   gboolean fine = read_params (context, &job, error)
                   && ms_context_tasks (context, n_layers, replay_layer, &job, 0, 0.95, error);
 
@@ -586,7 +616,10 @@ compute (const MsContext *context, MsResult *result, GError **error)
   for (guint l = 0; l < n_layers; l++)
     {
       for (guint i = 0; i < job.n_rules; i++)
-        g_free (layers[l].outcomes[i].load);
+        {
+          g_free (layers[l].outcomes[i].load);
+          g_free (layers[l].outcomes[i].units);
+        }
       g_free (layers[l].choice_histogram);
       if (job.add != NULL)
         g_free (job.add[l]);
