@@ -235,7 +235,12 @@ test_all (void)
 
           status = run (&err, "plot", database, analysis->name, "--plot", plot->name, "-o", path,
                         "--run", "1", "--other", "#2", "--bootstrap", "20", NULL);
-          if (status != 0 && strstr (err, "nothing to draw") == NULL)
+          /* An analysis may have nothing for a plot, or refuse this small model (12 experts on 8
+           * devices, say); then it refuses without a plot too. */
+          if (status != 0 && strstr (err, "nothing to draw") == NULL
+              && run (NULL, "analyze", database, analysis->name, "--run", "1", "--other", "#2",
+                      "--bootstrap", "20", NULL)
+                     == 0)
             g_error ("%s --plot %s: %s", analysis->name, plot->name, err);
           drawn += status == 0;
         }
