@@ -299,8 +299,11 @@ append_findings (GString *out, const MsReport *report)
           strength, f->finding->text, f->section->analysis->name, f->section->analysis->title);
     }
   g_string_append (out, "</table>\n");
-  if (shown < report->findings->len)
-    append (out, "<p class=\"note\">The %u strongest of %u.</p>\n", shown, report->findings->len);
+  if (shown < report->n_findings)
+    append (out,
+            "<p class=\"note\">%u of %u, at most %u of each analysis; `moescope analyze` tells the "
+            "others.</p>\n",
+            shown, report->n_findings, MS_REPORT_EACH);
 }
 
 static void

@@ -181,17 +181,23 @@ static void
 collect_findings (MsReport *report)
 {
   report->findings = g_array_new (FALSE, FALSE, sizeof (MsReportFinding));
+  /* Only the strongest few of each analysis, so that none hides the others. */
   for (guint i = 0; i < report->sections->len; i++)
     {
       const MsSection *section = report->sections->pdata[i];
+
+      g_autoptr (GArray) own = g_array_new (FALSE, FALSE, sizeof (MsReportFinding));
 
       for (guint j = 0; section->result != NULL && j < section->result->findings->len; j++)
         {
           MsReportFinding finding
               = { section, &g_array_index (section->result->findings, MsFinding, j) };
 
-          g_array_append_val (report->findings, finding);
+          g_array_append_val (own, finding);
         }
+      g_array_sort (own, compare_findings);
+      report->n_findings += own->len;
+      g_array_append_vals (report->findings, own->data, MIN (own->len, MS_REPORT_EACH));
     }
   g_array_sort (report->findings, compare_findings);
 }

@@ -27,7 +27,8 @@ typedef struct
   MsJob *job;
   char *title;
   GPtrArray *sections; /* of MsSection, in the order of the registry */
-  GArray *findings;    /* of MsReportFinding, strongest first */
+  GArray *findings;    /* of MsReportFinding, strongest first, MS_REPORT_EACH of a section */
+  guint n_findings;    /* all there are */
   char *hash;          /* SHA-256 of the file */
   GPtrArray *checks;   /* of char *: what the integrity check found */
   guint n_bad;         /* how many of it are faults */
@@ -37,6 +38,7 @@ typedef struct
 /* Rows of a table that HTML and Markdown show. */
 #define MS_REPORT_ROWS     200
 #define MS_REPORT_FINDINGS 25
+#define MS_REPORT_EACH     4
 
 /* Opens the figure of a plot for the report; NULL when the plot has nothing to show. */
 MsFigure *ms_report_figure (const MsReport *report, const MsSection *section, const MsPlotDef *plot,

@@ -142,7 +142,7 @@ write_live (MsPen *pen, double x, double baseline, double angle, double pivot_x,
   g_autofree char *escaped = g_markup_escape_text (text, -1);
 
   for (guint i = 0; i < 5; i++)
-    g_ascii_formatd (a[i], sizeof a[i], "%.3f", numbers[i]);
+    g_ascii_formatd (a[i], sizeof a[i], "%.6g", numbers[i]);
   g_snprintf (rgb, sizeof rgb, "#%02x%02x%02x", (guint) lround (colour.r * 255),
               (guint) lround (colour.g * 255), (guint) lround (colour.b * 255));
   g_string_append_printf (pen->live, "<text x=\"%s\" y=\"%s\" xml:space=\"preserve\"", a[0], a[1]);
@@ -157,9 +157,9 @@ write_live (MsPen *pen, double x, double baseline, double angle, double pivot_x,
   if (g_utf8_strlen (text, -1) > 1)
     g_string_append_printf (pen->live, " textLength=\"%s\" lengthAdjust=\"spacingAndGlyphs\"",
                             a[3]);
-  g_string_append_printf (
-      pen->live, " style=\"font-family:%s;font-size:%spx;%sfill:%s\">%s</text>\n", pen->theme->font,
-      a[2], style & MS_TEXT_BOLD ? "font-weight:bold;" : "", rgb, escaped);
+  /* The family is said once, around all texts (export.c). */
+  g_string_append_printf (pen->live, " style=\"font-size:%spx;%sfill:%s\">%s</text>\n", a[2],
+                          style & MS_TEXT_BOLD ? "font-weight:bold;" : "", rgb, escaped);
 }
 
 void
