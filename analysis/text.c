@@ -114,7 +114,8 @@ write_tokens (const Text *text, MsTrace *trace, const gint32 *ids, char **pieces
   for (gint64 t = 0; t < text->n; t++)
     {
       guint top = layer->experts[t * layer->k];
-      g_autofree char *chosen = NULL;
+      g_autofree char *chosen = NULL, *shown = NULL;
+      gboolean last;
       double weight;
 
       while (document + 1 < ms_trace_n_documents (trace)
@@ -133,6 +134,11 @@ write_tokens (const Text *text, MsTrace *trace, const gint32 *ids, char **pieces
       ms_table_put_real (
           table, text->shown > 0 ? difference (text->layers[text->shown - 1], layer, t) : NAN);
       ms_table_put_real (table, text->other ? difference (text->other, layer, t) : NAN);
+      last = t + 1 == text->n
+             || (document + 1 < ms_trace_n_documents (trace)
+                 && ms_trace_document (trace, document + 1)->first_token == t + 1);
+      shown = last ? g_strconcat (pieces[t], "\n", NULL) : NULL;
+      ms_table_put_text (table, shown ? shown : pieces[t]);
     }
 }
 
@@ -296,6 +302,8 @@ static const MsColumn token_columns[] = {
     "1 - Jaccard index of the expert numbers chosen here and in the layer before." },
   { "other_change", "Change from the other run", NULL, MS_COLUMN_REAL,
     "1 - Jaccard index of the experts chosen in the two runs." },
+  { "shown", "Shown", NULL, MS_COLUMN_TEXT,
+    "The token, and a line break after a document's last." },
   { 0 },
 };
 
@@ -316,7 +324,7 @@ static const MsTableDef tables[] = {
 
 #define TEXT_PLOT(name_, title_, ...)                                                              \
   {                                                                                                \
-    .name = name_, .title = title_, .table = "tokens", .mark = MS_MARK_TOKENS, .label = "token",   \
+    .name = name_, .title = title_, .table = "tokens", .mark = MS_MARK_TOKENS, .label = "shown",   \
     __VA_ARGS__                                                                                    \
   }
 
@@ -327,8 +335,6 @@ static const MsPlotDef plots[] = {
   TEXT_PLOT ("weight", "Weight of the experts singled out", .value = "weight"),
   TEXT_PLOT ("change", "Change from the layer before", .value = "change"),
   TEXT_PLOT ("other-change", "Change from the other run", .value = "other_change"),
-  TEXT_PLOT ("documents", "First choice, document by document", .series = "expert",
-             .facet = "document"),
   { 0 },
 };
 

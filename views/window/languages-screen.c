@@ -26,7 +26,7 @@ static const MsTab tabs[] = {
     .analysis = "languages",
     .plots = "curve languages entropy specialised" },
   { .title = N_ ("Matrix by Layer"), .analysis = "languages", .plots = "map matrix" },
-  { .title = N_ (SENTENCES), .analysis = "text", .plots = "documents", .params = "layer" },
+  { .title = N_ (SENTENCES), .analysis = "text", .plots = "expert entropy", .params = "layer" },
   { NULL },
 };
 
