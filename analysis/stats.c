@@ -254,17 +254,30 @@ ms_bootstrap_resample (const MsBootstrap *bootstrap, const double *sums, guint m
   for (guint r = 0; r < n; r++)
     {
       const guint16 *times = bootstrap->times + (gsize) r * n_units;
+      guint drawn[4];
 
       memset (total, 0, m * sizeof (double));
-      for (guint u = 0; u < n_units; u++)
-        if (times[u] > 0)
-          {
-            const double *row = sums + (gsize) u * m;
-            double weight = times[u];
+      /* Four units at a time, added in the same order, to keep a total in a register for longer. */
+      for (guint u = 0, n_drawn = 0; u < n_units; u++)
+        {
+          if (times[u] > 0)
+            drawn[n_drawn++] = u;
+          if (n_drawn == 4)
+            {
+              const double *a = sums + (gsize) drawn[0] * m, *b = sums + (gsize) drawn[1] * m;
+              const double *c = sums + (gsize) drawn[2] * m, *d = sums + (gsize) drawn[3] * m;
+              double of_a = times[drawn[0]], of_b = times[drawn[1]];
+              double of_c = times[drawn[2]], of_d = times[drawn[3]];
 
-            for (guint i = 0; i < m; i++)
-              total[i] += weight * row[i];
-          }
+              for (guint i = 0; i < m; i++)
+                total[i] = total[i] + of_a * a[i] + of_b * b[i] + of_c * c[i] + of_d * d[i];
+              n_drawn = 0;
+            }
+          else if (u + 1 == n_units)
+            for (guint j = 0; j < n_drawn; j++)
+              for (guint i = 0; i < m; i++)
+                total[i] += times[drawn[j]] * sums[(gsize) drawn[j] * m + i];
+        }
       statistic (total, made, data);
       for (guint i = 0; i < n_out; i++)
         resampled[(gsize) i * n + r] = made[i];
