@@ -282,8 +282,7 @@ open_sample_action (GSimpleAction *action, GVariant *parameter, gpointer data)
   g_autofree char *path = ms_sample_path ();
 
   if (path == NULL)
-    ms_workbench_toast (self->bench,
-                        _ ("The sample is not installed. Build it with “ninja sample”."));
+    ms_workbench_toast (self->bench, _ ("The sample is not installed."));
   else
     ms_workbench_open (self->bench, path);
 }
