@@ -1,4 +1,4 @@
-#include "cache-simulator.h"
+#include "cache-simulator-private.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "cache-stack.h"
+#include "cache-stack-private.h"
 
 #include <string.h>
 

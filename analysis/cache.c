@@ -1,7 +1,7 @@
 /* The cache simulator: what an expert cache of some size and policy would do on this trace, in hits,
  * transfers and time (metrics.md c.1 to c.3).  hit-rate.c has the published SCH and CHR conventions. */
-#include "cache-simulator.h"
-#include "cache-stack.h"
+#include "cache-simulator-private.h"
+#include "cache-stack-private.h"
 #include "predictor-private.h"
 
 #include <math.h>

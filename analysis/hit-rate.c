@@ -3,10 +3,10 @@
  * The conventions are the paper's, metrics.md b.2 and b.3: all experts of a token are tested against the
  * content before the token; an expert never seen before counts as a hit while fewer than c distinct
  * ones have been seen; misses are inserted one by one in rank order; the cache is emptied between
- * documents.  cache-stack.h gives every capacity in one pass; the general simulator is cache.c. */
+ * documents.  cache-stack-private.h gives every capacity in one pass; the general simulator is cache.c. */
 #include "analysis-private.h"
-#include "cache-simulator.h"
-#include "cache-stack.h"
+#include "cache-simulator-private.h"
+#include "cache-stack-private.h"
 
 #include <math.h>
 #include <string.h>

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 # Instrumented code makes the compiler warn where the plain build does not.
 [ -d build-asan ] || meson setup build-asan -Db_sanitize=address,undefined -Dwerror=false -Dgui=disabled
 ninja -C build-asan
-export ASAN_OPTIONS=detect_stack_use_after_return=1
+# No detect_stack_use_after_return: gcc 12 does not align its stack frames for 64-byte vectors.
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.supp:print_suppressions=0"
 [ $# -gt 0 ] || set -- --suite quick
