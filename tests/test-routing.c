@@ -963,7 +963,7 @@ test_compare_twin (void)
         {
           guint n_a = ms_loaded_size (a, t), n_b = ms_loaded_size (b, t);
           guint common = common_sorted (a, b, t), larger = MAX (n_a, n_b);
-          double p[8], q[8];
+          double p[8] = { 0 }, q[8] = { 0 };
 
           sets += common != larger;
           probabilities (a, t, p);
