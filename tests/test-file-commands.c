@@ -87,7 +87,7 @@ test_round_trip (void)
 {
   static const char *const tables[] = { "routing", "documents", "tokens" };
   g_autofree char *copy = g_build_filename (folder, "copy.db", NULL);
-  g_autofree char *files[3] = { NULL };
+  char *files[3];
 
   for (guint i = 0; i < 3; i++)
     {
@@ -107,6 +107,7 @@ test_round_trip (void)
       g_assert_true (g_file_get_contents (files[i], &before, NULL, NULL));
       g_assert_cmpstr (out, ==, before);
       g_remove (files[i]);
+      g_free (files[i]);
     }
   g_remove (copy);
 }

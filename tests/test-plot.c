@@ -308,7 +308,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   folder = g_dir_make_tmp ("moescope-plot-XXXXXX", NULL);
   database = ms_fixture_rich (NULL, 0);
-  ms_fixture_rich (database, 0.3);
+  g_free (ms_fixture_rich (database, 0.3));
   g_test_add_func ("/plot/formats", test_formats);
   g_test_add_func ("/plot/size", test_size);
   g_test_add_func ("/plot/data", test_data);
