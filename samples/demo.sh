@@ -15,7 +15,7 @@ rm -f demo/*
 
 step () { printf '\n== %s\n' "$1"; shift; "$@"; }
 
-step 'Collect: every routing decision of the sample model on 23 kinds of text' \
+step 'Collect: every routing decision of the sample model on texts of 22 languages and 5 domains' \
   $m collect samples/moescope-sample.gguf samples/parallel.jsonl samples/domains.jsonl -o demo/run.db
 step 'What the file holds' $m info demo/run.db
 step 'Analyse: is the load balanced?' $m analyze demo/run.db load --bootstrap 200 -o demo/load.txt
