@@ -49,7 +49,7 @@ MsExit ms_command_misuse (const MsCommand *command, const char *format, ...) G_G
 GCancellable *ms_command_cancellable (void);
 /* The command line as it was typed, quoted for a shell: for provenance. */
 const char *ms_command_line (void);
-/* Overwrites one line of stderr when it is a terminal; otherwise writes nothing.  NULL ends it. */
+/* Overwrites one line of stderr when it is a terminal; a log gets a line a minute.  NULL ends it. */
 void ms_command_progress (const char *line);
 /* Stdout for "-" or NULL, else `path` replaced atomically when the stream is closed. */
 GOutputStream *ms_command_output (const char *path, GError **error);

@@ -135,7 +135,18 @@ void
 ms_command_progress (const char *line)
 {
   if (!isatty (STDERR_FILENO))
-    return;
+    {
+      static gint64 last;
+      gint64 now = g_get_monotonic_time ();
+
+      if (last == 0)
+        last = now;
+      if (line == NULL || now - last < G_USEC_PER_SEC * 60)
+        return;
+      fprintf (stderr, "%s\n", line);
+      last = now;
+      return;
+    }
   if (line != NULL)
     fprintf (stderr, "\r\033[K%s", line);
   else if (progress_shown)
