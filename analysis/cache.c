@@ -23,7 +23,7 @@ static const char *const mode_choices[] = { "serial", "batch", NULL };
 static const char *const scope_choices[] = { "layer", "shared", NULL };
 static const char *const warm_choices[] = { "empty", "first", NULL };
 static const char *const prefetch_choices[]
-    = { "none", "conditional", "frequency", "previous", NULL };
+    = { "none", "conditional", "frequency", "previous", "activation-matrix", NULL };
 static const char *const policy_names[]
     = { "fifo", "lru", "lfu", "lfu_in_cache", "lfu_aging", "sieve", "belady", "static", NULL };
 
@@ -52,10 +52,17 @@ static const MsParam params[] = {
     NULL, MS_PARAM_BOOL, .usual = 1 },
   { "aging", "Aging interval", "lfu_aging halves all counts after so many accesses", "accesses",
     MS_PARAM_INT, 1, 1e9, 1024, .ui_least = 16, .ui_most = 65536 },
-  { "prefetch", "Prefetch", "Load predicted experts before the layer's router has run", NULL,
-    MS_PARAM_CHOICE, .choices = prefetch_choices },
+  { "prefetch", "Prefetch",
+    "Load predicted experts before the layer's router has run: by counts given the layer before, "
+    "the layer's most frequent, the token before, or the document with the nearest activation "
+    "matrix (MoE-Infinity)",
+    NULL, MS_PARAM_CHOICE, .choices = prefetch_choices },
   { "prefetch-experts", "Prefetched experts", "Experts to predict per token; 0 = as many as chosen",
     "experts", MS_PARAM_INT, 0, MS_MAX_EXPERTS, 0, .ui_least = 0, .ui_most = 64 },
+  { "library", "Stored matrices", "Documents whose activation matrices are kept to match against",
+    "documents", MS_PARAM_INT, 1, 1e6, MS_MATCHES_USUAL, .ui_least = 1, .ui_most = 2000 },
+  { "null", "Null value", "Compute the same with each document's tokens in shuffled order", NULL,
+    MS_PARAM_BOOL, .usual = 1 },
   { "bandwidth", "Bandwidth", "Of loading experts", "GB/s", MS_PARAM_REAL, 0.001, 1e6, 16,
     .ui_least = 1, .ui_most = 128 },
   { "expert-megabytes", "Expert size", "Of one expert; 0 = as in the model file", "MB",
@@ -78,6 +85,8 @@ static const MsParam params[] = {
       { "low", "Low", NULL, MS_COLUMN_REAL,                                                        \
         "Lower end of the bootstrap interval of the hit rate over documents" },                    \
       { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },                                       \
+      { "null_hit_rate", "Null", NULL, MS_COLUMN_REAL,                                             \
+        "Hit rate with each document's tokens in shuffled order" },                                \
       { "loads_per_token", "Loads per token", "experts", MS_COLUMN_REAL,                           \
         "Experts loaded per token, prefetched ones included" },                                    \
       { "megabytes_per_token", "Transfer per token", "MB", MS_COLUMN_REAL,                         \
@@ -136,12 +145,15 @@ typedef struct
   guint n_capacities;
   guint capacities[MAX_CAPACITIES];
   MsCacheMode mode;
-  gboolean reset, warm, held_out;
+  gboolean reset, warm, held_out, null;
+  gboolean shuffle;                        /* this pass is of the null value */
   guint aging, prefetch, prefetch_experts; /* prefetch: 0 = none, else 1 + MsPredictorKind */
   double load_ms, overlap_ms;              /* time of one load; NaN when unknown */
   double megabytes;                        /* of one expert; NaN when unknown */
   const MsBootstrap *bootstrap;
-  struct Outcome *outcomes; /* (scopes, policies, capacities) */
+  const MsMatches *matches;         /* NULL unless prefetching by them */
+  struct Outcome *outcomes;         /* (scopes, policies, capacities) of this pass */
+  struct Outcome *usual, *shuffled; /* of both passes */
 } Job;
 
 typedef struct Outcome
@@ -215,6 +227,7 @@ read_params (const MsContext *context, Job *job, GError **error)
   job->reset = ms_values_bool (values, "reset");
   job->warm = ms_values_choice (values, "warm") == WARM_FIRST;
   job->held_out = ms_values_bool (values, "held-out") && ms_trace_n_documents (context->trace) > 1;
+  job->null = ms_values_bool (values, "null");
   job->aging = (guint) ms_values_int (values, "aging");
   job->prefetch = ms_values_choice (values, "prefetch");
   job->prefetch_experts = (guint) ms_values_int (values, "prefetch-experts");
@@ -451,30 +464,60 @@ simulate_all (const MsContext *context, const Job *job, const Stream *stream, gu
   return TRUE;
 }
 
+/* Puts the tokens of every document in random order, the same in every layer: what is about the layers
+ * of a token stays, what is about its neighbours goes. */
+static void
+shuffle_layer (const MsContext *context, MsLayerTrace *layer)
+{
+  for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (context->trace, d);
+      guint16 *rows = layer->experts + document->first_token * layer->k;
+      g_autofree guint16 *was
+          = g_memdup2 (rows, (gsize) document->n_tokens * layer->k * sizeof *rows);
+
+      ms_shuffle_rows (was, document->n_tokens, layer->k, ms_seed (context->seed, d), rows);
+    }
+}
+
+static MsLayerTrace *
+load_layer (const MsContext *context, const Job *job, guint index, GError **error)
+{
+  MsLayerTrace *layer
+      = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
+
+  if (layer != NULL && job->shuffle)
+    shuffle_layer (context, layer);
+  return layer;
+}
+
 static gboolean
 simulate_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
   Job *job = data;
-  g_autoptr (MsLayerTrace) layer
-      = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
+  g_autoptr (MsLayerTrace) layer = load_layer (context, job, index, error);
   g_autoptr (MsLayerTrace) before = NULL;
   g_autoptr (MsPredictor) predictor = NULL;
   MsPredictorKind kind = (MsPredictorKind) (job->prefetch - 1);
+  gboolean from_above = kind == MS_PREDICT_CONDITIONAL || kind == MS_PREDICT_MATRIX;
   Stream stream;
 
   if (layer == NULL)
     return FALSE;
   if (job->prefetch > 0 && kind == MS_PREDICT_CONDITIONAL && index > 0)
     {
-      before = ms_trace_load_layer (context->trace, index - 1, MS_CHUNK_EXPERTS, context->cancel,
-                                    error);
+      before = load_layer (context, job, index - 1, error);
       if (before == NULL)
         return FALSE;
     }
-  if (job->prefetch > 0 && (kind != MS_PREDICT_CONDITIONAL || before != NULL))
-    predictor = ms_predictor_new (kind, context->trace, before, layer,
-                                  job->prefetch_experts > 0 ? job->prefetch_experts : layer->k,
-                                  job->held_out);
+  if (job->prefetch > 0 && (!from_above || index > 0))
+    {
+      MsPredictorInput input
+          = { context->trace, index, layer, before, job->matches, job->held_out };
+
+      predictor = ms_predictor_new (kind, &input,
+                                    job->prefetch_experts > 0 ? job->prefetch_experts : layer->k);
+    }
   stream = (Stream){ layer->experts, 1, layer->k, layer->n_experts, layer->n_tokens };
   return simulate_all (context, job, &stream, 1, predictor,
                        job->outcomes + (gsize) index * job->n_policies * job->n_capacities, error);
@@ -507,8 +550,7 @@ simulate_shared (const MsContext *context, Job *job, GError **error)
   n_ids = 0;
   for (guint l = 0; l < n_layers; l++)
     {
-      g_autoptr (MsLayerTrace) layer
-          = ms_trace_load_layer (context->trace, l, MS_CHUNK_EXPERTS, context->cancel, error);
+      g_autoptr (MsLayerTrace) layer = load_layer (context, job, l, error);
 
       if (layer == NULL)
         return FALSE;
@@ -535,17 +577,20 @@ rate_of_sums (const double *sums, double *out, gpointer data)
 
 static double
 add_row (MsTable *table, gint64 layer, const Job *job, MsCachePolicy policy, guint capacity,
-         gint64 n_tokens, const Outcome *o)
+         gint64 n_tokens, const Outcome *o, const Outcome *null)
 {
   double tokens = n_tokens > 0 ? (double) n_tokens : NAN;
   double loads = (double) (o->counts.accesses - o->counts.hits + o->prefetched) / tokens;
   MsInterval rate;
+  double chance = null != NULL && null->counts.accesses > 0
+                      ? (double) null->counts.hits / (double) null->counts.accesses
+                      : NAN;
 
   ms_bootstrap_intervals (job->bootstrap, o->units, 2, rate_of_sums, NULL, 1, &rate);
 #define ROW                                                                                        \
   policy_names[policy], (gint64) capacity, (gint64) o->counts.accesses, (gint64) o->counts.hits,   \
       (gint64) o->counts.cold_misses, (gint64) o->counts.capacity_misses,                          \
-      (gint64) o->counts.evictions, rate.value, rate.low, rate.high, loads,                        \
+      (gint64) o->counts.evictions, rate.value, rate.low, rate.high, chance, loads,                \
       loads * job->megabytes, o->waiting / tokens, (gint64) o->prefetched, (gint64) o->wasted
   if (layer >= 0)
     ms_table_add (table, layer, ROW);
@@ -597,26 +642,74 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job, gboolea
     for (guint c = 0; c < job->n_capacities; c++)
       {
         g_autofree double *units = g_new0 (double, (gsize) job->bootstrap->n_units * 2);
-        Outcome total = { .units = units };
+        g_autofree double *null_units = g_new0 (double, (gsize) job->bootstrap->n_units * 2);
+        Outcome total = { .units = units }, null = { .units = null_units };
         double rate;
 
         for (guint l = 0; l < (shared ? 1 : n_layers); l++)
           {
-            const Outcome *o
-                = &job->outcomes[((gsize) l * job->n_policies + p) * job->n_capacities + c];
+            gsize at = ((gsize) l * job->n_policies + p) * job->n_capacities + c;
+            const Outcome *o = &job->usual[at];
 
             add_outcome (job, &total, o);
+            if (job->null)
+              add_outcome (job, &null, &job->shuffled[at]);
             if (!shared)
               add_row (ms_result_table (result, "layers"),
                        ms_trace_layer (context->trace, l)->block, job, job->policies[p],
-                       job->capacities[c], n_tokens, o);
+                       job->capacities[c], n_tokens, o, job->null ? &job->shuffled[at] : NULL);
           }
         rate = add_row (ms_result_table (result, "total"), -1, job, job->policies[p],
-                        job->capacities[c] * (shared ? n_layers : 1), n_tokens, &total);
+                        job->capacities[c] * (shared ? n_layers : 1), n_tokens, &total,
+                        job->null ? &null : NULL);
         if (c == shown)
           rates[p] = rate;
       }
   summarise (result, job, job->capacities[shown] * (shared ? n_layers : 1), rates);
+}
+
+/* One pass: as the tokens are, or shuffled for the null value. */
+static gboolean
+simulate_pass (const MsContext *context, Job *job, gboolean shuffle, gboolean shared,
+               Outcome *outcomes, double from, double to, GError **error)
+{
+  g_autoptr (MsMatches) matches = NULL;
+  gboolean fine = TRUE;
+
+  job->shuffle = shuffle;
+  job->outcomes = outcomes;
+  if (job->prefetch == 1 + MS_PREDICT_MATRIX)
+    {
+      matches = ms_matches_new (context, (guint) ms_values_int (context->values, "library"),
+                                job->held_out, shuffle ? shuffle_layer : NULL, error);
+      fine = matches != NULL;
+    }
+  job->matches = matches;
+  return fine
+         && (shared ? simulate_shared (context, job, error)
+                    : ms_context_tasks (context, ms_trace_n_layers (context->trace), simulate_layer,
+                                        job, from, to, error));
+}
+
+static void
+add_notes (MsResult *result, const Job *job)
+{
+  ms_result_note (
+      result, "%s mode; the cache %s; %s.", mode_choices[job->mode == MS_CACHE_BATCH ? 1 : 0],
+      job->reset ? "is emptied between documents" : "lives on between documents",
+      job->held_out ? "static sets and predictors come from the documents of the other parity"
+                    : "static sets and predictors come from the trace itself");
+  if (job->null)
+    ms_result_note (result, "Null: one shuffle of each document's tokens, alike in all layers.");
+  if (job->prefetch == 1 + MS_PREDICT_MATRIX)
+    ms_result_note (result,
+                    "Activation matrices are matched as MoE-Infinity's code does, by the rows of "
+                    "the layers still to come; the first layer is not predicted.");
+  if (isnan (job->megabytes))
+    ms_result_note (result, "The size of an expert is unknown: give --expert-megabytes for "
+                            "transfers and time.");
+  if (job->mode == MS_CACHE_BATCH)
+    ms_result_note (result, "Belady's rule is a bound in serial mode only.");
 }
 
 static gboolean
@@ -633,28 +726,23 @@ compute (const MsContext *context, MsResult *result, GError **error)
   if (!read_params (context, &job, error))
     return FALSE;
   n_outcomes = (gsize) (shared ? 1 : n_layers) * job.n_policies * job.n_capacities;
-  job.outcomes = g_new0 (Outcome, n_outcomes);
-  fine = shared ? simulate_shared (context, &job, error)
-                : ms_context_tasks (context, n_layers, simulate_layer, &job, 0, 0.95, error);
+  job.usual = g_new0 (Outcome, n_outcomes);
+  job.shuffled = g_new0 (Outcome, n_outcomes);
+  fine = simulate_pass (context, &job, FALSE, shared, job.usual, 0, job.null ? 0.5 : 0.95, error)
+         && (!job.null
+             || simulate_pass (context, &job, TRUE, shared, job.shuffled, 0.5, 0.95, error));
   if (fine)
     {
       fill_tables (context, result, &job, shared);
-      ms_result_note (
-          result, "%s mode; the cache %s; %s.", mode_choices[job.mode == MS_CACHE_BATCH ? 1 : 0],
-          job.reset ? "is emptied between documents" : "lives on between documents",
-          job.held_out ? "static sets and predictors come from the documents of the other "
-                         "parity"
-                       : "static sets and predictors come from the trace itself");
-      if (isnan (job.megabytes))
-        ms_result_note (result,
-                        "The size of an expert is unknown: give --expert-megabytes for transfers "
-                        "and time.");
-      if (job.mode == MS_CACHE_BATCH)
-        ms_result_note (result, "Belady's rule is a bound in serial mode only.");
+      add_notes (result, &job);
     }
   for (gsize i = 0; i < n_outcomes; i++)
-    g_free (job.outcomes[i].units);
-  g_free (job.outcomes);
+    {
+      g_free (job.usual[i].units);
+      g_free (job.shuffled[i].units);
+    }
+  g_free (job.usual);
+  g_free (job.shuffled);
   return fine;
 }
 
@@ -669,8 +757,9 @@ const MsAnalysis ms_analysis_cache = {
     "bandwidth - overlap).",
   .cite
   = "Policies: metrics.md c.1; published conventions c.2 (mixtral-offloading: --mode batch --warm "
-    "first --policies lru); prefetch c.3; SIEVE: Zhang et al., NSDI 2024; Belady 1966",
-  .version = 1,
+    "first --policies lru; MoE-Infinity, arXiv 2401.14361: --prefetch activation-matrix); "
+    "prefetch c.3; SIEVE: Zhang et al., NSDI 2024; Belady 1966",
+  .version = 2,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -7,18 +7,20 @@ struct MsPredictor
   MsPredictorKind kind;
   MsTrace *trace;
   const MsLayerTrace *before, *layer;
-  guint n;
+  const MsMatches *matches;
+  guint index, n;
   guint n_parts; /* 2 when held out */
   double *conditional
       [2]; /* (E of before, E) rows normalised; by the parity of the predicted document */
-  guint16 *frequent[2]; /* (n) */
+  guint16 *frequent[2]; /* (n); of MATRIX (stored documents, n), MS_NO_EXPERT after the last used */
   double *score;        /* (E) scratch */
 };
 
 const char *
 ms_predictor_name (MsPredictorKind kind)
 {
-  static const char *const names[MS_PREDICTORS] = { "conditional", "frequency", "previous token" };
+  static const char *const names[MS_PREDICTORS]
+      = { "conditional", "frequency", "previous token", "activation matrix" };
 
   return names[kind];
 }
@@ -87,21 +89,51 @@ train (MsPredictor *p, guint part)
   take_best (frequency, layer->n_experts, p->n, p->frequent[part]);
 }
 
+/* The n most used experts of every stored document. */
+static void
+list_stored (MsPredictor *p, guint part)
+{
+  const MsLayerTrace *layer = p->layer;
+  guint n_stored;
+  const guint *stored = ms_matches_stored (p->matches, part, &n_stored);
+
+  p->frequent[part] = g_new (guint16, (gsize) n_stored * p->n + 1);
+  for (guint s = 0; s < n_stored; s++)
+    {
+      const MsDocument *document = ms_trace_document (p->trace, stored[s]);
+      const guint16 *experts = layer->experts + document->first_token * layer->k;
+      guint16 *best = p->frequent[part] + (gsize) s * p->n;
+      guint n_used = 0;
+
+      memset (p->score, 0, layer->n_experts * sizeof *p->score);
+      for (gsize i = 0; i < (gsize) document->n_tokens * layer->k; i++)
+        if (experts[i] != MS_NO_EXPERT)
+          n_used += p->score[experts[i]]++ == 0;
+      take_best (p->score, layer->n_experts, p->n, best);
+      for (guint i = n_used; i < p->n; i++)
+        best[i] = MS_NO_EXPERT;
+    }
+}
+
 MsPredictor *
-ms_predictor_new (MsPredictorKind kind, MsTrace *trace, const MsLayerTrace *before,
-                  const MsLayerTrace *layer, guint n, gboolean held_out)
+ms_predictor_new (MsPredictorKind kind, const MsPredictorInput *input, guint n)
 {
   MsPredictor *p = g_new0 (MsPredictor, 1);
 
   p->kind = kind;
-  p->trace = trace;
-  p->before = before;
-  p->layer = layer;
-  p->n = MIN (n, layer->n_experts);
-  p->n_parts = held_out && ms_trace_n_documents (trace) > 1 ? 2 : 1;
-  p->score = g_new (double, layer->n_experts);
-  for (guint part = 0; part < p->n_parts && kind != MS_PREDICT_PREVIOUS; part++)
-    train (p, part);
+  p->trace = input->trace;
+  p->before = input->before;
+  p->layer = input->layer;
+  p->matches = input->matches;
+  p->index = input->index;
+  p->n = MIN (n, input->layer->n_experts);
+  p->n_parts = input->held_out && ms_trace_n_documents (input->trace) > 1 ? 2 : 1;
+  p->score = g_new (double, input->layer->n_experts);
+  for (guint part = 0; part < p->n_parts; part++)
+    if (kind == MS_PREDICT_MATRIX)
+      list_stored (p, part);
+    else if (kind != MS_PREDICT_PREVIOUS)
+      train (p, part);
   return p;
 }
 
@@ -142,6 +174,18 @@ ms_predictor_predict (MsPredictor *p, guint document, gint64 t, guint16 *best)
     case MS_PREDICT_FREQUENCY:
       memcpy (best, p->frequent[part], p->n * sizeof *best);
       return p->n;
+    case MS_PREDICT_MATRIX:
+      {
+        const guint16 *used
+            = p->frequent[part] + (gsize) ms_matches_find (p->matches, p->index, t) * p->n;
+
+        while (n < p->n && used[n] != MS_NO_EXPERT)
+          {
+            best[n] = used[n];
+            n++;
+          }
+        return n;
+      }
     case MS_PREDICT_PREVIOUS:
     case MS_PREDICTORS:
     default:

@@ -222,11 +222,11 @@ add_hits (Hits *hits, const guint16 *predicted, guint n_predicted, const guint16
 }
 
 static void
-test_predictor (MsPredictorKind kind, MsTrace *trace, const Pairs *pairs, guint n,
-                gboolean held_out, Hits *hits)
+test_predictor (MsPredictorKind kind, const MsPredictorInput *input, guint n, Hits *hits)
 {
-  const MsLayerTrace *to = pairs->to;
-  g_autoptr (MsPredictor) predictor = ms_predictor_new (kind, trace, pairs->from, to, n, held_out);
+  MsTrace *trace = input->trace;
+  const MsLayerTrace *to = input->layer;
+  g_autoptr (MsPredictor) predictor = ms_predictor_new (kind, input, n);
   g_autofree guint16 *best = g_new (guint16, MAX (n, to->k) + 1);
 
   for (guint d = 0; d < ms_trace_n_documents (trace); d++)
@@ -252,6 +252,12 @@ typedef struct
   Hits hits[MS_PREDICTORS];
 } Step; /* from one layer to the next */
 
+typedef struct
+{
+  Step *steps; /* (L - 1) */
+  const MsMatches *matches;
+} Job;
+
 static gint64 *
 shuffled_order (gint64 n, guint64 state)
 {
@@ -270,15 +276,23 @@ shuffled_order (gint64 n, guint64 state)
 }
 
 static gboolean
+is_held_out (const MsContext *context)
+{
+  return ms_values_choice (context->values, "train") == TRAIN_HALF;
+}
+
+static gboolean
 compute_step (const MsContext *context, guint index, gpointer data, GError **error)
 {
-  Step *step = (Step *) data + index;
+  const Job *job = data;
+  Step *step = &job->steps[index];
   gboolean equal_rank = ms_values_choice (context->values, "pairs") == PAIRS_EQUAL_RANK;
   guint predict = (guint) ms_values_int (context->values, "predict");
   g_autoptr (MsLayerTrace) from
       = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
   g_autoptr (MsLayerTrace) to = NULL;
   g_autofree gint64 *order = NULL;
+  MsPredictorInput input;
   Dependence null;
 
   if (from == NULL)
@@ -295,9 +309,10 @@ compute_step (const MsContext *context, guint index, gpointer data, GError **err
   dependence_clear (&null);
   count_pairs (&step->pairs, equal_rank, NULL);
   measure_dependence (&step->pairs, &step->dependence);
+  input = (MsPredictorInput){ context->trace, index + 1,    to,
+                              from,           job->matches, is_held_out (context) };
   for (MsPredictorKind kind = 0; kind < MS_PREDICTORS; kind++)
-    test_predictor (kind, context->trace, &step->pairs, predict > 0 ? predict : to->k,
-                    ms_values_choice (context->values, "train") == TRAIN_HALF, &step->hits[kind]);
+    test_predictor (kind, &input, predict > 0 ? predict : to->k, &step->hits[kind]);
   step->pairs.from = step->pairs.to = NULL;
   return TRUE;
 }
@@ -341,7 +356,11 @@ compute (const MsContext *context, MsResult *result, GError **error)
   g_autofree Step *steps = g_new0 (Step, n_steps);
   double information = 0, null = 0, recall = 0;
   guint strongest = 0;
-  gboolean fine = ms_context_tasks (context, n_steps, compute_step, steps, 0, 0.95, error);
+  g_autoptr (MsMatches) matches
+      = ms_matches_new (context, MS_MATCHES_USUAL, is_held_out (context), NULL, error);
+  Job job = { steps, matches };
+  gboolean fine
+      = matches != NULL && ms_context_tasks (context, n_steps, compute_step, &job, 0, 0.95, error);
 
   for (guint i = 0; i < n_steps && fine; i++)
     {
@@ -369,9 +388,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
           "Pairs: %s. Predictors trained on %s. The null shuffles the tokens of the next "
           "layer over the whole trace.",
           pair_choices[ms_values_choice (context->values, "pairs")],
-          ms_values_choice (context->values, "train") == TRAIN_HALF
-              ? "the documents of the other parity"
-              : "the tokens they are tested on");
+          is_held_out (context) ? "the documents of the other parity"
+                                : "the tokens they are tested on");
       ms_result_find (
           result,
           MIN (steps[strongest].dependence.normalised
@@ -400,9 +418,12 @@ const MsAnalysis ms_analysis_transitions = {
   .formula
   = "C[a,b] = tokens with a in S_l and b in S_(l+1); J = C / sum C; I = sum J ln (J / (Ja Jb)), "
     "normalised by min (H(a), H(b)). Conditional predictor: the P experts b of largest "
-    "sum over a in S_l of C[a,b] / C[a,.].",
-  .cite = "metrics.md d.6 and c.3; co-activation across layers as in OLMoE, arXiv 2409.02060",
-  .version = 1,
+    "sum over a in S_l of C[a,b] / C[a,.]. Activation matrix: the P experts most used by the "
+    "document whose counts of layer l + 1 and the layers after it have the largest mean cosine to "
+    "those of the running document's earlier tokens.",
+  .cite = "metrics.md d.6, c.3 and c.2 (activation matrix: MoE-Infinity, arXiv 2401.14361); "
+          "co-activation across layers as in OLMoE, arXiv 2409.02060",
+  .version = 2,
   .needs = MS_NEEDS_LAYERS,
   .params = params,
   .tables = tables,

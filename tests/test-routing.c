@@ -1,5 +1,6 @@
 /* SRP, caches, repetition, transitions and comparisons: cases worked out by hand, and twins that count
  * plainly what the analyses slide, stack or sum up. */
+#include "analysis-private.h"
 #include "routing-trace.h"
 
 #include <math.h>
@@ -622,6 +623,189 @@ test_cache_shared (void)
       }
 }
 
+/* The null value: the same caches when places within documents are dealt anew, alike in all layers. */
+static void
+test_cache_null (void)
+{
+  char *path = NULL;
+  MsHandTrace hand = { .layers = LIST ("0 0 0 1"), .n_layers = 1, .n_experts = 2, .k = 1 };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 3, 1, 0 }, &path);
+  g_autoptr (MsResult) alike
+      = ms_test_run (own, "cache", 0, LIST ("capacities=1", "policies=lru,belady"));
+  g_autoptr (MsResult) without = ms_test_run (own, "cache", 0, LIST ("capacities=1", "null=no"));
+  g_autoptr (MsResult) result
+      = ms_test_run (trace, "cache", 0, LIST ("capacities=1,2,3", "policies=lru,fifo,belady"));
+  static const char *const policies[] = { "lru", "fifo", "belady" };
+
+  /* Documents of one kind of token are what they were: 2 hits of 4. */
+  ms_test_near (ms_test_real (ms_result_table (alike, "total"), 0, "null_hit_rate"), 0.5);
+  ms_test_near (ms_test_real (ms_result_table (alike, "layers"), 1, "null_hit_rate"), 0.5);
+  ms_test_near (ms_test_real (ms_result_table (without, "total"), 0, "null_hit_rate"), NAN);
+  ms_fixture_remove (path);
+
+  for (guint l = 0; l < loaded->n_layers; l++)
+    {
+      g_autoptr (Stream) stream = stream_new (l, l + 1);
+
+      for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+        {
+          const MsDocument *document = ms_trace_document (trace, d);
+          guint64 state = ms_seed (1, d);
+
+          for (gint64 left = document->n_tokens; left > 1; left--)
+            {
+              gint64 other = (gint64) ms_random_below (&state, (guint64) left);
+
+              for (guint r = 0; r < stream->width; r++)
+                {
+                  gint64 first = document->first_token;
+                  guint16 *a = &stream->ids[(first + left - 1) * stream->width + r];
+                  guint16 *b = &stream->ids[(first + other) * stream->width + r];
+                  guint16 keep = *a;
+
+                  *a = *b;
+                  *b = keep;
+                }
+            }
+        }
+      for (guint p = 0; p < G_N_ELEMENTS (policies); p++)
+        for (guint c = 1; c <= 3; c++)
+          {
+            const MsTable *table = ms_result_table (result, "layers");
+            guint row = ms_test_row (table, "layer=%d policy=%s capacity=%u", loaded->blocks[l],
+                                     policies[p], c);
+            Counts counts;
+
+            naive_cache (stream, policies[p], c, FALSE, FALSE, &counts);
+            ms_test_near (ms_test_real (table, row, "null_hit_rate"),
+                          counts.hits / ms_test_real (table, row, "accesses"));
+          }
+    }
+}
+
+/* --- Activation matrices --------------------------------------------------------------------- */
+
+static void
+test_matrix_hand (void)
+{
+  char *path = NULL;
+  MsHandTrace hand = { .layers = LIST ("0 0 0 0 0 0 0 0 0 0", "1 1 1 0 0 0 0 0 1 1"),
+                       .n_layers = 2,
+                       .n_experts = 2,
+                       .k = 1 };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 3, 2, 3, 2, 0 }, &path);
+  g_autoptr (MsResult) result = ms_test_run (own, "transitions", 0, LIST ("predict=1"));
+  g_autoptr (MsResult) cache = NULL;
+  const MsTable *table = ms_result_table (result, "predictors");
+  guint row = 3; /* after conditional, frequency, previous token */
+
+  g_assert_cmpstr (ms_test_text (table, row, "predictor"), ==, "activation matrix");
+  /* Documents 111 00 000 11, even ones matched with odd ones and the reverse.  Every first token takes
+   * the first of the two, which is wrong in documents 0 and 1; then the right one is found. */
+  ms_test_near (ms_test_real (table, row, "recall"), 0.8);
+  ms_test_near (ms_test_real (table, row, "tokens"), 10);
+  cache = ms_test_run (own, "cache", 0,
+                       LIST ("capacities=1", "policies=lru", "prefetch=activation-matrix"));
+  table = ms_result_table (cache, "layers");
+  row = ms_test_row (table, "layer=1");
+  /* With one slot: 0 is fetched in vain before token 0, 1 in need before document 3; the wrong 1 before
+   * document 1 is there anyway. */
+  ms_test_near (ms_test_real (table, row, "hits"), 8);
+  ms_test_near (ms_test_real (table, row, "prefetched"), 2);
+  ms_test_near (ms_test_real (table, row, "wasted"), 1);
+  ms_fixture_remove (path);
+}
+
+/* How often an expert is in the tokens from..to-1 of a layer. */
+static double
+uses_of (const MsLayerTrace *layer, gint64 from, gint64 to, guint expert)
+{
+  double n = 0;
+
+  for (gint64 t = from; t < to; t++)
+    n += ms_loaded_rank (layer, t, expert) >= 0;
+  return n;
+}
+
+/* The cosine of the counts of a layer in tokens a..b-1 and c..d-1, 0 where there are none. */
+static double
+cosine_of (const MsLayerTrace *layer, gint64 a, gint64 b, gint64 c, gint64 d)
+{
+  double product = 0, left = 0, right = 0;
+
+  for (guint e = 0; e < layer->n_experts; e++)
+    {
+      double x = uses_of (layer, a, b, e), y = uses_of (layer, c, d, e);
+
+      product += x * y;
+      left += x * x;
+      right += y * y;
+    }
+  return product > 0 ? product / sqrt (left * right) : 0;
+}
+
+static void
+test_matrix_twin (void)
+{
+  for (guint held_out = 0; held_out < 2; held_out++)
+    {
+      g_autoptr (MsResult) result = ms_test_run (
+          trace, "transitions", 0, LIST (held_out ? "train=half" : "train=same", "predict=2"));
+      const MsTable *table = ms_result_table (result, "predictors");
+
+      for (guint x = 1; x < loaded->n_layers; x++)
+        {
+          const MsLayerTrace *layer = loaded->layers[x];
+          double recall = 0, n = 0;
+
+          for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+            for (gint64 i = 0; i < ms_trace_document (trace, d)->n_tokens; i++)
+              {
+                gint64 first = ms_trace_document (trace, d)->first_token;
+                double best = -1, found = 0, named = 0;
+                const MsDocument *match = NULL;
+
+                for (guint s = 0; s < ms_trace_n_documents (trace); s++)
+                  {
+                    const MsDocument *stored = ms_trace_document (trace, s);
+                    double similarity = 0;
+
+                    if (held_out && s % 2 == d % 2)
+                      continue;
+                    for (guint y = loaded->n_layers; y-- > x;)
+                      similarity
+                          += cosine_of (loaded->layers[y], first, first + i, stored->first_token,
+                                        stored->first_token + stored->n_tokens);
+                    if (similarity > best)
+                      match = stored;
+                    best = MAX (best, similarity);
+                  }
+                for (guint e = 0; e < layer->n_experts; e++)
+                  {
+                    gint64 end = match->first_token + match->n_tokens;
+                    double uses = uses_of (layer, match->first_token, end, e);
+                    guint better = 0;
+
+                    for (guint o = 0; o < layer->n_experts; o++)
+                      {
+                        double other = uses_of (layer, match->first_token, end, o);
+
+                        better += other > uses || (other == uses && o < e);
+                      }
+                    named += better < 2 && uses > 0;
+                    found += better < 2 && uses > 0 && ms_loaded_rank (layer, first + i, e) >= 0;
+                  }
+                if (ms_loaded_size (layer, first + i) == 0 || named == 0)
+                  continue;
+                recall += found / ms_loaded_size (layer, first + i);
+                n++;
+              }
+          /* Its row is the last of the layer's four. */
+          ms_test_near (ms_test_real (table, 4 * x - 1, "recall"), recall / n);
+        }
+    }
+}
+
 /* --- Repetition ------------------------------------------------------------------------------ */
 
 static void
@@ -1119,6 +1303,9 @@ main (int argc, char **argv)
   g_test_add_func ("/cache/hand", test_cache_hand);
   g_test_add_func ("/cache/twin", test_cache_twin);
   g_test_add_func ("/cache/shared", test_cache_shared);
+  g_test_add_func ("/cache/null", test_cache_null);
+  g_test_add_func ("/activation-matrix/hand", test_matrix_hand);
+  g_test_add_func ("/activation-matrix/twin", test_matrix_twin);
   g_test_add_func ("/repetition/hand", test_repetition_hand);
   g_test_add_func ("/repetition/twin", test_repetition_twin);
   g_test_add_func ("/transitions/hand", test_transitions_hand);
