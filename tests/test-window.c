@@ -388,6 +388,111 @@ test_figure_brush (void)
   ms_fixture_remove (path);
 }
 
+/* --- Partial results -------------------------------------------------------------------------- */
+
+static gint let_go; /* atomic */
+
+/* Counts tokens: of part of them soon, of all of them when it may. */
+static gboolean
+compute_slowly (const MsContext *context, MsResult *result, GError **error)
+{
+  gint64 n = ms_trace_n_tokens (context->trace);
+
+  g_usleep (120000);
+  while (n == ms_trace_run (context->trace)->n_tokens && !g_atomic_int_get (&let_go))
+    {
+      if (g_cancellable_set_error_if_cancelled (context->cancel, error))
+        return FALSE;
+      g_usleep (1000);
+    }
+  ms_table_add (result->tables[0], (gint64) 0, n);
+  result->summary = g_strdup_printf ("%" G_GINT64_FORMAT " tokens.", n);
+  return TRUE;
+}
+
+static const MsColumn slow_columns[] = { { "layer", "Layer", NULL, MS_COLUMN_INT, "None." },
+                                         { "n", "Tokens", NULL, MS_COLUMN_INT, "Counted." },
+                                         { 0 } };
+static const MsTableDef slow_tables[] = { { "counts", "Counts", slow_columns }, { 0 } };
+static const MsPlotDef slow_plots[] = {
+  { .name = "n", .title = "Count", .table = "counts", .mark = MS_MARK_BAR, .x = "layer", .y = "n" },
+  { 0 }
+};
+static const MsAnalysis slow = { .name = "slow",
+                                 .title = "Slow",
+                                 .help = "How many tokens are there?",
+                                 .tables = slow_tables,
+                                 .plots = slow_plots,
+                                 .compute = compute_slowly };
+
+static void
+fill_long (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
+{
+  token->experts[0] = (guint16) ((position + layer) % 4);
+  token->weights[0] = 1;
+}
+
+/* 60 blocks of nine layers: just long enough to look at parts first. */
+static char *
+write_long (void)
+{
+  MsLayer layers[9];
+  g_autofree MsDocument *documents = g_new0 (MsDocument, 240);
+
+  for (int l = 0; l < 9; l++)
+    layers[l] = (MsLayer){ l, 4, 1, 0 };
+  for (guint d = 0; d < 240; d++)
+    documents[d].n_tokens = 1024;
+  return ms_fixture_write (&(MsFixture){ .n_layers = 9,
+                                         .layers = layers,
+                                         .n_documents = 240,
+                                         .documents = documents,
+                                         .fill = fill_long },
+                           NULL);
+}
+
+static gboolean
+shows_share (MsAnalysisPane *pane, double share)
+{
+  MsOutcome *outcome = ms_analysis_pane_get_outcome (pane);
+
+  return outcome != NULL && ABS (outcome->share - share) < 1e-9;
+}
+
+/* What is known so far is shown as such, and gives way to the whole; a newer request wins. */
+static void
+test_partial (void)
+{
+  char *path = write_long ();
+  MsWindow *window = open_window (path);
+  g_autoptr (GtkWidget) widget
+      = g_object_ref_sink (ms_analysis_pane_new (ms_window_get_bench (window), NULL, FALSE));
+  MsAnalysisPane *pane = MS_ANALYSIS_PANE (widget);
+  MsTable *table;
+
+  g_atomic_int_set (&let_go, 0);
+  ms_analysis_pane_run (pane, ms_request_new (&slow), 0);
+  wait_until (shows_share (pane, 8 / 240.0));
+  wait_until (shows_share (pane, 32 / 240.0));
+  g_assert_true (ms_analysis_pane_is_busy (pane));
+  table = ms_figure_view_get_table (ms_analysis_pane_get_figure (pane, 0));
+  g_assert_cmpint (ms_table_get_int (table, 0, 1), ==, 32 * 1024);
+  g_assert_cmpstr (ms_analysis_pane_get_outcome (pane)->result->summary, ==,
+                   "On 13 % of the tokens so far: 32768 tokens.");
+  g_assert_cmpstr (ms_figure_view_get_title (ms_analysis_pane_get_figure (pane, 0)), ==,
+                   "Count · 13 % of tokens");
+  ms_analysis_pane_run (pane, ms_request_new (&slow), 0);
+  wait_until (shows_share (pane, 8 / 240.0));
+  g_atomic_int_set (&let_go, 1);
+  wait_until (shows_share (pane, 1));
+  g_assert_false (ms_analysis_pane_is_busy (pane));
+  table = ms_figure_view_get_table (ms_analysis_pane_get_figure (pane, 0));
+  g_assert_cmpint (ms_table_get_int (table, 0, 1), ==, 240 * 1024);
+  g_assert_cmpstr (ms_figure_view_get_title (ms_analysis_pane_get_figure (pane, 0)), ==, "Count");
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* --- Screens one by one ----------------------------------------------------------------------- */
 
 static MsScreen *
@@ -792,6 +897,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/figure/pixels", test_figure_pixels);
   g_test_add_func ("/window/figure/brush", test_figure_brush);
   g_test_add_func ("/window/figure/table", test_table_twin);
+  g_test_add_func ("/window/partial", test_partial);
   g_test_add_func ("/window/overview", test_overview);
   g_test_add_func ("/window/experts", test_experts);
   g_test_add_func ("/window/text", test_text);

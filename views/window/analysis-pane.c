@@ -124,28 +124,39 @@ show_error (MsAnalysisPane *self, const GError *error)
   gtk_stack_set_visible_child_name (self->stack, "status");
 }
 
+/* Shows an outcome of all tokens or of part of them; takes it. */
+static void
+on_partial (GObject *owner, gpointer outcome)
+{
+  MsAnalysisPane *self = MS_ANALYSIS_PANE (owner);
+  const char *summary;
+
+  g_clear_pointer (&self->outcome, ms_outcome_unref);
+  self->outcome = outcome;
+  summary = self->outcome->result->summary;
+  gtk_label_set_text (self->summary, summary ? summary : "");
+  gtk_widget_set_visible (GTK_WIDGET (self->summary), summary != NULL);
+  show_figures (self);
+  if (self->table != NULL)
+    show_tables (self);
+  gtk_stack_set_visible_child_name (self->stack, "content");
+  g_signal_emit (self, outcome_signal, 0);
+}
+
 static void
 on_outcome (GObject *owner, gpointer result, const GError *error)
 {
   MsAnalysisPane *self = MS_ANALYSIS_PANE (owner);
 
   g_clear_object (&self->job);
-  g_clear_pointer (&self->outcome, ms_outcome_unref);
-  self->outcome = result;
   gtk_widget_set_visible (GTK_WIDGET (self->progress), FALSE);
-  if (result == NULL)
-    show_error (self, error);
-  else
+  if (result != NULL)
     {
-      const char *summary = self->outcome->result->summary;
-
-      gtk_label_set_text (self->summary, summary ? summary : "");
-      gtk_widget_set_visible (GTK_WIDGET (self->summary), summary != NULL);
-      show_figures (self);
-      if (self->table != NULL)
-        show_tables (self);
-      gtk_stack_set_visible_child_name (self->stack, "content");
+      on_partial (owner, result);
+      return;
     }
+  g_clear_pointer (&self->outcome, ms_outcome_unref);
+  show_error (self, error);
   g_signal_emit (self, outcome_signal, 0);
 }
 
@@ -157,7 +168,8 @@ ms_analysis_pane_run (MsAnalysisPane *self, MsRequest *request, guint delay)
     ms_figure_view_set_stale (g_ptr_array_index (self->views, i), TRUE);
   if (self->outcome == NULL)
     gtk_stack_set_visible_child_name (self->stack, "waiting");
-  self->job = ms_workbench_analyze (self->bench, request, delay, on_outcome, G_OBJECT (self));
+  self->job
+      = ms_workbench_analyze (self->bench, request, delay, on_outcome, on_partial, G_OBJECT (self));
   if (self->job != NULL)
     {
       gtk_progress_bar_set_fraction (self->progress, 0);

@@ -216,7 +216,7 @@ keep (Page *page)
   MsOutcome *outcome = ms_analysis_pane_get_outcome (page->pane);
   Kept *kept;
 
-  if (outcome == NULL)
+  if (outcome == NULL || outcome->share < 1)
     return;
   kept = g_new0 (Kept, 1);
   kept->name = outcome->request->values ? ms_values_format (outcome->request->values) : NULL;

@@ -132,7 +132,7 @@ show_run (MsDetailPane *self)
 
       request->run = run->id;
       request->select = ms_session_dup_filter (session);
-      self->job = ms_workbench_analyze (self->bench, request, 0, on_load, G_OBJECT (self));
+      self->job = ms_workbench_analyze (self->bench, request, 0, on_load, NULL, G_OBJECT (self));
     }
 }
 

@@ -62,8 +62,9 @@ is_void (MsTable *table, const char *name)
   return TRUE;
 }
 
+/* Shows the map of all tokens or of part of them. */
 static void
-on_outcome (GObject *owner, gpointer result, const GError *error)
+on_partial (GObject *owner, gpointer result)
 {
   MsExpertsScreen *self = MS_EXPERTS_SCREEN (owner);
   g_autoptr (MsOutcome) outcome = result;
@@ -71,12 +72,6 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
   g_autofree char *name = NULL;
   const MsPlotDef *plot;
 
-  g_clear_object (&self->job);
-  if (outcome == NULL)
-    {
-      ms_screen_show_error (MS_SCREEN (self), error);
-      return;
-    }
   name = g_strconcat (colours[colour].plot,
                       gtk_toggle_button_get_active (self->ranked) ? "-ranked" : "", NULL);
   plot = find_plot (outcome->request->analysis, name);
@@ -86,6 +81,18 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
   else
     gtk_label_set_text (self->summary, outcome->result->summary);
   ms_screen_show_content (MS_SCREEN (self));
+}
+
+static void
+on_outcome (GObject *owner, gpointer result, const GError *error)
+{
+  MsExpertsScreen *self = MS_EXPERTS_SCREEN (owner);
+
+  g_clear_object (&self->job);
+  if (result != NULL)
+    on_partial (owner, result);
+  else
+    ms_screen_show_error (MS_SCREEN (self), error);
 }
 
 static void
@@ -173,9 +180,9 @@ update (MsScreen *screen)
     ms_screen_show_waiting (screen, _ ("Counting…"));
   else
     ms_figure_view_set_stale (self->map, TRUE);
-  self->job = ms_workbench_analyze (bench, request, 0, on_outcome, G_OBJECT (self));
-  self->layers_job
-      = ms_workbench_analyze (bench, make_request (self, "load"), 0, on_layers, G_OBJECT (self));
+  self->job = ms_workbench_analyze (bench, request, 0, on_outcome, on_partial, G_OBJECT (self));
+  self->layers_job = ms_workbench_analyze (bench, make_request (self, "load"), 0, on_layers, NULL,
+                                           G_OBJECT (self));
   update_readers (self);
 }
 

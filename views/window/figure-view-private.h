@@ -27,6 +27,8 @@ void ms_figure_view_set_stale (MsFigureView *view, gboolean stale);
 /* Hides the title row. */
 void ms_figure_view_set_plain (MsFigureView *view, gboolean plain);
 
+/* What the title row says. */
+const char *ms_figure_view_get_title (MsFigureView *view);
 MsOutcome *ms_figure_view_get_outcome (MsFigureView *view);
 const MsPlotDef *ms_figure_view_get_plot (MsFigureView *view);
 MsTable *ms_figure_view_get_table (MsFigureView *view);

@@ -584,6 +584,24 @@ ms_figure_view_new (MsWorkbench *bench)
   return GTK_WIDGET (self);
 }
 
+/* The title, and on how many tokens the picture rests if not on all.  What leaves the window (numbers,
+ * pictures, files) waits for all of them, because the command line beside it means all. */
+static void
+show_title (MsFigureView *self)
+{
+  static const char *const final[] = { "figure.copy-csv", "figure.copy-image", "figure.export" };
+  gboolean whole = self->outcome->share >= 1;
+  g_autofree char *share
+      = whole ? NULL : g_strdup_printf (_ ("%.2g %% of tokens"), 100 * self->outcome->share);
+  g_autofree char *title = whole ? g_strdup (_ (self->plot.title))
+                                 : g_strdup_printf ("%s · %s", _ (self->plot.title), share);
+
+  gtk_label_set_text (self->title, title);
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self->title), title);
+  for (guint i = 0; i < G_N_ELEMENTS (final); i++)
+    gtk_widget_action_set_enabled (GTK_WIDGET (self), final[i], whole);
+}
+
 gboolean
 ms_figure_view_show (MsFigureView *self, MsOutcome *outcome, const MsPlotDef *plot,
                      const MsFigureOptions *options)
@@ -604,8 +622,7 @@ ms_figure_view_show_table (MsFigureView *self, MsOutcome *outcome, const MsPlotD
   self->outcome = outcome;
   self->plot = *plot;
   self->options = options ? *options : (MsFigureOptions){ 0 };
-  gtk_label_set_text (self->title, _ (plot->title));
-  gtk_widget_set_tooltip_text (GTK_WIDGET (self->title), _ (plot->title));
+  show_title (self);
   return build (self);
 }
 
@@ -619,6 +636,12 @@ void
 ms_figure_view_set_plain (MsFigureView *self, gboolean plain)
 {
   gtk_widget_set_visible (self->head, !plain);
+}
+
+const char *
+ms_figure_view_get_title (MsFigureView *self)
+{
+  return gtk_label_get_text (self->title);
 }
 
 MsOutcome *

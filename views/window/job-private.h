@@ -23,6 +23,9 @@ typedef gpointer (*MsJobFunc) (MsJob *job, gpointer data, GError **error);
  * result is the callee's to free; NULL with an error (G_IO_ERROR_CANCELLED after ms_job_stop). */
 typedef void (*MsJobDone) (GObject *owner, gpointer result, const GError *error);
 
+/* Runs in the main thread with what the worker had to show so far: the callee's to free. */
+typedef void (*MsJobPartial) (GObject *owner, gpointer result);
+
 typedef struct
 {
   const char *title; /* for the job list */
@@ -32,6 +35,7 @@ typedef struct
   GDestroyNotify free_data;
   GDestroyNotify free_result;
   MsJobDone done;
+  MsJobPartial partial;  /* for what ms_job_offer gives; NULL = nobody wants it */
   GObject *owner;        /* held weakly */
   gboolean keep_failure; /* nobody but the job list tells of a failure */
 } MsJobSpec;
@@ -61,5 +65,8 @@ GCancellable *ms_job_cancellable (MsJob *job);
 /* An MsProgressFunc whose data is the job; from any thread. */
 void ms_job_progress (double done, gpointer job);
 void ms_job_set_message (MsJob *job, const char *message);
+/* A result of part of the work, of the same kind as the final one; takes it.  The owner gets the newest
+ * within 1/15 s, none after done(). */
+void ms_job_offer (MsJob *job, gpointer result);
 
 G_END_DECLS

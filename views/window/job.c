@@ -13,6 +13,7 @@ struct _MsJob
   GListStore *jobs;
   MsJobFunc work;
   MsJobDone done;
+  MsJobPartial partial;
   GDestroyNotify free_result;
   gpointer data;
   GDestroyNotify free_data;
@@ -23,8 +24,9 @@ struct _MsJob
   gint parts; /* atomic: the share done in 1/10000, -1 = unknown */
   gint shown;
   GMutex lock;
-  char *message; /* under lock */
+  char *message; /* under lock, as what follows */
   gboolean message_changed;
+  gpointer offer;
 };
 
 enum
@@ -112,10 +114,41 @@ set_state (MsJob *self, MsJobState state)
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
 }
 
+/* What was offered last and not taken yet. */
+static gpointer
+take_offer (MsJob *self)
+{
+  gpointer offer;
+
+  g_mutex_lock (&self->lock);
+  offer = g_steal_pointer (&self->offer);
+  g_mutex_unlock (&self->lock);
+  return offer;
+}
+
+static void
+discard (MsJob *self, gpointer result)
+{
+  if (result != NULL && self->free_result != NULL)
+    self->free_result (result);
+}
+
+static void
+deliver (MsJob *self, gpointer offer)
+{
+  g_autoptr (GObject) owner = g_weak_ref_get (&self->owner);
+
+  if (self->dropped || owner == NULL || self->partial == NULL)
+    discard (self, offer);
+  else
+    self->partial (owner, offer);
+}
+
 static gboolean
 poll_progress (gpointer data)
 {
-  MsJob *self = data;
+  g_autoptr (MsJob) self = g_object_ref (data); /* an owner may drop it meanwhile */
+  gpointer offer = take_offer (self);
   gint parts = g_atomic_int_get (&self->parts);
   gboolean message_changed;
 
@@ -130,6 +163,8 @@ poll_progress (gpointer data)
     }
   if (message_changed)
     g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MESSAGE]);
+  if (offer != NULL)
+    deliver (self, offer);
   return G_SOURCE_CONTINUE;
 }
 
@@ -151,15 +186,13 @@ finish (MsJob *self, gpointer result, const GError *error)
   g_clear_handle_id (&self->timer, g_source_remove);
   if (error != NULL && !stopped)
     ms_job_set_message (self, error->message);
+  discard (self, take_offer (self));
   poll_progress (self);
   set_state (self, stopped ? MS_JOB_STOPPED : error ? MS_JOB_FAILED : MS_JOB_DONE);
   if (self->state != MS_JOB_FAILED || self->dropped || !self->keep_failure)
     unlist (self);
   if (self->dropped || owner == NULL || self->done == NULL)
-    {
-      if (result != NULL && self->free_result != NULL)
-        self->free_result (result);
-    }
+    discard (self, result);
   else
     self->done (owner, result, error);
 }
@@ -219,6 +252,7 @@ ms_job_start (GListStore *jobs, const MsJobSpec *spec)
   self->free_data = spec->free_data;
   self->free_result = spec->free_result;
   self->done = spec->done;
+  self->partial = spec->partial;
   self->keep_failure = spec->keep_failure;
   g_weak_ref_set (&self->owner, spec->owner);
   if (jobs != NULL)
@@ -336,4 +370,16 @@ ms_job_set_message (MsJob *self, const char *message)
   self->message = g_strdup (message);
   self->message_changed = TRUE;
   g_mutex_unlock (&self->lock);
+}
+
+void
+ms_job_offer (MsJob *self, gpointer result)
+{
+  gpointer before;
+
+  g_mutex_lock (&self->lock);
+  before = self->offer;
+  self->offer = result;
+  g_mutex_unlock (&self->lock);
+  discard (self, before);
 }

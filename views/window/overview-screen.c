@@ -125,25 +125,39 @@ list_findings (MsOverviewScreen *self)
   gtk_widget_set_visible (self->findings_box, all->len > 0);
 }
 
+static void
+fill_card (Card *card, MsOutcome *outcome)
+{
+  g_clear_pointer (&card->outcome, ms_outcome_unref);
+  card->outcome = outcome;
+  gtk_widget_set_visible (gtk_widget_get_parent (card->button), outcome != NULL);
+  if (outcome == NULL)
+    return;
+  gtk_label_set_text (card->summary, outcome->result->summary ? outcome->result->summary : "");
+  draw_card (card);
+}
+
+/* A card of part of the tokens; what stands out there may not stand. */
+static void
+on_partial (GObject *owner, gpointer result)
+{
+  MsOverviewScreen *self = MS_OVERVIEW_SCREEN (owner);
+
+  fill_card (&self->cards[self->next], result);
+  ms_screen_show_content (MS_SCREEN (self));
+}
+
 static void ask_next (MsOverviewScreen *self);
 
 static void
 on_outcome (GObject *owner, gpointer result, const GError *error)
 {
   MsOverviewScreen *self = MS_OVERVIEW_SCREEN (owner);
-  Card *card = &self->cards[self->next];
 
   g_clear_object (&self->job);
-  g_clear_pointer (&card->outcome, ms_outcome_unref);
-  card->outcome = result;
-  gtk_widget_set_visible (gtk_widget_get_parent (card->button), result != NULL);
+  fill_card (&self->cards[self->next], result);
   if (result != NULL)
-    {
-      gtk_label_set_text (card->summary,
-                          card->outcome->result->summary ? card->outcome->result->summary : "");
-      draw_card (card);
-      list_findings (self);
-    }
+    list_findings (self);
   else if (self->next == 0)
     {
       /* What stops the first card stops them all: no file, an empty selection, a stop. */
@@ -171,7 +185,7 @@ ask_next (MsOverviewScreen *self)
   request->run = ms_session_get_selection (session)->run;
   request->select = ms_session_dup_filter (session);
   job = ms_workbench_analyze (ms_screen_get_bench (MS_SCREEN (self)), request, 0, on_outcome,
-                              G_OBJECT (self));
+                              on_partial, G_OBJECT (self));
   /* A known result was given to on_outcome at once, which may have asked for more since. */
   if (job != NULL)
     self->job = job;

@@ -210,7 +210,7 @@ show_text (MsTextScreen *self)
     ms_screen_show_waiting (screen, _ ("Reading…"));
   else
     ms_figure_view_set_stale (self->text, TRUE);
-  self->job = ms_workbench_analyze (bench, request, 0, on_outcome, G_OBJECT (self));
+  self->job = ms_workbench_analyze (bench, request, 0, on_outcome, NULL, G_OBJECT (self));
 }
 
 static void

@@ -46,12 +46,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsRequest, ms_request_free)
  * full) */
 char *ms_request_format (const MsRequest *request);
 
-/* A result with what it was asked for; shared by reference count and never changed. */
+/* A result with what it was asked for; shared by reference count and never changed.  A result of part of
+ * the tokens says so in its summary and notes. */
 typedef struct
 {
   MsRequest *request;
   MsResult *result;
   double seconds;
+  double share; /* of the tokens asked for that it rests on, 1 = all */
 } MsOutcome;
 
 MsOutcome *ms_outcome_ref (MsOutcome *outcome);
@@ -100,9 +102,11 @@ MsTrace *ms_workbench_trace (MsWorkbench *bench, const char *path, gint64 run, c
                              GError **error);
 
 /* Runs an analysis in the background and gives done() an MsOutcome (transfer full).  When the same was
- * asked before, done() is called at once and NULL returned.  Takes request. (transfer full) */
+ * asked before, done() is called at once and NULL returned.  Of a scan that takes long, partial() (may be
+ * NULL) first gets MsOutcomes (transfer full) of the same analysis on few documents, then on more.  Takes
+ * request. (transfer full) */
 MsJob *ms_workbench_analyze (MsWorkbench *bench, MsRequest *request, guint delay, MsJobDone done,
-                             GObject *owner);
+                             MsJobPartial partial, GObject *owner);
 /* The command line that makes the same: "moescope analyze FILE NAME ..." or, with a plot,
  * "moescope plot ...". (transfer full) */
 char *ms_workbench_dup_command (MsWorkbench *bench, const MsRequest *request, const char *plot,

@@ -7,6 +7,13 @@
 #define MAX_TRACES   6
 #define MAX_OUTCOMES 64
 
+/* Decisions of tokens (tokens times layers) below which a scan is too short to look at parts first. */
+#define LONG_SCAN 2000000
+/* Seconds that the whole must be expected to take for its parts to be shown. */
+#define WORTH_A_LOOK 0.7
+/* Microseconds that a part may take. */
+#define LONGEST_LOOK (4 * G_USEC_PER_SEC)
+
 /* --- Run items -------------------------------------------------------------------------------- */
 
 struct _MsRunItem
@@ -115,6 +122,17 @@ ms_request_free (MsRequest *request)
   g_free (request->select);
   g_free (request->by);
   g_free (request);
+}
+
+static MsRequest *
+request_copy (const MsRequest *request)
+{
+  MsRequest *copy = g_memdup2 (request, sizeof *request);
+
+  copy->values = request->values ? ms_values_copy (request->values) : NULL;
+  copy->select = g_strdup (request->select);
+  copy->by = g_strdup (request->by);
+  return copy;
 }
 
 char *
@@ -550,7 +568,17 @@ typedef struct
   char *path;
   char *key;
   guint generation;
+  gboolean partial; /* somebody looks at results of part of the tokens */
 } Order;
+
+/* One pass over the trace or part of it, and where its progress lies in that of the job. */
+typedef struct
+{
+  MsJob *job;
+  GCancellable *cancel; /* of the pass alone; NULL = the job's */
+  gint64 deadline;      /* of the pass, 0 = none */
+  double from, to;
+} Pass;
 
 static void
 order_free (gpointer data)
@@ -581,6 +609,123 @@ keep_outcome (MsWorkbench *self, const Order *order, MsOutcome *outcome)
   g_mutex_unlock (&self->lock);
 }
 
+static void
+pass_progress (double done, gpointer data)
+{
+  const Pass *pass = data;
+
+  ms_job_progress (pass->from + done * (pass->to - pass->from), pass->job);
+  if (pass->deadline > 0 && g_get_monotonic_time () > pass->deadline)
+    g_cancellable_cancel (pass->cancel);
+}
+
+/* Takes the request. */
+static MsOutcome *
+run_pass (MsRequest *request, MsTrace *trace, MsTrace *other, Pass *pass, GError **error)
+{
+  g_autoptr (MsRequest) own = request;
+  g_autoptr (MsValues) defaults = own->values ? NULL : ms_values_new (own->analysis);
+  MsContext context = { .trace = trace,
+                        .others = other ? &other : NULL,
+                        .n_others = other ? 1 : 0,
+                        .values = own->values ? own->values : defaults,
+                        .seed = 1,
+                        .bootstrap = pass->cancel ? 0 : own->bootstrap,
+                        .confidence = 0.95,
+                        .cancel = pass->cancel ? pass->cancel : ms_job_cancellable (pass->job),
+                        .progress = pass_progress,
+                        .progress_data = pass };
+  gint64 began = g_get_monotonic_time ();
+  MsResult *result = own->by ? ms_analysis_run_by (own->analysis, &context, own->by, error)
+                             : ms_analysis_run (own->analysis, &context, error);
+  MsOutcome *outcome;
+
+  if (result == NULL)
+    return NULL;
+  outcome = g_atomic_rc_box_new0 (MsOutcome);
+  outcome->request = g_steal_pointer (&own);
+  outcome->result = result;
+  outcome->seconds = (double) (g_get_monotonic_time () - began) / G_USEC_PER_SEC;
+  outcome->share = 1;
+  return outcome;
+}
+
+/* The documents that begin in one of `of` blocks, whole, because many measures look at where a document
+ * begins; spread over the run, because documents of a kind often stand together.  NULL when none does. */
+static MsTrace *
+thin (MsTrace *trace, guint of)
+{
+  g_autofree guint *numbers = g_new (guint, ms_trace_n_documents (trace));
+  guint n = 0;
+
+  for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+    if (ms_trace_document (trace, d)->first_token / MS_BLOCK_TOKENS % of == 0)
+      numbers[n++] = ms_trace_document_number (trace, d);
+  return n > 0 ? ms_trace_narrow (trace, numbers, n) : NULL;
+}
+
+/* Says in words what the outcome rests on, wherever it is shown, copied or read aloud. */
+static void
+mark_partial (MsOutcome *outcome, double share)
+{
+  MsResult *result = outcome->result;
+  g_autofree char *whole = g_steal_pointer (&result->summary);
+
+  outcome->share = share;
+  result->summary = g_strdup_printf (_ ("On %.2g %% of the tokens so far: %s"), 100 * share,
+                                     whole ? whole : "");
+  ms_result_note (result, _ ("a first look at %.2g %% of the tokens, without intervals"),
+                  100 * share);
+}
+
+static void
+cancel_too (GCancellable *cancelled, gpointer other)
+{
+  g_cancellable_cancel (other);
+}
+
+/* Long scans are first made on few documents, then on more.  What takes long all the same is not worth
+ * it: the whole is computed at once. */
+static double
+look_ahead (MsJob *job, const Order *order, MsTrace *trace, MsTrace *other)
+{
+  static const guint parts[] = { 50, 8 };
+  double before = 0, reached = 0;
+
+  if (ms_trace_n_tokens (trace) * ms_trace_n_layers (trace) < LONG_SCAN)
+    return 0;
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
+    {
+      g_autoptr (MsTrace) part = thin (trace, parts[i]);
+      g_autoptr (MsTrace) other_part = other ? thin (other, parts[i]) : NULL;
+      g_autoptr (GCancellable) cancel = g_cancellable_new ();
+      double share
+          = part ? (double) ms_trace_n_tokens (part) / (double) ms_trace_n_tokens (trace) : 1;
+      Pass pass = { job, cancel, g_get_monotonic_time () + LONGEST_LOOK, reached, reached + share };
+      MsOutcome *outcome;
+      gulong link;
+
+      if (share > 0.5 || share < 2 * before || (other != NULL && other_part == NULL))
+        continue;
+      link
+          = g_cancellable_connect (ms_job_cancellable (job), G_CALLBACK (cancel_too), cancel, NULL);
+      outcome = run_pass (request_copy (order->request), part, other_part, &pass, NULL);
+      g_cancellable_disconnect (ms_job_cancellable (job), link);
+      if (outcome == NULL)
+        return reached; /* too long, or not possible on a part */
+      reached = pass.to;
+      before = share;
+      if (outcome->seconds / share < WORTH_A_LOOK)
+        {
+          ms_outcome_unref (outcome);
+          return reached;
+        }
+      mark_partial (outcome, share);
+      ms_job_offer (job, outcome);
+    }
+  return reached;
+}
+
 static gpointer
 compute (MsJob *job, gpointer data, GError **error)
 {
@@ -588,11 +733,8 @@ compute (MsJob *job, gpointer data, GError **error)
   MsRequest *request = order->request;
   g_autoptr (MsTrace) trace = NULL;
   g_autoptr (MsTrace) other = NULL;
-  g_autoptr (MsValues) defaults = NULL;
-  MsContext context = { 0 };
+  Pass pass = { .job = job, .to = 1 };
   MsOutcome *outcome;
-  MsResult *result;
-  gint64 began = g_get_monotonic_time ();
 
   trace = ms_workbench_trace (order->bench, order->path, request->run, request->select, error);
   if (trace == NULL)
@@ -604,27 +746,11 @@ compute (MsJob *job, gpointer data, GError **error)
       if (other == NULL)
         return NULL;
     }
-  if (request->values == NULL)
-    defaults = ms_values_new (request->analysis);
-  context.trace = trace;
-  context.others = other ? &other : NULL;
-  context.n_others = other ? 1 : 0;
-  context.values = request->values ? request->values : defaults;
-  context.seed = 1;
-  context.bootstrap = request->bootstrap;
-  context.confidence = 0.95;
-  context.cancel = ms_job_cancellable (job);
-  context.progress = ms_job_progress;
-  context.progress_data = job;
-  result = request->by ? ms_analysis_run_by (request->analysis, &context, request->by, error)
-                       : ms_analysis_run (request->analysis, &context, error);
-  if (result == NULL)
-    return NULL;
-  outcome = g_atomic_rc_box_new0 (MsOutcome);
-  outcome->request = g_steal_pointer (&order->request);
-  outcome->result = result;
-  outcome->seconds = (double) (g_get_monotonic_time () - began) / G_USEC_PER_SEC;
-  keep_outcome (order->bench, order, outcome);
+  if (order->partial)
+    pass.from = look_ahead (job, order, trace, other);
+  outcome = run_pass (g_steal_pointer (&order->request), trace, other, &pass, error);
+  if (outcome != NULL)
+    keep_outcome (order->bench, order, outcome);
   return outcome;
 }
 
@@ -639,7 +765,7 @@ outcome_key (const MsRequest *request)
 
 MsJob *
 ms_workbench_analyze (MsWorkbench *self, MsRequest *request, guint delay, MsJobDone done,
-                      GObject *owner)
+                      MsJobPartial partial, GObject *owner)
 {
   g_autofree char *key = outcome_key (request);
   MsOutcome *outcome;
@@ -664,6 +790,7 @@ ms_workbench_analyze (MsWorkbench *self, MsRequest *request, guint delay, MsJobD
   order->path = g_strdup (self->path);
   order->key = g_steal_pointer (&key);
   order->generation = generation;
+  order->partial = partial != NULL;
   return ms_job_start (self->jobs, &(MsJobSpec){ .title = _ (request->analysis->title),
                                                  .delay = delay,
                                                  .work = compute,
@@ -671,6 +798,7 @@ ms_workbench_analyze (MsWorkbench *self, MsRequest *request, guint delay, MsJobD
                                                  .free_data = order_free,
                                                  .free_result = (GDestroyNotify) ms_outcome_unref,
                                                  .done = done,
+                                                 .partial = partial,
                                                  .owner = owner });
 }
 
