@@ -10,6 +10,7 @@
 #include "overview-screen-private.h"
 #include "palette-private.h"
 #include "screenshots-private.h"
+#include "slices-private.h"
 #include "sql-screen-private.h"
 #include "table-view-private.h"
 #include "text-screen-private.h"
@@ -384,6 +385,41 @@ test_figure_brush (void)
   g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=1");
   gtk_widget_activate_action (GTK_WIDGET (window), "win.clear-selection", NULL);
   g_assert_cmpstr (ms_session_get_text (session), ==, "");
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+/* --- Saved selections ------------------------------------------------------------------------- */
+
+static void
+test_slices (void)
+{
+  static const char awkward[] = "Größe [a_b] = 1/2 % #";
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsSession *session = ms_workbench_get_session (ms_window_get_bench (window));
+  g_autofree char *text = NULL;
+  g_auto (GStrv) names = NULL;
+
+  g_assert_true (ms_slices_put (path, "two", "layer=2 lang=\"a b\"", NULL));
+  g_assert_true (ms_slices_put (path, awkward, "expert=1..3", NULL));
+  g_assert_true (ms_slices_put ("/other.db", "three", "expert=3", NULL));
+  names = ms_slices_list (path);
+  g_assert_cmpuint (g_strv_length (names), ==, 2);
+  g_assert_cmpstr (names[0], ==, "two");
+  g_assert_cmpstr (names[1], ==, awkward);
+  text = ms_slices_get (path, "two");
+  g_assert_cmpstr (text, ==, "layer=2 lang=\"a b\"");
+  /* A slice keeps the run looked at; it is undone like any selection. */
+  ms_session_set_text (session, "run=1", NULL);
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.slice", "s", awkward);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=1 expert=1..3");
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.back", NULL);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=1");
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.forward", NULL);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=1 expert=1..3");
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.forget-slice", "s", awkward);
+  g_assert_null (ms_slices_get (path, awkward));
   close_window (window);
   ms_fixture_remove (path);
 }
@@ -897,6 +933,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/figure/pixels", test_figure_pixels);
   g_test_add_func ("/window/figure/brush", test_figure_brush);
   g_test_add_func ("/window/figure/table", test_table_twin);
+  g_test_add_func ("/window/slices", test_slices);
   g_test_add_func ("/window/partial", test_partial);
   g_test_add_func ("/window/overview", test_overview);
   g_test_add_func ("/window/experts", test_experts);

@@ -32,6 +32,7 @@ const MsActionInfo ms_actions[] = {
   { N_ ("Selection"), N_ ("Clear Selection or Stop"), "win.clear-selection", "Escape",
     MS_KEYS_LAST },
   { N_ ("Selection"), N_ ("Edit Selection…"), "win.edit-selection", "<Control>l", MS_KEYS_GLOBAL },
+  { N_ ("Selection"), N_ ("Save Selection…"), "win.save-slice", "<Control>d", MS_KEYS_GLOBAL },
   { N_ ("Selection"), N_ ("Copy Selection"), "win.copy-selection", "<Control><Shift>c",
     MS_KEYS_GLOBAL },
   { N_ ("Selection"), N_ ("Use This Run as Baseline"), "win.make-baseline", "<Control>b",

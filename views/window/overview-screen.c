@@ -226,15 +226,9 @@ static void
 jump (MsOverviewScreen *self, GtkListBoxRow *row)
 {
   const char *place = g_object_get_data (G_OBJECT (row), "moescope-place");
-  MsSession *session = ms_screen_get_session (MS_SCREEN (self));
-  const MsSelection *now = ms_session_get_selection (session);
-  g_autoptr (MsSelection) there = ms_selection_parse (place ? place : "", NULL);
 
-  if (there == NULL)
+  if (place == NULL || !ms_session_jump (ms_screen_get_session (MS_SCREEN (self)), place, NULL))
     return;
-  there->run = now->run;
-  there->base = now->base;
-  ms_session_take (session, g_steal_pointer (&there));
   gtk_widget_activate_action (GTK_WIDGET (self), "win.screen", "s", "experts");
 }
 

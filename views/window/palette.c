@@ -15,8 +15,8 @@ struct _MsPalette
 
 G_DEFINE_FINAL_TYPE (MsPalette, ms_palette, ADW_TYPE_WINDOW)
 
-static const MsActionInfo *
-row_info (GtkListBoxRow *row)
+static const char *
+row_action (GtkListBoxRow *row)
 {
   return g_object_get_data (G_OBJECT (row), "moescope-action");
 }
@@ -26,9 +26,7 @@ static gboolean
 matches (GtkListBoxRow *row, gpointer data)
 {
   MsPalette *self = data;
-  const MsActionInfo *info = row_info (row);
-  g_autofree char *hay = g_strconcat (_ (info->group), " ", _ (info->title), NULL);
-  g_autofree char *folded = g_utf8_casefold (hay, -1);
+  const char *folded = g_object_get_data (G_OBJECT (row), "moescope-words");
   g_autofree char *typed = g_utf8_casefold (gtk_editable_get_text (GTK_EDITABLE (self->entry)), -1);
   g_auto (GStrv) words = g_strsplit (typed, " ", -1);
 
@@ -61,7 +59,7 @@ on_search_changed (MsPalette *self)
 static void
 run_row (MsPalette *self, GtkListBoxRow *row)
 {
-  const MsActionInfo *info = row_info (row);
+  g_autofree char *action = g_strdup (row_action (row));
   g_autofree char *name = NULL;
   g_autoptr (GVariant) parameter = NULL;
   GtkWidget *target = self->target;
@@ -69,7 +67,7 @@ run_row (MsPalette *self, GtkListBoxRow *row)
   if (target != NULL)
     g_object_ref (target);
   gtk_window_close (GTK_WINDOW (self));
-  if (target == NULL || !g_action_parse_detailed_name (info->action, &name, &parameter, NULL))
+  if (target == NULL || !g_action_parse_detailed_name (action, &name, &parameter, NULL))
     {
       g_clear_object (&target);
       return;
@@ -130,12 +128,14 @@ ms_palette_class_init (MsPaletteClass *class)
 }
 
 static void
-add_action (MsPalette *self, const MsActionInfo *info)
+add_row (MsPalette *self, const char *group_text, const char *title_text, const char *action,
+         const char *keys_text)
 {
+  g_autofree char *words = g_strconcat (group_text, " ", title_text, NULL);
   GtkWidget *row = gtk_list_box_row_new ();
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
-  GtkWidget *title = gtk_label_new (_ (info->title));
-  GtkWidget *group = gtk_label_new (_ (info->group));
+  GtkWidget *title = gtk_label_new (title_text);
+  GtkWidget *group = gtk_label_new (group_text);
 
   gtk_widget_add_css_class (group, "dim-label");
   gtk_widget_set_hexpand (title, TRUE);
@@ -143,9 +143,9 @@ add_action (MsPalette *self, const MsActionInfo *info)
   gtk_label_set_ellipsize (GTK_LABEL (title), PANGO_ELLIPSIZE_END);
   gtk_box_append (GTK_BOX (box), title);
   gtk_box_append (GTK_BOX (box), group);
-  if (info->keys != NULL)
+  if (keys_text != NULL)
     {
-      g_auto (GStrv) keys = g_strsplit (info->keys, " ", -1);
+      g_auto (GStrv) keys = g_strsplit (keys_text, " ", -1);
 
       gtk_box_append (GTK_BOX (box), gtk_shortcut_label_new (keys[0]));
     }
@@ -154,9 +154,10 @@ add_action (MsPalette *self, const MsActionInfo *info)
   gtk_widget_set_margin_top (box, 6);
   gtk_widget_set_margin_bottom (box, 6);
   gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ (info->title), -1);
-  g_object_set_data (G_OBJECT (row), "moescope-action", (gpointer) info);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, title_text,
+                                  -1);
+  g_object_set_data_full (G_OBJECT (row), "moescope-action", g_strdup (action), g_free);
+  g_object_set_data_full (G_OBJECT (row), "moescope-words", g_utf8_casefold (words, -1), g_free);
   gtk_list_box_append (self->list, row);
 }
 
@@ -180,7 +181,7 @@ ms_palette_init (MsPalette *self)
   gtk_widget_add_css_class (GTK_WIDGET (self->list), "navigation-sidebar");
   for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
     if (info->action != NULL)
-      add_action (self, info);
+      add_row (self, _ (info->group), _ (info->title), info->action, info->keys);
   g_signal_connect_swapped (self->entry, "search-changed", G_CALLBACK (on_search_changed), self);
   g_signal_connect_swapped (self->entry, "activate", G_CALLBACK (on_activate), self);
   g_signal_connect_swapped (self->entry, "stop-search", G_CALLBACK (gtk_window_close), self);
@@ -212,4 +213,10 @@ ms_palette_present (GtkWindow *parent, GtkWidget *target)
   g_set_weak_pointer (&self->target, target);
   gtk_window_present (GTK_WINDOW (self));
   return self;
+}
+
+void
+ms_palette_add (MsPalette *self, const char *group, const char *title, const char *action)
+{
+  add_row (self, group, title, action, NULL);
 }

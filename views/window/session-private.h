@@ -41,6 +41,9 @@ void ms_session_take (MsSession *session, MsSelection *selection);
  * experts are the brush. (transfer full) */
 char *ms_session_dup_filter (MsSession *session);
 
+/* Selects a place given in text form in the run and against the baseline of now. */
+gboolean ms_session_jump (MsSession *session, const char *place, GError **error);
+
 /* step < 0 back, > 0 forward; FALSE when there is nothing there. */
 gboolean ms_session_go (MsSession *session, int step);
 /* Forgets selection and history, for another file. */

@@ -143,6 +143,19 @@ ms_session_set_text (MsSession *self, const char *text, GError **error)
   return TRUE;
 }
 
+gboolean
+ms_session_jump (MsSession *self, const char *place, GError **error)
+{
+  MsSelection *there = ms_selection_parse (place, error);
+
+  if (there == NULL)
+    return FALSE;
+  there->run = self->selection->run;
+  there->base = self->selection->base;
+  ms_session_take (self, there);
+  return TRUE;
+}
+
 char *
 ms_session_dup_filter (MsSession *self)
 {

@@ -9,6 +9,7 @@
 #include "job-bar-private.h"
 #include "palette-private.h"
 #include "run-list-private.h"
+#include "slices-private.h"
 #include "start-page-private.h"
 #include "window.h"
 
@@ -511,7 +512,9 @@ palette_action (GSimpleAction *action, GVariant *parameter, gpointer data)
   GtkWidget *screen = gtk_stack_get_visible_child (self->screens);
   MsFigureView *view = screen ? ms_figure_view_find (screen) : NULL;
 
-  ms_palette_present (GTK_WINDOW (self), view ? GTK_WIDGET (view) : GTK_WIDGET (self));
+  ms_slices_add_commands (
+      self->bench,
+      ms_palette_present (GTK_WINDOW (self), view ? GTK_WIDGET (view) : GTK_WIDGET (self)));
 }
 
 static GtkWidget *
@@ -813,6 +816,7 @@ make_crumb_bar (MsWindow *self)
   gtk_box_append (GTK_BOX (box), history[1]);
   gtk_box_append (GTK_BOX (box), scroller);
   gtk_box_append (GTK_BOX (box), clear);
+  gtk_box_append (GTK_BOX (box), ms_slices_button_new (self->bench));
   gtk_box_append (GTK_BOX (box), history[2]);
   self->clear = clear;
   return box;
@@ -883,6 +887,7 @@ ms_window_init (MsWindow *self)
   self->left = ADW_FLAP (adw_flap_new ());
   self->right = ADW_FLAP (adw_flap_new ());
   g_action_map_add_action_entries (G_ACTION_MAP (self), entries, G_N_ELEMENTS (entries), self);
+  ms_slices_install (self);
   left = g_property_action_new ("left-pane", self->left, "reveal-flap");
   right = g_property_action_new ("right-pane", self->right, "reveal-flap");
   g_action_map_add_action (G_ACTION_MAP (self), G_ACTION (left));

@@ -1,0 +1,254 @@
+/* Slices live in one file of the user's data folder, a group for each database: databases are opened for
+ * reading only and may be shared.  A slice names no run, so it can be looked at in every run of the file. */
+#include "slices-private.h"
+
+#include "pieces-private.h"
+
+#include <string.h>
+
+/* --- The file --------------------------------------------------------------------------------- */
+
+static char *
+store_path (void)
+{
+  return g_build_filename (g_get_user_data_dir (), "moescope", "slices.ini", NULL);
+}
+
+static GKeyFile *
+load (void)
+{
+  GKeyFile *store = g_key_file_new ();
+  g_autofree char *path = store_path ();
+
+  g_key_file_load_from_file (store, path, G_KEY_FILE_KEEP_COMMENTS, NULL);
+  return store;
+}
+
+static gboolean
+save (GKeyFile *store, GError **error)
+{
+  g_autofree char *path = store_path ();
+  g_autofree char *folder = g_path_get_dirname (path);
+
+  if (g_mkdir_with_parents (folder, 0700) != 0)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot make the folder %s", folder);
+      return FALSE;
+    }
+  return g_key_file_save_to_file (store, path, error);
+}
+
+/* Neither groups nor keys may hold brackets; both are written as in addresses. */
+static char *
+group_of (const char *path)
+{
+  g_autofree char *whole = g_canonicalize_filename (path, NULL);
+
+  return g_uri_escape_string (whole, "/", FALSE);
+}
+
+static char *
+key_of (const char *name)
+{
+  return g_uri_escape_string (name, NULL, FALSE);
+}
+
+GStrv
+ms_slices_list (const char *path)
+{
+  g_autoptr (GKeyFile) store = load ();
+  g_autofree char *group = group_of (path);
+  GStrv keys = g_key_file_get_keys (store, group, NULL, NULL);
+
+  if (keys == NULL)
+    return g_new0 (char *, 1);
+  for (guint i = 0; keys[i] != NULL; i++)
+    {
+      g_autofree char *key = keys[i];
+
+      keys[i] = g_uri_unescape_string (key, NULL);
+      if (keys[i] == NULL)
+        keys[i] = g_strdup (key);
+    }
+  return keys;
+}
+
+char *
+ms_slices_get (const char *path, const char *name)
+{
+  g_autoptr (GKeyFile) store = load ();
+  g_autofree char *group = group_of (path);
+  g_autofree char *key = key_of (name);
+
+  return g_key_file_get_string (store, group, key, NULL);
+}
+
+gboolean
+ms_slices_put (const char *path, const char *name, const char *select, GError **error)
+{
+  g_autoptr (GKeyFile) store = load ();
+  g_autofree char *group = group_of (path);
+  g_autofree char *key = key_of (name);
+
+  g_key_file_set_string (store, group, key, select);
+  return save (store, error);
+}
+
+void
+ms_slices_remove (const char *path, const char *name)
+{
+  g_autoptr (GKeyFile) store = load ();
+  g_autofree char *group = group_of (path);
+  g_autofree char *key = key_of (name);
+
+  if (g_key_file_remove_key (store, group, key, NULL))
+    save (store, NULL);
+}
+
+/* --- Actions ---------------------------------------------------------------------------------- */
+
+static void
+on_named (AdwMessageDialog *dialog, const char *response, gpointer data)
+{
+  MsWorkbench *bench = data;
+  MsSession *session = ms_workbench_get_session (bench);
+  GtkEditable *entry = GTK_EDITABLE (adw_message_dialog_get_extra_child (dialog));
+  g_auto (GStrv) parts = ms_session_list_parts (session);
+  g_autofree char *select = g_strjoinv (" ", parts);
+  g_autofree char *name = g_strstrip (g_strdup (gtk_editable_get_text (entry)));
+  g_autoptr (GError) error = NULL;
+
+  if (strcmp (response, "save") != 0 || ms_workbench_get_path (bench) == NULL || *select == '\0')
+    return;
+  if (ms_slices_put (ms_workbench_get_path (bench), *name ? name : select, select, &error))
+    ms_workbench_toast (bench, _ ("Selection saved"));
+  else
+    ms_workbench_toast (bench, _ ("The selection could not be saved: %s"), error->message);
+}
+
+static void
+on_save (GSimpleAction *action, GVariant *parameter, gpointer window)
+{
+  MsWorkbench *bench = ms_window_get_bench (window);
+  g_auto (GStrv) parts = ms_session_list_parts (ms_workbench_get_session (bench));
+  g_autofree char *select = g_strjoinv (" ", parts);
+  GtkWidget *dialog, *entry;
+
+  if (*select == '\0' || ms_workbench_get_path (bench) == NULL)
+    {
+      ms_workbench_toast (bench, _ ("Nothing is selected"));
+      return;
+    }
+  dialog = adw_message_dialog_new (GTK_WINDOW (window), _ ("Save the Selection"), select);
+  entry = gtk_entry_new ();
+  gtk_entry_set_placeholder_text (GTK_ENTRY (entry), _ ("Name"));
+  gtk_entry_set_activates_default (GTK_ENTRY (entry), TRUE);
+  ms_widget_name (entry, _ ("Name"));
+  adw_message_dialog_set_extra_child (ADW_MESSAGE_DIALOG (dialog), entry);
+  adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog), "cancel", _ ("_Cancel"), "save",
+                                    _ ("_Save"), NULL);
+  adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "save",
+                                              ADW_RESPONSE_SUGGESTED);
+  adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "save");
+  adw_message_dialog_set_close_response (ADW_MESSAGE_DIALOG (dialog), "cancel");
+  g_signal_connect_object (dialog, "response", G_CALLBACK (on_named), bench, 0);
+  gtk_window_present (GTK_WINDOW (dialog));
+}
+
+static void
+on_slice (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWorkbench *bench = ms_window_get_bench (data);
+  const char *path = ms_workbench_get_path (bench);
+  g_autofree char *select
+      = path ? ms_slices_get (path, g_variant_get_string (parameter, NULL)) : NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (select != NULL && !ms_session_jump (ms_workbench_get_session (bench), select, &error))
+    ms_workbench_toast (bench, "%s", error->message);
+}
+
+static void
+on_forget (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWorkbench *bench = ms_window_get_bench (data);
+
+  if (ms_workbench_get_path (bench) != NULL)
+    ms_slices_remove (ms_workbench_get_path (bench), g_variant_get_string (parameter, NULL));
+}
+
+void
+ms_slices_install (MsWindow *window)
+{
+  static const GActionEntry entries[] = {
+    { .name = "save-slice", .activate = on_save },
+    { .name = "slice", .activate = on_slice, .parameter_type = "s" },
+    { .name = "forget-slice", .activate = on_forget, .parameter_type = "s" },
+  };
+
+  g_action_map_add_action_entries (G_ACTION_MAP (window), entries, G_N_ELEMENTS (entries), window);
+}
+
+/* --- Button and palette ----------------------------------------------------------------------- */
+
+static GMenuModel *
+list_menu (GStrv names, const char *action)
+{
+  GMenu *menu = g_menu_new ();
+
+  for (guint i = 0; names[i] != NULL; i++)
+    {
+      g_autoptr (GMenuItem) item = g_menu_item_new (NULL, NULL);
+      g_auto (GStrv) pieces = g_strsplit (names[i], "_", -1);
+      g_autofree char *label = g_strjoinv ("__", pieces); /* no mnemonics */
+
+      g_menu_item_set_label (item, label);
+      g_menu_item_set_action_and_target (item, action, "s", names[i]);
+      g_menu_append_item (menu, item);
+    }
+  return G_MENU_MODEL (menu);
+}
+
+static void
+fill_menu (GtkMenuButton *button, gpointer data)
+{
+  const char *path = ms_workbench_get_path (data);
+  g_auto (GStrv) names = path ? ms_slices_list (path) : g_new0 (char *, 1);
+  g_autoptr (GMenu) menu = g_menu_new ();
+  g_autoptr (GMenuModel) shown = list_menu (names, "win.slice");
+  g_autoptr (GMenuModel) forgotten = list_menu (names, "win.forget-slice");
+
+  g_menu_append (menu, _ ("_Save Selection…"), "win.save-slice");
+  g_menu_append_section (menu, NULL, shown);
+  if (names[0] != NULL)
+    g_menu_append_submenu (menu, _ ("_Forget"), forgotten);
+  gtk_menu_button_set_menu_model (button, G_MENU_MODEL (menu));
+}
+
+GtkWidget *
+ms_slices_button_new (MsWorkbench *bench)
+{
+  GtkWidget *button = gtk_menu_button_new ();
+
+  gtk_menu_button_set_icon_name (GTK_MENU_BUTTON (button), "user-bookmarks-symbolic");
+  gtk_menu_button_set_create_popup_func (GTK_MENU_BUTTON (button), fill_menu, bench, NULL);
+  gtk_widget_add_css_class (button, "flat");
+  gtk_widget_set_tooltip_text (button, _ ("Saved Selections"));
+  ms_widget_name (button, _ ("Saved Selections"));
+  return button;
+}
+
+void
+ms_slices_add_commands (MsWorkbench *bench, MsPalette *palette)
+{
+  const char *path = ms_workbench_get_path (bench);
+  g_auto (GStrv) names = path ? ms_slices_list (path) : g_new0 (char *, 1);
+
+  for (guint i = 0; names[i] != NULL; i++)
+    {
+      g_autofree char *action
+          = g_action_print_detailed_name ("win.slice", g_variant_new_string (names[i]));
+
+      ms_palette_add (palette, _ ("Saved Selections"), names[i], action);
+    }
+}
