@@ -19,6 +19,9 @@ char *ms_values_text_of (const MsValues *values, guint i);
  * allocated). */
 char *ms_result_params (const MsResult *result, const MsContext *context);
 
+/* All layers of the trace (n_layers), newly allocated. */
+MsLayer *ms_trace_copy_layers (const MsTrace *trace);
+
 /* --- Tasks ---------------------------------------------------------------------------------- */
 
 /* One task of an analysis, run on any thread: writes to slots of its index only.  FALSE with *error
@@ -195,5 +198,20 @@ gboolean ms_input_int (const MsInput *input, guint row, guint column, gint64 lea
                        gint64 *value, GError **error);
 gboolean ms_input_real (const MsInput *input, guint row, guint column, double least, double most,
                         double *value, GError **error);
+
+typedef struct
+{
+  guint layer; /* index of the layer */
+  guint expert;
+  double value;
+} MsExpertValue;
+
+/* GArray of MsExpertValue from the columns layer, expert and `name` (least..most) of a file.  layers (n)
+ * are those that count: rows of other blocks are left out, experts of theirs checked.  With NULL all of
+ * the file's layers count, up to 4096, by their numbers, and there is at least one row.  (transfer full) */
+GArray *ms_input_load_values (const char *path, const char *name, double least, double most,
+                              const MsLayer *layers, guint n_layers, GError **error);
+/* One more than the largest layer and expert of values. */
+void ms_expert_values_extent (const GArray *values, guint *n_layers, guint *n_experts);
 
 G_END_DECLS

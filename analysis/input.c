@@ -197,3 +197,81 @@ ms_input_real (const MsInput *input, guint row, guint column, double least, doub
   *value = parsed;
   return TRUE;
 }
+
+/* --- Values by layer and expert -------------------------------------------------------------- */
+
+#define MOST_LAYERS 4096
+
+/* The layer and expert of a row; FALSE without *error when the layer does not count. */
+static gboolean
+find_place (const MsInput *input, guint row, const guint columns[2], const MsLayer *layers,
+            guint n_layers, MsExpertValue *value, GError **error)
+{
+  gint64 block, expert, most = layers != NULL ? G_MAXINT : MOST_LAYERS - 1;
+  guint n_experts = MS_MAX_EXPERTS, l = 0;
+
+  if (!ms_input_int (input, row, columns[0], 0, most, &block, error))
+    return FALSE;
+  if (layers == NULL)
+    l = (guint) block;
+  else
+    {
+      while (l < n_layers && layers[l].block != block)
+        l++;
+      if (l == n_layers)
+        return FALSE;
+      n_experts = layers[l].n_experts;
+    }
+  if (!ms_input_int (input, row, columns[1], 0, n_experts - 1, &expert, error))
+    return FALSE;
+  value->layer = l;
+  value->expert = (guint) expert;
+  return TRUE;
+}
+
+GArray *
+ms_input_load_values (const char *path, const char *name, double least, double most,
+                      const MsLayer *layers, guint n_layers, GError **error)
+{
+  g_autoptr (MsInput) input = ms_input_load (path, error);
+  g_autoptr (GArray) values = g_array_new (FALSE, FALSE, sizeof (MsExpertValue));
+  guint columns[3];
+
+  if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
+      || !ms_input_need (input, "expert", &columns[1], error)
+      || !ms_input_need (input, name, &columns[2], error))
+    return NULL;
+  for (guint row = 0; row < ms_input_n_rows (input); row++)
+    {
+      g_autoptr (GError) failure = NULL;
+      MsExpertValue value;
+
+      if (find_place (input, row, columns, layers, n_layers, &value, &failure)
+          && ms_input_real (input, row, columns[2], least, most, &value.value, &failure))
+        g_array_append_val (values, value);
+      if (failure != NULL)
+        {
+          g_propagate_error (error, g_steal_pointer (&failure));
+          return NULL;
+        }
+    }
+  if (layers == NULL && values->len == 0)
+    {
+      fail (error, path, 0, "there are no rows below the header");
+      return NULL;
+    }
+  return g_steal_pointer (&values);
+}
+
+void
+ms_expert_values_extent (const GArray *values, guint *n_layers, guint *n_experts)
+{
+  *n_layers = *n_experts = 0;
+  for (guint i = 0; i < values->len; i++)
+    {
+      const MsExpertValue *value = &g_array_index (values, MsExpertValue, i);
+
+      *n_layers = MAX (*n_layers, value->layer + 1);
+      *n_experts = MAX (*n_experts, value->expert + 1);
+    }
+}

@@ -62,6 +62,9 @@ static const MsPlotDef plots[] = {
   { 0 },
 };
 
+/* Distances of a file are held as a full matrix for every layer. */
+#define MOST_EXPERTS 4096u
+
 typedef struct
 {
   int block;
@@ -121,51 +124,39 @@ measure_layer (const MsContext *context, guint index, gpointer data, GError **er
   return TRUE;
 }
 
+static Layer
+layer_new (int block, guint n_experts)
+{
+  return (Layer){ block, n_experts, g_new0 (double, n_experts),
+                  g_new0 (double, n_experts *(gsize) n_experts), g_new0 (guint, n_experts) };
+}
+
 /* Layers and experts that a usage file names. */
 static gboolean
 read_usage (const char *path, Job *job, GError **error)
 {
-  g_autoptr (MsInput) input = ms_input_load (path, error);
-  guint columns[3];
-  gint64 most_layer = -1, most_expert = -1;
+  g_autoptr (GArray) values = ms_input_load_values (path, "usage", 0, 1e15, NULL, 0, error);
+  guint n_experts;
 
-  if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
-      || !ms_input_need (input, "expert", &columns[1], error)
-      || !ms_input_need (input, "usage", &columns[2], error))
+  if (values == NULL)
     return FALSE;
-  for (guint pass = 0; pass < 2; pass++)
+  ms_expert_values_extent (values, &job->n_layers, &n_experts);
+  if (n_experts > MOST_EXPERTS)
     {
-      for (guint i = 0; i < ms_input_n_rows (input); i++)
-        {
-          gint64 layer, expert;
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_INPUT,
+                   "%s names expert %u; %u experts can be grouped", path, n_experts - 1,
+                   MOST_EXPERTS);
+      job->n_layers = 0;
+      return FALSE;
+    }
+  job->layers = g_new (Layer, job->n_layers);
+  for (guint l = 0; l < job->n_layers; l++)
+    job->layers[l] = layer_new ((int) l, n_experts);
+  for (guint i = 0; i < values->len; i++)
+    {
+      const MsExpertValue *value = &g_array_index (values, MsExpertValue, i);
 
-          if (!ms_input_int (input, i, columns[0], 0, 4095, &layer, error)
-              || !ms_input_int (input, i, columns[1], 0, 4095, &expert, error))
-            return FALSE;
-          most_layer = MAX (most_layer, layer);
-          most_expert = MAX (most_expert, expert);
-          if (pass == 1
-              && !ms_input_real (input, i, columns[2], 0, 1e15, &job->layers[layer].usage[expert],
-                                 error))
-            return FALSE;
-        }
-      if (most_layer < 0)
-        {
-          g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_INPUT, "%s holds no usage",
-                       path);
-          return FALSE;
-        }
-      if (pass == 1)
-        break;
-      job->n_layers = (guint) most_layer + 1;
-      job->layers = g_new0 (Layer, job->n_layers);
-      for (guint l = 0; l < job->n_layers; l++)
-        {
-          guint n = (guint) most_expert + 1;
-
-          job->layers[l] = (Layer){ (int) l, n, g_new0 (double, n), g_new0 (double, n *(gsize) n),
-                                    g_new0 (guint, n) };
-        }
+      job->layers[value->layer].usage[value->expert] = value->value;
     }
   return TRUE;
 }
@@ -336,10 +327,9 @@ compute (const MsContext *context, MsResult *result, GError **error)
       job.layers = g_new0 (Layer, job.n_layers);
       for (guint l = 0; l < job.n_layers; l++)
         {
-          guint n = ms_trace_layer (context->trace, l)->n_experts;
+          const MsLayer *layer = ms_trace_layer (context->trace, l);
 
-          job.layers[l] = (Layer){ ms_trace_layer (context->trace, l)->block, n, g_new0 (double, n),
-                                   g_new0 (double, n *(gsize) n), g_new0 (guint, n) };
+          job.layers[l] = layer_new (layer->block, layer->n_experts);
         }
       fine = ms_context_tasks (context, job.n_layers, measure_layer, &job, 0, 0.95, error);
     }

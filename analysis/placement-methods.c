@@ -27,9 +27,9 @@ placement_init (MsPlacement *p, guint n_experts, guint n_slots, guint most_repli
   p->slot_device = g_new0 (guint, n_slots);
 }
 
-/* One copy of each expert on the devices given (E): slots are filled device by device. */
-static void
-place_single (MsPlacement *p, const guint *device, guint n_experts, guint n_devices)
+/* Slots are filled device by device. */
+void
+ms_placement_given (MsPlacement *p, const guint *device, guint n_experts, guint n_devices)
 {
   guint slot = 0;
 
@@ -55,7 +55,27 @@ ms_placement_contiguous (MsPlacement *p, guint n_experts, guint n_devices)
 
   for (guint e = 0; e < n_experts; e++)
     device[e] = (guint) ((guint64) e * n_devices / n_experts);
-  place_single (p, device, n_experts, n_devices);
+  ms_placement_given (p, device, n_experts, n_devices);
+}
+
+void
+ms_placement_shuffled (MsPlacement *p, const MsPlacement *from, guint64 seed)
+{
+  placement_init (p, from->n_experts, from->n_slots, from->most_replicas);
+  memcpy (p->replicas, from->replicas, from->n_experts * sizeof *p->replicas);
+  memcpy (p->slot_expert, from->slot_expert, from->n_slots * sizeof *p->slot_expert);
+  memcpy (p->slot_replica, from->slot_replica, from->n_slots * sizeof *p->slot_replica);
+  memcpy (p->slot_device, from->slot_device, from->n_slots * sizeof *p->slot_device);
+  for (guint i = from->n_slots; i > 1; i--)
+    {
+      guint j = (guint) ms_random_below (&seed, i), keep = p->slot_device[i - 1];
+
+      p->slot_device[i - 1] = p->slot_device[j];
+      p->slot_device[j] = keep;
+    }
+  for (guint slot = 0; slot < p->n_slots; slot++)
+    p->device[p->slot_expert[slot] * (gsize) p->most_replicas + p->slot_replica[slot]]
+        = p->slot_device[slot];
 }
 
 /* --- EPLB ------------------------------------------------------------------------------------ */
@@ -546,7 +566,7 @@ ms_placement_joint (const MsJointLayer *layers, guint n_layers, guint n_devices,
     while (changed);
   for (guint l = 0; l < n_layers; l++)
     {
-      place_single (layers[l].placement, device[l], layers[l].n_experts, n_devices);
+      ms_placement_given (layers[l].placement, device[l], layers[l].n_experts, n_devices);
       g_free (device[l]);
     }
   g_free (device);

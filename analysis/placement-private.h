@@ -17,6 +17,11 @@ typedef struct
 void ms_placement_clear (MsPlacement *placement);
 /* Expert e on device floor (e D / E), no copies. */
 void ms_placement_contiguous (MsPlacement *placement, guint n_experts, guint n_devices);
+/* One copy of each expert on the devices given (E), each < n_devices. */
+void ms_placement_given (MsPlacement *placement, const guint *device, guint n_experts,
+                         guint n_devices);
+/* The experts and copies of `from` dealt at random to its slots: a null value of the same shape. */
+void ms_placement_shuffled (MsPlacement *placement, const MsPlacement *from, guint64 seed);
 /* EPLB, hierarchical when groups divide evenly among nodes, else global.  n_slots is a multiple of
  * n_devices, n_devices of n_nodes, n_experts of n_groups.  Sums in float32 as the published code. */
 void ms_placement_eplb (MsPlacement *placement, const double *weight, guint n_experts,

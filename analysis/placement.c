@@ -38,6 +38,8 @@ static const MsParam params[] = {
     MS_PARAM_CHOICE, .choices = source_choices },
   { "held-out", "Held-out", "Place by the documents of even number, measure on the others", NULL,
     MS_PARAM_BOOL, .usual = 0 },
+  { "draws", "Random placements", "Of the same shape, for the value by chance", NULL, MS_PARAM_INT,
+    0, 1000, 20, .ui_least = 0, .ui_most = 100 },
   { "bytes", "Bytes per value", "Of a hidden state on the wire", "bytes", MS_PARAM_INT, 1, 8, 2,
     .ui_least = 1, .ui_most = 4 },
   { "device-of-expert", "Given placement",
@@ -64,7 +66,7 @@ static const MsTableDef tables[] = {
           "The same with experts in order and no replicas" },
         { "balancedness", "Balancedness", NULL, MS_COLUMN_REAL, "Mean / largest load" },
         { "mean_devices_per_token", "Devices per token", "devices", MS_COLUMN_REAL,
-          "Distinct devices a token's experts are on" },
+          "Distinct devices that a token's experts are on, mean over tokens with an expert" },
         { "dispatch_copies", "Copies", NULL, MS_COLUMN_INT,
           "Assignments to another device than the token's home" },
         { "dispatch_copies_deduplicated", "Copies, deduplicated", NULL, MS_COLUMN_INT,
@@ -72,10 +74,25 @@ static const MsTableDef tables[] = {
         { "cross_node_copies_deduplicated", "Copies between nodes", NULL, MS_COLUMN_INT,
           "One for each distinct other node" },
         { "megabytes_per_token", "Traffic per token", "MB", MS_COLUMN_REAL,
-          "Deduplicated copies x hidden size x bytes x 2 (dispatch and combine) / tokens" },
+          "Deduplicated copies x hidden size x bytes x 2 (dispatch and combine) / tokens with an "
+          "expert" },
         { "cross_device_pairs", "Moves to the next layer", NULL, MS_COLUMN_INT,
           "Pairs (a in this layer, b in the next) on different devices" },
         { "cross_device_rate", "Share of moves", NULL, MS_COLUMN_REAL, "Of all such pairs" },
+        { 0 } } },
+  { "measures", "Each measure with its interval and what other placements give",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "measure", "Measure", NULL, MS_COLUMN_TEXT,
+          "As in the table of layers; copies are per token with an expert" },
+        { "value", "Value", NULL, MS_COLUMN_REAL, "Of the placement" },
+        { "low", "Low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over measured documents, the placement unchanged" },
+        { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "contiguous", "Contiguous", NULL, MS_COLUMN_REAL,
+          "With experts in order and no replicas" },
+        { "random", "Random", NULL, MS_COLUMN_REAL,
+          "Mean over random deals of the same experts and copies to the same slots" },
         { 0 } } },
   { "slots", "The placement",
     (const MsColumn[]){
@@ -111,11 +128,14 @@ static const MsTableDef tables[] = {
 static const MsPlotDef plots[] = {
   { .name = "balance",
     .title = "Largest Over Mean Device Load",
-    .table = "layers",
+    .table = "measures",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "max_over_mean",
-    .reference = "max_over_mean_contiguous" },
+    .y = "value",
+    .where = "measure=max_over_mean",
+    .low = "low",
+    .high = "high",
+    .reference = "random" },
   { .name = "devices",
     .title = "Load of Devices",
     .table = "devices",
@@ -126,11 +146,58 @@ static const MsPlotDef plots[] = {
     .value_scale = MS_SCALE_RATIO },
   { .name = "moves",
     .title = "Moves Between Layers",
-    .table = "layers",
+    .table = "measures",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "cross_device_rate" },
+    .y = "value",
+    .where = "measure=cross_device_rate",
+    .low = "low",
+    .high = "high",
+    .reference = "random" },
   { 0 },
+};
+
+/* Sums over measured tokens; the loads of the devices follow. */
+enum
+{
+  SUM_TOKENS, /* with an expert */
+  SUM_FAN_OUT,
+  SUM_COPIES,
+  SUM_DISTINCT,
+  SUM_CROSS_NODE,
+  SUM_MOVES,
+  SUM_PAIRS,
+  N_SUMS,
+};
+
+enum
+{
+  MAX_OVER_MEAN,
+  BALANCEDNESS,
+  DEVICES_PER_TOKEN,
+  COPIES,
+  DISTINCT_COPIES,
+  NODE_COPIES,
+  MEGABYTES,
+  CROSS_DEVICE,
+  N_MEASURES,
+};
+
+static const char *const measure_names[N_MEASURES] = { "max_over_mean",
+                                                       "balancedness",
+                                                       "mean_devices_per_token",
+                                                       "dispatch_copies_per_token",
+                                                       "dispatch_copies_deduplicated_per_token",
+                                                       "cross_node_copies_deduplicated_per_token",
+                                                       "megabytes_per_token",
+                                                       "cross_device_rate" };
+
+/* The placements that are measured: the one in question, experts in order, random ones. */
+enum
+{
+  PLACED,
+  IN_ORDER,
+  RANDOM,
 };
 
 typedef struct
@@ -138,17 +205,17 @@ typedef struct
   int block;
   guint n_experts;
   double *weight; /* (E) loads that the placement is made from */
-  MsPlacement placement;
   guint64 *pairs; /* (E, E of the next layer); NULL in the last layer and without a trace */
-  guint n_next;
-  /* Traffic of the measured tokens. */
-  guint64 tokens, fan_out, copies, distinct, cross_node, moves, all_pairs;
+  MsPlacement *placements; /* (placements) */
+  double *units;           /* (placements, U, sums): U = 1 but for the first */
 } Layer;
 
 typedef struct
 {
-  guint n_layers, n_devices, n_nodes, width;
+  guint n_layers, n_devices, n_nodes, width, bytes;
+  guint n_placements, n_sums;
   gboolean held_out, by_document;
+  MsBootstrap *bootstrap; /* over measured documents */
   Layer *layers;
 } Job;
 
@@ -176,7 +243,6 @@ count_layer (const MsContext *context, guint index, gpointer data, GError **erro
                                   error);
       if (next == NULL)
         return FALSE;
-      out->n_next = next->n_experts;
       out->pairs = g_new0 (guint64, layer->n_experts * (gsize) next->n_experts);
     }
   for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
@@ -213,19 +279,102 @@ device_for (const MsPlacement *placement, guint e, gint64 t)
       ->device[(gsize) e * placement->most_replicas + (guint) (t % placement->replicas[e])];
 }
 
+static double *
+sums_of (const Job *job, const Layer *layer, guint placement, guint unit)
+{
+  guint before = placement == PLACED ? unit : job->bootstrap->n_units + placement - 1;
+
+  return layer->units + (gsize) before * job->n_sums;
+}
+
+/* Loads of devices from loads of experts, each shared equally by its copies. */
+static void
+add_loads (const MsPlacement *p, const double *weight, double *load)
+{
+  for (guint e = 0; e < p->n_experts; e++)
+    for (guint r = 0; r < p->replicas[e]; r++)
+      load[p->device[(gsize) e * p->most_replicas + r]] += weight[e] / p->replicas[e];
+}
+
+typedef struct
+{
+  const Job *job;
+  const MsLayerTrace *layer, *next; /* next may be NULL */
+  gint64 *seen, *node_seen;         /* (devices), (nodes) last token + 1 that came by */
+  double *weight;                   /* (E) */
+} Measuring;
+
+/* One document under one placement into sums. */
+static void
+measure_document (const Measuring *m, guint document, const MsTrace *trace, const MsPlacement *here,
+                  const MsPlacement *there, double *sums)
+{
+  const Job *job = m->job;
+  const MsLayerTrace *layer = m->layer, *next = m->next;
+  const MsDocument *own = ms_trace_document (trace, document);
+  guint64 n_documents = ms_trace_n_documents (trace);
+  guint64 n_tokens = (guint64) ms_trace_n_tokens (trace);
+
+  memset (m->weight, 0, layer->n_experts * sizeof *m->weight);
+  memset (m->seen, 0, job->n_devices * sizeof *m->seen);
+  memset (m->node_seen, 0, job->n_nodes * sizeof *m->node_seen);
+  for (gint64 t = own->first_token; t < own->first_token + own->n_tokens; t++)
+    {
+      guint home = (guint) (job->by_document ? (guint64) document * job->n_devices / n_documents
+                                             : (guint64) t * job->n_devices / n_tokens);
+      guint home_node = home * job->n_nodes / job->n_devices;
+      gboolean any = FALSE;
+
+      for (guint i = 0; i < layer->k; i++)
+        {
+          guint16 a = layer->experts[t * layer->k + i];
+          guint device, node;
+
+          if (a == MS_NO_EXPERT)
+            continue;
+          any = TRUE;
+          m->weight[a]++;
+          device = device_for (here, a, t);
+          node = device * job->n_nodes / job->n_devices;
+          sums[SUM_COPIES] += device != home;
+          if (m->seen[device] != t + 1)
+            {
+              m->seen[device] = t + 1;
+              sums[SUM_FAN_OUT]++;
+              sums[SUM_DISTINCT] += device != home;
+            }
+          if (m->node_seen[node] != t + 1)
+            {
+              m->node_seen[node] = t + 1;
+              sums[SUM_CROSS_NODE] += node != home_node;
+            }
+          for (guint j = 0; next != NULL && j < next->k; j++)
+            {
+              guint16 b = next->experts[t * next->k + j];
+
+              if (b == MS_NO_EXPERT)
+                continue;
+              sums[SUM_PAIRS]++;
+              sums[SUM_MOVES] += device != device_for (there, b, t);
+            }
+        }
+      sums[SUM_TOKENS] += any;
+    }
+  add_loads (here, m->weight, sums + N_SUMS);
+}
+
 static gboolean
 measure_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
   Job *job = data;
-  Layer *out = &job->layers[index];
-  const MsPlacement *here = &out->placement;
+  const Layer *out = &job->layers[index];
   g_autoptr (MsLayerTrace) layer
       = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
   g_autoptr (MsLayerTrace) next = NULL;
-  g_autofree gint64 *seen = NULL;      /* (devices) last token + 1 that came by */
-  g_autofree gint64 *node_seen = NULL; /* (nodes) likewise */
-  gint64 n_tokens = ms_trace_n_tokens (context->trace);
-  guint n_documents = ms_trace_n_documents (context->trace);
+  g_autofree gint64 *seen = g_new (gint64, job->n_devices);
+  g_autofree gint64 *node_seen = g_new (gint64, job->n_nodes);
+  g_autofree double *weight = NULL;
+  Measuring measuring;
 
   if (layer == NULL)
     return FALSE;
@@ -236,56 +385,19 @@ measure_layer (const MsContext *context, guint index, gpointer data, GError **er
       if (next == NULL)
         return FALSE;
     }
-  seen = g_new0 (gint64, job->n_devices);
-  node_seen = g_new0 (gint64, job->n_nodes);
-  for (guint d = 0; d < n_documents; d++)
-    {
-      const MsDocument *document = ms_trace_document (context->trace, d);
-
-      if (!is_measured (job, d))
-        continue;
-      for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
-        {
-          guint home
-              = (guint) (job->by_document ? (guint64) d * job->n_devices / n_documents
-                                          : (guint64) t * job->n_devices / (guint64) n_tokens);
-
-          guint home_node = home * job->n_nodes / job->n_devices;
-
-          out->tokens++;
-          for (guint i = 0; i < layer->k; i++)
-            {
-              guint16 a = layer->experts[t * layer->k + i];
-              guint device, node;
-
-              if (a == MS_NO_EXPERT)
-                continue;
-              device = device_for (here, a, t);
-              node = device * job->n_nodes / job->n_devices;
-              out->copies += device != home;
-              if (seen[device] != t + 1)
-                {
-                  seen[device] = t + 1;
-                  out->fan_out++;
-                  out->distinct += device != home;
-                }
-              if (node_seen[node] != t + 1)
-                {
-                  node_seen[node] = t + 1;
-                  out->cross_node += node != home_node;
-                }
-              for (guint j = 0; next != NULL && j < next->k; j++)
-                {
-                  guint16 b = next->experts[t * next->k + j];
-
-                  if (b == MS_NO_EXPERT)
-                    continue;
-                  out->all_pairs++;
-                  out->moves += device != device_for (&job->layers[index + 1].placement, b, t);
-                }
-            }
-        }
-    }
+  weight = g_new (double, layer->n_experts);
+  measuring = (Measuring){ job, layer, next, seen, node_seen, weight };
+  for (guint p = 0; p < job->n_placements; p++)
+    for (guint d = 0, n_measured = 0; d < ms_trace_n_documents (context->trace); d++)
+      {
+        if (!is_measured (job, d))
+          continue;
+        if (g_cancellable_set_error_if_cancelled (context->cancel, error))
+          return FALSE;
+        measure_document (&measuring, d, context->trace, &out->placements[p],
+                          next != NULL ? &job->layers[index + 1].placements[p] : NULL,
+                          sums_of (job, out, p, ms_bootstrap_unit (job->bootstrap, n_measured++)));
+      }
   return TRUE;
 }
 
@@ -341,15 +453,16 @@ place (const MsContext *context, Job *job, guint method, GError **error)
 
       if (method == METHOD_CONTIGUOUS)
         {
-          ms_placement_contiguous (&layer->placement, layer->n_experts, job->n_devices);
+          ms_placement_contiguous (&layer->placements[PLACED], layer->n_experts, job->n_devices);
           continue;
         }
       if (!check_geometry (values, layer, slots, error))
         return FALSE;
       if (method == METHOD_EPLB)
-        ms_placement_eplb (&layer->placement, layer->weight, layer->n_experts, slots,
+        ms_placement_eplb (&layer->placements[PLACED], layer->weight, layer->n_experts, slots,
                            (guint) ms_values_int (values, "groups"), job->n_nodes, job->n_devices);
-      joint[l] = (MsJointLayer){ layer->n_experts, layer->weight, layer->pairs, &layer->placement };
+      joint[l] = (MsJointLayer){ layer->n_experts, layer->weight, layer->pairs,
+                                 &layer->placements[PLACED] };
     }
   if (method == METHOD_JOINT)
     ms_placement_joint (joint, job->n_layers, job->n_devices,
@@ -361,39 +474,37 @@ place (const MsContext *context, Job *job, guint method, GError **error)
 static gboolean
 read_placement (const char *path, Job *job, GError **error)
 {
-  g_autoptr (MsInput) input = ms_input_load (path, error);
-  guint columns[3];
-  guint n_read = 0, n_needed = 0;
+  g_autofree MsLayer *shapes = g_new0 (MsLayer, job->n_layers);
+  g_autoptr (GArray) values = NULL;
 
-  if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
-      || !ms_input_need (input, "expert", &columns[1], error)
-      || !ms_input_need (input, "device", &columns[2], error))
+  for (guint l = 0; l < job->n_layers; l++)
+    {
+      shapes[l].block = job->layers[l].block;
+      shapes[l].n_experts = job->layers[l].n_experts;
+    }
+  values
+      = ms_input_load_values (path, "device", 0, job->n_devices - 1, shapes, job->n_layers, error);
+  if (values == NULL)
     return FALSE;
   for (guint l = 0; l < job->n_layers; l++)
     {
-      ms_placement_contiguous (&job->layers[l].placement, job->layers[l].n_experts, job->n_devices);
-      n_needed += job->layers[l].n_experts;
-    }
-  for (guint i = 0; i < ms_input_n_rows (input); i++)
-    {
-      gint64 block, expert, device;
-      guint l = 0;
+      g_autofree guint *device = g_new (guint, shapes[l].n_experts);
 
-      if (!ms_input_int (input, i, columns[0], 0, G_MAXINT, &block, error))
-        return FALSE;
-      while (l < job->n_layers && job->layers[l].block != block)
-        l++;
-      if (l == job->n_layers)
-        continue;
-      if (!ms_input_int (input, i, columns[1], 0, job->layers[l].n_experts - 1, &expert, error)
-          || !ms_input_int (input, i, columns[2], 0, job->n_devices - 1, &device, error))
-        return FALSE;
-      job->layers[l].placement.device[expert] = (guint) device;
-      n_read++;
+      for (guint e = 0; e < shapes[l].n_experts; e++)
+        device[e] = G_MAXUINT;
+      for (guint i = 0; i < values->len; i++)
+        {
+          const MsExpertValue *value = &g_array_index (values, MsExpertValue, i);
+
+          if (value->layer == l && value->value == floor (value->value))
+            device[value->expert] = (guint) value->value;
+        }
+      for (guint e = 0; e < shapes[l].n_experts; e++)
+        if (device[e] == G_MAXUINT)
+          return fail (error, "%s gives expert %u of layer %d no device", path, e, shapes[l].block);
+      ms_placement_given (&job->layers[l].placements[PLACED], device, shapes[l].n_experts,
+                          job->n_devices);
     }
-  if (n_read != n_needed)
-    return fail (error, "%s places %u experts, the selected layers have %u", path, n_read,
-                 n_needed);
   return TRUE;
 }
 
@@ -401,46 +512,38 @@ read_placement (const char *path, Job *job, GError **error)
 static gboolean
 read_weights (const char *path, Job *job, GError **error)
 {
-  g_autoptr (MsInput) input = ms_input_load (path, error);
-  guint columns[3];
-  gint64 most_layer = -1, most_expert = -1;
+  g_autoptr (GArray) values = ms_input_load_values (path, "weight", 0, 1e15, NULL, 0, error);
+  guint n_experts;
 
-  if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
-      || !ms_input_need (input, "expert", &columns[1], error)
-      || !ms_input_need (input, "weight", &columns[2], error))
+  if (values == NULL)
     return FALSE;
-  for (guint i = 0; i < ms_input_n_rows (input); i++)
-    {
-      gint64 layer, expert;
-
-      if (!ms_input_int (input, i, columns[0], 0, 4095, &layer, error)
-          || !ms_input_int (input, i, columns[1], 0, MS_MAX_EXPERTS - 1, &expert, error))
-        return FALSE;
-      most_layer = MAX (most_layer, layer);
-      most_expert = MAX (most_expert, expert);
-    }
-  if (most_layer < 0)
-    return fail (error, "%s holds no loads", path);
-  job->n_layers = (guint) most_layer + 1;
+  ms_expert_values_extent (values, &job->n_layers, &n_experts);
   job->layers = g_new0 (Layer, job->n_layers);
   for (guint l = 0; l < job->n_layers; l++)
+    job->layers[l]
+        = (Layer){ .block = (int) l, .n_experts = n_experts, .weight = g_new0 (double, n_experts) };
+  for (guint i = 0; i < values->len; i++)
     {
-      job->layers[l].block = (int) l;
-      job->layers[l].n_experts = (guint) most_expert + 1;
-      job->layers[l].weight = g_new0 (double, job->layers[l].n_experts);
-    }
-  for (guint i = 0; i < ms_input_n_rows (input); i++)
-    {
-      gint64 layer, expert;
-      double weight;
+      const MsExpertValue *value = &g_array_index (values, MsExpertValue, i);
 
-      if (!ms_input_int (input, i, columns[0], 0, most_layer, &layer, error)
-          || !ms_input_int (input, i, columns[1], 0, most_expert, &expert, error)
-          || !ms_input_real (input, i, columns[2], 0, 1e15, &weight, error))
-        return FALSE;
-      job->layers[layer].weight[expert] += weight;
+      job->layers[value->layer].weight[value->expert] += value->value;
     }
   return TRUE;
+}
+
+/* Experts in order, then random deals of what the placement has. */
+static void
+add_chance (const MsContext *context, Job *job)
+{
+  for (guint l = 0; l < job->n_layers; l++)
+    {
+      Layer *layer = &job->layers[l];
+
+      ms_placement_contiguous (&layer->placements[IN_ORDER], layer->n_experts, job->n_devices);
+      for (guint p = RANDOM; p < job->n_placements; p++)
+        ms_placement_shuffled (&layer->placements[p], &layer->placements[PLACED],
+                               ms_seed (context->seed, (guint64) p * 4096 + l));
+    }
 }
 
 static double
@@ -477,111 +580,221 @@ add_plan (MsResult *result, const MsContext *context, const Job *job, const Laye
     }
 }
 
+static double
+per (double part, double whole)
+{
+  return whole > 0 ? part / whole : NAN;
+}
+
+/* The measures from sums over tokens. */
 static void
-add_layer (const MsContext *context, MsResult *result, const Job *job, guint l, double sums[3])
+measure (const double *sums, double *out, gpointer data)
+{
+  const Job *job = data;
+
+  out[MAX_OVER_MEAN] = max_over_mean (sums + N_SUMS, job->n_devices);
+  out[BALANCEDNESS] = 1 / out[MAX_OVER_MEAN];
+  out[DEVICES_PER_TOKEN] = per (sums[SUM_FAN_OUT], sums[SUM_TOKENS]);
+  out[COPIES] = per (sums[SUM_COPIES], sums[SUM_TOKENS]);
+  out[DISTINCT_COPIES] = per (sums[SUM_DISTINCT], sums[SUM_TOKENS]);
+  out[NODE_COPIES] = per (sums[SUM_CROSS_NODE], sums[SUM_TOKENS]);
+  out[MEGABYTES]
+      = job->width > 0 ? 2.0 * job->width * job->bytes / 1e6 * out[DISTINCT_COPIES] : NAN;
+  out[CROSS_DEVICE] = per (sums[SUM_MOVES], sums[SUM_PAIRS]);
+}
+
+/* The measures' mean over random placements. */
+static void
+measure_random (const Job *job, const Layer *layer, double *out)
+{
+  guint n = job->n_placements - RANDOM;
+
+  for (guint i = 0; i < N_MEASURES; i++)
+    out[i] = n > 0 ? 0 : NAN;
+  for (guint p = RANDOM; p < job->n_placements; p++)
+    {
+      double one[N_MEASURES];
+
+      measure (sums_of (job, layer, p, 0), one, (gpointer) job);
+      for (guint i = 0; i < N_MEASURES; i++)
+        out[i] += one[i] / n;
+    }
+}
+
+static void
+add_layer (const MsContext *context, MsResult *result, const Job *job, guint l, double *means)
 {
   const Layer *layer = &job->layers[l];
-  const MsPlacement *p = &layer->placement;
-  g_autofree double *load = g_new0 (double, job->n_devices);
-  g_autofree double *plain = g_new0 (double, job->n_devices);
-  double total = 0, tokens = layer->tokens > 0 ? (double) layer->tokens : NAN, before, after;
-  double bytes = 2.0 * job->width * (double) ms_values_int (context->values, "bytes");
-  MsPlacement contiguous = { 0 };
-  guint slot = 0;
+  const MsPlacement *p = &layer->placements[PLACED];
+  MsInterval value[N_MEASURES];
+  double in_order[N_MEASURES], random[N_MEASURES], total = 0;
+  g_autofree double *sums = g_new0 (double, job->n_sums);
+  const double *load = sums + N_SUMS;
 
-  ms_placement_contiguous (&contiguous, layer->n_experts, job->n_devices);
-  for (guint e = 0; e < layer->n_experts; e++)
-    {
-      for (guint r = 0; r < p->replicas[e]; r++)
-        load[p->device[(gsize) e * p->most_replicas + r]] += layer->weight[e] / p->replicas[e];
-      plain[contiguous.device[e]] += layer->weight[e];
-      total += layer->weight[e];
-    }
-  ms_placement_clear (&contiguous);
-  before = max_over_mean (plain, job->n_devices);
-  after = max_over_mean (load, job->n_devices);
+  ms_bootstrap_intervals (job->bootstrap, layer->units, job->n_sums, measure, (gpointer) job,
+                          N_MEASURES, value);
+  measure (sums_of (job, layer, IN_ORDER, 0), in_order, (gpointer) job);
+  measure_random (job, layer, random);
+  for (guint u = 0; u < job->bootstrap->n_units; u++)
+    for (guint i = 0; i < job->n_sums; i++)
+      sums[i] += layer->units[(gsize) u * job->n_sums + i];
+  for (guint d = 0; d < job->n_devices; d++)
+    total += load[d];
   for (guint d = 0; d < job->n_devices; d++)
     ms_table_add (ms_result_table (result, "devices"), (gint64) layer->block, (gint64) d, load[d],
                   total > 0 ? load[d] * job->n_devices / total : NAN);
-  for (slot = 0; slot < p->n_slots; slot++)
+  for (guint slot = 0; slot < p->n_slots; slot++)
     ms_table_add (ms_result_table (result, "slots"), (gint64) layer->block, (gint64) slot,
                   (gint64) p->slot_device[slot],
                   (gint64) (p->slot_device[slot] * job->n_nodes / job->n_devices),
                   (gint64) p->slot_expert[slot], (gint64) p->slot_replica[slot],
                   (gint64) p->replicas[p->slot_expert[slot]]);
-  ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block, after, before, 1 / after,
-                (double) layer->fan_out / tokens, (gint64) layer->copies, (gint64) layer->distinct,
-                (gint64) layer->cross_node,
-                job->width > 0 ? (double) layer->distinct * bytes / 1e6 / tokens : NAN,
-                (gint64) layer->moves,
-                layer->all_pairs > 0 ? (double) layer->moves / (double) layer->all_pairs : NAN);
-  add_plan (result, context, job, layer, before);
-  sums[0] += before / job->n_layers;
-  sums[1] += after / job->n_layers;
-  sums[2] += layer->all_pairs > 0
-                 ? (double) layer->moves / (double) layer->all_pairs / MAX (job->n_layers - 1, 1)
-                 : 0;
+  ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block,
+                value[MAX_OVER_MEAN].value, in_order[MAX_OVER_MEAN], value[BALANCEDNESS].value,
+                value[DEVICES_PER_TOKEN].value, (gint64) sums[SUM_COPIES],
+                (gint64) sums[SUM_DISTINCT], (gint64) sums[SUM_CROSS_NODE], value[MEGABYTES].value,
+                (gint64) sums[SUM_MOVES], value[CROSS_DEVICE].value);
+  for (guint i = 0; i < N_MEASURES; i++)
+    ms_table_add (ms_result_table (result, "measures"), (gint64) layer->block, measure_names[i],
+                  value[i].value, value[i].low, value[i].high, in_order[i], random[i]);
+  add_plan (result, context, job, layer, in_order[MAX_OVER_MEAN]);
+  means[0] += in_order[MAX_OVER_MEAN] / job->n_layers;
+  means[1] += value[MAX_OVER_MEAN].value / job->n_layers;
+  means[2] += random[MAX_OVER_MEAN] / job->n_layers;
+  if (l + 1 < job->n_layers)
+    {
+      means[3] += value[CROSS_DEVICE].value / (job->n_layers - 1);
+      means[4] += random[CROSS_DEVICE] / (job->n_layers - 1);
+    }
 }
+
+static void
+summarise (MsResult *result, const Job *job, const double *means, const char *method)
+{
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (
+      text, "On %u devices the busiest has %.2f times the mean load (%.2f with experts in order",
+      job->n_devices, means[1], means[0]);
+  if (!isnan (means[2]))
+    g_string_append_printf (text, ", %.2f at random", means[2]);
+  g_string_append_c (text, ')');
+  if (job->n_layers > 1 && !isnan (means[3]))
+    {
+      g_string_append_printf (text, "; %.1f %% of the moves to the next layer cross devices",
+                              100 * means[3]);
+      if (!isnan (means[4]))
+        g_string_append_printf (text, " (%.1f %% at random)", 100 * means[4]);
+    }
+  g_string_append_c (text, '.');
+  result->summary = g_string_free (text, FALSE);
+  ms_result_note (
+      result,
+      "Method: %s%s. Replicas are taken in turn by token; intervals keep the "
+      "placement.",
+      method, job->held_out ? ", placed by the even documents and measured on the odd ones" : "");
+}
+
+/* Reads or counts the loads, and where documents may be measured how many. */
+static gboolean
+load_job (const MsContext *context, Job *job, GError **error)
+{
+  const char *weights = ms_values_text (context->values, "weights");
+  guint n_documents = 0;
+
+  if (weights[0] != '\0')
+    {
+      if (!read_weights (weights, job, error))
+        return FALSE;
+    }
+  else
+    {
+      job->n_layers = ms_trace_n_layers (context->trace);
+      job->layers = g_new0 (Layer, job->n_layers);
+      job->width = ms_trace_model (context->trace)->width;
+      n_documents = ms_trace_n_documents (context->trace);
+      job->held_out = ms_values_bool (context->values, "held-out") && n_documents > 1;
+      for (guint l = 0; l < job->n_layers; l++)
+        {
+          job->layers[l].block = ms_trace_layer (context->trace, l)->block;
+          job->layers[l].n_experts = ms_trace_layer (context->trace, l)->n_experts;
+          job->layers[l].weight = g_new0 (double, job->layers[l].n_experts);
+        }
+      if (!ms_context_tasks (context, job->n_layers, count_layer, job, 0, 0.2, error))
+        return FALSE;
+    }
+  job->bootstrap = ms_bootstrap_new (context, job->held_out ? n_documents / 2 : n_documents);
+  for (guint l = 0; l < job->n_layers; l++)
+    {
+      gsize n = job->bootstrap->n_units + job->n_placements - 1;
+
+      job->layers[l].placements = g_new0 (MsPlacement, job->n_placements);
+      job->layers[l].units = g_new0 (double, n * job->n_sums);
+    }
+  return TRUE;
+}
+
+/* Sums of tokens, or of the file's loads alone. */
+static gboolean
+measure_job (const MsContext *context, Job *job, gboolean traced, GError **error)
+{
+  if (traced)
+    return ms_context_tasks (context, job->n_layers, measure_layer, job, 0.3, 0.95, error);
+  for (guint l = 0; l < job->n_layers; l++)
+    for (guint p = 0; p < job->n_placements; p++)
+      add_loads (&job->layers[l].placements[p], job->layers[l].weight,
+                 sums_of (job, &job->layers[l], p, 0) + N_SUMS);
+  return TRUE;
+}
+
+static void
+job_clear (Job *job)
+{
+  for (guint l = 0; l < job->n_layers; l++)
+    {
+      Layer *layer = &job->layers[l];
+
+      for (guint p = 0; layer->placements != NULL && p < job->n_placements; p++)
+        ms_placement_clear (&layer->placements[p]);
+      g_free (layer->placements);
+      g_free (layer->units);
+      g_free (layer->weight);
+      g_free (layer->pairs);
+    }
+  g_free (job->layers);
+  ms_bootstrap_free (job->bootstrap);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Job, job_clear)
 
 static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
   const MsValues *values = context->values;
-  const char *weights = ms_values_text (values, "weights");
   const char *given = ms_values_text (values, "device-of-expert");
   guint method = ms_values_choice (values, "method");
-  gboolean traced = weights[0] == '\0';
-  Job job = { .n_devices = (guint) ms_values_int (values, "devices"),
-              .n_nodes = (guint) ms_values_int (values, "nodes"),
-              .by_document = ms_values_choice (values, "source") == 1 };
-  double sums[3] = { 0 };
-  gboolean fine;
+  gboolean traced = ms_values_text (values, "weights")[0] == '\0';
+  g_auto (Job) job = { .n_devices = (guint) ms_values_int (values, "devices"),
+                       .n_nodes = (guint) ms_values_int (values, "nodes"),
+                       .bytes = (guint) ms_values_int (values, "bytes"),
+                       .n_placements = RANDOM + (guint) ms_values_int (values, "draws"),
+                       .by_document = ms_values_choice (values, "source") == 1 };
+  double means[5] = { 0 };
 
+  job.n_sums = N_SUMS + job.n_devices;
   if (traced && context->trace == NULL)
     return fail (error, "placement needs a run, or loads with --weights FILE");
-  if (traced)
-    {
-      job.n_layers = ms_trace_n_layers (context->trace);
-      job.layers = g_new0 (Layer, job.n_layers);
-      job.width = ms_trace_model (context->trace)->width;
-      job.held_out
-          = ms_values_bool (values, "held-out") && ms_trace_n_documents (context->trace) > 1;
-      for (guint l = 0; l < job.n_layers; l++)
-        {
-          job.layers[l].block = ms_trace_layer (context->trace, l)->block;
-          job.layers[l].n_experts = ms_trace_layer (context->trace, l)->n_experts;
-          job.layers[l].weight = g_new0 (double, job.layers[l].n_experts);
-        }
-    }
-  fine = traced ? ms_context_tasks (context, job.n_layers, count_layer, &job, 0, 0.4, error)
-                : read_weights (weights, &job, error);
-  fine = fine
-         && (given[0] != '\0' ? read_placement (given, &job, error)
-                              : place (context, &job, method, error));
-  fine = fine
-         && (!traced
-             || ms_context_tasks (context, job.n_layers, measure_layer, &job, 0.5, 0.95, error));
-  for (guint l = 0; l < job.n_layers && fine; l++)
-    add_layer (context, result, &job, l, sums);
-  if (fine)
-    {
-      result->summary = g_strdup_printf ("On %u devices the busiest has %.2f times the mean load "
-                                         "(%.2f with experts in order); %.1f %% of "
-                                         "the moves to the next layer cross devices.",
-                                         job.n_devices, sums[1], sums[0], 100 * sums[2]);
-      ms_result_note (result, "Method: %s%s. Replicas are taken in turn by token.",
-                      given[0] != '\0' ? "as given" : method_choices[method],
-                      job.held_out ? ", placed by the even documents and measured on the odd ones"
-                                   : "");
-    }
+  if (!load_job (context, &job, error)
+      || !(given[0] != '\0' ? read_placement (given, &job, error)
+                            : place (context, &job, method, error)))
+    return FALSE;
+  add_chance (context, &job);
+  if (!measure_job (context, &job, traced, error))
+    return FALSE;
   for (guint l = 0; l < job.n_layers; l++)
-    {
-      g_free (job.layers[l].weight);
-      g_free (job.layers[l].pairs);
-      ms_placement_clear (&job.layers[l].placement);
-    }
-  g_free (job.layers);
-  return fine;
+    add_layer (context, result, &job, l, means);
+  summarise (result, &job, means, given[0] != '\0' ? "as given" : method_choices[method]);
+  return TRUE;
 }
 
 const MsAnalysis ms_analysis_placement = {
@@ -591,11 +804,13 @@ const MsAnalysis ms_analysis_placement = {
   = "How should experts be placed on devices so that load is balanced and few tokens have to move?",
   .formula
   = "Device load = sum of weight / replicas over its slots; copies = assignments off the token's "
-    "home device; moves = pairs of consecutive layers' experts on different devices.",
+    "home device; moves = pairs of consecutive layers' experts on different devices. By chance: "
+    "the "
+    "same experts and copies dealt at random to the same slots.",
   .cite = "EPLB (DeepSeek); Least-Loaded Expert Parallelism (Salesforce); joint placement after "
           "MoETuner, "
           "arXiv 2502.06643 (our formulation); metrics.md h",
-  .version = 1,
+  .version = 2,
   .needs = MS_NEEDS_NO_TRACE,
   .params = params,
   .tables = tables,

@@ -339,6 +339,16 @@ ms_trace_layer (const MsTrace *trace, guint layer)
   return &trace->source->model->layers[trace->layers[layer]];
 }
 
+MsLayer *
+ms_trace_copy_layers (const MsTrace *trace)
+{
+  MsLayer *layers = g_new (MsLayer, trace->n_layers);
+
+  for (guint l = 0; l < trace->n_layers; l++)
+    layers[l] = *ms_trace_layer (trace, l);
+  return layers;
+}
+
 guint
 ms_trace_n_documents (const MsTrace *trace)
 {

@@ -449,39 +449,27 @@ add_rules (Job *job, RuleKind kind, const char *param, const char *text, double 
 static gboolean
 read_added (const MsContext *context, Job *job, GError **error)
 {
-  g_autoptr (MsInput) input = NULL;
   const char *path = ms_values_text (context->values, "add");
-  guint n_layers = ms_trace_n_layers (context->trace), columns[3];
+  guint n_layers = ms_trace_n_layers (context->trace);
+  g_autofree MsLayer *layers = NULL;
+  g_autoptr (GArray) values = NULL;
 
   if (path[0] == '\0')
     return TRUE;
-  input = ms_input_load (path, error);
-  if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
-      || !ms_input_need (input, "expert", &columns[1], error)
-      || !ms_input_need (input, "logit", &columns[2], error))
+  layers = ms_trace_copy_layers (context->trace);
+  values = ms_input_load_values (path, "logit", -1e6, 1e6, layers, n_layers, error);
+  if (values == NULL)
     return FALSE;
   job->add = g_new (double *, n_layers);
   for (guint l = 0; l < n_layers; l++)
-    job->add[l] = g_new0 (double, ms_trace_layer (context->trace, l)->n_experts);
-  for (guint i = 0; i < ms_input_n_rows (input); i++)
+    job->add[l] = g_new0 (double, layers[l].n_experts);
+  for (guint i = 0; i < values->len; i++)
     {
-      gint64 block, expert;
-      double logit;
-      guint l = 0;
+      const MsExpertValue *value = &g_array_index (values, MsExpertValue, i);
 
-      if (!ms_input_int (input, i, columns[0], 0, G_MAXINT, &block, error))
-        return FALSE;
-      while (l < n_layers && ms_trace_layer (context->trace, l)->block != block)
-        l++;
-      if (l == n_layers) /* a layer that is not selected */
-        continue;
-      if (!ms_input_int (input, i, columns[1], 0, ms_trace_layer (context->trace, l)->n_experts - 1,
-                         &expert, error)
-          || !ms_input_real (input, i, columns[2], -1e6, 1e6, &logit, error))
-        return FALSE;
-      job->add[l][expert] += logit;
+      job->add[value->layer][value->expert] += value->value;
     }
-  job->rules[job->n_rules++] = (Rule){ RULE_ADD, ms_trace_layer (context->trace, 0)->k };
+  job->rules[job->n_rules++] = (Rule){ RULE_ADD, layers[0].k };
   return TRUE;
 }
 

@@ -754,11 +754,13 @@ test_placement_traffic (void)
       const MsLayerTrace *layer = loaded->layers[l];
       const MsLayerTrace *next = l + 1 < loaded->n_layers ? loaded->layers[l + 1] : NULL;
       guint row = ms_test_row (layers, "layer=%d", loaded->blocks[l]);
-      double fan_out = 0, copies = 0, distinct = 0, cross_node = 0, pairs = 0, moves = 0;
+      double fan_out = 0, copies = 0, distinct = 0, cross_node = 0, pairs = 0, moves = 0, n = 0;
 
       for (gint64 t = 0; t < layer->n_tokens; t++)
         {
           guint home = (guint) (4 * t / layer->n_tokens), devices = 0, nodes = 0;
+
+          n += ms_loaded_size (layer, t) > 0;
 
           for (guint e = 0; e < layer->n_experts; e++)
             {
@@ -781,14 +783,101 @@ test_placement_traffic (void)
           distinct += __builtin_popcount (devices & ~(1u << home));
           cross_node += __builtin_popcount (nodes & ~(1u << home / 2));
         }
-      ms_test_near (ms_test_real (layers, row, "mean_devices_per_token"),
-                    fan_out / (double) layer->n_tokens);
+      ms_test_near (ms_test_real (layers, row, "mean_devices_per_token"), fan_out / n);
       ms_test_near (ms_test_real (layers, row, "dispatch_copies"), copies);
       ms_test_near (ms_test_real (layers, row, "dispatch_copies_deduplicated"), distinct);
       ms_test_near (ms_test_real (layers, row, "cross_node_copies_deduplicated"), cross_node);
       ms_test_near (ms_test_real (layers, row, "cross_device_pairs"), moves);
       if (pairs > 0)
         ms_test_near (ms_test_real (layers, row, "cross_device_rate"), moves / pairs);
+    }
+}
+
+static double
+measure_of (const MsResult *result, int block, const char *measure, const char *column)
+{
+  const MsTable *measures = ms_result_table (result, "measures");
+
+  return ms_test_real (measures, ms_test_row (measures, "layer=%d measure=%s", block, measure),
+                       column);
+}
+
+/* Two documents that load one device each: resamples see one of them (2) or both (1). */
+static void
+test_placement_intervals (void)
+{
+  char *path = NULL;
+  MsHandTrace hand = { .layers = LIST ("0 0 1 1"), .n_layers = 1, .n_experts = 2, .k = 1 };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 2, 2, 0 }, &path);
+  g_autoptr (MsResult) result
+      = ms_test_run (own, "placement", 100, LIST ("devices=2", "source=document"));
+  g_autoptr (MsResult) held_out
+      = ms_test_run (own, "placement", 0, LIST ("devices=2", "held-out=1", "draws=0"));
+
+  ms_test_near (measure_of (result, 0, "max_over_mean", "value"), 1);
+  ms_test_near (measure_of (result, 0, "max_over_mean", "low"), 1);
+  ms_test_near (measure_of (result, 0, "max_over_mean", "high"), 2);
+  ms_test_near (measure_of (result, 0, "balancedness", "low"), 0.5);
+  /* Every token uses one device, its own, wherever documents come from. */
+  ms_test_near (measure_of (result, 0, "mean_devices_per_token", "low"), 1);
+  ms_test_near (measure_of (result, 0, "mean_devices_per_token", "high"), 1);
+  ms_test_near (measure_of (result, 0, "dispatch_copies_per_token", "high"), 0);
+  ms_test_near (measure_of (result, 0, "cross_device_rate", "value"), NAN);
+  /* What the first document loads says nothing of the second, which is measured. */
+  ms_test_near (measure_of (held_out, 0, "max_over_mean", "value"), 2);
+  ms_test_near (ms_test_real (ms_result_table (held_out, "devices"), 1, "load"), 2);
+  ms_test_near (measure_of (held_out, 0, "max_over_mean", "random"), NAN);
+  ms_fixture_remove (path);
+}
+
+static double
+choose (guint n, guint k)
+{
+  double ways = 1;
+
+  for (guint i = 0; i < k; i++)
+    ways *= (double) (n - i) / (i + 1);
+  return k <= n ? ways : 0;
+}
+
+/* What random placements of E experts on 2 devices give on average, in closed form. */
+static void
+test_placement_chance (void)
+{
+  g_autoptr (MsResult) result
+      = ms_test_run (trace, "placement", 50, LIST ("devices=2", "draws=1000", "method=contiguous"));
+
+  for (guint l = 0; l < loaded->n_layers; l++)
+    {
+      const MsLayerTrace *layer = loaded->layers[l];
+      int block = loaded->blocks[l];
+      guint e = layer->n_experts;
+      double devices = 0, copies = 0, n = 0;
+
+      for (gint64 t = 0; t < layer->n_tokens; t++)
+        {
+          guint size = ms_loaded_size (layer, t);
+
+          n += size > 0;
+          copies += size / 2.0;
+          devices += size > 0 ? 2 * (1 - choose (e / 2, size) / choose (e, size)) : 0;
+        }
+      g_assert_cmpfloat_with_epsilon (
+          measure_of (result, block, "mean_devices_per_token", "random"), devices / n, 0.02);
+      g_assert_cmpfloat_with_epsilon (
+          measure_of (result, block, "dispatch_copies_per_token", "random"), copies / n, 0.02);
+      if (l + 1 < loaded->n_layers)
+        g_assert_cmpfloat_with_epsilon (measure_of (result, block, "cross_device_rate", "random"),
+                                        0.5, 0.02);
+      for (guint i = 0; i < 2; i++)
+        {
+          const char *measure = i == 0 ? "max_over_mean" : "mean_devices_per_token";
+          double value = measure_of (result, block, measure, "value");
+
+          ms_test_near (measure_of (result, block, measure, "contiguous"), value);
+          g_assert_cmpfloat (measure_of (result, block, measure, "low"), <=, value + 0.05);
+          g_assert_cmpfloat (measure_of (result, block, measure, "high"), >=, value);
+        }
     }
 }
 
@@ -882,6 +971,8 @@ main (int argc, char **argv)
   g_test_add_func ("/placement/balance", test_placement_balance);
   g_test_add_func ("/placement/traffic", test_placement_traffic);
   g_test_add_func ("/placement/joint", test_placement_joint);
+  g_test_add_func ("/placement/intervals", test_placement_intervals);
+  g_test_add_func ("/placement/chance", test_placement_chance);
   status = g_test_run ();
   ms_loaded_free (loaded);
   ms_trace_unref (trace);
