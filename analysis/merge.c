@@ -29,6 +29,9 @@ static const MsTableDef tables[] = {
           "Cluster of the layer, numbered by the ids of the kept experts" },
         { "dominant", "Merged into", NULL, MS_COLUMN_INT, "The kept expert it joins" },
         { "distance", "Distance", NULL, MS_COLUMN_REAL, "To that expert; 0 for itself" },
+        { "low", "Low", NULL, MS_COLUMN_REAL,
+          "Lower end of the distance's bootstrap interval over documents, the groups unchanged" },
+        { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },
         { "usage", "Usage", NULL, MS_COLUMN_REAL, "Share of the layer's decisions, or as given" },
         { "merge_weight", "Merge weight", NULL, MS_COLUMN_REAL,
           "Usage / usage of its cluster: its weight in the merged parameters" },
@@ -39,8 +42,16 @@ static const MsTableDef tables[] = {
         { "clusters", "Clusters", NULL, MS_COLUMN_INT, "Experts kept" },
         { "max_vio_before", "MaxVio before", NULL, MS_COLUMN_REAL, "Largest usage / mean - 1" },
         { "max_vio_after", "MaxVio after", NULL, MS_COLUMN_REAL, "The same of the clusters" },
+        { "max_vio_after_low", "MaxVio after, low", NULL, MS_COLUMN_REAL,
+          "Lower end of its bootstrap interval over documents, the groups unchanged" },
+        { "max_vio_after_high", "MaxVio after, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "mean_distance", "Mean distance", NULL, MS_COLUMN_REAL,
           "Of merged experts to the kept ones, weighted by usage" },
+        { "mean_distance_low", "Mean distance, low", NULL, MS_COLUMN_REAL,
+          "Lower end of its bootstrap interval" },
+        { "mean_distance_high", "Mean distance, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "mean_distance_random", "At random", NULL, MS_COLUMN_REAL,
+          "The same if every other expert joined a kept one of its layer at random" },
         { 0 } } },
   { 0 },
 };
@@ -59,6 +70,15 @@ static const MsPlotDef plots[] = {
     .x = "expert",
     .y = "layer",
     .value = "label" },
+  { .name = "distance",
+    .title = "Distance of Merged Experts",
+    .table = "layers",
+    .mark = MS_MARK_LINE,
+    .x = "layer",
+    .y = "mean_distance",
+    .low = "mean_distance_low",
+    .high = "mean_distance_high",
+    .reference = "mean_distance_random" },
   { 0 },
 };
 
@@ -72,12 +92,24 @@ typedef struct
   double *usage;    /* (E) */
   double *distance; /* (E, E) */
   guint *dominant;  /* (E) */
+  gboolean *kept;   /* (E) */
+  double *units;    /* (U, E, sums) once the groups are known; NULL from files */
 } Layer;
+
+/* Sums over tokens of an expert. */
+enum
+{
+  SUM_USES,
+  SUM_SQUARE,  /* of its logit */
+  SUM_PRODUCT, /* with the logit of the kept expert that it joins */
+  N_SUMS,
+};
 
 typedef struct
 {
   Layer *layers;
   guint n_layers;
+  const MsBootstrap *bootstrap;
 } Job;
 
 static gboolean
@@ -127,8 +159,13 @@ measure_layer (const MsContext *context, guint index, gpointer data, GError **er
 static Layer
 layer_new (int block, guint n_experts)
 {
-  return (Layer){ block, n_experts, g_new0 (double, n_experts),
-                  g_new0 (double, n_experts *(gsize) n_experts), g_new0 (guint, n_experts) };
+  return (Layer){ block,
+                  n_experts,
+                  g_new0 (double, n_experts),
+                  g_new0 (double, n_experts *(gsize) n_experts),
+                  g_new0 (guint, n_experts),
+                  g_new0 (gboolean, n_experts),
+                  NULL };
 }
 
 /* Layers and experts that a usage file names. */
@@ -211,21 +248,21 @@ by_usage (gconstpointer a, gconstpointer b)
   return x->expert < y->expert ? -1 : x->expert > y->expert;
 }
 
-/* Marks the kept experts: kept[l][e]. */
+/* Marks the kept experts. */
 static void
-choose_dominant (const Job *job, guint budget, gboolean **kept)
+choose_dominant (Job *job, guint budget)
 {
   g_autoptr (GArray) rest = g_array_new (FALSE, FALSE, sizeof (Candidate));
 
   for (guint l = 0; l < job->n_layers; l++)
     {
-      const Layer *layer = &job->layers[l];
+      Layer *layer = &job->layers[l];
       guint best = 0;
 
       for (guint e = 1; e < layer->n_experts; e++)
         if (layer->usage[e] > layer->usage[best])
           best = e;
-      kept[l][best] = TRUE;
+      layer->kept[best] = TRUE;
       for (guint e = 0; e < layer->n_experts; e++)
         if (e != best)
           {
@@ -239,7 +276,7 @@ choose_dominant (const Job *job, guint budget, gboolean **kept)
     {
       const Candidate *candidate = &g_array_index (rest, Candidate, i);
 
-      kept[candidate->layer][candidate->expert] = TRUE;
+      job->layers[candidate->layer].kept[candidate->expert] = TRUE;
     }
 }
 
@@ -258,54 +295,174 @@ max_vio (const double *load, guint n, const gboolean *counts)
   return sum > 0 ? most * of / sum - 1 : NAN;
 }
 
+/* Every expert joins the nearest kept one, the lower id of two. */
 static void
-add_layer (MsResult *result, Layer *layer, const gboolean *kept)
+join_nearest (Layer *layer)
 {
-  guint n = layer->n_experts, clusters = 0;
-  g_autofree double *merged = g_new0 (double, n);
-  g_autofree gint64 *label = g_new0 (gint64, n);
-  double distance = 0, usage = 0;
+  guint n = layer->n_experts;
 
   for (guint e = 0; e < n; e++)
     {
+      const double *distance = layer->distance + (gsize) e * n;
       int best = -1;
 
       for (guint d = 0; d < n; d++)
-        if (kept[d]
-            && (best < 0
-                || (float) layer->distance[(gsize) e * n + d]
-                       < (float) layer->distance[(gsize) e * n + (guint) best]))
+        if (layer->kept[d] && (best < 0 || (float) distance[d] < (float) distance[best]))
           best = (int) d;
-      layer->dominant[e] = kept[e] ? e : (guint) best;
+      layer->dominant[e] = layer->kept[e] ? e : (guint) best;
+    }
+}
+
+static gboolean
+measure_groups (const MsContext *context, guint index, gpointer data, GError **error)
+{
+  Job *job = data;
+  Layer *out = &job->layers[index];
+  g_autoptr (MsLayerTrace) layer = ms_trace_load_layer (
+      context->trace, index, MS_CHUNK_EXPERTS | MS_CHUNK_LOGITS, context->cancel, error);
+  guint n = out->n_experts;
+
+  if (layer == NULL)
+    return FALSE;
+  out->units = g_new0 (double, (gsize) job->bootstrap->n_units *n *N_SUMS);
+  for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (context->trace, d);
+      double *sums = out->units + (gsize) ms_bootstrap_unit (job->bootstrap, d) * n * N_SUMS;
+
+      for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
+        {
+          const float *z = layer->logits + t * n;
+
+          for (guint r = 0; r < layer->k; r++)
+            if (layer->experts[t * layer->k + r] != MS_NO_EXPERT)
+              sums[layer->experts[t * layer->k + r] * N_SUMS + SUM_USES]++;
+          for (guint e = 0; e < n; e++)
+            {
+              sums[e * N_SUMS + SUM_SQUARE] += (double) z[e] * z[e];
+              sums[e * N_SUMS + SUM_PRODUCT] += (double) z[e] * z[out->dominant[e]];
+            }
+        }
+    }
+  return TRUE;
+}
+
+enum
+{
+  MAX_VIO_AFTER,
+  MEAN_DISTANCE,
+  DISTANCES, /* one for each expert */
+};
+
+/* The mean of each expert's distance by usage. */
+static double
+mean_by_usage (const double *distance, const double *usage, guint n)
+{
+  double sum = 0, all = 0;
+
+  for (guint e = 0; e < n; e++)
+    {
+      sum += distance[e] * usage[e];
+      all += usage[e];
+    }
+  return all > 0 ? sum / all : NAN;
+}
+
+/* The largest load of clusters over their mean, less 1. */
+static double
+max_vio_of_clusters (const Layer *layer, const double *usage)
+{
+  g_autofree double *merged = g_new0 (double, layer->n_experts);
+
+  for (guint e = 0; e < layer->n_experts; e++)
+    merged[layer->dominant[e]] += usage[e];
+  return max_vio (merged, layer->n_experts, layer->kept);
+}
+
+static void
+measures (const double *sums, double *out, gpointer data)
+{
+  const Layer *layer = data;
+  g_autofree double *usage = g_new (double, layer->n_experts);
+
+  for (guint e = 0; e < layer->n_experts; e++)
+    {
+      double own = sums[e * N_SUMS + SUM_SQUARE];
+      double norm = sqrt (own) * sqrt (sums[layer->dominant[e] * N_SUMS + SUM_SQUARE]);
+
+      usage[e] = sums[e * N_SUMS + SUM_USES];
+      out[DISTANCES + e] = layer->kept[e] ? 0
+                           : norm > 0     ? 1 - sums[e * N_SUMS + SUM_PRODUCT] / norm
+                                          : 1;
+    }
+  out[MAX_VIO_AFTER] = max_vio_of_clusters (layer, usage);
+  out[MEAN_DISTANCE] = mean_by_usage (out + DISTANCES, usage, layer->n_experts);
+}
+
+static void
+add_layer (MsResult *result, const Job *job, const Layer *layer)
+{
+  guint n = layer->n_experts, clusters = 0;
+  g_autofree double *merged = g_new0 (double, n);
+  g_autofree double *away = g_new0 (double, n);
+  g_autofree double *chance = g_new0 (double, n);
+  g_autofree gint64 *label = g_new0 (gint64, n);
+  g_autofree MsInterval *value = g_new (MsInterval, DISTANCES + n);
+  double used = 0;
+
+  for (guint i = 0; i < DISTANCES + n; i++)
+    value[i] = (MsInterval){ NAN, NAN, NAN, NAN, NAN, NAN };
+  if (layer->units != NULL)
+    ms_bootstrap_intervals (job->bootstrap, layer->units, n * N_SUMS, measures, (gpointer) layer,
+                            DISTANCES + n, value);
+  for (guint e = 0; e < n; e++)
+    {
       merged[layer->dominant[e]] += layer->usage[e];
-      if (kept[e])
+      used += layer->usage[e];
+      if (layer->kept[e])
         label[e] = clusters++;
     }
   for (guint e = 0; e < n; e++)
     {
       guint d = layer->dominant[e];
-      double away = kept[e] ? 0 : layer->distance[(gsize) e * n + d];
 
-      distance += away * layer->usage[e];
-      usage += layer->usage[e];
+      away[e] = layer->kept[e] ? 0 : layer->distance[(gsize) e * n + d];
+      for (guint x = 0; x < n && !layer->kept[e]; x++)
+        chance[e] += layer->kept[x] ? layer->distance[(gsize) e * n + x] / clusters : 0;
       ms_table_add (ms_result_table (result, "experts"), (gint64) layer->block, (gint64) e,
-                    label[d], (gint64) d, away, layer->usage[e],
+                    label[d], (gint64) d, away[e], value[DISTANCES + e].low,
+                    value[DISTANCES + e].high, used > 0 ? layer->usage[e] : NAN,
                     merged[d] > 0 ? layer->usage[e] / merged[d] : NAN);
     }
   ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block, (gint64) clusters,
-                max_vio (layer->usage, n, NULL), max_vio (merged, n, kept),
-                usage > 0 ? distance / usage : NAN);
+                max_vio (layer->usage, n, NULL), max_vio (merged, n, layer->kept),
+                value[MAX_VIO_AFTER].low, value[MAX_VIO_AFTER].high,
+                mean_by_usage (away, layer->usage, n), value[MEAN_DISTANCE].low,
+                value[MEAN_DISTANCE].high, mean_by_usage (chance, layer->usage, n));
 }
 
+static void
+job_clear (Job *job)
+{
+  for (guint l = 0; l < job->n_layers; l++)
+    {
+      g_free (job->layers[l].usage);
+      g_free (job->layers[l].distance);
+      g_free (job->layers[l].dominant);
+      g_free (job->layers[l].kept);
+      g_free (job->layers[l].units);
+    }
+  g_free (job->layers);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Job, job_clear)
+
+/* Usage and distances of the run, or of the files when they are given. */
 static gboolean
-compute (const MsContext *context, MsResult *result, GError **error)
+load_job (const MsContext *context, Job *job, GError **error)
 {
   const char *usage = ms_values_text (context->values, "usage");
   const char *distances = ms_values_text (context->values, "distances");
-  guint budget = (guint) ms_values_int (context->values, "clusters"), n_experts = 0;
-  Job job = { 0 };
-  gboolean **kept;
-  gboolean fine;
 
   if ((usage[0] == '\0') != (distances[0] == '\0'))
     {
@@ -313,59 +470,57 @@ compute (const MsContext *context, MsResult *result, GError **error)
                    "--usage and --distances belong together");
       return FALSE;
     }
-  if (usage[0] == '\0'
-      && (context->trace == NULL || !(ms_trace_run (context->trace)->columns & MS_CHUNK_LOGITS)))
+  if (usage[0] != '\0')
+    return read_usage (usage, job, error) && read_distances (distances, job, error);
+  if (context->trace == NULL || !(ms_trace_run (context->trace)->columns & MS_CHUNK_LOGITS))
     {
       g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS,
                    "merging needs the router's scores: collect with --scores, or give --usage and "
                    "--distances");
       return FALSE;
     }
-  if (usage[0] == '\0')
+  job->n_layers = ms_trace_n_layers (context->trace);
+  job->layers = g_new0 (Layer, job->n_layers);
+  for (guint l = 0; l < job->n_layers; l++)
     {
-      job.n_layers = ms_trace_n_layers (context->trace);
-      job.layers = g_new0 (Layer, job.n_layers);
-      for (guint l = 0; l < job.n_layers; l++)
-        {
-          const MsLayer *layer = ms_trace_layer (context->trace, l);
+      const MsLayer *layer = ms_trace_layer (context->trace, l);
 
-          job.layers[l] = layer_new (layer->block, layer->n_experts);
-        }
-      fine = ms_context_tasks (context, job.n_layers, measure_layer, &job, 0, 0.95, error);
+      job->layers[l] = layer_new (layer->block, layer->n_experts);
     }
-  else
-    fine = read_usage (usage, &job, error) && read_distances (distances, &job, error);
+  return ms_context_tasks (context, job->n_layers, measure_layer, job, 0, 0.6, error);
+}
 
-  kept = g_new0 (gboolean *, job.n_layers + 1);
+static gboolean
+compute (const MsContext *context, MsResult *result, GError **error)
+{
+  gboolean traced = ms_values_text (context->values, "usage")[0] == '\0';
+  guint budget = (guint) ms_values_int (context->values, "clusters"), n_experts = 0, remain;
+  g_autoptr (MsBootstrap) bootstrap = NULL;
+  g_auto (Job) job = { 0 };
+
+  if (!load_job (context, &job, error))
+    return FALSE;
   for (guint l = 0; l < job.n_layers; l++)
-    {
-      kept[l] = g_new0 (gboolean, job.layers[l].n_experts);
-      n_experts += job.layers[l].n_experts;
-    }
-  if (fine)
-    {
-      guint remain = MIN (MAX (budget > 0 ? budget : n_experts / 2, job.n_layers), n_experts);
-
-      choose_dominant (&job, remain, kept);
-      for (guint l = 0; l < job.n_layers; l++)
-        add_layer (result, &job.layers[l], kept[l]);
-      result->summary = g_strdup_printf (
-          "Of %u experts %u remain; each of the others joins the nearest of its layer.", n_experts,
-          remain);
-      ms_result_note (
-          result, "Kept: the most used of each layer and the globally most used others (the REAP "
-                  "repository's version of MC-SMoE). Distance: 1 - cosine of router logits.");
-    }
+    n_experts += job.layers[l].n_experts;
+  remain = MIN (MAX (budget > 0 ? budget : n_experts / 2, job.n_layers), n_experts);
+  choose_dominant (&job, remain);
   for (guint l = 0; l < job.n_layers; l++)
-    {
-      g_free (kept[l]);
-      g_free (job.layers[l].usage);
-      g_free (job.layers[l].distance);
-      g_free (job.layers[l].dominant);
-    }
-  g_free (kept);
-  g_free (job.layers);
-  return fine;
+    join_nearest (&job.layers[l]);
+  bootstrap = ms_bootstrap_new (context, traced ? ms_trace_n_documents (context->trace) : 0);
+  job.bootstrap = bootstrap;
+  if (traced && bootstrap->n_resamples > 0
+      && !ms_context_tasks (context, job.n_layers, measure_groups, &job, 0.6, 0.95, error))
+    return FALSE;
+  for (guint l = 0; l < job.n_layers; l++)
+    add_layer (result, &job, &job.layers[l]);
+  result->summary = g_strdup_printf (
+      "Of %u experts %u remain; each of the others joins the nearest of its layer.", n_experts,
+      remain);
+  ms_result_note (
+      result, "Kept: the most used of each layer and the globally most used others (the REAP "
+              "repository's version of MC-SMoE). Distance: 1 - cosine of router logits. Intervals "
+              "keep the groups.");
+  return TRUE;
 }
 
 const MsAnalysis ms_analysis_merge = {
@@ -378,7 +533,7 @@ const MsAnalysis ms_analysis_merge = {
     "argmin over kept d of 1 - cos (logits of e, logits of d); merge weights are proportional to "
     "usage.",
   .cite = "MC-SMoE, arXiv 2310.01334, as carried by REAP, arXiv 2510.13999; metrics.md g",
-  .version = 1,
+  .version = 2,
   .needs = MS_NEEDS_NO_TRACE | MS_NEEDS_LOGITS,
   .params = params,
   .tables = tables,

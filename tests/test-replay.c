@@ -1,5 +1,6 @@
 /* Uncertainty, importance, capacities, other routing rules and placement: cases worked out by hand, and
  * twins that replay plainly (sorting everything, counting again for each assignment, trying all). */
+#include "analysis-private.h"
 #include "routing-trace.h"
 
 #include <glib/gstdio.h>
@@ -586,6 +587,138 @@ test_what_if_twin (void)
     }
 }
 
+/* --- Merging --------------------------------------------------------------------------------- */
+
+static void
+test_merge_hand (void)
+{
+  char *path = NULL;
+  const float scores[] = { 1, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1 };
+  MsHandTrace hand = {
+    .layers = LIST ("0 0 1 2"), .n_layers = 1, .n_experts = 3, .k = 1, .probabilities = scores
+  };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 2, 2, 0 }, &path);
+  g_autoptr (MsResult) one = ms_test_run (own, "merge", 200, LIST ("clusters=1"));
+  g_autoptr (MsResult) two = ms_test_run (own, "merge", 0, LIST ("clusters=2"));
+  const MsTable *experts = ms_result_table (one, "experts");
+  const MsTable *layers = ms_result_table (one, "layers");
+
+  /* Columns 1100, 0010 and 1001: cosines to the first are 0 and 1/2. */
+  ms_test_near (ms_test_real (experts, 1, "distance"), 1);
+  ms_test_near (ms_test_real (experts, 2, "distance"), 0.5);
+  ms_test_near (ms_test_real (layers, 0, "mean_distance"), 0.25 * 1 + 0.25 * 0.5);
+  ms_test_near (ms_test_real (layers, 0, "max_vio_before"), 0.5);
+  ms_test_near (ms_test_real (layers, 0, "max_vio_after"), 0);
+  /* Of the first document alone the columns are 11, 00 and 10, of the second 00, 10 and 01: there the
+   * cosine is none and counts as 0. */
+  ms_test_near (ms_test_real (experts, 2, "low"), 1 - sqrt (0.5));
+  ms_test_near (ms_test_real (experts, 2, "high"), 1);
+  ms_test_near (ms_test_real (experts, 1, "low"), 1);
+  /* Of two equals the lower stays; 2 joins 0, which is nearer than 1. */
+  experts = ms_result_table (two, "experts");
+  layers = ms_result_table (two, "layers");
+  ms_test_near (ms_test_real (experts, 1, "dominant"), 1);
+  ms_test_near (ms_test_real (experts, 2, "dominant"), 0);
+  ms_test_near (ms_test_real (experts, 2, "merge_weight"), 1.0 / 3);
+  ms_test_near (ms_test_real (experts, 2, "low"), NAN);
+  ms_test_near (ms_test_real (layers, 0, "max_vio_after"), 0.5);
+  ms_test_near (ms_test_real (layers, 0, "mean_distance"), 0.25 * 0.5);
+  ms_test_near (ms_test_real (layers, 0, "mean_distance_random"), 0.25 * 0.75);
+  ms_fixture_remove (path);
+}
+
+/* 1 - cosine of the logits of two experts over documents, each as often as `times` (NULL: once). */
+static double
+distance_of (const MsLayerTrace *layer, guint x, guint y, const guint16 *times)
+{
+  double xx = 0, yy = 0, xy = 0;
+
+  for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (trace, d);
+
+      for (guint again = 0; again < (times == NULL ? 1u : times[d]); again++)
+        for (gint64 i = 0; i < document->n_tokens; i++)
+          {
+            const float *z = layer->logits + (document->first_token + i) * layer->n_experts;
+
+            xx += (double) z[x] * z[x];
+            yy += (double) z[y] * z[y];
+            xy += (double) z[x] * z[y];
+          }
+    }
+  return 1 - xy / sqrt (xx * yy);
+}
+
+static void
+test_merge_twin (void)
+{
+  static const guint n_resamples = 40;
+  MsContext context = { .seed = 1, .bootstrap = n_resamples, .confidence = 0.95 };
+  g_autoptr (MsBootstrap) draws = ms_bootstrap_new (&context, ms_trace_n_documents (trace));
+  g_autoptr (MsResult) result = ms_test_run (trace, "merge", n_resamples, LIST ("clusters=8"));
+  const MsTable *experts = ms_result_table (result, "experts");
+  double usage[3][8] = { 0 };
+  gboolean kept[3][8] = { 0 };
+
+  for (guint l = 0; l < 3; l++)
+    {
+      const MsLayerTrace *layer = loaded->layers[l];
+      double all = 0;
+      guint best = 0;
+
+      for (gint64 i = 0; i < layer->n_tokens * layer->k; i++)
+        all += layer->experts[i] != MS_NO_EXPERT;
+      for (guint e = 0; e < layer->n_experts; e++)
+        {
+          for (gint64 t = 0; t < layer->n_tokens; t++)
+            usage[l][e] += ms_loaded_rank (layer, t, e) >= 0;
+          usage[l][e] /= all;
+          best = usage[l][e] > usage[l][best] ? e : best;
+        }
+      kept[l][best] = TRUE;
+    }
+  for (guint left = 5; left > 0; left--)
+    {
+      guint layer = 0, expert = 0;
+      double most = -1;
+
+      for (guint l = 0; l < 3; l++)
+        for (guint e = 0; e < loaded->layers[l]->n_experts; e++)
+          if (!kept[l][e] && (float) usage[l][e] > (float) most)
+            {
+              most = usage[l][e];
+              layer = l;
+              expert = e;
+            }
+      kept[layer][expert] = TRUE;
+    }
+  for (guint l = 0; l < 3; l++)
+    for (guint e = 0; e < loaded->layers[l]->n_experts; e++)
+      {
+        const MsLayerTrace *layer = loaded->layers[l];
+        guint row = ms_test_row (experts, "layer=%d expert=%u", loaded->blocks[l], e), best = e;
+        double nearest = INFINITY, made[40];
+
+        ms_test_near (ms_test_real (experts, row, "usage"), usage[l][e]);
+        for (guint d = 0; d < layer->n_experts && !kept[l][e]; d++)
+          if (kept[l][d] && (float) distance_of (layer, e, d, NULL) < (float) nearest)
+            {
+              best = d;
+              nearest = distance_of (layer, e, d, NULL);
+            }
+        ms_test_near (ms_test_real (experts, row, "dominant"), best);
+        if (kept[l][e])
+          continue;
+        ms_test_near (ms_test_real (experts, row, "distance"), nearest);
+        for (guint r = 0; r < n_resamples; r++)
+          made[r] = distance_of (layer, e, best, draws->times + (gsize) r * draws->n_units);
+        ms_sort (made, n_resamples);
+        ms_test_near (ms_test_real (experts, row, "low"), ms_quantile (made, n_resamples, 0.025));
+        ms_test_near (ms_test_real (experts, row, "high"), ms_quantile (made, n_resamples, 0.975));
+      }
+}
+
 /* --- Placement ------------------------------------------------------------------------------- */
 
 /* Runs placement on loads (n_layers, n_experts), without a trace. */
@@ -967,6 +1100,8 @@ main (int argc, char **argv)
   g_test_add_func ("/capacity/twin", test_capacity_twin);
   g_test_add_func ("/what-if/hand", test_what_if_hand);
   g_test_add_func ("/what-if/twin", test_what_if_twin);
+  g_test_add_func ("/merge/hand", test_merge_hand);
+  g_test_add_func ("/merge/twin", test_merge_twin);
   g_test_add_func ("/placement/hand", test_placement_hand);
   g_test_add_func ("/placement/balance", test_placement_balance);
   g_test_add_func ("/placement/traffic", test_placement_traffic);
