@@ -386,6 +386,11 @@ MsResult *ms_analysis_run (const MsAnalysis *analysis, const MsContext *context,
 MsResult *ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const char *by,
                               GError **error);
 MsTable *ms_result_table (const MsResult *result, const char *name);
+/* "95 % bootstrap interval over 24 documents", NULL when there are no intervals. */
+char *ms_interval_name (const MsContext *context);
+/* "Band: 95 % bootstrap interval over 24 documents.": what ms_interval_name told, for the figure's note;
+ * NULL when the plot has no intervals or all are undefined. */
+char *ms_plot_note (const MsPlotDef *plot, const MsTable *table, const char *interval);
 void ms_result_note (MsResult *result, const char *format, ...) G_GNUC_PRINTF (2, 3);
 void ms_result_find (MsResult *result, double strength, char *place, const char *format, ...)
     G_GNUC_PRINTF (4, 5); /* takes place */

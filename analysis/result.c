@@ -250,6 +250,34 @@ ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **
   return g_steal_pointer (&result);
 }
 
+char *
+ms_interval_name (const MsContext *context)
+{
+  char percent[MS_NUMBER_SIZE];
+  guint n;
+
+  if (context->trace == NULL || context->bootstrap == 0)
+    return NULL;
+  n = ms_trace_n_documents (context->trace);
+  ms_number_short (percent, 100 * context->confidence);
+  if (n < 2)
+    return NULL;
+  return g_strdup_printf ("%s %% bootstrap interval over %u documents", percent, n);
+}
+
+char *
+ms_plot_note (const MsPlotDef *plot, const MsTable *table, const char *interval)
+{
+  int low = plot->low != NULL ? ms_table_find_column (table, plot->low) : -1;
+  gboolean drawn = FALSE;
+
+  for (guint row = 0; low >= 0 && row < ms_table_n_rows (table) && !drawn; row++)
+    drawn = !ms_table_is_null (table, row, (guint) low);
+  if (interval == NULL || !drawn)
+    return NULL;
+  return g_strdup_printf ("%s: %s.", plot->mark == MS_MARK_LINE ? "Band" : "Bars", interval);
+}
+
 /* --- Running by group ------------------------------------------------------------------------ */
 
 typedef struct

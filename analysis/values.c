@@ -215,7 +215,7 @@ ms_values_format (const MsValues *values)
       if (is_text)
         {
           g_autofree char *plain = g_steal_pointer (&text);
-          text = g_shell_quote (plain);
+          text = ms_word_quote (plain);
         }
       g_string_append_printf (out, "%s--%s %s", out->len > 0 ? " " : "", param->name, text);
     }

@@ -1,6 +1,8 @@
 /* The command line: dispatches to the commands of command.h and holds what they share. */
 #include "command.h"
 
+#include "base.h"
+
 #include <gio/gunixoutputstream.h>
 #include <locale.h>
 #include <semaphore.h>
@@ -177,14 +179,7 @@ main (int argc, char **argv)
   setlocale (LC_ALL, "");
   setlocale (LC_NUMERIC, "C");
   for (int i = 0; i < argc; i++)
-    {
-      g_autofree char *word = g_shell_quote (argv[i]);
-      gboolean plain = argv[i][0] != '\0';
-
-      for (const char *c = argv[i]; *c != '\0'; c++)
-        plain = plain && (g_ascii_isalnum (*c) || strchr ("-_./,=:+@%", *c) != NULL);
-      quoted[i] = plain ? g_strdup (i == 0 ? "moescope" : argv[i]) : g_steal_pointer (&word);
-    }
+    quoted[i] = ms_word_quote (i == 0 ? "moescope" : argv[i]);
   command_line = g_strjoinv (" ", quoted);
 
   if (argc < 2)

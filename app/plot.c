@@ -94,28 +94,13 @@ parse_length (const char *text, double *inches)
   return FALSE;
 }
 
-/* What the band or the whiskers are, when the plot has them and they are defined. */
-static char *
-name_interval (const MsContext *context, MsTable *table, const MsPlotDef *plot)
-{
-  g_autofree char *name = ms_interval_name (context);
-  int low = plot->low != NULL ? ms_table_find_column (table, plot->low) : -1;
-  gboolean drawn = FALSE;
-
-  for (guint row = 0; low >= 0 && row < ms_table_n_rows (table) && !drawn; row++)
-    drawn = !ms_table_is_null (table, row, (guint) low);
-  if (name == NULL || !drawn)
-    return NULL;
-  return g_strdup_printf ("%s: %s.", plot->mark == MS_MARK_LINE ? "Band" : "Bars", name);
-}
-
 static MsExit
 draw (MsJob *job, const Options *options, const MsPlotDef *plot, const MsFigureOptions *look,
       double width, double height)
 {
   g_autoptr (MsResult) result = NULL;
   g_autoptr (MsFigure) figure = NULL;
-  g_autofree char *note = NULL, *comment = NULL;
+  g_autofree char *interval = NULL, *note = NULL, *comment = NULL;
   MsFigureOptions complete = *look;
   MsTable *table;
   GError *error = NULL;
@@ -131,7 +116,8 @@ draw (MsJob *job, const Options *options, const MsPlotDef *plot, const MsFigureO
                      "%s: there is nothing to draw in table '%s'; widen --select or choose another "
                      "plot",
                      job->path, plot->table));
-  note = name_interval (&job->context, table, plot);
+  interval = ms_interval_name (&job->context);
+  note = ms_plot_note (plot, table, interval);
   complete.note = note;
   figure = ms_figure_new (table, plot, &complete, &error);
   comment = g_strdup_printf ("moescope %s: %s", MS_VERSION, ms_command_line ());

@@ -133,18 +133,3 @@ ms_json_text (JsonBuilder *json)
   text = json_generator_to_data (generator, NULL);
   return g_strconcat (text, "\n", NULL);
 }
-
-char *
-ms_interval_name (const MsContext *context)
-{
-  char percent[MS_NUMBER_SIZE];
-  guint n;
-
-  if (context->trace == NULL || context->bootstrap == 0)
-    return NULL;
-  n = ms_trace_n_documents (context->trace);
-  ms_number_short (percent, 100 * context->confidence);
-  if (n < 2)
-    return NULL;
-  return g_strdup_printf ("%s %% bootstrap interval over %u documents", percent, n);
-}

@@ -20,7 +20,5 @@ void ms_json_add_int (JsonBuilder *json, const char *name, gint64 value);
 void ms_json_add_real (JsonBuilder *json, const char *name, double value);
 /* The built text, indented, with a line feed at the end. */
 char *ms_json_text (JsonBuilder *json);
-/* "95 % bootstrap interval over 24 documents", NULL when there are no intervals. */
-char *ms_interval_name (const MsContext *context);
 
 G_END_DECLS

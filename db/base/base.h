@@ -78,4 +78,7 @@ char *ms_text_printable (const char *bytes, gssize length);
  * NULL when none is near (more than a third of its letters differ). */
 const char *ms_text_nearest (const char *word, const char *const *words);
 
+/* A word of a command line as a shell reads it: bare when nothing in it needs quotes (newly allocated). */
+char *ms_word_quote (const char *word);
+
 G_END_DECLS

@@ -66,3 +66,12 @@ ms_text_nearest (const char *word, const char *const *words)
     }
   return nearest;
 }
+
+char *
+ms_word_quote (const char *word)
+{
+  for (const char *c = word; *c != '\0'; c++)
+    if (!g_ascii_isalnum (*c) && strchr ("-_./,=:+@%", *c) == NULL)
+      return g_shell_quote (word);
+  return *word != '\0' ? g_strdup (word) : g_shell_quote (word);
+}

@@ -14,6 +14,8 @@ G_DECLARE_FINAL_TYPE (MsExportDialog, ms_export_dialog, MS, EXPORT_DIALOG, AdwWi
 /* Shows the dialog; references the outcome, copies plot and options. */
 MsExportDialog *ms_export_dialog_present (GtkWindow *parent, MsWorkbench *bench, MsOutcome *outcome,
                                           const MsPlotDef *plot, const MsFigureOptions *options);
+/* 0 = PDF, 1 = SVG, 2 = PNG, 3 = CSV. */
+void ms_export_dialog_set_format (MsExportDialog *dialog, guint format);
 /* What "Copy" copies. (transfer full) */
 char *ms_export_dialog_dup_command (MsExportDialog *dialog);
 /* Writes the figure (or its table for .csv) to `path` as the dialog says. */

@@ -56,19 +56,20 @@ static MsFigure *
 make_figure (MsExportDialog *self, GError **error)
 {
   MsFigureOptions options = self->options;
+  MsTable *table = ms_result_table (self->outcome->result, self->plot.table);
+  g_autofree char *note = ms_plot_note (&self->plot, table, self->outcome->interval);
 
   options.theme = ms_theme_find (themes[adw_combo_row_get_selected (self->theme)]);
   options.font_points = gtk_spin_button_get_value (self->font);
   options.title = gtk_switch_get_active (self->title) ? self->plot.title : "";
-  return ms_figure_new (ms_result_table (self->outcome->result, self->plot.table), &self->plot,
-                        &options, error);
+  options.note = note;
+  return ms_figure_new (table, &self->plot, &options, error);
 }
 
-char *
-ms_export_dialog_dup_command (MsExportDialog *self)
+static char *
+dup_command (MsExportDialog *self, const char *output)
 {
-  g_autofree char *output = g_strconcat (self->plot.name, ".", format_of (self), NULL);
-  gboolean csv = strcmp (format_of (self), "csv") == 0;
+  gboolean csv = g_str_has_suffix (output, ".csv");
   g_autofree char *base = ms_workbench_dup_command (self->bench, self->outcome->request,
                                                     csv ? NULL : self->plot.name, output);
   g_autoptr (GString) command = g_string_new (base);
@@ -83,22 +84,30 @@ ms_export_dialog_dup_command (MsExportDialog *self)
   if (gtk_spin_button_get_value (self->height) > 0)
     g_string_append_printf (command, " --height %s",
                             ms_number_short (number, gtk_spin_button_get_value (self->height)));
-  if (adw_combo_row_get_selected (self->theme) != 0)
-    g_string_append_printf (command, " --theme %s",
-                            themes[adw_combo_row_get_selected (self->theme)]);
+  g_string_append_printf (command, " --theme %s", themes[adw_combo_row_get_selected (self->theme)]);
   if (gtk_spin_button_get_value (self->font) > 0)
-    g_string_append_printf (command, " --font %s",
+    g_string_append_printf (command, " --font-size %s",
                             ms_number_short (number, gtk_spin_button_get_value (self->font)));
   if (gtk_switch_get_active (self->title))
-    g_string_append (command, " --title");
+    g_string_append (command, " --title auto");
   return g_string_free (g_steal_pointer (&command), FALSE);
+}
+
+char *
+ms_export_dialog_dup_command (MsExportDialog *self)
+{
+  g_autofree char *output = g_strconcat (self->plot.name, ".", format_of (self), NULL);
+
+  return dup_command (self, output);
 }
 
 gboolean
 ms_export_dialog_save (MsExportDialog *self, const char *path, GError **error)
 {
   g_autoptr (MsFigure) figure = NULL;
-  g_autofree char *command = ms_export_dialog_dup_command (self);
+  g_autofree char *name = g_path_get_basename (path);
+  g_autofree char *command = dup_command (self, name);
+  g_autofree char *comment = g_strdup_printf ("moescope %s: %s", MS_VERSION, command);
 
   if (g_str_has_suffix (path, ".csv"))
     {
@@ -114,7 +123,13 @@ ms_export_dialog_save (MsExportDialog *self, const char *path, GError **error)
   figure = make_figure (self, error);
   return figure != NULL
          && ms_figure_save (figure, path, width_of (self), gtk_spin_button_get_value (self->height),
-                            DPI, command, error);
+                            DPI, comment, error);
+}
+
+void
+ms_export_dialog_set_format (MsExportDialog *self, guint format)
+{
+  adw_combo_row_set_selected (self->format, format);
 }
 
 static void

@@ -52,6 +52,7 @@ typedef struct
 {
   MsRequest *request;
   MsResult *result;
+  char *interval; /* what bands and whiskers are, NULL when there are none */
   double seconds;
   double share; /* of the tokens asked for that it rests on, 1 = all */
 } MsOutcome;

@@ -147,7 +147,7 @@ ms_request_format (const MsRequest *request)
     g_string_append_printf (text, " --run %" G_GINT64_FORMAT, request->run);
   if (request->select != NULL && *request->select != '\0')
     {
-      g_autofree char *quoted = g_shell_quote (request->select);
+      g_autofree char *quoted = ms_word_quote (request->select);
 
       g_string_append_printf (text, " --select %s", quoted);
     }
@@ -165,6 +165,7 @@ clear_outcome (gpointer data)
 
   g_clear_pointer (&outcome->request, ms_request_free);
   g_clear_pointer (&outcome->result, ms_result_free);
+  g_clear_pointer (&outcome->interval, g_free);
 }
 
 MsOutcome *
@@ -645,6 +646,7 @@ run_pass (MsRequest *request, MsTrace *trace, MsTrace *other, Pass *pass, GError
   outcome = g_atomic_rc_box_new0 (MsOutcome);
   outcome->request = g_steal_pointer (&own);
   outcome->result = result;
+  outcome->interval = ms_interval_name (&context);
   outcome->seconds = (double) (g_get_monotonic_time () - began) / G_USEC_PER_SEC;
   outcome->share = 1;
   return outcome;
@@ -806,9 +808,9 @@ char *
 ms_workbench_dup_command (MsWorkbench *self, const MsRequest *request, const char *plot,
                           const char *output)
 {
-  g_autofree char *file = g_shell_quote (self->path ? self->path : "RUN.db");
+  g_autofree char *file = ms_word_quote (self->path ? self->path : "RUN.db");
   g_autofree char *options = ms_request_format (request);
-  g_autofree char *target = output ? g_shell_quote (output) : NULL;
+  g_autofree char *target = output ? ms_word_quote (output) : NULL;
   g_autoptr (GString) command = g_string_new ("moescope ");
 
   g_string_append_printf (command, "%s %s %s%s", plot ? "plot" : "analyze", file,
@@ -817,7 +819,7 @@ ms_workbench_dup_command (MsWorkbench *self, const MsRequest *request, const cha
     {
       g_autofree char *other = g_strdup_printf ("%s#%" G_GINT64_FORMAT,
                                                 self->path ? self->path : "RUN.db", request->other);
-      g_autofree char *quoted = g_shell_quote (other);
+      g_autofree char *quoted = ms_word_quote (other);
 
       g_string_append_printf (command, " --other %s", quoted);
     }
