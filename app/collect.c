@@ -70,6 +70,7 @@ show_progress (const MsCollectProgress *progress, gpointer data)
       add_int (builder, "of_tokens", progress->tokens_total);
       add_int (builder, "layer", progress->layer);
       add_int (builder, "of_layers", progress->n_layers);
+      add_double (builder, "done", progress->done);
       add_double (builder, "seconds", progress->seconds);
       add_string (builder, "doing", progress->doing);
       json_builder_end_object (builder);

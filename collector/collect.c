@@ -34,15 +34,21 @@ typedef struct
   MsRun *run;
   MsWriter *writer;
   gint64 recorded;
+  gint64 wave_first, wave_tokens; /* the wave under way */
 } Collection;
 
 static void
 report (const Collection *c, guint block, const char *doing)
 {
+  gint64 total = c->corpus != NULL ? c->corpus->n_tokens : 0;
+  guint n_blocks = c->plan != NULL ? c->plan->n_blocks : 0;
+  double passed
+      = (double) c->wave_first + (double) c->wave_tokens * (double) block / MAX (n_blocks, 1);
   MsCollectProgress progress = { c->recorded,
-                                 c->corpus != NULL ? c->corpus->n_tokens : 0,
+                                 total,
                                  block,
-                                 c->plan != NULL ? c->plan->n_blocks : 0,
+                                 n_blocks,
+                                 total > 0 ? passed / (double) total : 0,
                                  g_timer_elapsed (c->timer, NULL),
                                  doing };
 
@@ -226,6 +232,8 @@ run_waves (Collection *c, GError **error)
           g_array_append_val (starts, start);
         }
       wave.starts = (const gsize *) (gconstpointer) starts->data;
+      c->wave_first = first;
+      c->wave_tokens = (gint64) n;
       if (!ms_forward_run (c->plan, &c->forward, &wave, rows, held, begin_block, c))
         {
           c->summary->stopped = TRUE;

@@ -48,6 +48,7 @@ typedef struct
 {
   gint64 tokens_done, tokens_total; /* recorded / to record */
   guint layer, n_layers;            /* of the wave under way */
+  double done;                      /* share of the work, with the layers behind that wave */
   double seconds;                   /* since the start */
   const char *doing;                /* "layer 3 of 16" ... */
 } MsCollectProgress;

@@ -75,8 +75,9 @@ class Gui:
                 if role and node.get_role_name() != role:
                     continue
                 text = node.get_name() or ""
-                if name is not None and text not in (name, name + " " + name):
-                    continue  # GTK 4.8 names a button by its label and again by its contents
+                # GTK 4.8 names a button by its label and again by its contents.
+                if name is not None and text not in (name, name + " " + name, name + " " + name + "…"):
+                    continue
                 if starts is not None and not text.startswith(starts):
                     continue
                 if self.showing(node):
@@ -89,6 +90,20 @@ class Gui:
         node = self.find(name, role)
         action = node.get_action_iface()
         assert action and action.do_action(0), "cannot press " + name
+
+    def type(self, name, text):
+        node = self.find(name, "text")
+        assert node.get_editable_text_iface().set_text_contents(text), "cannot type into " + name
+
+    def gone(self, name=None, starts=None):
+        def look():
+            return not any(
+                self.showing(node)
+                and (node.get_name() == name or starts and (node.get_name() or "").startswith(starts))
+                for node in self.walk()
+            )
+
+        return self.wait(look, "the end of %s" % (name or starts))
 
     def text(self, starts):
         return self.find(starts=starts).get_name()

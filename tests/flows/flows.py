@@ -1,5 +1,7 @@
 """Whole flows: what a person does from start to end, with the numbers that are read at the end."""
+import json
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -67,20 +69,88 @@ def compare_two_runs():
 
 def export_as_the_command_line_does():
     gui = Gui("--screen", "experts", database)
+    saved = os.path.join(folder, "load.pdf")
+    beside = os.path.join(folder, "beside")
     try:
         gui.find("Load of every expert", "image")
         gui.press("Export Figure", "push button")
         command = gui.text("moescope plot ")
-        assert "--plot load" in command, command
+        gui.press("Save", "push button")
+        gui.type("Name:", saved)
+        gui.press("_Save Save", "push button")
+        gui.wait(lambda: os.path.exists(saved), "the file")
+    finally:
+        gui.close()
+    os.mkdir(beside)
+    subprocess.check_call(command, shell=True, cwd=beside, env=dict(os.environ, PATH=programs))
+    with open(saved, "rb") as one, open(os.path.join(beside, "load.pdf"), "rb") as other:
+        assert one.read() == other.read(), "not what this writes: " + command
+
+
+def order_a_collection(gui, texts, output):
+    gui.press("New Collection", "push button")
+    gui.type("Model (GGUF)", os.path.join(samples, "moescope-sample.gguf"))
+    gui.type("Database to write", output)
+    gui.type("Path of a file", texts)
+    gui.press("Add This File", "push button")
+    command = gui.text("moescope collect ")
+    gui.press("Start", "push button")
+    return command
+
+
+def decisions(path):
+    return subprocess.check_output([os.environ["MOESCOPE"], "export", path, "routing"])
+
+
+def stop_a_collection():
+    gui = Gui(database)
+    texts = os.path.join(folder, "long.jsonl")
+    with open(os.path.join(samples, "parallel.jsonl")) as few, open(texts, "w") as many:
+        many.writelines(few.readlines() * 4)
+    try:
+        order_a_collection(gui, texts, os.path.join(folder, "stopped.db"))
+        gui.text("Collecting: layer ")
+        bar = gui.find(role="progress bar")
+        gui.wait(lambda: 0 < bar.get_value_iface().get_current_value() < 1, "progress")
+        gui.press("Stop", "push button")
+        gui.gone(starts="Collecting")
     finally:
         gui.close()
 
 
-run(
-    open_the_sample_and_read,
-    brush_and_read,
-    run_an_analysis,
-    simulate_a_cache,
-    compare_two_runs,
-    export_as_the_command_line_does,
-)
+def collect_a_run():
+    gui = Gui(database)
+    texts = os.path.join(folder, "short.jsonl")
+    output = os.path.join(folder, "collected.db")
+    again = os.path.join(folder, "again.db")
+    with open(texts, "w") as file:
+        for n, text in enumerate(["One expert reads this.", "Ein anderer liest jenes.", "这是第三个。"]):
+            file.write(json.dumps({"id": str(n), "text": text}) + "\n")
+    try:
+        command = order_a_collection(gui, texts, output)
+        row = gui.find(starts="moescope sample / short", role="list item")
+        assert " tokens" in row.get_description(), row.get_description()
+        gui.find("Load of every expert", "image")
+    finally:
+        gui.close()
+    assert command.endswith(" -o " + output), command
+    subprocess.check_output(command[: -len(output)] + again, shell=True, env=dict(os.environ, PATH=programs))
+    assert decisions(output).count(b"\n") > 100
+    assert decisions(output) == decisions(again)
+
+
+samples = os.path.join(os.environ["MOESCOPE_SOURCE_ROOT"], "samples")
+programs = os.path.dirname(os.environ["MOESCOPE"]) + os.pathsep + os.environ["PATH"]
+try:
+    run(
+        open_the_sample_and_read,
+        brush_and_read,
+        run_an_analysis,
+        simulate_a_cache,
+        compare_two_runs,
+        export_as_the_command_line_does,
+        stop_a_collection,
+        collect_a_run,
+    )
+finally:
+    shutil.rmtree(folder)

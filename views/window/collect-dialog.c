@@ -13,7 +13,7 @@ struct _MsCollectDialog
   AdwWindow parent_instance;
   MsWorkbench *bench;
   MsCollectKind kind;
-  AdwEntryRow *model, *output;
+  AdwEntryRow *model, *output, *input;
   GtkListBox *inputs;
   AdwComboRow *precision;
   GtkSpinButton *threads;
@@ -62,22 +62,12 @@ read_progress (MsJob *job, const char *line)
 {
   g_autoptr (JsonNode) node = json_from_string (line, NULL);
   JsonObject *object;
-  double tokens, layers;
 
   if (node == NULL || !JSON_NODE_HOLDS_OBJECT (node))
     return;
   object = json_node_get_object (node);
-  tokens = json_object_get_double_member_with_default (object, "of_tokens", 0);
-  layers = json_object_get_double_member_with_default (object, "of_layers", 0);
-  if (tokens > 0)
-    {
-      double done = json_object_get_double_member_with_default (object, "tokens", 0);
-
-      if (layers > 0 && done < tokens)
-        done += json_object_get_double_member_with_default (object, "layer", 0) / layers
-                * json_object_get_double_member_with_default (object, "wave_tokens", 0);
-      ms_job_progress (done / tokens, job);
-    }
+  if (json_object_has_member (object, "done"))
+    ms_job_progress (json_object_get_double_member_with_default (object, "done", 0), job);
   if (json_object_has_member (object, "doing"))
     ms_job_set_message (job, json_object_get_string_member_with_default (object, "doing", NULL));
 }
@@ -138,7 +128,12 @@ on_collected (GObject *owner, gpointer result, const GError *error)
   GApplication *application = g_application_get_default ();
 
   if (output == NULL)
-    return; /* the job bar shows why */
+    {
+      if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        ms_workbench_toast (bench, _ ("Stopped. Start the same again to go on from there."));
+      ms_workbench_refresh (bench); /* what was recorded is kept; the job bar shows why it ended */
+      return;
+    }
   if (application != NULL && g_application_get_dbus_connection (application) != NULL)
     {
       GtkWindow *active = gtk_application_get_active_window (GTK_APPLICATION (application));
@@ -243,13 +238,9 @@ ms_collect_dialog_dup_command (MsCollectDialog *self)
 
   for (guint i = 1; i + 1 < argv->len; i++)
     {
-      const char *word = g_ptr_array_index (argv, i);
-      g_autofree char *quoted = g_shell_quote (word);
-      gboolean plain = *word != '\0';
+      g_autofree char *word = ms_word_quote (g_ptr_array_index (argv, i));
 
-      for (const char *c = word; *c != '\0'; c++)
-        plain = plain && (g_ascii_isalnum (*c) || strchr ("-_./=", *c) != NULL);
-      g_string_append_printf (command, " %s", plain ? word : quoted);
+      g_string_append_printf (command, " %s", word);
     }
   return g_string_free (g_steal_pointer (&command), FALSE);
 }
@@ -384,22 +375,37 @@ choose_button (MsCollectDialog *self, const char *icon, const char *name, GtkWid
 }
 
 static AdwEntryRow *
-path_row (MsCollectDialog *self, GtkWidget *group, const char *title, const char *choose_name)
+path_row (MsCollectDialog *self, GtkWidget *group, const char *title, const char *choose_name,
+          gboolean one)
 {
   GtkWidget *row = adw_entry_row_new ();
 
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
-  adw_entry_row_add_suffix (ADW_ENTRY_ROW (row),
-                            choose_button (self, "document-open-symbolic", choose_name, row));
+  adw_entry_row_add_suffix (ADW_ENTRY_ROW (row), choose_button (self, "document-open-symbolic",
+                                                                choose_name, one ? row : NULL));
   g_signal_connect_swapped (row, "changed", G_CALLBACK (update), self);
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), row);
   return ADW_ENTRY_ROW (row);
+}
+
+/* The path typed is one more input. */
+static void
+add_typed (MsCollectDialog *self)
+{
+  const char *path = gtk_editable_get_text (GTK_EDITABLE (self->input));
+
+  if (*path == '\0')
+    return;
+  add_input (self, path);
+  gtk_editable_set_text (GTK_EDITABLE (self->input), "");
+  update (self);
 }
 
 static GtkWidget *
 make_inputs (MsCollectDialog *self)
 {
   GtkWidget *group = adw_preferences_group_new ();
+  GtkWidget *add = gtk_button_new_from_icon_name ("list-add-symbolic");
   GtkWidget *nothing
       = gtk_label_new (self->kind == MS_COLLECT_MODEL ? _ ("Text files, or JSON lines with labels")
                                                       : _ ("Traces of SGLang, vLLM, llama.cpp, …"));
@@ -414,10 +420,16 @@ make_inputs (MsCollectDialog *self)
   gtk_widget_add_css_class (GTK_WIDGET (self->inputs), "boxed-list");
   adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (group),
                                    self->kind == MS_COLLECT_MODEL ? _ ("Texts") : _ ("Traces"));
-  adw_preferences_group_set_header_suffix (
-      ADW_PREFERENCES_GROUP (group),
-      choose_button (self, "list-add-symbolic", _ ("Add Files"), NULL));
+  self->input = path_row (self, group, _ ("Path of a file"), _ ("Choose Files"), FALSE);
+  gtk_widget_add_css_class (add, "flat");
+  gtk_widget_set_valign (add, GTK_ALIGN_CENTER);
+  gtk_widget_set_tooltip_text (add, _ ("Add This File"));
+  ms_widget_name (add, _ ("Add This File"));
+  g_signal_connect_swapped (add, "clicked", G_CALLBACK (add_typed), self);
+  g_signal_connect_swapped (self->input, "entry-activated", G_CALLBACK (add_typed), self);
+  adw_entry_row_add_suffix (self->input, add);
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), GTK_WIDGET (self->inputs));
+  gtk_widget_set_margin_top (GTK_WIDGET (self->inputs), 6);
   return group;
 }
 
@@ -493,8 +505,8 @@ make_form (MsCollectDialog *self)
   GtkLabel *command = GTK_LABEL (gtk_label_new (NULL));
 
   if (self->kind == MS_COLLECT_MODEL)
-    self->model = path_row (self, files, _ ("Model (GGUF)"), _ ("Choose a Model"));
-  self->output = path_row (self, files, _ ("Database to write"), _ ("Choose Where to Write"));
+    self->model = path_row (self, files, _ ("Model (GGUF)"), _ ("Choose a Model"), TRUE);
+  self->output = path_row (self, files, _ ("Database to write"), _ ("Choose Where to Write"), TRUE);
   adw_preferences_page_add (ADW_PREFERENCES_PAGE (page), ADW_PREFERENCES_GROUP (files));
   adw_preferences_page_add (ADW_PREFERENCES_PAGE (page),
                             ADW_PREFERENCES_GROUP (make_inputs (self)));

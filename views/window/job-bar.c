@@ -2,6 +2,8 @@
  * failed job stays, in red, until dismissed. */
 #include "job-bar-private.h"
 
+#include "pieces-private.h"
+
 #define SHOW_AFTER_MS 400
 #define MOST_ROWS     4
 
@@ -78,6 +80,7 @@ update_row (Row *row)
       gtk_widget_add_css_class (row->row, "error");
       gtk_widget_set_visible (row->row, TRUE);
       gtk_button_set_label (row->button, _ ("_Dismiss"));
+      ms_widget_name (GTK_WIDGET (row->button), _ ("Dismiss"));
       show_rows (row->bar_widget);
     }
 }
@@ -137,6 +140,9 @@ add_row (MsJobBar *self, MsJob *job)
   gtk_widget_set_hexpand (GTK_WIDGET (row->label), TRUE);
   gtk_widget_set_valign (GTK_WIDGET (row->bar), GTK_ALIGN_CENTER);
   gtk_widget_set_size_request (GTK_WIDGET (row->bar), 120, -1);
+  ms_widget_name (GTK_WIDGET (row->button), _ ("Stop"));
+  ms_widget_name (GTK_WIDGET (row->copy), _ ("Copy"));
+  ms_widget_name (GTK_WIDGET (row->bar), ms_job_get_title (job));
   gtk_widget_add_css_class (GTK_WIDGET (row->button), "flat");
   gtk_widget_add_css_class (GTK_WIDGET (row->copy), "flat");
   g_object_set_data (G_OBJECT (row->button), "moescope-jobs", ms_workbench_get_jobs (self->bench));
