@@ -11,6 +11,7 @@
 #include "palette-private.h"
 #include "screenshots-private.h"
 #include "slices-private.h"
+#include "sql-form-private.h"
 #include "sql-screen-private.h"
 #include "table-view-private.h"
 #include "text-screen-private.h"
@@ -830,6 +831,118 @@ test_sql (void)
   ms_fixture_remove (path);
 }
 
+/* --- SQL forms -------------------------------------------------------------------------------- */
+
+/* The row of a result table whose columns of whole numbers and texts equal those of the statement's row;
+ * -1 when there is none. */
+static int
+find_row (MsTable *table, MsTable *rows, guint row)
+{
+  for (guint at = 0; at < ms_table_n_rows (table); at++)
+    {
+      gboolean same = TRUE;
+
+      for (guint c = 0; c < ms_table_n_columns (rows) && same; c++)
+        {
+          const MsColumn *column = ms_table_column (rows, c);
+          int there = ms_table_find_column (table, column->name);
+
+          if (there >= 0 && column->type == MS_COLUMN_INT)
+            same
+                = ms_table_column (table, (guint) there)->type != MS_COLUMN_INT
+                  || ms_table_get_int (rows, row, c) == ms_table_get_int (table, at, (guint) there);
+          else if (there >= 0 && column->type == MS_COLUMN_TEXT)
+            same = g_str_equal (ms_table_get_text (rows, row, c),
+                                ms_table_get_text (table, at, (guint) there));
+        }
+      if (same)
+        return (int) at;
+    }
+  return -1;
+}
+
+static void
+compare_with_result (const MsRequest *request, MsTrace *trace, const char *name, MsTable *rows)
+{
+  g_autoptr (MsValues) defaults = ms_values_new (request->analysis);
+  MsContext context = { .trace = trace,
+                        .values = request->values ? request->values : defaults,
+                        .seed = 1,
+                        .confidence = 0.95 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsResult) result = ms_analysis_run (request->analysis, &context, &error);
+  MsTable *table;
+
+  g_assert_no_error (error);
+  table = ms_result_table (result, name);
+  g_assert_cmpuint (ms_table_n_rows (rows), >, 0);
+  for (guint row = 0; row < MIN (ms_table_n_rows (rows), 400); row++)
+    {
+      int at = find_row (table, rows, row);
+
+      /* The text analysis stops early and singles out a layer. */
+      if (at < 0 && g_str_equal (request->analysis->name, "text"))
+        continue;
+      g_assert_cmpint (at, >=, 0);
+
+      for (guint c = 0; c < ms_table_n_columns (rows); c++)
+        {
+          int there = ms_table_find_column (table, ms_table_column (rows, c)->name);
+
+          if (there >= 0 && ms_table_column (table, (guint) there)->type == MS_COLUMN_REAL
+              && !ms_table_is_null (rows, row, c))
+            g_assert_cmpfloat_with_epsilon (ms_table_get_real (rows, row, c),
+                                            ms_table_get_real (table, (guint) at, (guint) there),
+                                            1e-6);
+        }
+    }
+}
+
+/* Statements give the numbers of the tables they stand for, with and without a selection. */
+static void
+test_sql_forms (void)
+{
+  static const char *const selects[]
+      = { "", "layer=2..4", "lang=de domain=code", "token=100..900 doc=0..5,7" };
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsWorkbench *bench = ms_window_get_bench (window);
+  MsSqlScreen *screen = MS_SQL_SCREEN (screen_of (window, "sql"));
+  guint n = 0;
+
+  for (const MsAnalysis *const *all = ms_analyses (); *all != NULL; all++)
+    for (const MsTableDef *def = (*all)->tables; def->name != NULL; def++)
+      for (guint s = 0; s < G_N_ELEMENTS (selects); s++)
+        {
+          g_autoptr (MsRequest) request = ms_request_new (*all);
+          g_autofree char *sql = NULL;
+          g_autoptr (MsTrace) trace = NULL;
+
+          request->select = g_strdup (selects[s]);
+          sql = ms_sql_form_direct (request, 1, def->name);
+          if (sql == NULL)
+            continue;
+          trace = ms_workbench_trace (bench, path, 1, selects[s], NULL);
+          gtk_widget_activate_action (GTK_WIDGET (window), "win.sql", "s", sql);
+          ms_sql_screen_run (screen);
+          wait_until (!ms_sql_screen_is_busy (screen));
+          if (ms_sql_screen_get_table (screen) == NULL)
+            g_error ("%s: %s", sql, ms_sql_screen_get_message (screen));
+          g_test_message ("%s %s, %s", (*all)->name, def->name, selects[s]);
+          compare_with_result (request, trace, def->name, ms_sql_screen_get_table (screen));
+          n++;
+        }
+  g_assert_cmpuint (n, ==, 40);
+  {
+    g_autoptr (MsRequest) request = ms_request_new (ms_analysis_find ("hit-rate"));
+    g_autofree char *sql = ms_sql_form (bench, request, "curve");
+
+    g_assert_nonnull (strstr (sql, "--store\nSELECT * FROM \"hit-rate_curve\""));
+  }
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* An import runs as a process of its own and its file is opened at the end. */
 static void
 test_import (void)
@@ -966,6 +1079,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/export", test_export);
   g_test_add_func ("/window/collect-dialog", test_collect_dialog);
   g_test_add_func ("/window/sql", test_sql);
+  g_test_add_func ("/window/sql-forms", test_sql_forms);
   g_test_add_func ("/window/import", test_import);
   g_test_add_func ("/window/actions", test_actions);
   status = g_test_run ();

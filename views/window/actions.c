@@ -55,6 +55,7 @@ const MsActionInfo ms_actions[] = {
   { N_ ("Figure"), N_ ("Copy as CSV"), "figure.copy-csv", NULL, MS_KEYS_NONE },
   { N_ ("Figure"), N_ ("Copy Picture"), "figure.copy-image", NULL, MS_KEYS_NONE },
   { N_ ("Figure"), N_ ("Copy Command Line"), "figure.copy-command", NULL, MS_KEYS_NONE },
+  { N_ ("Figure"), N_ ("Copy the SQL Behind This"), "figure.sql", NULL, MS_KEYS_NONE },
   { N_ ("Figure"), N_ ("Zoom In"), "figure.zoom-in", "plus", MS_KEYS_NONE },
   { N_ ("Figure"), N_ ("Zoom Out"), "figure.zoom-out", "minus", MS_KEYS_NONE },
   { N_ ("Figure"), N_ ("Whole Figure"), "figure.zoom-reset", "0", MS_KEYS_NONE },

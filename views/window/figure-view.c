@@ -3,6 +3,7 @@
 #include "figure-view-private.h"
 
 #include "export-dialog-private.h"
+#include "sql-form-private.h"
 #include "table-view-private.h"
 
 #include <string.h>
@@ -339,6 +340,21 @@ copy_command (GtkWidget *widget, const char *name, GVariant *parameter)
   ms_workbench_toast (self->bench, _ ("Command line copied"));
 }
 
+/* Copies the statement and opens the console with it. */
+static void
+show_sql (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (widget);
+  g_autofree char *sql = NULL;
+
+  if (self->outcome == NULL)
+    return;
+  sql = ms_sql_form (self->bench, self->outcome->request, self->plot.table);
+  gdk_clipboard_set_text (gtk_widget_get_clipboard (widget), sql);
+  gtk_widget_activate_action (widget, "win.sql", "s", sql);
+  ms_workbench_toast (self->bench, _ ("SQL copied"));
+}
+
 static void
 export_figure (GtkWidget *widget, const char *name, GVariant *parameter)
 {
@@ -443,6 +459,7 @@ make_menu (void)
   g_menu_append (copy, _ ("Copy as _CSV"), "figure.copy-csv");
   g_menu_append (copy, _ ("Copy _Picture"), "figure.copy-image");
   g_menu_append (copy, _ ("Copy Command _Line"), "figure.copy-command");
+  g_menu_append (copy, _ ("Copy the _SQL Behind This"), "figure.sql");
   g_menu_append (zooms, _ ("Show as T_able"), "figure.table");
   g_menu_append (zooms, _ ("Zoom _In"), "figure.zoom-in");
   g_menu_append (zooms, _ ("Zoom _Out"), "figure.zoom-out");
@@ -524,6 +541,7 @@ ms_figure_view_class_init (MsFigureViewClass *class)
   gtk_widget_class_install_action (widget_class, "figure.copy-csv", NULL, copy_csv);
   gtk_widget_class_install_action (widget_class, "figure.copy-image", NULL, copy_image);
   gtk_widget_class_install_action (widget_class, "figure.copy-command", NULL, copy_command);
+  gtk_widget_class_install_action (widget_class, "figure.sql", NULL, show_sql);
   gtk_widget_class_install_action (widget_class, "figure.export", NULL, export_figure);
   gtk_widget_class_install_action (widget_class, "figure.zoom-in", NULL, zoom);
   gtk_widget_class_install_action (widget_class, "figure.zoom-out", NULL, zoom);

@@ -10,6 +10,7 @@
 #include "palette-private.h"
 #include "run-list-private.h"
 #include "slices-private.h"
+#include "sql-screen-private.h"
 #include "start-page-private.h"
 #include "window.h"
 
@@ -377,6 +378,15 @@ screen_action (GSimpleAction *action, GVariant *parameter, gpointer data)
   show_screen (data, g_variant_get_string (parameter, NULL));
 }
 
+/* Opens the console with a statement, which may take long and so is not run yet. */
+static void
+sql_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  show_screen (data, "sql");
+  ms_sql_screen_set_text (MS_SQL_SCREEN (ms_window_get_screen (data, "sql")),
+                          g_variant_get_string (parameter, NULL));
+}
+
 static void
 back_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
@@ -610,6 +620,7 @@ static const GActionEntry entries[] = {
   { .name = "close-file", .activate = close_file_action },
   { .name = "refresh", .activate = refresh_action },
   { .name = "screen", .activate = screen_action, .parameter_type = "s", .state = "'overview'" },
+  { .name = "sql", .activate = sql_action, .parameter_type = "s" },
   { .name = "back", .activate = back_action },
   { .name = "forward", .activate = forward_action },
   { .name = "clear-selection", .activate = clear_selection_action },
