@@ -38,7 +38,8 @@ static const MsTableDef tables[] = {
           "recorded choice without weights below the threshold; null: top-k over true and null "
           "experts; "
           "add: top-k after adding the file's logits" },
-        { "value", "Value", NULL, MS_COLUMN_REAL, "k, p or the threshold" },
+        { "value", "Value", NULL, MS_COLUMN_REAL,
+          "k (of null and add the layer's own), p or the threshold" },
         { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
         { "experts_per_token", "Experts per token", "experts", MS_COLUMN_REAL,
           "Mean number chosen" },
@@ -60,9 +61,20 @@ static const MsTableDef tables[] = {
         { "capacity", "Capacity", "tokens", MS_COLUMN_INT, "Tokens each expert takes" },
         { "tokens_without_expert", "Tokens without", NULL, MS_COLUMN_REAL,
           "Share that no expert takes" },
+        { "without_low", "Without, low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents, what experts took unchanged" },
+        { "without_high", "Without, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "mean_experts_per_token", "Experts per token", "experts", MS_COLUMN_REAL, "Mean" },
+        { "experts_low", "Experts per token, low", "experts", MS_COLUMN_REAL,
+          "Lower end of the interval" },
+        { "experts_high", "Experts per token, high", "experts", MS_COLUMN_REAL, "Upper end" },
         { "token_choice_recall", "Recall of token choice", NULL, MS_COLUMN_REAL,
           "Share of recorded assignments that expert choice makes too" },
+        { "recall_low", "Recall, low", NULL, MS_COLUMN_REAL, "Lower end of the interval" },
+        { "recall_high", "Recall, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "without_random", "Without, at random", NULL, MS_COLUMN_REAL,
+          "Expected share without if every expert took as many tokens at random" },
+        { "recall_random", "Recall, at random", NULL, MS_COLUMN_REAL, "Expected likewise" },
         { 0 } } },
   { "experts_per_token", "Experts per token under expert choice",
     (const MsColumn[]){
@@ -138,7 +150,7 @@ static const char *const rule_names[] = { "top-k", "top-p", "skip", "null", "add
 typedef struct
 {
   RuleKind kind;
-  double value;
+  double value; /* of NULL and ADD unused: they take the layer's own k */
 } Rule;
 
 #define MAX_RULES 64
@@ -153,12 +165,23 @@ typedef struct
   double *units; /* (U, 2) experts chosen, tokens */
 } Outcome;
 
+/* Sums of expert choice. */
+enum
+{
+  CHOICE_TOKENS,
+  CHOICE_WITHOUT,
+  CHOICE_TAKEN,
+  CHOICE_ASSIGNMENTS, /* recorded */
+  CHOICE_RECALLED,
+  N_CHOICE,
+};
+
 typedef struct
 {
   Outcome outcomes[MAX_RULES];
   gint64 n_tokens, n_sized, choice_capacity; /* sized: with experts recorded */
   guint64 *choice_histogram;                 /* (E + 1) */
-  double choice_recall;
+  double *choice_units;                      /* (U, sums) */
   guint64 flips[DELTAS];
 } Layer;
 
@@ -234,13 +257,14 @@ apply_rule (const Job *job, const Rule *rule, guint index, const MsLayerTrace *l
             const double *p, const guint16 *order, double *shifted, guint16 *chosen, Outcome *out)
 {
   guint n_experts = layer->n_experts, n = 0;
+  guint k = rule->kind == RULE_TOP_K ? (guint) rule->value : layer->k;
   double mass = 0;
 
   switch (rule->kind)
     {
     case RULE_TOP_K:
     case RULE_NULL:
-      for (guint i = 0; i < MIN ((guint) rule->value, n_experts); i++)
+      for (guint i = 0; i < MIN (k, n_experts); i++)
         if (rule->kind == RULE_TOP_K || order[i] < n_experts - job->n_null)
           chosen[n++] = order[i];
       break;
@@ -252,7 +276,7 @@ apply_rule (const Job *job, const Rule *rule, guint index, const MsLayerTrace *l
       for (guint e = 0; e < n_experts; e++)
         shifted[e] = layer->logits[t * n_experts + e] + job->add[index][e];
       sort_experts (shifted, n_experts, chosen);
-      n = MIN ((guint) rule->value, n_experts);
+      n = MIN (k, n_experts);
       break;
     case RULE_SKIP:
     default:
@@ -299,14 +323,15 @@ by_score (gconstpointer a, gconstpointer b, gpointer data)
 
 /* Every expert takes its best tokens; probability (T, E). */
 static void
-expert_choice (const Job *job, const MsLayerTrace *layer, const float *probability, Layer *out)
+expert_choice (const Job *job, const MsTrace *trace, const MsLayerTrace *layer,
+               const float *probability, Layer *out)
 {
   gint64 n = layer->n_tokens;
   gint64 capacity
       = MAX ((gint64) rint (job->choice_factor * (double) n / layer->n_experts), job->choice_least);
   g_autofree gint64 *rows = g_new (gint64, n + 1);
   g_autofree guint16 *taken = g_new0 (guint16, n + 1);
-  guint64 recalled = 0, assignments = 0;
+  g_autofree guint16 *recalled = g_new0 (guint16, n + 1);
 
   capacity = MIN (capacity, n);
   for (guint e = 0; e < layer->n_experts; e++)
@@ -320,17 +345,27 @@ expert_choice (const Job *job, const MsLayerTrace *layer, const float *probabili
         {
           taken[rows[i]]++;
           for (guint r = 0; r < layer->k; r++)
-            recalled += layer->experts[rows[i] * layer->k + r] == e;
+            if (layer->experts[rows[i] * layer->k + r] == e)
+              recalled[rows[i]]++;
         }
     }
-  for (gint64 t = 0; t < n; t++)
-    {
-      out->choice_histogram[taken[t]]++;
-      for (guint r = 0; r < layer->k; r++)
-        assignments += layer->experts[t * layer->k + r] != MS_NO_EXPERT;
-    }
   out->choice_capacity = capacity;
-  out->choice_recall = assignments > 0 ? (double) recalled / (double) assignments : NAN;
+  for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (trace, d);
+      double *sums = out->choice_units + (gsize) ms_bootstrap_unit (job->bootstrap, d) * N_CHOICE;
+
+      for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
+        {
+          out->choice_histogram[taken[t]]++;
+          sums[CHOICE_TOKENS]++;
+          sums[CHOICE_WITHOUT] += taken[t] == 0;
+          sums[CHOICE_TAKEN] += taken[t];
+          sums[CHOICE_RECALLED] += recalled[t];
+          for (guint r = 0; r < layer->k; r++)
+            sums[CHOICE_ASSIGNMENTS] += layer->experts[t * layer->k + r] != MS_NO_EXPERT;
+        }
+    }
 }
 
 /* Half the gap between the worst chosen and the best other logit is the least change, in max norm, that
@@ -388,6 +423,7 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
   probability = g_new (float, (gsize) layer->n_tokens *n + 1);
   out->n_tokens = layer->n_tokens;
   out->choice_histogram = g_new0 (guint64, n + 1);
+  out->choice_units = g_new0 (double, (gsize) job->bootstrap->n_units *N_CHOICE);
   for (guint i = 0; i < job->n_rules; i++)
     {
       out->outcomes[i].load = g_new0 (guint64, n);
@@ -418,7 +454,7 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
       if (!ms_trace_run (context->trace)->probabilities)
         count_flips (layer, t, out);
     }
-  expert_choice (job, layer, probability, out);
+  expert_choice (job, context->trace, layer, probability, out);
   return TRUE;
 }
 
@@ -469,7 +505,7 @@ read_added (const MsContext *context, Job *job, GError **error)
 
       job->add[value->layer][value->expert] += value->value;
     }
-  job->rules[job->n_rules++] = (Rule){ RULE_ADD, layers[0].k };
+  job->rules[job->n_rules++] = (Rule){ RULE_ADD, NAN };
   return TRUE;
 }
 
@@ -478,15 +514,17 @@ read_params (const MsContext *context, Job *job, GError **error)
 {
   const MsValues *values = context->values;
   const char *top_k = ms_values_text (values, "top-k");
-  guint most = ms_trace_layer (context->trace, 0)->n_experts;
+  guint most = 0;
 
+  for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
+    most = MAX (most, ms_trace_layer (context->trace, l)->n_experts);
   job->n_null = (guint) ms_values_int (values, "null-experts");
   job->choice_factor = ms_values_real (values, "choice-factor");
   job->choice_least = ms_values_int (values, "choice-least");
   for (guint k = 1; k <= most && top_k[0] == '\0'; k *= 2)
     job->rules[job->n_rules++] = (Rule){ RULE_TOP_K, k };
   if (job->n_null > 0)
-    job->rules[job->n_rules++] = (Rule){ RULE_NULL, ms_trace_layer (context->trace, 0)->k };
+    job->rules[job->n_rules++] = (Rule){ RULE_NULL, NAN };
   return (top_k[0] == '\0' || add_rules (job, RULE_TOP_K, "top-k", top_k, 1, MS_MAX_EXPERTS, error))
          && add_rules (job, RULE_TOP_P, "top-p", ms_values_text (values, "top-p"), 0, 1, error)
          && add_rules (job, RULE_SKIP, "skip", ms_values_text (values, "skip"), 0, 1e6, error)
@@ -514,6 +552,27 @@ mean_of_sums (const double *sums, double *out, gpointer data)
 }
 
 static void
+choice_measures (const double *sums, double *out, gpointer data)
+{
+  (void) data;
+  out[0] = sums[CHOICE_TOKENS] > 0 ? sums[CHOICE_WITHOUT] / sums[CHOICE_TOKENS] : NAN;
+  out[1] = sums[CHOICE_TOKENS] > 0 ? sums[CHOICE_TAKEN] / sums[CHOICE_TOKENS] : NAN;
+  out[2] = sums[CHOICE_ASSIGNMENTS] > 0 ? sums[CHOICE_RECALLED] / sums[CHOICE_ASSIGNMENTS] : NAN;
+}
+
+static void
+add_choice_row (MsTable *table, const Job *job, const Layer *in, const MsLayer *layer)
+{
+  double share = in->n_tokens > 0 ? (double) in->choice_capacity / (double) in->n_tokens : NAN;
+  MsInterval v[3];
+
+  ms_bootstrap_intervals (job->bootstrap, in->choice_units, N_CHOICE, choice_measures, NULL, 3, v);
+  ms_table_add (table, (gint64) layer->block, in->choice_capacity, v[0].value, v[0].low, v[0].high,
+                v[1].value, v[1].low, v[1].high, v[2].value, v[2].low, v[2].high,
+                pow (1 - share, layer->n_experts), share);
+}
+
+static void
 fill_tables (const MsContext *context, MsResult *result, const Job *job)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
@@ -530,8 +589,8 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
 
         ms_bootstrap_intervals (job->bootstrap, o->units, 2, mean_of_sums, NULL, 1, &chosen);
         ms_table_add (ms_result_table (result, "rules"), rule_names[job->rules[i].kind],
-                      job->rules[i].value, (gint64) layer->block, o->chosen / n, chosen.low,
-                      chosen.high, o->without / n,
+                      isnan (job->rules[i].value) ? layer->k : job->rules[i].value,
+                      (gint64) layer->block, o->chosen / n, chosen.low, chosen.high, o->without / n,
                       o->mass / (job->rules[i].kind == RULE_SKIP ? sized : n), o->recall / sized,
                       o->changed / n, max_vio (o->load, n_true));
       }
@@ -539,17 +598,12 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
     {
       const Layer *in = &job->layers[l];
       const MsLayer *layer = ms_trace_layer (context->trace, l);
-      double n = in->n_tokens > 0 ? (double) in->n_tokens : NAN, sum = 0;
+      double n = in->n_tokens > 0 ? (double) in->n_tokens : NAN;
 
       for (guint i = 0; i <= layer->n_experts; i++)
-        {
-          sum += (double) i * (double) in->choice_histogram[i];
-          ms_table_add (ms_result_table (result, "experts_per_token"), (gint64) layer->block,
-                        (gint64) i, (gint64) in->choice_histogram[i]);
-        }
-      ms_table_add (ms_result_table (result, "expert_choice"), (gint64) layer->block,
-                    in->choice_capacity, (double) in->choice_histogram[0] / n, sum / n,
-                    in->choice_recall);
+        ms_table_add (ms_result_table (result, "experts_per_token"), (gint64) layer->block,
+                      (gint64) i, (gint64) in->choice_histogram[i]);
+      add_choice_row (ms_result_table (result, "expert_choice"), job, in, layer);
       for (guint i = 0; i < DELTAS; i++)
         ms_table_add (
             ms_result_table (result, "flips"), (gint64) layer->block, pow (10, i / 2.0 - 5),
@@ -609,6 +663,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
           g_free (layers[l].outcomes[i].units);
         }
       g_free (layers[l].choice_histogram);
+      g_free (layers[l].choice_units);
       if (job.add != NULL)
         g_free (job.add[l]);
     }
@@ -628,7 +683,7 @@ const MsAnalysis ms_analysis_what_if = {
   .cite
   = "Dynamic MoE, arXiv 2403.07652; Expert Choice, arXiv 2202.09368; AdaMoE, arXiv 2406.13233; "
     "metrics.md i",
-  .version = 2,
+  .version = 3,
   .needs = MS_NEEDS_LOGITS,
   .params = params,
   .tables = tables,

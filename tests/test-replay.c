@@ -540,10 +540,14 @@ check_expert_choice (const MsTable *table, guint l)
   guint row = ms_test_row (table, "layer=%d", loaded->blocks[l]);
   double tokens = (double) layer->n_tokens;
   double capacity = rint (1.5 * tokens / layer->n_experts), without = 0, both = 0, recorded = 0;
+  double documents[8][5] = { 0 }, made[3][40];
+  MsContext context = { .seed = 1, .bootstrap = 40, .confidence = 0.95 };
+  g_autoptr (MsBootstrap) draws = ms_bootstrap_new (&context, 8);
+  guint d = 0;
 
   for (gint64 t = 0; t < layer->n_tokens; t++)
     {
-      double p[8], q[8];
+      double p[8], q[8], both_before = both;
       guint n_taken = 0;
 
       probabilities (layer, t, p);
@@ -559,19 +563,50 @@ check_expert_choice (const MsTable *table, guint l)
           n_taken += better < capacity;
           both += better < capacity && ms_loaded_rank (layer, t, e) >= 0;
         }
+      while (d + 1 < 8 && ms_trace_document (trace, d + 1)->first_token <= t)
+        d++;
+      documents[d][0]++;
+      documents[d][1] += n_taken == 0;
+      documents[d][2] += n_taken;
+      documents[d][3] += ms_loaded_size (layer, t);
+      documents[d][4] += both - both_before;
       without += n_taken == 0;
       recorded += ms_loaded_size (layer, t);
     }
   ms_test_near (ms_test_real (table, row, "capacity"), capacity);
   ms_test_near (ms_test_real (table, row, "tokens_without_expert"), without / tokens);
   ms_test_near (ms_test_real (table, row, "token_choice_recall"), both / recorded);
+  ms_test_near (ms_test_real (table, row, "recall_random"), capacity / tokens);
+  ms_test_near (ms_test_real (table, row, "without_random"),
+                pow (1 - capacity / tokens, layer->n_experts));
+  for (guint r = 0; r < 40; r++)
+    {
+      double sums[5] = { 0 };
+
+      for (d = 0; d < 8; d++)
+        for (guint i = 0; i < 5; i++)
+          sums[i] += draws->times[r * 8 + d] * documents[d][i];
+      made[0][r] = sums[1] / sums[0];
+      made[1][r] = sums[2] / sums[0];
+      made[2][r] = sums[4] / sums[3];
+    }
+  for (guint i = 0; i < 3; i++)
+    {
+      static const char *const names[3][2] = { { "without_low", "without_high" },
+                                               { "experts_low", "experts_high" },
+                                               { "recall_low", "recall_high" } };
+
+      ms_sort (made[i], 40);
+      ms_test_near (ms_test_real (table, row, names[i][0]), ms_quantile (made[i], 40, 0.025));
+      ms_test_near (ms_test_real (table, row, names[i][1]), ms_quantile (made[i], 40, 0.975));
+    }
 }
 
 static void
 test_what_if_twin (void)
 {
   g_autoptr (MsResult) result
-      = ms_test_run (trace, "what-if", 0,
+      = ms_test_run (trace, "what-if", 40,
                      LIST ("top-k=1,3", "top-p=0.3,0.6", "skip=0.1,0.25", "choice-factor=1.5"));
   const MsTable *rules = ms_result_table (result, "rules");
 
