@@ -1,34 +1,79 @@
+/* The curves are lanes of vectors: a level of the stack holds one key per curve, the priority of an id and
+ * of no other (0 = empty).  An insertion carries the smaller of two keys down, level by level, to the place
+ * that the id left: a maximum and a minimum per level without a branch, and several insertions go down one
+ * behind the other.  A key is uses << clock_bits | time of the last use, except Belady's. */
 #include "cache-stack-private.h"
+
+#include "analysis-private.h"
 
 #include <string.h>
 
-#define NOWHERE G_MAXUINT32
+#define INLINE static inline __attribute__ ((always_inline))
+#define GROUP  8 /* insertions that go down together */
+
+typedef gint32 Lanes __attribute__ ((vector_size (MS_STACK_CURVES * sizeof (gint32))));
 
 struct MsStack
 {
-  MsStackPolicy policy;
-  guint n_ids;
-  gint64 lookahead;
-  guint32 clock;
-  guint n;           /* entries = distinct ids seen */
-  guint16 *id;       /* (n_ids) by depth, top first */
-  guint64 *priority; /* (n_ids) by depth: the smallest among the first c is the victim */
-  guint32 *depth;    /* (n_ids) by id, NOWHERE if never seen */
-  guint32 *count;    /* (n_ids) by id: accesses (LFU), occurrences in the window (SEGMENT) */
+  guint n_curves, n_ids;
+  guint lookahead[MS_STACK_CURVES]; /* tokens, 0 = not SEGMENT */
+  gint32 use[MS_STACK_CURVES];      /* what an access adds to the uses */
+  int belady;                       /* lane, -1 = none */
+  guint clock_bits;
+  gint32 clock;
+  guint n;       /* distinct ids seen = entries of a lane */
+  gint32 *last;  /* (n_ids) time of the last use, 0 = never */
+  Lanes *key;    /* (n_ids) by id */
+  Lanes *entry;  /* (n_ids) by depth, top first */
+  Lanes *gained; /* (n_ids + 1) of this run */
 };
 
+static const Lanes nothing = { -1, -1, -1, -1, -1, -1, -1, -1 }; /* equals no key */
+
+static guint
+clock_bits (gint64 n_tokens)
+{
+  return 31 - g_bit_storage ((gulong) MIN (n_tokens, G_MAXINT32));
+}
+
+gboolean
+ms_stack_fits (guint n_ids, gint64 n_tokens, guint width)
+{
+  return n_tokens < (G_MAXINT32 - n_ids) / MAX (width, 1)
+         && n_ids + width < (guint) 1 << clock_bits (n_tokens) >> 1;
+}
+
 MsStack *
-ms_stack_new (MsStackPolicy policy, guint n_ids, gint64 lookahead)
+ms_stack_new (const MsStackCurve *curves, guint n_curves, guint n_ids, gint64 n_tokens, guint width)
 {
   MsStack *stack = g_new0 (MsStack, 1);
 
-  stack->policy = policy;
+  g_assert (n_curves <= MS_STACK_CURVES && ms_stack_fits (n_ids, n_tokens, width));
+  stack->n_curves = n_curves;
   stack->n_ids = n_ids;
-  stack->lookahead = lookahead;
-  stack->id = g_new0 (guint16, n_ids);
-  stack->priority = g_new0 (guint64, n_ids);
-  stack->depth = g_new (guint32, n_ids);
-  stack->count = g_new (guint32, n_ids);
+  stack->clock_bits = clock_bits (n_tokens);
+  stack->belady = -1;
+  for (guint i = 0; i < n_curves; i++)
+    switch (curves[i].policy)
+      {
+      case MS_STACK_LFU:
+        stack->use[i] = 1;
+        break;
+      case MS_STACK_BELADY:
+        stack->belady = (int) i;
+        break;
+      case MS_STACK_SEGMENT:
+        stack->lookahead[i] = curves[i].lookahead;
+        stack->use[i] = -1;
+        break;
+      case MS_STACK_LRU:
+      default:
+        break;
+      }
+  stack->last = g_new (gint32, n_ids);
+  stack->key = g_aligned_alloc (n_ids, sizeof (Lanes), sizeof (Lanes));
+  stack->entry = g_aligned_alloc (n_ids, sizeof (Lanes), sizeof (Lanes));
+  stack->gained = g_aligned_alloc (n_ids + 1, sizeof (Lanes), sizeof (Lanes));
   ms_stack_reset (stack);
   return stack;
 }
@@ -38,10 +83,10 @@ ms_stack_free (MsStack *stack)
 {
   if (stack == NULL)
     return;
-  g_free (stack->id);
-  g_free (stack->priority);
-  g_free (stack->depth);
-  g_free (stack->count);
+  g_free (stack->last);
+  g_aligned_free (stack->key);
+  g_aligned_free (stack->entry);
+  g_aligned_free (stack->gained);
   g_free (stack);
 }
 
@@ -50,8 +95,9 @@ ms_stack_reset (MsStack *stack)
 {
   stack->clock = 0;
   stack->n = 0;
-  memset (stack->depth, 0xff, stack->n_ids * sizeof *stack->depth);
-  memset (stack->count, 0, stack->n_ids * sizeof *stack->count);
+  memset (stack->last, 0, stack->n_ids * sizeof *stack->last);
+  memset (stack->key, 0, stack->n_ids * sizeof *stack->key);
+  memset (stack->entry, 0, stack->n_ids * sizeof *stack->entry);
 }
 
 guint
@@ -60,106 +106,244 @@ ms_stack_seen (const MsStack *stack)
   return stack->n;
 }
 
-/* Moves or inserts `id` at the top.  What it displaces sinks: at each level the entry of higher priority
- * stays, the other is carried on, until the place that `id` left. */
-static inline void
-touch (MsStack *stack, guint16 id, guint64 priority)
+/* One sweep: entries equal to one of `entering` get a use more, those equal to one of `wanted` then count
+ * as found at their depth. */
+INLINE void
+look_up (MsStack *stack, const Lanes *entering, const Lanes *wanted)
 {
-  guint32 from = stack->depth[id];
-  guint16 carried = stack->id[0];
-  guint64 carried_priority = stack->priority[0];
-
-  if (from == NOWHERE)
-    from = stack->n++;
-  stack->id[0] = id;
-  stack->priority[0] = priority;
-  stack->depth[id] = 0;
-  if (from == 0)
-    return;
-  for (guint32 i = 1; i < from; i++)
-    if (stack->priority[i] < carried_priority)
-      {
-        guint16 sinks = stack->id[i];
-        guint64 sinks_priority = stack->priority[i];
-
-        stack->id[i] = carried;
-        stack->priority[i] = carried_priority;
-        stack->depth[carried] = i;
-        carried = sinks;
-        carried_priority = sinks_priority;
-      }
-  stack->id[from] = carried;
-  stack->priority[from] = carried_priority;
-  stack->depth[carried] = from;
-}
-
-static inline void
-enter_window (MsStack *stack, const MsRequests *requests, gint64 token)
-{
-  const guint16 *row = requests->ids + token * requests->width;
-
-  for (guint r = 0; r < requests->width; r++)
-    if (row[r] != MS_NO_EXPERT)
-      {
-        stack->count[row[r]]++;
-        if (stack->depth[row[r]] != NOWHERE)
-          stack->priority[stack->depth[row[r]]] += (guint64) 1 << 32;
-      }
-}
-
-static inline guint64
-next_priority (MsStack *stack, guint16 id, guint32 later)
-{
-  switch (stack->policy)
+  for (guint i = 0; i < stack->n; i++)
     {
-    case MS_STACK_LRU:
-      return stack->clock;
-    case MS_STACK_LFU:
-      return (guint64) ++stack->count[id] << 32 | stack->clock;
-    case MS_STACK_BELADY:
-      return G_MAXUINT32 - later;
-    case MS_STACK_SEGMENT:
-    default:
-      return (guint64) --stack->count[id] << 32 | stack->clock;
+      Lanes entry = stack->entry[i], uses = { 0 }, found = { 0 };
+
+      for (guint r = 0; r < GROUP; r++)
+        uses -= entry == entering[r];
+      entry += uses << stack->clock_bits;
+      for (guint r = 0; r < GROUP; r++)
+        found -= entry == wanted[r];
+      stack->entry[i] = entry;
+      stack->gained[i + 1] += found;
     }
+}
+
+/* One sweep: the ids whose keys were `old` go to the top one after another, with keys `fresh`. */
+INLINE void
+insert (MsStack *stack, const Lanes *old, const Lanes *fresh, guint n, gboolean count)
+{
+  Lanes carried[GROUP] = { { 0 } };
+  Lanes entry = stack->entry[0], found = { 0 };
+
+  for (guint r = 0; r < n; r++)
+    {
+      Lanes same = entry == old[r];
+
+      found -= same;
+      carried[r] = entry & ~same;
+      entry = fresh[r];
+    }
+  stack->entry[0] = entry;
+  if (count)
+    stack->gained[1] += found;
+  for (guint i = 1; i < stack->n; i++)
+    {
+      entry = stack->entry[i];
+      found = (Lanes){ 0 };
+#pragma GCC unroll 8 /* keeps the carried ones in registers */
+      for (guint r = 0; r < GROUP; r++)
+        {
+          Lanes same = entry == old[r], stays, sinks;
+
+          if (count)
+            found -= same;
+          entry &= ~same;
+          for (guint l = 0; l < MS_STACK_CURVES; l++)
+            {
+              stays[l] = MAX (entry[l], carried[r][l]);
+              sinks[l] = MIN (entry[l], carried[r][l]);
+            }
+          entry = stays;
+          carried[r] = sinks;
+        }
+      stack->entry[i] = entry;
+      if (count)
+        stack->gained[i + 1] += found;
+    }
+}
+
+/* Token t comes into the windows: sets entering (GROUP) to the keys that its ids `first`.. have on the
+ * stacks, and counts a use more of them. */
+INLINE void
+enter (MsStack *stack, const MsRequests *requests, gint64 token, guint first, Lanes *entering)
+{
+  for (guint r = 0; r < GROUP; r++)
+    entering[r] = nothing;
+  for (guint l = 0; l < stack->n_curves; l++)
+    {
+      gint64 t = token + stack->lookahead[l] - 1;
+
+      if (stack->lookahead[l] == 0 || t >= requests->n_tokens)
+        continue;
+      for (guint r = 0; r < MIN (GROUP, requests->width - first); r++)
+        {
+          guint16 id = requests->ids[t * requests->width + first + r];
+
+          if (id != MS_NO_EXPERT && stack->last[id] > 0)
+            entering[r][l] = stack->key[id][l];
+        }
+      for (guint r = 0; r < MIN (GROUP, requests->width - first); r++)
+        {
+          guint16 id = requests->ids[t * requests->width + first + r];
+
+          if (id != MS_NO_EXPERT)
+            stack->key[id][l] += 1 << stack->clock_bits;
+        }
+    }
+}
+
+/* The windows before the first token, without the token that it lets in. */
+static void
+fill_windows (MsStack *stack, const MsRequests *requests)
+{
+  for (guint l = 0; l < stack->n_curves; l++)
+    {
+      gint64 n = MIN ((gint64) stack->lookahead[l] - 1, requests->n_tokens);
+
+      for (gint64 i = 0; i < n * requests->width; i++)
+        if (requests->ids[i] != MS_NO_EXPERT)
+          stack->key[requests->ids[i]][l] += 1 << stack->clock_bits;
+    }
+}
+
+/* Times become 1, 2, ... in the same order. */
+static void
+renumber (MsStack *stack)
+{
+  g_autofree double *order = g_new (double, stack->n); /* time, then id: exact */
+  guint n = 0;
+
+  for (guint e = 0; e < stack->n_ids; e++)
+    if (stack->last[e] > 0)
+      order[n++] = (double) stack->last[e] * 65536 + e;
+  ms_sort (order, n);
+  stack->clock = 0;
+  for (guint i = 0; i < n; i++)
+    {
+      guint id = (guint) ((guint64) order[i] & 0xffff);
+      gint32 less = stack->last[id] - ++stack->clock;
+
+      for (guint l = 0; l < stack->n_curves; l++)
+        {
+          gint32 key = stack->key[id][l];
+
+          for (guint d = 0; d < stack->n && (int) l != stack->belady; d++)
+            if (stack->entry[d][l] == key)
+              stack->entry[d][l] = stack->key[id][l] = key - less;
+        }
+      stack->last[id] = stack->clock;
+    }
+}
+
+/* The key of an id after one more access. */
+INLINE void
+access_id (MsStack *stack, guint16 id, guint32 later)
+{
+  Lanes use;
+
+  memcpy (&use, stack->use, sizeof use);
+  stack->last[id] = ++stack->clock;
+  stack->key[id] = ((stack->key[id] >> stack->clock_bits) + use) << stack->clock_bits;
+  stack->key[id] |= stack->clock;
+  if (stack->belady >= 0)
+    stack->key[id][stack->belady] = G_MAXINT32 - (gint32) later;
+}
+
+INLINE guint64
+run (MsStack *stack, const MsRequests *requests, const guint32 *later, gboolean serial)
+{
+  guint width = requests->width;
+  guint64 accesses = 0;
+
+  for (gint64 t = 0; t < requests->n_tokens; t++)
+    {
+      const guint16 *row = requests->ids + t * width;
+      guint new_ids = 0;
+
+      if (stack->clock >= (1 << stack->clock_bits) - (gint32) width)
+        renumber (stack);
+      for (guint first = 0; first < width && !serial; first += GROUP)
+        {
+          Lanes entering[GROUP], wanted[GROUP];
+
+          enter (stack, requests, t, first, entering);
+          for (guint r = 0; r < GROUP; r++)
+            {
+              guint16 id = first + r < width ? row[first + r] : MS_NO_EXPERT;
+
+              wanted[r] = nothing;
+              if (id == MS_NO_EXPERT)
+                continue;
+              if (stack->last[id] > 0)
+                wanted[r] = stack->key[id];
+              else
+                stack->gained[stack->n + ++new_ids] += 1;
+            }
+          look_up (stack, entering, wanted);
+        }
+      for (guint first = 0; first < width; first += GROUP)
+        {
+          Lanes old[GROUP], fresh[GROUP];
+          guint n = 0;
+
+          for (guint r = first; r < MIN (first + GROUP, width); r++)
+            {
+              guint16 id = row[r];
+
+              if (id == MS_NO_EXPERT)
+                continue;
+              old[n] = stack->last[id] > 0 ? stack->key[id] : nothing;
+              stack->n += stack->last[id] == 0;
+              access_id (stack, id, later != NULL ? later[t * width + r] : 0);
+              fresh[n++] = stack->key[id];
+            }
+          accesses += n;
+          for (guint r = n; r < GROUP; r++)
+            old[r] = nothing;
+          insert (stack, old, fresh, n, serial);
+        }
+    }
+  return accesses;
+}
+
+/* Compiled twice on x86: for any processor and for those with AVX2. */
+#ifdef __x86_64__
+__attribute__ ((target ("avx2"))) static guint64
+run_avx2 (MsStack *stack, const MsRequests *requests, const guint32 *later, gboolean serial)
+{
+  return serial ? run (stack, requests, later, TRUE) : run (stack, requests, later, FALSE);
+}
+#endif
+
+static guint64
+run_plain (MsStack *stack, const MsRequests *requests, const guint32 *later, gboolean serial)
+{
+  return run (stack, requests, later, serial);
 }
 
 guint64
 ms_stack_run (MsStack *stack, const MsRequests *requests, const guint32 *later, gboolean serial,
               guint64 *gained)
 {
-  gboolean segment = stack->policy == MS_STACK_SEGMENT;
-  guint64 accesses = 0;
+  guint64 accesses;
 
-  for (gint64 t = 0; segment && t < MIN (stack->lookahead, requests->n_tokens); t++)
-    enter_window (stack, requests, t);
-  for (gint64 t = 0; t < requests->n_tokens; t++)
-    {
-      const guint16 *row = requests->ids + t * requests->width;
-      guint new_ids = 0;
-
-      for (guint r = 0; r < requests->width && !serial; r++)
-        if (row[r] != MS_NO_EXPERT)
-          {
-            guint32 depth = stack->depth[row[r]];
-
-            gained[(depth == NOWHERE ? stack->n + new_ids++ : depth) + 1]++;
-          }
-      for (guint r = 0; r < requests->width; r++)
-        {
-          guint16 id = row[r];
-
-          if (id == MS_NO_EXPERT)
-            continue;
-          if (serial && stack->depth[id] != NOWHERE)
-            gained[stack->depth[id] + 1]++;
-          accesses++;
-          stack->clock++;
-          touch (stack, id,
-                 next_priority (stack, id, later != NULL ? later[t * requests->width + r] : 0));
-        }
-      if (segment && t + stack->lookahead < requests->n_tokens)
-        enter_window (stack, requests, t + stack->lookahead);
-    }
+  memset (stack->gained, 0, (stack->n_ids + 1) * sizeof *stack->gained);
+  fill_windows (stack, requests);
+#ifdef __x86_64__
+  accesses
+      = (__builtin_cpu_supports ("avx2") ? run_avx2 : run_plain) (stack, requests, later, serial);
+#else
+  accesses = run_plain (stack, requests, later, serial);
+#endif
+  for (guint l = 0; l < stack->n_curves; l++)
+    for (guint c = 0; c <= stack->n_ids; c++)
+      gained[l * (stack->n_ids + 1) + c] += (guint64) stack->gained[c][l];
   return accesses;
 }

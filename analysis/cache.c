@@ -141,7 +141,7 @@ static const MsPlotDef plots[] = {
 typedef struct
 {
   guint n_policies;
-  MsCachePolicy policies[G_N_ELEMENTS (policy_names)];
+  MsCachePolicy policies[G_N_ELEMENTS (policy_names) - 1];
   guint n_capacities;
   guint capacities[MAX_CAPACITIES];
   MsCacheMode mode;
@@ -290,7 +290,6 @@ simulate (const MsContext *context, const Job *job, const Stream *stream, MsCach
 
   capacity = MIN (capacity, stream->n_ids);
   content = g_new (guint16, capacity + 1);
-  out->units = g_new0 (double, (gsize) job->bootstrap->n_units * 2);
   for (guint i = 0; i < n_caches; i++)
     {
       caches[i] = ms_cache_new (policy, job->mode, stream->n_ids, capacity, job->aging);
@@ -362,70 +361,94 @@ simulate (const MsContext *context, const Job *job, const Stream *stream, MsCach
 
 /* Whether one pass over a stack gives all capacities of the policy as they would be simulated. */
 static gboolean
-is_stack (const Job *job, MsCachePolicy policy)
+is_stack (const Job *job, const Stream *stream, MsCachePolicy policy)
 {
   return job->mode == MS_CACHE_SERIAL && !job->warm && job->prefetch == 0 && !(job->overlap_ms > 0)
-         && (policy == MS_CACHE_LRU || policy == MS_CACHE_LFU || policy == MS_CACHE_BELADY);
+         && (policy == MS_CACHE_LRU || policy == MS_CACHE_LFU || policy == MS_CACHE_BELADY)
+         && ms_stack_fits (stream->n_ids, stream->n_tokens, stream->n_parts * stream->width);
 }
 
-/* All capacities of one policy in one pass, outcomes (capacities). */
-static gboolean
-simulate_stack (const MsContext *context, const Job *job, const Stream *stream,
-                MsCachePolicy policy, guint capacity_factor, const guint32 *later,
-                Outcome *outcomes, GError **error)
+/* One document's accesses to all capacities of a policy.  gained as of ms_stack_run; `before` and `seen`
+ * are the ids seen before and after the document. */
+static void
+add_gained (const Job *job, guint unit, guint n_ids, guint capacity_factor, const guint64 *gained,
+            guint64 accesses, guint before, guint seen, Outcome *outcomes)
 {
-  gsize width = (gsize) stream->n_parts * stream->width;
-  g_autoptr (MsStack) stack = ms_stack_new (policy == MS_CACHE_LRU   ? MS_STACK_LRU
-                                            : policy == MS_CACHE_LFU ? MS_STACK_LFU
-                                                                     : MS_STACK_BELADY,
-                                            stream->n_ids, 0);
-  g_autofree guint64 *gained = g_new (guint64, stream->n_ids + 1);
+  guint64 hits = 0;
 
-  for (guint c = 0; c < job->n_capacities; c++)
-    outcomes[c].units = g_new0 (double, (gsize) job->bootstrap->n_units * 2);
+  for (guint i = 1, c = 0; c < job->n_capacities; c++)
+    {
+      guint capacity = MIN (job->capacities[c] * capacity_factor, n_ids);
+      Outcome *out = &outcomes[c];
+
+      if (c > 0 && job->capacities[c] < job->capacities[c - 1]) /* not in order: start again */
+        {
+          i = 1;
+          hits = 0;
+        }
+      for (; i <= capacity; i++)
+        hits += gained[i];
+      out->counts.accesses += accesses;
+      out->counts.hits += hits;
+      out->counts.cold_misses += seen - before;
+      out->counts.capacity_misses += accesses - hits - (seen - before);
+      out->counts.evictions += accesses - hits - (MIN (capacity, seen) - MIN (capacity, before));
+      out->units[2 * unit] += (double) hits;
+      out->units[2 * unit + 1] += (double) accesses;
+    }
+}
+
+G_STATIC_ASSERT (G_N_ELEMENTS (((Job *) NULL)->policies) <= MS_STACK_CURVES);
+
+/* All policies that are stacks, at all capacities, in one pass; outcomes (policies, capacities). */
+static gboolean
+simulate_stacks (const MsContext *context, const Job *job, const Stream *stream,
+                 guint capacity_factor, const guint32 *later, Outcome *outcomes, GError **error)
+{
+  gsize width = (gsize) stream->n_parts * stream->width, row = stream->n_ids + 1;
+  MsStackCurve curves[MS_STACK_CURVES] = { 0 };
+  guint policies[MS_STACK_CURVES], n = 0;
+  g_autoptr (MsStack) stack = NULL;
+  g_autofree guint64 *gained = NULL;
+
+  for (guint p = 0; p < job->n_policies; p++)
+    if (is_stack (job, stream, job->policies[p]))
+      {
+        curves[n].policy = job->policies[p] == MS_CACHE_LRU   ? MS_STACK_LRU
+                           : job->policies[p] == MS_CACHE_LFU ? MS_STACK_LFU
+                                                              : MS_STACK_BELADY;
+        policies[n++] = p;
+      }
+  if (n == 0)
+    return TRUE;
+  stack = ms_stack_new (curves, n, stream->n_ids, stream->n_tokens, (guint) width);
+  gained = g_new (guint64, n * row);
   for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
     {
       const MsDocument *document = ms_trace_document (context->trace, d);
       gsize at = (gsize) document->first_token * width;
       MsRequests requests = { stream->ids + at, document->n_tokens, (guint) width };
-      guint seen;
-      guint64 accesses, hits = 0;
+      guint before;
+      guint64 accesses;
 
       if (g_cancellable_set_error_if_cancelled (context->cancel, error))
         return FALSE;
       if (job->reset)
         ms_stack_reset (stack);
-      seen = ms_stack_seen (stack);
-      memset (gained, 0, (stream->n_ids + 1) * sizeof *gained);
+      before = ms_stack_seen (stack);
+      memset (gained, 0, n * row * sizeof *gained);
       accesses = ms_stack_run (stack, &requests, later != NULL ? later + at : NULL, TRUE, gained);
-      for (guint i = 1, c = 0; c < job->n_capacities; c++)
-        {
-          guint capacity = MIN (job->capacities[c] * capacity_factor, stream->n_ids);
-          guint full = MIN (capacity, ms_stack_seen (stack)) - MIN (capacity, seen);
-          Outcome *out = &outcomes[c];
-          double *unit = out->units + (gsize) ms_bootstrap_unit (job->bootstrap, d) * 2;
-
-          if (c > 0 && job->capacities[c] < job->capacities[c - 1]) /* not in order: start again */
-            {
-              i = 1;
-              hits = 0;
-            }
-          for (; i <= capacity; i++)
-            hits += gained[i];
-          out->counts.accesses += accesses;
-          out->counts.hits += hits;
-          out->counts.cold_misses += ms_stack_seen (stack) - seen;
-          out->counts.evictions += accesses - hits - full;
-          unit[0] += (double) hits;
-          unit[1] += (double) accesses;
-        }
+      for (guint i = 0; i < n; i++)
+        add_gained (job, ms_bootstrap_unit (job->bootstrap, d), stream->n_ids, capacity_factor,
+                    gained + i * row, accesses, before, ms_stack_seen (stack),
+                    &outcomes[policies[i] * job->n_capacities]);
     }
-  for (guint c = 0; c < job->n_capacities; c++)
+  for (guint i = 0; i < n * job->n_capacities; i++)
     {
-      MsCacheCounts *counts = &outcomes[c].counts;
+      Outcome *out
+          = &outcomes[policies[i / job->n_capacities] * job->n_capacities + i % job->n_capacities];
 
-      counts->capacity_misses = counts->accesses - counts->hits - counts->cold_misses;
-      outcomes[c].waiting = (double) (counts->accesses - counts->hits) * job->load_ms;
+      out->waiting = (double) (out->counts.accesses - out->counts.hits) * job->load_ms;
     }
   return TRUE;
 }
@@ -438,29 +461,24 @@ simulate_all (const MsContext *context, const Job *job, const Stream *stream, gu
   gsize n = (gsize) stream->n_tokens * stream->n_parts * stream->width;
   g_autofree guint32 *later = NULL;
 
+  for (guint i = 0; i < job->n_policies * job->n_capacities; i++)
+    outcomes[i].units = g_new0 (double, (gsize) job->bootstrap->n_units * 2);
   for (guint p = 0; p < job->n_policies; p++)
-    {
-      if (job->policies[p] == MS_CACHE_BELADY && later == NULL)
-        {
-          g_autofree guint32 *next = g_new (guint32, stream->n_ids);
+    if (job->policies[p] == MS_CACHE_BELADY && later == NULL)
+      {
+        g_autofree guint32 *next = g_new (guint32, stream->n_ids);
 
-          later = g_new0 (guint32, n + 1);
-          ms_cache_find_later (stream->ids, n, stream->n_ids, later, next);
-        }
-      if (is_stack (job, job->policies[p]))
-        {
-          if (!simulate_stack (context, job, stream, job->policies[p], capacity_factor,
-                               job->policies[p] == MS_CACHE_BELADY ? later : NULL,
-                               &outcomes[p * job->n_capacities], error))
-            return FALSE;
-          continue;
-        }
-      for (guint c = 0; c < job->n_capacities; c++)
-        if (!simulate (context, job, stream, job->policies[p], job->capacities[c] * capacity_factor,
-                       job->policies[p] == MS_CACHE_BELADY ? later : NULL, predictor,
-                       &outcomes[p * job->n_capacities + c], error))
-          return FALSE;
-    }
+        later = g_new0 (guint32, n + 1);
+        ms_cache_find_later (stream->ids, n, stream->n_ids, later, next);
+      }
+  if (!simulate_stacks (context, job, stream, capacity_factor, later, outcomes, error))
+    return FALSE;
+  for (guint p = 0; p < job->n_policies; p++)
+    for (guint c = 0; c < job->n_capacities && !is_stack (job, stream, job->policies[p]); c++)
+      if (!simulate (context, job, stream, job->policies[p], job->capacities[c] * capacity_factor,
+                     job->policies[p] == MS_CACHE_BELADY ? later : NULL, predictor,
+                     &outcomes[p * job->n_capacities + c], error))
+        return FALSE;
   return TRUE;
 }
 

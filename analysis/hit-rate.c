@@ -12,6 +12,8 @@
 #include <string.h>
 
 #define MAX_LOOKAHEADS 8
+#define MAX_CURVES     (MS_STACK_SEGMENT + MAX_LOOKAHEADS)
+#define MAX_STACKS     ((MAX_CURVES + MS_STACK_CURVES - 1) / MS_STACK_CURVES)
 
 /* --- The analysis ---------------------------------------------------------------------------- */
 
@@ -100,13 +102,6 @@ static const MsPlotDef plots[] = {
   { 0 },
 };
 
-typedef struct
-{
-  MsStackPolicy policy;
-  guint lookahead;
-  char label[24];
-} Curve;
-
 /* The curves of one scope: sums over the documents of each bootstrap unit. */
 typedef struct
 {
@@ -117,8 +112,9 @@ typedef struct
 
 typedef struct
 {
-  Curve curves[MS_STACK_SEGMENT + MAX_LOOKAHEADS];
   guint n_curves;
+  MsStackCurve curves[MAX_CURVES];
+  char labels[MAX_CURVES][24];
   gboolean null;
   const MsBootstrap *bootstrap;
   Scope *scopes; /* (L), then the model's */
@@ -132,17 +128,14 @@ list_curves (const MsValues *values, Job *job, GError **error)
 
   for (MsStackPolicy i = 0; i < MS_STACK_SEGMENT; i++)
     {
-      Curve *curve = &job->curves[job->n_curves++];
-
-      curve->policy = i;
-      g_strlcpy (curve->label, names[i], sizeof curve->label);
+      job->curves[job->n_curves].policy = i;
+      g_strlcpy (job->labels[job->n_curves++], names[i], sizeof job->labels[0]);
     }
   for (guint i = 0; words[i] != NULL; i++)
     {
-      Curve *curve = &job->curves[job->n_curves];
       guint64 length;
 
-      if (job->n_curves == G_N_ELEMENTS (job->curves)
+      if (job->n_curves == MAX_CURVES
           || !g_ascii_string_to_unsigned (g_strstrip (words[i]), 10, 1, 1 << 20, &length, NULL))
         {
           g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
@@ -151,64 +144,56 @@ list_curves (const MsValues *values, Job *job, GError **error)
                        words[i], MAX_LOOKAHEADS, 1 << 20);
           return FALSE;
         }
-      curve->policy = MS_STACK_SEGMENT;
-      curve->lookahead = (guint) length;
-      g_snprintf (curve->label, sizeof curve->label, "sch-%u", curve->lookahead);
-      job->n_curves++;
+      job->curves[job->n_curves] = (MsStackCurve){ MS_STACK_SEGMENT, (guint) length };
+      g_snprintf (job->labels[job->n_curves++], sizeof job->labels[0], "sch-%u", (guint) length);
     }
   return TRUE;
 }
 
-/* Runs one document through a curve and adds its rates to sums (n_ids + 1). */
-static void
-add_rates (MsStack *stack, const MsRequests *requests, guint n_ids, const guint32 *later,
-           guint64 *gained, double *sums)
-{
-  guint64 hits = 0, accesses;
-
-  memset (gained, 0, (n_ids + 1) * sizeof *gained);
-  ms_stack_reset (stack);
-  accesses = ms_stack_run (stack, requests, later, FALSE, gained);
-  if (accesses == 0)
-    return;
-  for (guint c = 0; c < n_ids; c++)
-    {
-      hits += gained[c + 1];
-      sums[c] += (double) hits / (double) accesses;
-    }
-  sums[n_ids]++;
-}
-
-/* A stack for each curve and what they work with. */
+/* What a scope works with. */
 typedef struct
 {
-  MsStack *stacks[MS_STACK_SEGMENT + MAX_LOOKAHEADS];
-  guint64 *gained;   /* (n_ids + 1) */
-  guint32 *next;     /* (n_ids) */
-  guint32 *later;    /* (T of the longest document, width) */
-  guint16 *shuffled; /* the same */
+  guint n_stacks;
+  MsStack *stacks[MAX_STACKS]; /* of MS_STACK_CURVES curves each */
+  guint64 *gained;             /* (MS_STACK_CURVES, n_ids + 1) */
+  guint32 *next;               /* (n_ids) */
+  guint32 *later;              /* (T of the longest document, width) */
+  guint16 *shuffled;           /* the same */
 } Scratch;
 
-static void
-scratch_init (Scratch *scratch, const Job *job, const Scope *scope, MsTrace *trace)
+static gboolean
+scratch_init (Scratch *scratch, const Job *job, const Scope *scope, MsTrace *trace, GError **error)
 {
   gint64 longest = 0;
 
   for (guint d = 0; d < ms_trace_n_documents (trace); d++)
     longest = MAX (longest, ms_trace_document (trace, d)->n_tokens);
-  for (guint i = 0; i < job->n_curves; i++)
-    scratch->stacks[i]
-        = ms_stack_new (job->curves[i].policy, scope->n_ids, job->curves[i].lookahead);
-  scratch->gained = g_new (guint64, scope->n_ids + 1);
+  if (!ms_stack_fits (scope->n_ids, longest, scope->width))
+    {
+      g_set_error (
+          error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+          "a document of %" G_GINT64_FORMAT
+          " tokens is too long for curves over %u experts; select fewer tokens or, for one "
+          "cache of the whole model, fewer layers",
+          longest, scope->n_ids);
+      return FALSE;
+    }
+  scratch->n_stacks = (job->n_curves + MS_STACK_CURVES - 1) / MS_STACK_CURVES;
+  for (guint i = 0; i < scratch->n_stacks; i++)
+    scratch->stacks[i] = ms_stack_new (job->curves + i * MS_STACK_CURVES,
+                                       MIN (job->n_curves - i * MS_STACK_CURVES, MS_STACK_CURVES),
+                                       scope->n_ids, longest, scope->width);
+  scratch->gained = g_new (guint64, MS_STACK_CURVES * (scope->n_ids + 1));
   scratch->next = g_new (guint32, scope->n_ids);
   scratch->later = g_new (guint32, (gsize) longest * scope->width + 1);
   scratch->shuffled = g_new (guint16, (gsize) longest * scope->width + 1);
+  return TRUE;
 }
 
 static void
-scratch_clear (Scratch *scratch, const Job *job)
+scratch_clear (Scratch *scratch)
 {
-  for (guint i = 0; i < job->n_curves; i++)
+  for (guint i = 0; i < scratch->n_stacks; i++)
     ms_stack_free (scratch->stacks[i]);
   g_free (scratch->gained);
   g_free (scratch->next);
@@ -216,17 +201,40 @@ scratch_clear (Scratch *scratch, const Job *job)
   g_free (scratch->shuffled);
 }
 
-/* One document through all curves; the sums of curve i are at sums + i * stride. */
+/* One document through all curves; adds its rates to the sums (n_ids + 1) of curve i at
+ * sums + i * stride. */
 static void
 run_document (Scratch *scratch, const Job *job, const Scope *scope, const MsRequests *requests,
               double *sums, gsize stride)
 {
-  ms_cache_find_later (requests->ids, (gsize) requests->n_tokens * requests->width, scope->n_ids,
+  guint n = scope->n_ids;
+  guint64 accesses = 0;
+
+  ms_cache_find_later (requests->ids, (gsize) requests->n_tokens * requests->width, n,
                        scratch->later, scratch->next);
   for (guint i = 0; i < job->n_curves; i++)
-    add_rates (scratch->stacks[i], requests, scope->n_ids,
-               job->curves[i].policy == MS_STACK_BELADY ? scratch->later : NULL, scratch->gained,
-               sums + i * stride);
+    {
+      const guint64 *gained = scratch->gained + i % MS_STACK_CURVES * (n + 1);
+      double *out = sums + i * stride;
+      guint64 hits = 0;
+
+      if (i % MS_STACK_CURVES == 0)
+        {
+          MsStack *stack = scratch->stacks[i / MS_STACK_CURVES];
+
+          memset (scratch->gained, 0, MS_STACK_CURVES * (n + 1) * sizeof (guint64));
+          ms_stack_reset (stack);
+          accesses = ms_stack_run (stack, requests, scratch->later, FALSE, scratch->gained);
+        }
+      if (accesses == 0)
+        return;
+      for (guint c = 0; c < n; c++)
+        {
+          hits += gained[c + 1];
+          out[c] += (double) hits / (double) accesses;
+        }
+      out[n]++;
+    }
 }
 
 /* All documents of one scope; ids (T, width). */
@@ -235,12 +243,12 @@ run_scope (const MsContext *context, const Job *job, Scope *scope, const guint16
            GError **error)
 {
   gsize row = scope->n_ids + 1, n_units = job->bootstrap->n_units;
-  gboolean fine = TRUE;
-  Scratch scratch;
+  Scratch scratch = { 0 };
+  gboolean fine;
 
   scope->sums = g_new0 (double, job->n_curves *n_units *row);
   scope->null = g_new0 (double, job->n_curves *row);
-  scratch_init (&scratch, job, scope, context->trace);
+  fine = scratch_init (&scratch, job, scope, context->trace, error);
   for (guint d = 0; d < ms_trace_n_documents (context->trace) && fine; d++)
     {
       const MsDocument *document = ms_trace_document (context->trace, d);
@@ -257,7 +265,7 @@ run_scope (const MsContext *context, const Job *job, Scope *scope, const guint16
       requests.ids = scratch.shuffled;
       run_document (&scratch, job, scope, &requests, scope->null, row);
     }
-  scratch_clear (&scratch, job);
+  scratch_clear (&scratch);
   return fine;
 }
 
@@ -349,11 +357,10 @@ add_scope (MsTable *table, gint64 layer, const Job *job, const Scope *scope)
           double rho = (double) (c + 1) / scope->width;
 
           if (layer >= 0)
-            ms_table_add (table, layer, job->curves[i].label, (gint64) c + 1, rho,
-                          intervals[c].value, intervals[c].basic_low, intervals[c].basic_high,
-                          null[c]);
+            ms_table_add (table, layer, job->labels[i], (gint64) c + 1, rho, intervals[c].value,
+                          intervals[c].basic_low, intervals[c].basic_high, null[c]);
           else
-            ms_table_add (table, job->curves[i].label, (gint64) c + 1, rho, intervals[c].value,
+            ms_table_add (table, job->labels[i], (gint64) c + 1, rho, intervals[c].value,
                           intervals[c].basic_low, intervals[c].basic_high, null[c]);
         }
     }
@@ -411,7 +418,7 @@ summarise (MsResult *result, const Job *job, const Scope *scope)
           n += scope->sums[(i * job->bootstrap->n_units + u) * row + scope->n_ids];
         }
       g_string_append_printf (text, "%s %.1f %% (%s", i == 0 ? "" : ",", 100 * hits / n,
-                              job->curves[i].label);
+                              job->labels[i]);
       if (job->null)
         g_string_append_printf (text, "; by chance %.1f",
                                 100 * scope->null[i * row + c - 1]

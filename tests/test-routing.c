@@ -1,6 +1,8 @@
 /* SRP, caches, repetition, transitions and comparisons: cases worked out by hand, and twins that count
  * plainly what the analyses slide, stack or sum up. */
 #include "analysis-private.h"
+#include "cache-simulator-private.h"
+#include "cache-stack-private.h"
 #include "routing-trace.h"
 
 #include <math.h>
@@ -345,9 +347,10 @@ mean_hit_rate (const Stream *stream, const char *policy, guint capacity)
 static void
 test_hit_rate_twin (void)
 {
-  static const char *const policies[] = { "lru", "lfu", "belady", "sch-1", "sch-4", "sch-64" };
+  static const char *const policies[]
+      = { "lru", "lfu", "belady", "sch-1", "sch-2", "sch-3", "sch-4", "sch-8", "sch-64" };
   g_autoptr (MsResult) result
-      = ms_test_run (trace, "hit-rate", 20, LIST ("level=both", "lookahead=1,4,64"));
+      = ms_test_run (trace, "hit-rate", 20, LIST ("level=both", "lookahead=1,2,3,4,8,64"));
   const MsTable *layers = ms_result_table (result, "layers");
   const MsTable *mean = ms_result_table (result, "mean");
   const MsTable *model = ms_result_table (result, "model");
@@ -385,6 +388,59 @@ test_hit_rate_twin (void)
                                     "hit_rate"),
                       mean_hit_rate (whole, policies[p], c));
     }
+}
+
+/* --- The stack ------------------------------------------------------------------------------- */
+
+#define STACK_IDS    30
+#define STACK_WIDTH  11
+#define STACK_TOKENS 300
+
+/* Rows wider than what goes down the stack together, and a stack that is told of so many tokens to come
+ * that its times have to be renumbered every few rows. */
+static void
+test_stack (void)
+{
+  static const MsStackCurve curves[]
+      = { { MS_STACK_LRU, 0 },     { MS_STACK_LFU, 0 },     { MS_STACK_BELADY, 0 },
+          { MS_STACK_SEGMENT, 1 }, { MS_STACK_SEGMENT, 7 }, { MS_STACK_SEGMENT, 400 } };
+  static const MsCachePolicy policies[] = { MS_CACHE_LRU, MS_CACHE_LFU, MS_CACHE_BELADY };
+  guint16 ids[STACK_TOKENS * STACK_WIDTH];
+  guint32 later[STACK_TOKENS * STACK_WIDTH], next[STACK_IDS];
+  MsRequests requests = { ids, STACK_TOKENS, STACK_WIDTH };
+  guint64 gained[2][2][G_N_ELEMENTS (curves)][STACK_IDS + 1] = { 0 };
+  guint64 state = 1;
+
+  for (guint t = 0; t < STACK_TOKENS; t++)
+    for (guint r = 0, taken = 0; r < STACK_WIDTH; r++)
+      {
+        double u = ms_random_double (&state);
+        guint16 id = (guint16) (STACK_IDS * u * u);
+
+        ids[t * STACK_WIDTH + r] = taken >> id & 1 ? MS_NO_EXPERT : id;
+        taken |= 1u << id;
+      }
+  ms_cache_find_later (ids, G_N_ELEMENTS (ids), STACK_IDS, later, next);
+  g_assert_false (ms_stack_fits (STACK_IDS, 1 << 25, STACK_WIDTH));
+  for (guint many = 0; many < 2; many++)
+    for (guint serial = 0; serial < 2; serial++)
+      {
+        guint n_curves = serial ? G_N_ELEMENTS (policies) : G_N_ELEMENTS (curves);
+        g_autoptr (MsStack) stack = ms_stack_new (curves, n_curves, STACK_IDS,
+                                                  many ? 1 << 23 : STACK_TOKENS, STACK_WIDTH);
+
+        ms_stack_run (stack, &requests, later, (gboolean) serial, &gained[many][serial][0][0]);
+      }
+  g_assert_cmpmem (gained[0], sizeof gained[0], gained[1], sizeof gained[1]);
+  for (guint p = 0; p < G_N_ELEMENTS (policies); p++)
+    for (guint c = 1, hits = 0; c <= STACK_IDS; c++)
+      {
+        g_autoptr (MsCache) cache = ms_cache_new (policies[p], MS_CACHE_SERIAL, STACK_IDS, c, 1);
+
+        ms_cache_request (cache, ids, G_N_ELEMENTS (ids), later, NULL);
+        hits += (guint) gained[0][1][p][c];
+        g_assert_cmpuint (hits, ==, ms_cache_counts (cache)->hits);
+      }
 }
 
 /* --- Cache ----------------------------------------------------------------------------------- */
@@ -1300,6 +1356,7 @@ main (int argc, char **argv)
   g_test_add_func ("/srp/twin", test_srp_twin);
   g_test_add_func ("/hit-rate/hand", test_hit_rate_hand);
   g_test_add_func ("/hit-rate/twin", test_hit_rate_twin);
+  g_test_add_func ("/stack/simulator", test_stack);
   g_test_add_func ("/cache/hand", test_cache_hand);
   g_test_add_func ("/cache/twin", test_cache_twin);
   g_test_add_func ("/cache/shared", test_cache_shared);
