@@ -3,10 +3,14 @@
  * papers report have analyses of their own. */
 #include "analysis-private.h"
 
+#include "tree-private.h"
+
 #include <math.h>
 
 /* Fewer choices than this say nothing about the labels an expert prefers. */
 #define LEAST_CHOICES 20
+/* Rows of the table of distances: beyond this it is left empty. */
+#define MOST_PAIRS 500000
 
 static const char *const labels[] = { "language", "domain", "phase", "document", NULL };
 
@@ -18,6 +22,8 @@ typedef struct
   double *margin;   /* (E) likewise */
   double *by_label; /* (E, G) choices by label of the document; NULL = no labels */
   guint64 *other;   /* (E) choices in the second run; NULL = none or of another shape */
+  double *apart; /* (E, E) distances by what they read, NaN = too few choices; NULL = not asked */
+  guint *place;  /* (E) place in the order of the tree of these distances; NULL likewise */
   guint64 n_choices, n_other;
 } Layer;
 
@@ -25,6 +31,7 @@ typedef struct
 {
   MsGroups *groups; /* NULL = no document has the label */
   guint columns;
+  gboolean similar;
   Layer *layers; /* (n_layers) */
 } Map;
 
@@ -81,6 +88,35 @@ count_other (const MsContext *context, guint index, Layer *layer, GError **error
   return TRUE;
 }
 
+/* Distances between the experts' labels, and the order of their tree: experts that read alike stand side
+ * by side.  Experts with too few choices are as far from all others as can be. */
+static void
+arrange (const Map *map, Layer *layer)
+{
+  guint n = layer->n_experts, n_groups = map->groups->n;
+  g_autofree double *known = g_new0 (double, (gsize) n *n);
+  g_autofree MsJoin *joins = g_new (MsJoin, n);
+  g_autofree guint *order = g_new (guint, n);
+
+  layer->apart = g_new0 (double, (gsize) n *n);
+  layer->place = g_new (guint, n);
+  for (guint a = 0; a < n; a++)
+    for (guint b = 0; b < n; b++)
+      {
+        gboolean few = layer->counts[a] < LEAST_CHOICES || layer->counts[b] < LEAST_CHOICES;
+        double apart = few ? NAN
+                           : ms_js (layer->by_label + (gsize) a * n_groups,
+                                    layer->by_label + (gsize) b * n_groups, n_groups);
+
+        layer->apart[(gsize) a * n + b] = apart;
+        known[(gsize) a * n + b] = isnan (apart) ? G_LN2 : apart;
+      }
+  ms_tree_join (known, n, joins);
+  ms_tree_order (joins, n, order);
+  for (guint i = 0; i < n; i++)
+    layer->place[order[i]] = i;
+}
+
 static gboolean
 do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
@@ -102,6 +138,8 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
     return FALSE;
   for (guint e = 0; e < n; e++)
     layer->n_choices += layer->counts[e];
+  if (map->similar)
+    arrange (map, layer);
   return count_other (context, index, layer, error);
 }
 
@@ -117,6 +155,8 @@ clear_map (Map *map, guint n_layers)
       g_free (layer->margin);
       g_free (layer->by_label);
       g_free (layer->other);
+      g_free (layer->apart);
+      g_free (layer->place);
     }
   g_free (map->layers);
   ms_groups_free (map->groups);
@@ -196,6 +236,7 @@ write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table)
       ms_table_put_int (table, block);
       ms_table_put_int (table, e);
       ms_table_put_int (table, rank[e]);
+      ms_table_put_int (table, layer->place != NULL ? layer->place[e] : e);
       ms_table_put_int (table, (gint64) layer->counts[e]);
       ms_table_put_real (table, load);
       ms_table_put_real (table, layer->entropy && count > 0 ? layer->entropy[e] / count : NAN);
@@ -206,6 +247,31 @@ write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table)
       ms_table_put_real (table, base);
       ms_table_put_real (table, load - base);
     }
+}
+
+static void
+write_pairs (const MsContext *context, const Map *map, MsResult *result)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  guint64 n_pairs = 0;
+
+  for (guint l = 0; l < n_layers; l++)
+    n_pairs += (guint64) map->layers[l].n_experts * map->layers[l].n_experts;
+  if (n_pairs > MOST_PAIRS)
+    {
+      ms_result_note (result,
+                      "%" G_GUINT64_FORMAT " distances are too many for a table; select layers",
+                      n_pairs);
+      return;
+    }
+  for (guint l = 0; l < n_layers; l++)
+    for (gsize i = 0, n = map->layers[l].n_experts; i < n * n; i++)
+      {
+        ms_table_put_int (result->tables[1], ms_trace_layer (context->trace, l)->block);
+        ms_table_put_int (result->tables[1], (gint64) (i / n));
+        ms_table_put_int (result->tables[1], (gint64) (i % n));
+        ms_table_put_real (result->tables[1], map->layers[l].apart[i]);
+      }
 }
 
 static void
@@ -245,7 +311,10 @@ compute (const MsContext *context, MsResult *result, GError **error)
       = { .groups = ms_trace_group (context->trace, label, NULL),
           .columns = ms_trace_run (context->trace)->columns & (MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN),
           .layers = g_new0 (Layer, n_layers) };
-  gboolean fine = ms_context_tasks (context, n_layers, do_layer, &map, 0, 1, error);
+  gboolean asked = ms_values_bool (context->values, "similar"), fine;
+
+  map.similar = asked && map.groups != NULL;
+  fine = ms_context_tasks (context, n_layers, do_layer, &map, 0, 1, error);
 
   if (fine)
     {
@@ -253,8 +322,11 @@ compute (const MsContext *context, MsResult *result, GError **error)
         write_layer (&map, &map.layers[l], ms_trace_layer (context->trace, l)->block,
                      result->tables[0]);
       summarise (context, &map, result);
+      if (map.similar)
+        write_pairs (context, &map, result);
       if (map.groups == NULL)
-        ms_result_note (result, "no document has a %s: specialisation is undefined", label);
+        ms_result_note (result, "no document has a %s: specialisation%s undefined", label,
+                        asked ? " and similarity are" : " is");
       ms_result_note (result, "expert numbers mean nothing across layers");
     }
   clear_map (&map, n_layers);
@@ -267,6 +339,10 @@ static const MsParam params[] = {
     .help = "Which label of the documents specialisation is measured against.",
     .type = MS_PARAM_CHOICE,
     .choices = labels },
+  { .name = "similar",
+    .title = "Compare experts",
+    .help = "Whether to order the experts of each layer by how alike the labels they read are.",
+    .type = MS_PARAM_BOOL },
   { 0 },
 };
 
@@ -274,6 +350,9 @@ static const MsColumn map_columns[] = {
   { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
   { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
   { "rank", "Rank by load", NULL, MS_COLUMN_INT, "0 = the layer's busiest expert." },
+  { "place", "Place by similarity", NULL, MS_COLUMN_INT,
+    "In the tree of the layer's experts (average linkage over the Jensen-Shannon divergence of the "
+    "labels they read); the expert's number when they are not compared." },
   { "count", "Choices", "tokens", MS_COLUMN_INT, "Tokens that choose the expert." },
   { "load", "Load", NULL, MS_COLUMN_REAL, "Choices over the layer's mean: 1 = the fair share." },
   { "entropy", "Router entropy", "nats", MS_COLUMN_REAL,
@@ -291,9 +370,22 @@ static const MsColumn map_columns[] = {
   { 0 },
 };
 
-static const MsTableDef tables[] = { { "map", "All experts", map_columns }, { 0 } };
+static const MsColumn pair_columns[] = {
+  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  { "other", "Other expert", NULL, MS_COLUMN_INT, "Another of the layer." },
+  { "distance", "Distance", "nats", MS_COLUMN_REAL,
+    "Jensen-Shannon divergence of the labels they read; undefined below 20 choices." },
+  { 0 },
+};
 
-/* Each measure by the expert's number and by its rank. */
+static const MsTableDef tables[] = {
+  { "map", "All experts", map_columns },
+  { "similarity", "Distances between the experts of a layer", pair_columns },
+  { 0 },
+};
+
+/* Each measure by the expert's number, by its rank and by its place among similar ones. */
 #define MAP(name_, title_, value_, scale, x_)                                                      \
   {                                                                                                \
     .name = name_, .title = title_, .table = "map", .mark = MS_MARK_HEATMAP, .x = x_,              \
@@ -302,7 +394,8 @@ static const MsTableDef tables[] = { { "map", "All experts", map_columns }, { 0 
   }
 #define MAPS(name_, title_, value_, scale)                                                         \
   MAP (name_, title_, value_, scale, "expert"),                                                    \
-      MAP (name_ "-ranked", title_ ", busiest first", value_, scale, "rank")
+      MAP (name_ "-ranked", title_ ", busiest first", value_, scale, "rank"),                      \
+      MAP (name_ "-similar", title_ ", similar ones together", value_, scale, "place")
 
 static const MsPlotDef plots[] = {
   MAPS ("load", "Load of every expert", "load", MS_SCALE_RATIO),
@@ -310,6 +403,14 @@ static const MsPlotDef plots[] = {
   MAPS ("margin", "Margin where it is chosen", "margin", MS_SCALE_LINEAR),
   MAPS ("specialisation", "Specialisation of every expert", "specialisation", MS_SCALE_LINEAR),
   MAPS ("change", "Change of load against the other run", "change", MS_SCALE_DIVERGING),
+  { .name = "similarity",
+    .title = "How differently experts read",
+    .table = "similarity",
+    .mark = MS_MARK_MATRIX,
+    .x = "other",
+    .y = "expert",
+    .value = "distance",
+    .facet = "layer" },
   { 0 },
 };
 
@@ -319,10 +420,13 @@ const MsAnalysis ms_analysis_experts = {
   .help
   = "What is each expert of each layer: how busy, how surely chosen, specialised in what, changed "
     "how?",
-  .formula = "load = c_e E / C; entropy and margin are means over the tokens that choose e; "
-             "specialisation = KL (p(label | e) || p(label)) over the layer's choices.",
-  .cite = "metrics.md a (load) and f (specialisation); the map itself is our own.",
-  .version = 1,
+  .formula
+  = "load = c_e E / C; entropy and margin are means over the tokens that choose e; "
+    "specialisation = KL (p(label | e) || p(label)) over the layer's choices; place = order of "
+    "the leaves of the UPGMA tree over JS (p(label | a), p(label | b)).",
+  .cite = "metrics.md a (load) and f (specialisation); UPGMA: Sokal and Michener 1958; the map "
+          "itself is our own.",
+  .version = 2,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -17,6 +17,9 @@ typedef struct
 void ms_tree_join (const double *distances, guint n, MsJoin *joins);
 /* Cophenetic distances (n, n): that of the join which first unites two items. */
 void ms_tree_heights (const MsJoin *joins, guint n, double *heights);
+/* The items (n) from left to right as a dendrogram draws them: of two branches the one with the lower item
+ * comes first. */
+void ms_tree_order (const MsJoin *joins, guint n, guint *order);
 /* The names of the items of join i, separated by spaces (newly allocated). */
 char *ms_tree_members (const MsJoin *joins, guint n, guint join, char **names);
 

@@ -85,3 +85,35 @@ ms_tree_members (const MsJoin *joins, guint n, guint join, char **names)
       g_string_append_printf (text, "%s%s", text->len > 0 ? " " : "", names[i]);
   return g_strdup (text->str);
 }
+
+/* The lowest item below cluster `id`. */
+static guint
+lowest (const MsJoin *joins, guint n, guint id)
+{
+  return id < n ? id : MIN (lowest (joins, n, joins[id - n].a), lowest (joins, n, joins[id - n].b));
+}
+
+/* Writes the items below cluster `id`; returns the place behind them. */
+static guint *
+walk (const MsJoin *joins, guint n, guint id, guint *order)
+{
+  guint a, b;
+
+  if (id < n)
+    {
+      *order = id;
+      return order + 1;
+    }
+  a = joins[id - n].a;
+  b = joins[id - n].b;
+  if (lowest (joins, n, a) < lowest (joins, n, b))
+    return walk (joins, n, b, walk (joins, n, a, order));
+  return walk (joins, n, a, walk (joins, n, b, order));
+}
+
+void
+ms_tree_order (const MsJoin *joins, guint n, guint *order)
+{
+  if (n > 0)
+    walk (joins, n, 2 * n - 2, order);
+}

@@ -208,6 +208,7 @@ test_tree_hand (void)
   static const char *names[] = { "a", "b", "c", "d" };
   MsJoin joins[3];
   double heights[16];
+  guint order[4];
   g_autofree char *members = NULL;
 
   ms_tree_join (distances, 4, joins);
@@ -224,6 +225,19 @@ test_tree_hand (void)
   ms_test_near (heights[3], 7);
   members = ms_tree_members (joins, 4, 1, (char **) names);
   g_assert_cmpstr (members, ==, "c d");
+  ms_tree_order (joins, 4, order);
+  for (guint i = 0; i < 4; i++)
+    g_assert_cmpuint (order[i], ==, i);
+  {
+    /* Items 0 and 3 are near, 1 and 2 too. */
+    static const double crossed[] = { 0, 9, 9, 1, 9, 0, 2, 9, 9, 2, 0, 9, 1, 9, 9, 0 };
+    static const guint expected[] = { 0, 3, 1, 2 };
+
+    ms_tree_join (crossed, 4, joins);
+    ms_tree_order (joins, 4, order);
+    for (guint i = 0; i < 4; i++)
+      g_assert_cmpuint (order[i], ==, expected[i]);
+  }
 }
 
 /* The same by the definition: clusters as lists of items, their distance the mean over all pairs. */

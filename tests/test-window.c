@@ -587,6 +587,26 @@ test_experts (void)
       g_assert_nonnull (ms_figure_canvas_get_figure (
           ms_figure_view_get_canvas (ms_experts_screen_get_map (screen))));
     }
+  ms_experts_screen_set_colour (screen, 0);
+  for (guint order = 0; order < 3; order++)
+    {
+      static const char *const columns[] = { "expert", "rank", "place" };
+      MsTable *table;
+      const gint64 *at;
+      guint64 seen = 0;
+
+      ms_experts_screen_set_order (screen, order);
+      wait_until (ms_window_is_quiet (window));
+      g_assert_cmpstr (ms_figure_view_get_plot (ms_experts_screen_get_map (screen))->x, ==,
+                       columns[order]);
+      g_assert_true (gtk_widget_get_visible (GTK_WIDGET (ms_experts_screen_get_tree (screen)))
+                     == (order == 2));
+      table = ms_figure_view_get_table (ms_experts_screen_get_map (screen));
+      at = ms_table_ints (table, (guint) ms_table_find_column (table, columns[order]));
+      for (guint expert = 0; expert < 8; expert++)
+        seen |= (guint64) 1 << at[expert];
+      g_assert_cmpuint (seen, ==, 0xff); /* every place of the first layer once */
+    }
   ms_session_set_text (session, "run=2 base=1 layer=1 expert=0..3", NULL);
   wait_until (ms_analysis_pane_get_outcome (ms_experts_screen_get_readers (screen)) != NULL);
   outcome = ms_analysis_pane_get_outcome (ms_experts_screen_get_readers (screen));
@@ -937,7 +957,7 @@ test_sql_forms (void)
     g_autoptr (MsRequest) request = ms_request_new (ms_analysis_find ("hit-rate"));
     g_autofree char *sql = ms_sql_form (bench, request, "curve");
 
-    g_assert_nonnull (strstr (sql, "--store\nSELECT * FROM \"hit-rate_curve\""));
+    g_assert_nonnull (strstr (sql, "--store\nSELECT * FROM hit_rate_curve\n"));
   }
   close_window (window);
   ms_fixture_remove (path);

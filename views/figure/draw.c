@@ -79,8 +79,9 @@ draw_strip (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPe
   if (!layout->strips)
     return;
   title = ms_facet_title (figure, panel->facet);
-  ms_pen_text (pen, panel->plot.x + panel->plot.w / 2, panel->plot.y - layout->em * 0.15, 0.5, 1, 0,
-               MS_TEXT_PLAIN, ms_pen_ink (pen, MS_TEXT_PLAIN), panel->plot.w, title);
+  ms_pen_text (pen, panel->plot.x + panel->plot.w / 2,
+               panel->plot.y - layout->tree - layout->em * 0.15, 0.5, 1, 0, MS_TEXT_PLAIN,
+               ms_pen_ink (pen, MS_TEXT_PLAIN), panel->plot.w, title);
 }
 
 /* A dashed line along the reference column: level when it is constant. */

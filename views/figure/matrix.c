@@ -151,9 +151,16 @@ cluster (double *d, guint n)
 
 /* Leaves from left to right; of two branches the one with the smaller first leaf comes first. */
 static guint
+first_leaf (const Joint *joints, guint n, guint node)
+{
+  return node < n ? node
+                  : MIN (first_leaf (joints, n, joints[node - n].a),
+                         first_leaf (joints, n, joints[node - n].b));
+}
+
+static guint
 walk (const Joint *joints, guint n, guint node, guint32 *order, guint at)
 {
-  const Joint *joint;
   guint a, b;
 
   if (node < n)
@@ -161,15 +168,14 @@ walk (const Joint *joints, guint n, guint node, guint32 *order, guint at)
       order[at] = node;
       return at + 1;
     }
-  joint = &joints[node - n];
-  a = joint->a;
-  b = joint->b;
-  while (a >= n)
-    a = MIN (joints[a - n].a, joints[a - n].b);
-  while (b >= n)
-    b = MIN (joints[b - n].a, joints[b - n].b);
-  at = walk (joints, n, a <= b ? joint->a : joint->b, order, at);
-  return walk (joints, n, a <= b ? joint->b : joint->a, order, at);
+  a = joints[node - n].a;
+  b = joints[node - n].b;
+  if (first_leaf (joints, n, b) < first_leaf (joints, n, a))
+    {
+      a = joints[node - n].b;
+      b = joints[node - n].a;
+    }
+  return walk (joints, n, b, order, walk (joints, n, a, order, at));
 }
 
 static gboolean

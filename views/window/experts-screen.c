@@ -21,6 +21,12 @@ static const struct
   { N_ ("Margin"), "margin", N_ ("This run was recorded without margins.") },
 };
 
+/* How experts stand in a row: what is behind the plot's name. */
+static const char *const order_names[]
+    = { N_ ("By Number"), N_ ("By Load"), N_ ("By Similarity"), NULL };
+static const char *const order_suffixes[] = { "", "-ranked", "-similar" };
+#define BY_SIMILARITY 2
+
 static const char *const label_names[]
     = { N_ ("Languages"), N_ ("Domains"), N_ ("Phases"), N_ ("Documents"), NULL };
 static const char *const label_keys[] = { "language", "domain", "phase", "document" };
@@ -29,13 +35,13 @@ struct _MsExpertsScreen
 {
   MsScreen parent_instance;
   MsFigureView *map;
-  GtkDropDown *colour, *label;
-  GtkToggleButton *ranked;
+  GtkDropDown *colour, *label, *order;
   GtkLabel *summary;
   GtkStack *readers_stack;
   MsAnalysisPane *readers;
+  MsFigureView *tree;   /* how alike the experts of the brushed layer are */
   MsFigureView *layers; /* the marginal: MaxVio of each layer */
-  MsJob *job, *layers_job;
+  MsJob *job, *layers_job, *tree_job;
 };
 
 G_DEFINE_FINAL_TYPE (MsExpertsScreen, ms_experts_screen, MS_TYPE_SCREEN)
@@ -73,7 +79,7 @@ on_partial (GObject *owner, gpointer result)
   const MsPlotDef *plot;
 
   name = g_strconcat (colours[colour].plot,
-                      gtk_toggle_button_get_active (self->ranked) ? "-ranked" : "", NULL);
+                      order_suffixes[gtk_drop_down_get_selected (self->order)], NULL);
   plot = find_plot (outcome->request->analysis, name);
   ms_figure_view_show (self->map, outcome, plot, NULL);
   if (is_void (ms_result_table (outcome->result, plot->table), plot->value))
@@ -104,6 +110,18 @@ on_layers (GObject *owner, gpointer result, const GError *error)
   g_clear_object (&self->layers_job);
   if (outcome != NULL)
     ms_figure_view_show (self->layers, outcome, find_plot (outcome->request->analysis, "effective"),
+                         NULL);
+}
+
+static void
+on_tree (GObject *owner, gpointer result, const GError *error)
+{
+  MsExpertsScreen *self = MS_EXPERTS_SCREEN (owner);
+  g_autoptr (MsOutcome) outcome = result;
+
+  g_clear_object (&self->tree_job);
+  if (outcome != NULL)
+    ms_figure_view_show (self->tree, outcome, find_plot (outcome->request->analysis, "similarity"),
                          NULL);
 }
 
@@ -151,6 +169,12 @@ update_readers (MsExpertsScreen *self)
   gtk_stack_set_visible_child_name (self->readers_stack, "readers");
 }
 
+static gboolean
+is_by_similarity (MsExpertsScreen *self)
+{
+  return gtk_drop_down_get_selected (self->order) == BY_SIMILARITY;
+}
+
 static MsRequest *
 make_request (MsExpertsScreen *self, const char *name)
 {
@@ -159,7 +183,41 @@ make_request (MsExpertsScreen *self, const char *name)
 
   request->run = ms_session_get_selection (session)->run;
   request->select = ms_session_dup_filter (session);
+  if (strcmp (name, "experts") == 0)
+    {
+      request->values = ms_values_new (request->analysis);
+      ms_values_set (request->values, "label", label_keys[gtk_drop_down_get_selected (self->label)],
+                     NULL);
+      if (is_by_similarity (self))
+        ms_values_set (request->values, "similar", "true", NULL);
+    }
   return request;
+}
+
+/* The tree of one layer, the first brushed or the first of all: each has its own. */
+static void
+update_tree (MsExpertsScreen *self)
+{
+  MsWorkbench *bench = ms_screen_get_bench (MS_SCREEN (self));
+  const MsModel *model = ms_run_item_model (ms_workbench_get_run (bench));
+  const GArray *layers
+      = ms_session_get_selection (ms_screen_get_session (MS_SCREEN (self)))->layers;
+  MsRequest *request;
+  g_autofree char *filter = NULL;
+
+  ms_job_drop (&self->tree_job);
+  gtk_widget_set_visible (GTK_WIDGET (self->tree), is_by_similarity (self) && model->n_layers > 0);
+  if (!gtk_widget_get_visible (GTK_WIDGET (self->tree)))
+    return;
+  request = make_request (self, "experts");
+  filter = request->select;
+  request->select = g_strdup_printf ("layer=%" G_GINT64_FORMAT " %s",
+                                     layers != NULL && layers->len > 0
+                                         ? g_array_index (layers, MsRange, 0).first
+                                         : model->layers[0].block,
+                                     filter);
+  ms_figure_view_set_stale (self->tree, TRUE);
+  self->tree_job = ms_workbench_analyze (bench, request, 0, on_tree, NULL, G_OBJECT (self));
 }
 
 static void
@@ -171,9 +229,6 @@ update (MsScreen *screen)
   MsRequest *request = make_request (self, "experts");
 
   request->other = base != NULL ? ms_run_item_run (base)->id : 0;
-  request->values = ms_values_new (request->analysis);
-  ms_values_set (request->values, "label", label_keys[gtk_drop_down_get_selected (self->label)],
-                 NULL);
   ms_job_drop (&self->job);
   ms_job_drop (&self->layers_job);
   if (ms_figure_view_get_outcome (self->map) == NULL)
@@ -183,6 +238,7 @@ update (MsScreen *screen)
   self->job = ms_workbench_analyze (bench, request, 0, on_outcome, on_partial, G_OBJECT (self));
   self->layers_job = ms_workbench_analyze (bench, make_request (self, "load"), 0, on_layers, NULL,
                                            G_OBJECT (self));
+  update_tree (self);
   update_readers (self);
 }
 
@@ -193,6 +249,7 @@ dispose (GObject *object)
 
   ms_job_drop (&self->job);
   ms_job_drop (&self->layers_job);
+  ms_job_drop (&self->tree_job);
   G_OBJECT_CLASS (ms_experts_screen_parent_class)->dispose (object);
 }
 
@@ -232,18 +289,16 @@ make_controls (MsExpertsScreen *self)
     names[i] = colours[i].title;
   self->colour = drop_down (self, names, G_N_ELEMENTS (colours), _ ("Colour by"));
   self->label = drop_down (self, label_names, G_N_ELEMENTS (label_keys), _ ("Specialisation in"));
-  self->ranked = GTK_TOGGLE_BUTTON (gtk_toggle_button_new ());
-  gtk_button_set_icon_name (GTK_BUTTON (self->ranked), "view-sort-descending-symbolic");
-  gtk_widget_set_tooltip_text (GTK_WIDGET (self->ranked), _ ("Sort Experts by Load"));
-  ms_widget_name (GTK_WIDGET (self->ranked), _ ("Sort Experts by Load"));
+  self->order = drop_down (self, order_names, G_N_ELEMENTS (order_suffixes), _ ("Order experts"));
   g_signal_connect_swapped (self->colour, "notify::selected", G_CALLBACK (ms_screen_update_now),
                             self);
   g_signal_connect_swapped (self->label, "notify::selected", G_CALLBACK (ms_screen_update_now),
                             self);
-  g_signal_connect_swapped (self->ranked, "toggled", G_CALLBACK (ms_screen_update_now), self);
+  g_signal_connect_swapped (self->order, "notify::selected", G_CALLBACK (ms_screen_update_now),
+                            self);
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->colour));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->label));
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->ranked));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->order));
   return box;
 }
 
@@ -274,11 +329,14 @@ ms_experts_screen_new (MsWorkbench *bench)
   ms_screen_set_bench (MS_SCREEN (self), bench);
   self->map = MS_FIGURE_VIEW (ms_figure_view_new (bench));
   self->layers = MS_FIGURE_VIEW (ms_figure_view_new (bench));
+  self->tree = MS_FIGURE_VIEW (ms_figure_view_new (bench));
+  gtk_widget_set_visible (GTK_WIDGET (self->tree), FALSE);
   gtk_widget_set_size_request (GTK_WIDGET (ms_figure_view_get_canvas (self->map)), -1, 320);
   self->summary = GTK_LABEL (ms_text_new (NULL, NULL));
   gtk_box_append (GTK_BOX (box), make_controls (self));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->summary));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->map));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->tree));
   gtk_box_append (GTK_BOX (box), make_readers (self, bench));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->layers));
   ms_widget_set_margins (box, 12);
@@ -302,6 +360,18 @@ void
 ms_experts_screen_set_colour (MsExpertsScreen *self, guint n)
 {
   gtk_drop_down_set_selected (self->colour, n);
+}
+
+void
+ms_experts_screen_set_order (MsExpertsScreen *self, guint n)
+{
+  gtk_drop_down_set_selected (self->order, n);
+}
+
+MsFigureView *
+ms_experts_screen_get_tree (MsExpertsScreen *self)
+{
+  return self->tree;
 }
 
 guint

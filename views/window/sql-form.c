@@ -193,7 +193,8 @@ ms_sql_form (MsWorkbench *bench, const MsRequest *request, const char *table)
   if (direct != NULL)
     return direct;
   command = ms_workbench_dup_command (bench, request, NULL, NULL);
-  name = g_strdup_printf ("\"%s_%s\"", request->analysis->name, table);
+  name = g_strdup_printf ("%s_%s", request->analysis->name, table);
+  g_strdelimit (name, "-", '_');
   return g_strdup_printf (
       "-- This is computed outside of SQL.  Stored in the file, it is a table like any other:\n"
       "--   %s --store\n"
