@@ -3,7 +3,7 @@
  *
  * A pure replay of recorded choices.  An assignment takes the next slot of its expert in the priority
  * order and is dropped when the slot is beyond the capacity; dropped ones still count. */
-#include "analysis-private.h"
+#include "capacity-repair-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -38,6 +38,10 @@ static const MsParam params[] = {
     NULL, MS_PARAM_CHOICE, .choices = order_choices },
   { "batch", "Batch", "Documents that share the capacity; 0 = all, 1 = every document alone",
     "documents", MS_PARAM_INT, 0, 1000000, 1, .ui_least = 0, .ui_most = 64 },
+  { "devices", "Devices",
+    "Where Rectify-Router repairs: expert e lives on device e D / E, token i of n in a batch on "
+    "i D / n",
+    "devices", MS_PARAM_INT, 1, 4096, 4, .ui_least = 1, .ui_most = 64 },
   { 0 },
 };
 
@@ -67,6 +71,34 @@ static const MsTableDef tables[] = {
           "Middle of a twentieth of the document: 0 = start, 1 = end" },
         { "dropped_assignment_rate", "Dropped", NULL, MS_COLUMN_REAL,
           "Dropped / all assignments there, all layers" },
+        { 0 } } },
+  { "repair", "Rectify-Router: drops re-routed, free slots filled (needs scores)",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "capacity_factor", "Capacity factor", NULL, MS_COLUMN_REAL, "f of the rule" },
+        { "dropped", "Dropped", NULL, MS_COLUMN_INT, "Assignments beyond the capacity" },
+        { "recovered", "Recovered", NULL, MS_COLUMN_INT,
+          "Of them, sent to the best other expert on the token's own device, outside capacity" },
+        { "recovered_rate", "Recovered share", NULL, MS_COLUMN_REAL, "Recovered / dropped" },
+        { "recovered_low", "Recovered, low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents" },
+        { "recovered_high", "Recovered, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "free_slots", "Free slots", NULL, MS_COLUMN_INT, "E x capacity - kept, over batches" },
+        { "filled", "Filled", NULL, MS_COLUMN_INT,
+          "Free slots taken by tokens whose next expert it is, best score first" },
+        { "filled_rate", "Filled share", NULL, MS_COLUMN_REAL, "Filled / free slots" },
+        { "filled_per_token", "Filled per token", NULL, MS_COLUMN_REAL, "Filled / tokens" },
+        { "filled_low", "Filled per token, low", NULL, MS_COLUMN_REAL,
+          "Lower end of its interval" },
+        { "filled_high", "Filled per token, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "left_behind_before", "Left behind before", NULL, MS_COLUMN_REAL,
+          "Share of tokens with all assignments dropped" },
+        { "left_behind_after", "Left behind after", NULL, MS_COLUMN_REAL,
+          "Of them those neither recovered nor filled in" },
+        { "cross_device_before", "Cross-device before", NULL, MS_COLUMN_REAL,
+          "Share of served assignments off the token's device" },
+        { "cross_device_after", "Cross-device after", NULL, MS_COLUMN_REAL,
+          "The same with what was recovered and filled" },
         { 0 } } },
   { "documents", "Dependence on the batch",
     (const MsColumn[]){
@@ -110,6 +142,15 @@ static const MsPlotDef plots[] = {
     .x = "position",
     .y = "dropped_assignment_rate",
     .series = "capacity_factor" },
+  { .name = "repair",
+    .title = "Drops Recovered on the Own Device",
+    .table = "repair",
+    .mark = MS_MARK_LINE,
+    .x = "capacity_factor",
+    .y = "recovered_rate",
+    .series = "layer",
+    .low = "recovered_low",
+    .high = "recovered_high" },
   { .name = "batch",
     .title = "Tokens Changed by Their Batch",
     .table = "documents",
@@ -134,6 +175,21 @@ enum
   N_SUMS,
 };
 
+/* Of the repair. */
+enum
+{
+  REPAIR_TOKENS,
+  REPAIR_DROPPED,
+  REPAIR_RECOVERED,
+  REPAIR_FILLED,
+  REPAIR_BEHIND_BEFORE,
+  REPAIR_BEHIND_AFTER,
+  REPAIR_KEPT,
+  REPAIR_CROSS, /* kept ones off the token's device */
+  REPAIR_CROSS_FILLED,
+  N_REPAIR,
+};
+
 /* Of a document over all layers: what batch dependence needs. */
 typedef struct
 {
@@ -147,6 +203,8 @@ typedef struct
   guint n_batches;
   guint64 dropped[MAX_FACTORS][POSITIONS], at[POSITIONS];
   Dependence *documents; /* (factors, D) */
+  double *repair;        /* (factors, U, N_REPAIR); NULL without scores */
+  guint64 free_slots[MAX_FACTORS];
 } Layer;
 
 typedef struct
@@ -155,7 +213,7 @@ typedef struct
   Layer *layers;
   guint n_factors;
   double factors[MAX_FACTORS];
-  guint rule, batch;
+  guint rule, batch, n_devices;
   gboolean prioritised;
 } Job;
 
@@ -338,6 +396,131 @@ compare_document (const MsLayerTrace *layer, const MsDocument *document, const g
     }
 }
 
+/* One document of a repaired batch into sums. */
+static void
+count_repair (const MsRepairBatch *batch, const MsLayerTrace *layer, const MsRepairPlan *plan,
+              const MsDocument *document, const guint8 *kept, const guint16 *replaced,
+              const guint8 *filled, double *sums)
+{
+  for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
+    {
+      guint home = ms_repair_home (batch, t), size = 0, n_kept = 0, n_replaced = 0;
+
+      for (guint r = 0; r < layer->k; r++)
+        {
+          gsize at = (gsize) t * layer->k + r;
+
+          if (layer->experts[at] == MS_NO_EXPERT)
+            continue;
+          size++;
+          n_kept += kept[at];
+          n_replaced += replaced[at] != MS_NO_EXPERT;
+          sums[REPAIR_CROSS]
+              += kept[at] && ms_repair_device (batch, layer->experts[at], layer->n_experts) != home;
+        }
+      sums[REPAIR_TOKENS]++;
+      sums[REPAIR_DROPPED] += size - n_kept;
+      sums[REPAIR_RECOVERED] += n_replaced;
+      sums[REPAIR_FILLED] += filled[t];
+      sums[REPAIR_BEHIND_BEFORE] += size > 0 && n_kept == 0;
+      sums[REPAIR_BEHIND_AFTER] += size > 0 && n_kept + n_replaced == 0 && !filled[t];
+      sums[REPAIR_KEPT] += n_kept;
+      sums[REPAIR_CROSS_FILLED]
+          += filled[t] && ms_repair_device (batch, plan->next[t], layer->n_experts) != home;
+    }
+}
+
+/* What one thread needs for a layer. */
+typedef struct
+{
+  MsLayerTrace *layer;
+  double *priority;
+  guint64 *load;
+  guint8 *kept, *alone, *reversed; /* (T, K) */
+  Order order;
+  MsRepairPlan plan;
+  guint16 *replaced; /* (T, K) */
+  guint8 *filled;    /* (T) */
+} Scratch;
+
+static void
+scratch_init (Scratch *s, const Job *job, MsTrace *trace)
+{
+  gsize size = (gsize) s->layer->n_tokens * s->layer->k + 1;
+
+  s->priority = priorities (job, trace, s->layer);
+  s->load = g_new (guint64, s->layer->n_experts);
+  s->kept = g_new0 (guint8, size);
+  s->alone = g_new0 (guint8, size);
+  s->reversed = g_new0 (guint8, size);
+  s->order.rows = g_new (gint64, s->layer->n_tokens + 1);
+  if (s->layer->logits == NULL)
+    return;
+  ms_repair_plan_init (&s->plan, trace, s->layer);
+  s->replaced = g_new (guint16, size);
+  s->filled = g_new (guint8, s->layer->n_tokens + 1);
+}
+
+static void
+scratch_clear (Scratch *s)
+{
+  g_clear_pointer (&s->layer, ms_layer_trace_free);
+  g_free (s->priority);
+  g_free (s->load);
+  g_free (s->kept);
+  g_free (s->alone);
+  g_free (s->reversed);
+  g_free (s->order.rows);
+  ms_repair_plan_clear (&s->plan);
+  g_free (s->replaced);
+  g_free (s->filled);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Scratch, scratch_clear)
+
+/* Documents first..first+n-1 with factor f. */
+static void
+replay_batch (const Job *job, MsTrace *trace, Scratch *s, guint f, guint first, guint n, Layer *out)
+{
+  const MsLayerTrace *layer = s->layer;
+  guint n_units = job->bootstrap->n_units;
+  gint64 capacity, from = ms_trace_document (trace, first)->first_token;
+  MsRepairBatch batch = { from, 0, 0, job->n_devices };
+
+  if (n > 1)
+    {
+      order_batch (job, trace, first, n, TRUE, s->priority, &s->order);
+      serve (job, layer, &s->order, job->factors[f], s->load, s->reversed);
+    }
+  order_batch (job, trace, first, n, FALSE, s->priority, &s->order);
+  capacity = serve (job, layer, &s->order, job->factors[f], s->load, s->kept);
+  out->capacity[f] += (double) capacity;
+  out->slots[f] += (double) capacity * layer->n_experts;
+  out->n_batches += f == 0;
+  batch.n = s->order.n;
+  batch.capacity = MAX (capacity, 0);
+  if (out->repair != NULL)
+    out->free_slots[f]
+        += ms_repair_batch (&batch, layer, &s->plan, s->kept, s->replaced, s->filled);
+  for (guint d = first; d < first + n; d++)
+    {
+      const MsDocument *document = ms_trace_document (trace, d);
+      gsize unit = (gsize) f * n_units + ms_bootstrap_unit (job->bootstrap, d);
+
+      count_document (job, layer, document, f, s->kept, out, out->units + unit * N_SUMS);
+      if (out->repair != NULL)
+        count_repair (&batch, layer, &s->plan, document, s->kept, s->replaced, s->filled,
+                      out->repair + unit * N_REPAIR);
+      if (n > 1)
+        {
+          order_batch (job, trace, d, 1, FALSE, s->priority, &s->order);
+          serve (job, layer, &s->order, job->factors[f], s->load, s->alone);
+          compare_document (layer, document, s->alone, s->kept, s->reversed,
+                            &out->documents[(gsize) f * ms_trace_n_documents (trace) + d]);
+        }
+    }
+}
+
 static gboolean
 replay_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
@@ -346,67 +529,27 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
   MsTrace *trace = context->trace;
   guint n_documents = ms_trace_n_documents (trace);
   guint batch = job->batch == 0 ? n_documents : MIN (job->batch, n_documents);
-  guint columns = MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS
-                  | (job->prioritised ? ms_trace_run (trace)->columns & MS_CHUNK_LOGITS : 0);
-  g_autoptr (MsLayerTrace) layer
-      = ms_trace_load_layer (trace, index, columns, context->cancel, error);
-  g_autofree double *priority = NULL;
-  g_autofree guint64 *load = NULL;
-  g_autofree guint8 *kept = NULL;
-  g_autofree guint8 *alone = NULL;
-  g_autofree guint8 *reversed = NULL;
-  Order order = { 0 };
+  gsize n_units = (gsize) job->n_factors * job->bootstrap->n_units;
+  g_auto (Scratch) scratch = { 0 };
 
-  if (layer == NULL)
+  scratch.layer = ms_trace_load_layer (trace, index,
+                                       MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS
+                                           | (ms_trace_run (trace)->columns & MS_CHUNK_LOGITS),
+                                       context->cancel, error);
+  if (scratch.layer == NULL)
     return FALSE;
-  priority = priorities (job, trace, layer);
-  load = g_new (guint64, layer->n_experts);
-  kept = g_new0 (guint8, (gsize) layer->n_tokens * layer->k + 1);
-  alone = g_new0 (guint8, (gsize) layer->n_tokens * layer->k + 1);
-  reversed = g_new0 (guint8, (gsize) layer->n_tokens * layer->k + 1);
-  order.rows = g_new (gint64, layer->n_tokens + 1);
-  out->units = g_new0 (double, (gsize) job->n_factors * job->bootstrap->n_units * N_SUMS);
+  scratch_init (&scratch, job, trace);
+  out->units = g_new0 (double, n_units *N_SUMS);
   out->documents = g_new0 (Dependence, (gsize) job->n_factors * n_documents);
+  if (scratch.layer->logits != NULL)
+    out->repair = g_new0 (double, n_units *N_REPAIR);
   for (guint f = 0; f < job->n_factors; f++)
     for (guint first = 0; first < n_documents; first += batch)
       {
-        guint n = MIN (batch, n_documents - first);
-        gint64 capacity;
-
         if (g_cancellable_set_error_if_cancelled (context->cancel, error))
-          {
-            g_free (order.rows);
-            return FALSE;
-          }
-        if (n > 1)
-          {
-            order_batch (job, trace, first, n, TRUE, priority, &order);
-            serve (job, layer, &order, job->factors[f], load, reversed);
-          }
-        order_batch (job, trace, first, n, FALSE, priority, &order);
-        capacity = serve (job, layer, &order, job->factors[f], load, kept);
-        out->capacity[f] += (double) capacity;
-        out->slots[f] += (double) capacity * layer->n_experts;
-        out->n_batches += f == 0;
-        for (guint d = first; d < first + n; d++)
-          {
-            const MsDocument *document = ms_trace_document (trace, d);
-
-            count_document (
-                job, layer, document, f, kept, out,
-                out->units
-                    + ((gsize) f * job->bootstrap->n_units + ms_bootstrap_unit (job->bootstrap, d))
-                          * N_SUMS);
-            if (n > 1)
-              {
-                order_batch (job, trace, d, 1, FALSE, priority, &order);
-                serve (job, layer, &order, job->factors[f], load, alone);
-                compare_document (layer, document, alone, kept, reversed,
-                                  &out->documents[(gsize) f * n_documents + d]);
-              }
-          }
+          return FALSE;
+        replay_batch (job, trace, &scratch, f, first, MIN (batch, n_documents - first), out);
       }
-  g_free (order.rows);
   return TRUE;
 }
 
@@ -419,6 +562,55 @@ rates (const double *sums, double *out, gpointer data)
   out[2] = sums[SUM_ANY] / sums[SUM_TOKENS];
   out[3] = sums[SUM_KEPT_WEIGHT] / (sums[SUM_ASSIGNMENTS] - sums[SUM_DROPPED]);
   out[4] = sums[SUM_ASSIGNMENTS] - sums[SUM_DROPPED];
+}
+
+static double
+ratio (double part, double whole)
+{
+  return whole > 0 ? part / whole : NAN;
+}
+
+enum
+{
+  RECOVERED,
+  FILLED,
+  BEHIND_BEFORE,
+  BEHIND_AFTER,
+  CROSS_BEFORE,
+  CROSS_AFTER,
+  N_REPAIR_RATES,
+};
+
+static void
+repair_rates (const double *sums, double *out, gpointer data)
+{
+  (void) data;
+  out[RECOVERED] = ratio (sums[REPAIR_RECOVERED], sums[REPAIR_DROPPED]);
+  out[FILLED] = ratio (sums[REPAIR_FILLED], sums[REPAIR_TOKENS]);
+  out[BEHIND_BEFORE] = ratio (sums[REPAIR_BEHIND_BEFORE], sums[REPAIR_TOKENS]);
+  out[BEHIND_AFTER] = ratio (sums[REPAIR_BEHIND_AFTER], sums[REPAIR_TOKENS]);
+  out[CROSS_BEFORE] = ratio (sums[REPAIR_CROSS], sums[REPAIR_KEPT]);
+  out[CROSS_AFTER] = ratio (sums[REPAIR_CROSS] + sums[REPAIR_CROSS_FILLED],
+                            sums[REPAIR_KEPT] + sums[REPAIR_RECOVERED] + sums[REPAIR_FILLED]);
+}
+
+static void
+add_repair (MsTable *table, const Job *job, const Layer *layer, gint64 block, guint f)
+{
+  guint n_units = job->bootstrap->n_units;
+  const double *units = layer->repair + (gsize) f * n_units * N_REPAIR;
+  double sums[N_REPAIR] = { 0 };
+  MsInterval v[N_REPAIR_RATES];
+
+  ms_bootstrap_intervals (job->bootstrap, units, N_REPAIR, repair_rates, NULL, N_REPAIR_RATES, v);
+  for (guint i = 0; i < n_units * N_REPAIR; i++)
+    sums[i % N_REPAIR] += units[i];
+  ms_table_add (table, block, job->factors[f], (gint64) sums[REPAIR_DROPPED],
+                (gint64) sums[REPAIR_RECOVERED], v[RECOVERED].value, v[RECOVERED].low,
+                v[RECOVERED].high, (gint64) layer->free_slots[f], (gint64) sums[REPAIR_FILLED],
+                ratio (sums[REPAIR_FILLED], (double) layer->free_slots[f]), v[FILLED].value,
+                v[FILLED].low, v[FILLED].high, v[BEHIND_BEFORE].value, v[BEHIND_AFTER].value,
+                v[CROSS_BEFORE].value, v[CROSS_AFTER].value);
 }
 
 static gboolean
@@ -495,6 +687,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
               .layers = layers,
               .rule = ms_values_choice (context->values, "rule"),
               .batch = (guint) ms_values_int (context->values, "batch"),
+              .n_devices = (guint) ms_values_int (context->values, "devices"),
               .prioritised = ms_values_choice (context->values, "order") == 1 };
   g_autofree double *dropped = NULL;
   gboolean fine = read_factors (context->values, &job, error)
@@ -515,6 +708,9 @@ compute (const MsContext *context, MsResult *result, GError **error)
                       v[1].value, v[2].value,
                       layers[l].slots[f] > 0 ? v[4].value / layers[l].slots[f] : NAN, v[3].value);
         dropped[f] += v[0].value / n_layers;
+        if (layers[l].repair != NULL)
+          add_repair (ms_result_table (result, "repair"), &job, &layers[l],
+                      ms_trace_layer (context->trace, l)->block, f);
       }
   for (guint f = 0; f < job.n_factors && fine; f++)
     {
@@ -544,11 +740,15 @@ compute (const MsContext *context, MsResult *result, GError **error)
                       job.batch == 0   ? "all documents share the capacity"
                       : job.batch == 1 ? "every document alone"
                                        : "batches of documents share the capacity");
+      if (!(ms_trace_run (context->trace)->columns & MS_CHUNK_LOGITS))
+        ms_result_note (result, "The repair of drops needs the full router scores: collect with "
+                                "--scores.");
     }
   for (guint l = 0; l < n_layers; l++)
     {
       g_free (layers[l].units);
       g_free (layers[l].documents);
+      g_free (layers[l].repair);
     }
   return fine;
 }
@@ -561,11 +761,17 @@ const MsAnalysis ms_analysis_capacity = {
           "would that depend on the other documents of the batch?",
   .formula
   = "An assignment is dropped iff its slot, the number of earlier assignments to the expert in the "
-    "priority order, is >= the capacity.",
+    "priority order, is >= the capacity. Repair: a dropped assignment goes to the best-scored "
+    "expert "
+    "on the token's device that it has not; free slots go to the tokens whose next-ranked expert "
+    "it "
+    "is, largest probability first.",
   .cite = "Switch Transformers, arXiv 2101.03961; GShard, arXiv 2006.16668; Tutel, arXiv "
           "2206.03382; V-MoE "
-          "(priority), arXiv 2106.05974; batch dependence: arXiv 2402.05526; metrics.md a, f.2, i",
-  .version = 2,
+          "(priority), arXiv 2106.05974; batch dependence: arXiv 2402.05526; repair: "
+          "Rectify-Router, arXiv 2402.12399; "
+          "metrics.md a, f.2, i",
+  .version = 3,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -427,6 +427,150 @@ test_capacity_twin (void)
     }
 }
 
+static void
+test_repair_hand (void)
+{
+  char *path = NULL;
+  const float scores[] = { 0.7f, 0.1f, 0.1f,  0.1f,  0.6f, 0.1f, 0.2f, 0.1f,
+                           0.5f, 0.1f, 0.15f, 0.25f, 0.5f, 0.3f, 0.1f, 0.1f };
+  MsHandTrace hand = {
+    .layers = LIST ("0 0 0 0"), .n_layers = 1, .n_experts = 4, .k = 1, .probabilities = scores
+  };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 4, 0 }, &path);
+  g_autoptr (MsResult) result
+      = ms_test_run (own, "capacity", 0, LIST ("rule=fixed", "factors=1", "devices=2"));
+  const MsTable *table = ms_result_table (result, "repair");
+
+  /* One slot each; the first two tokens and experts 0 and 1 live on device 0.  Tokens 1, 2 and 3 are sent
+   * to experts 1, 3 and 2.  Of the free slots of 1, 2 and 3, token 3 takes 1 and token 1 takes 2; token
+   * 2's next is 3, where it is already, and token 0 finds 1 taken. */
+  ms_test_near (ms_test_real (table, 0, "dropped"), 3);
+  ms_test_near (ms_test_real (table, 0, "recovered"), 3);
+  ms_test_near (ms_test_real (table, 0, "free_slots"), 3);
+  ms_test_near (ms_test_real (table, 0, "filled"), 2);
+  ms_test_near (ms_test_real (table, 0, "filled_rate"), 2.0 / 3);
+  ms_test_near (ms_test_real (table, 0, "left_behind_before"), 0.75);
+  ms_test_near (ms_test_real (table, 0, "left_behind_after"), 0);
+  ms_test_near (ms_test_real (table, 0, "cross_device_before"), 0);
+  ms_test_near (ms_test_real (table, 0, "cross_device_after"), 2.0 / 6);
+  g_clear_pointer (&result, ms_result_free);
+
+  /* With a device for each expert the dropped go to its one; with room for all nothing is dropped. */
+  result = ms_test_run (own, "capacity", 0, LIST ("rule=fixed", "factors=1,4", "devices=4"));
+  table = ms_result_table (result, "repair");
+  ms_test_near (ms_test_real (table, ms_test_row (table, "capacity_factor=1"), "recovered"), 3);
+  ms_test_near (ms_test_real (table, ms_test_row (table, "capacity_factor=4"), "recovered_rate"),
+                NAN);
+  ms_fixture_remove (path);
+}
+
+/* Whether an expert is among a token's choice or what it was sent to. */
+static gboolean
+has_expert (const MsLayerTrace *layer, gint64 t, const int *sent, guint expert)
+{
+  gboolean has = ms_loaded_rank (layer, t, expert) >= 0;
+
+  for (guint r = 0; r < layer->k; r++)
+    has = has || sent[r] == (int) expert;
+  return has;
+}
+
+/* The expert of from..to-1 with the largest probability that the token has not, -1 = none. */
+static int
+best_new (const MsLayerTrace *layer, gint64 t, const int *sent, guint device, guint n_devices)
+{
+  double p[8];
+  int best = -1;
+
+  probabilities (layer, t, p);
+  for (guint e = layer->n_experts; e-- > 0;)
+    if ((n_devices == 0 || e * n_devices / layer->n_experts == device)
+        && !has_expert (layer, t, sent, e) && (best < 0 || p[e] >= p[best]))
+      best = (int) e;
+  return best;
+}
+
+static void
+test_repair_twin (void)
+{
+  static const guint n_devices = 2;
+  g_autoptr (MsResult) result = ms_test_run (
+      trace, "capacity", 0, LIST ("rule=flaxformer", "factors=0.5,1.25", "batch=0", "devices=2"));
+  const MsTable *table = ms_result_table (result, "repair");
+  guint documents[8];
+
+  for (guint d = 0; d < 8; d++)
+    documents[d] = d;
+  for (guint i = 0; i < 2; i++)
+    for (guint l = 0; l < loaded->n_layers; l++)
+      {
+        const MsLayerTrace *layer = loaded->layers[l];
+        double factor = i == 0 ? 0.5 : 1.25, p[8];
+        double capacity = capacity_of (layer, FALSE, factor, layer->n_tokens);
+        double room[8], dropped = 0, recovered = 0, filled = 0, n_free = 0, after = 0;
+        guint row = ms_test_row (table, "layer=%d capacity_factor=%g", loaded->blocks[l], factor);
+        g_autofree int *sent = g_new (int, layer->n_tokens * layer->k);
+        g_autofree double *wish = g_new (double, layer->n_tokens);
+        g_autofree gboolean *served = g_new0 (gboolean, layer->n_tokens);
+
+        for (guint e = 0; e < layer->n_experts; e++)
+          room[e] = capacity;
+        for (gint64 t = 0; t < layer->n_tokens; t++)
+          {
+            guint home = (guint) (t * n_devices / layer->n_tokens);
+            int *own = sent + t * layer->k, none[3] = { -1, -1, -1 };
+            int next = ms_loaded_size (layer, t) > 0 ? best_new (layer, t, none, 0, 0) : -1;
+
+            for (guint r = 0; r < layer->k; r++)
+              own[r] = -1;
+            for (guint r = 0; r < ms_loaded_size (layer, t); r++)
+              {
+                if (!is_dropped (layer, documents, 8, FALSE, capacity, t, r))
+                  {
+                    room[layer->experts[t * layer->k + r]]--;
+                    served[t] = TRUE;
+                    continue;
+                  }
+                dropped++;
+                own[r] = best_new (layer, t, own, home, n_devices);
+                recovered += own[r] >= 0;
+                served[t] = served[t] || own[r] >= 0;
+              }
+            probabilities (layer, t, p);
+            wish[t] = next >= 0 && !has_expert (layer, t, own, (guint) next) ? p[next] : -1;
+          }
+        for (guint e = 0; e < layer->n_experts; e++)
+          n_free += room[e];
+        for (;;)
+          {
+            gint64 best = -1;
+            int none[3] = { -1, -1, -1 };
+            guint next;
+
+            for (gint64 t = 0; t < layer->n_tokens; t++)
+              if (wish[t] >= 0 && (best < 0 || wish[t] > wish[best]))
+                best = t;
+            if (best < 0)
+              break;
+            next = (guint) best_new (layer, best, none, 0, 0);
+            wish[best] = -1;
+            if (room[next] <= 0)
+              continue;
+            room[next]--;
+            filled++;
+            served[best] = TRUE;
+          }
+        for (gint64 t = 0; t < layer->n_tokens; t++)
+          after += ms_loaded_size (layer, t) > 0 && !served[t];
+        ms_test_near (ms_test_real (table, row, "dropped"), dropped);
+        ms_test_near (ms_test_real (table, row, "recovered"), recovered);
+        ms_test_near (ms_test_real (table, row, "free_slots"), n_free);
+        ms_test_near (ms_test_real (table, row, "filled"), filled);
+        ms_test_near (ms_test_real (table, row, "left_behind_after"),
+                      after / (double) layer->n_tokens);
+      }
+}
+
 /* --- Other rules ----------------------------------------------------------------------------- */
 
 static void
@@ -1133,6 +1277,8 @@ main (int argc, char **argv)
   g_test_add_func ("/importance/twin", test_importance_twin);
   g_test_add_func ("/capacity/hand", test_capacity_hand);
   g_test_add_func ("/capacity/twin", test_capacity_twin);
+  g_test_add_func ("/repair/hand", test_repair_hand);
+  g_test_add_func ("/repair/twin", test_repair_twin);
   g_test_add_func ("/what-if/hand", test_what_if_hand);
   g_test_add_func ("/what-if/twin", test_what_if_twin);
   g_test_add_func ("/merge/hand", test_merge_hand);
