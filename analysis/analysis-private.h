@@ -7,6 +7,12 @@ G_BEGIN_DECLS
 
 /* --- Tables and values ----------------------------------------------------------------------- */
 
+/* Whether value is in one of the ranges (of MsRange), NULL = all. */
+gboolean ms_ranges_include (const GArray *ranges, gint64 value);
+
+/* Keeps the rows (n_rows) that are marked; for tables that nobody else has seen yet. */
+void ms_table_keep (MsTable *table, const guint8 *marked);
+
 /* An empty table of `def` with a first TEXT column "group". */
 MsTable *ms_table_new_grouped (const MsTableDef *def);
 /* Appends all rows of `from` (the same definition without the group) under `group`. */

@@ -85,7 +85,8 @@ const double *ms_table_reals (const MsTable *table, guint column);
 
 /* What part of a run to look at, with the text form that the command line and the window share:
  *   "layer=4..8 expert=17,23 lang=de domain=code doc=12 phase=decode token=4097..5000"
- * Values of one key are alternatives; keys are combined with "and".  Quote values with spaces. */
+ * Values of one key are alternatives; keys are combined with "and".  Quote values with spaces.
+ * Experts choose rows of a result's tables, not decisions: see ms_analysis_run. */
 typedef struct
 {
   GArray *layers;       /* of MsRange, block numbers; NULL = all (likewise below) */
@@ -379,7 +380,9 @@ const MsAnalysis *ms_analysis_find (const char *name);
  * what to do about it (newly allocated).  trace may be NULL. */
 char *ms_analysis_missing (const MsAnalysis *analysis, MsTrace *trace, guint n_others);
 
-/* Runs the analysis.  NULL with *error on failure or when cancelled (G_IO_ERROR_CANCELLED). */
+/* Runs the analysis.  NULL with *error on failure or when cancelled (G_IO_ERROR_CANCELLED).  When the
+ * trace's selection names experts, tables with a column "expert" keep the rows of these; their numbers
+ * stay measured among all experts, and a note says so. */
 MsResult *ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **error);
 /* The same once for every group of documents: the tables get a first TEXT column `group`.  `by` as in
  * ms_trace_group. */

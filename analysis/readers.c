@@ -57,21 +57,6 @@ scan_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document
 }
 
 static gboolean
-in_ranges (const GArray *ranges, guint value)
-{
-  if (ranges == NULL)
-    return TRUE;
-  for (guint i = 0; i < ranges->len; i++)
-    {
-      const MsRange *range = &g_array_index (ranges, MsRange, i);
-
-      if (value >= range->first && value <= range->last)
-        return TRUE;
-    }
-  return FALSE;
-}
-
-static gboolean
 do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
   Readers *readers = data;
@@ -80,7 +65,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   Scan scan = { readers, index, n_experts, chosen };
 
   for (guint e = 0; e < n_experts; e++)
-    chosen[e] = in_ranges (readers->experts, e) ? 1 : 0;
+    chosen[e] = ms_ranges_include (readers->experts, e) ? 1 : 0;
   readers->marks[index] = g_new0 (guint8, (gsize) readers->n_tokens / 8 + 1);
   return ms_trace_scan_layer (context->trace, index, MS_CHUNK_EXPERTS, scan_rows, &scan,
                               context->cancel, error);

@@ -226,6 +226,57 @@ ms_context_tasks (const MsContext *context, guint n, MsContextTask task, gpointe
   return FALSE;
 }
 
+/* --- A selection of experts ------------------------------------------------------------------ */
+
+/* Whether a finding speaks of an expert that is not selected. */
+static gboolean
+is_elsewhere (const MsFinding *finding, const GArray *experts)
+{
+  g_autoptr (MsSelection) place
+      = finding->place != NULL ? ms_selection_parse (finding->place, NULL) : NULL;
+
+  return place != NULL && place->experts != NULL
+         && !ms_ranges_include (experts, g_array_index (place->experts, MsRange, 0).first);
+}
+
+/* A selection of experts keeps the rows of these experts in every table that has a row for each; what
+ * is measured stays over all of them. */
+static void
+keep_experts (MsResult *result, const GArray *experts)
+{
+  GString *whole = g_string_new (NULL);
+  guint n_kept = 0;
+
+  for (guint i = 0; i < result->n_tables; i++)
+    {
+      MsTable *table = result->tables[i];
+      int column = ms_table_find_column (table, "expert");
+      g_autofree guint8 *marked = g_new (guint8, ms_table_n_rows (table) + 1);
+
+      if (column < 0)
+        {
+          g_string_append_printf (whole, "%s%s", whole->len > 0 ? ", " : "",
+                                  ms_table_def (table)->name);
+          continue;
+        }
+      for (guint row = 0; row < ms_table_n_rows (table); row++)
+        marked[row]
+            = ms_ranges_include (experts, ms_table_get_int (table, row, (guint) column)) ? 1 : 0;
+      ms_table_keep (table, marked);
+      n_kept++;
+    }
+  for (guint i = result->findings->len; i-- > 0;)
+    if (is_elsewhere (&g_array_index (result->findings, MsFinding, i), experts))
+      g_array_remove_index (result->findings, i);
+  if (n_kept == 0)
+    ms_result_note (result, "The selection of experts changes nothing here: no table has a row "
+                            "for each expert.");
+  else
+    ms_result_note (result, "Rows of the selected experts only, measured among all experts%s%s.",
+                    whole->len > 0 ? "; of all experts: " : "", whole->str);
+  g_string_free (whole, TRUE);
+}
+
 MsResult *
 ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **error)
 {
@@ -244,6 +295,8 @@ ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **
       || !analysis->compute (context, result, error)
       || g_cancellable_set_error_if_cancelled (context->cancel, error))
     return NULL;
+  if (context->trace != NULL && ms_trace_selection (context->trace)->experts != NULL)
+    keep_experts (result, ms_trace_selection (context->trace)->experts);
   g_array_sort (result->findings, compare_findings);
   result->seconds = (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
   ms_context_progress (context, 1);

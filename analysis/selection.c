@@ -63,6 +63,21 @@ ms_selection_free (MsSelection *selection)
   g_free (selection);
 }
 
+gboolean
+ms_ranges_include (const GArray *ranges, gint64 value)
+{
+  if (ranges == NULL)
+    return TRUE;
+  for (guint i = 0; i < ranges->len; i++)
+    {
+      const MsRange *range = &g_array_index (ranges, MsRange, i);
+
+      if (value >= range->first && value <= range->last)
+        return TRUE;
+    }
+  return FALSE;
+}
+
 static int
 compare_ranges (gconstpointer a, gconstpointer b)
 {

@@ -184,6 +184,25 @@ ms_table_append_group (MsTable *table, const char *group, const MsTable *from)
   table->n_rows += from->n_rows;
 }
 
+void
+ms_table_keep (MsTable *table, const guint8 *marked)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < table->n_columns; i++)
+    {
+      gsize size = cell_size (table->def->columns[i].type);
+      char *cells = table->columns[i]->data;
+
+      n = 0;
+      for (guint row = 0; row < table->n_rows; row++)
+        if (marked[row])
+          memmove (cells + size * n++, cells + size * row, size);
+      g_array_set_size (table->columns[i], n);
+    }
+  table->n_rows = n;
+}
+
 const MsTableDef *
 ms_table_def (const MsTable *table)
 {

@@ -109,21 +109,6 @@ give_reader (Source *source, MsReader *reader)
 /* --- Applying the selection ------------------------------------------------------------------ */
 
 static gboolean
-in_ranges (const GArray *ranges, gint64 value)
-{
-  if (ranges == NULL)
-    return TRUE;
-  for (guint i = 0; i < ranges->len; i++)
-    {
-      const MsRange *range = &g_array_index (ranges, MsRange, i);
-
-      if (value >= range->first && value <= range->last)
-        return TRUE;
-    }
-  return FALSE;
-}
-
-static gboolean
 in_texts (const GPtrArray *texts, const char *label)
 {
   if (texts == NULL)
@@ -135,7 +120,7 @@ in_texts (const GPtrArray *texts, const char *label)
 gboolean
 ms_selection_has_document (const MsSelection *selection, const MsDocument *document, guint number)
 {
-  return in_ranges (selection->documents, number)
+  return ms_ranges_include (selection->documents, number)
          && in_texts (selection->languages, document->language)
          && in_texts (selection->domains, document->domain)
          && in_texts (selection->phases, document->phase)
@@ -204,7 +189,7 @@ select_layers (MsTrace *trace)
 
   trace->layers = g_new (guint, model->n_layers);
   for (guint i = 0; i < model->n_layers; i++)
-    if (in_ranges (trace->selection->layers, model->layers[i].block))
+    if (ms_ranges_include (trace->selection->layers, model->layers[i].block))
       trace->layers[trace->n_layers++] = i;
 }
 

@@ -272,7 +272,8 @@ analyze (MsJob *job, const Options *options)
 
 /* Complains about what the option parser lets through. */
 static const char *
-check_options (const Options *options, const MsAnalysis *analysis, const char *path)
+check_options (const Options *options, const MsAnalysis *analysis, const char *path,
+               gboolean selected)
 {
   gboolean known = options->table == NULL;
 
@@ -286,6 +287,8 @@ check_options (const Options *options, const MsAnalysis *analysis, const char *p
     return "--all needs -o FOLDER";
   if (options->store && strcmp (path, "-") == 0)
     return "--store needs a file to store in";
+  if (selected && strcmp (path, "-") == 0)
+    return "--select needs a recorded run to select from";
   return NULL;
 }
 
@@ -338,7 +341,7 @@ run (int argc, char **argv)
   if (job.analysis == NULL || job.path == NULL)
     return ms_command_misuse (&ms_command_analyze, "give a file and the name of an analysis");
   guess_format (&options);
-  complaint = check_options (&options, job.analysis, job.path);
+  complaint = check_options (&options, job.analysis, job.path, job.select != NULL);
   if (complaint != NULL)
     return ms_command_misuse (&ms_command_analyze, "%s", complaint);
   return analyze (&job, &options);

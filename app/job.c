@@ -30,7 +30,9 @@ ms_job_add_entries (MsJob *job, GArray *entries, gboolean by)
   const GOptionEntry common[] = {
     { "run", 0, 0, G_OPTION_ARG_INT64, &job->run, "Which run of the file (default: newest)", "N" },
     { "select", 0, 0, G_OPTION_ARG_STRING, &job->select,
-      "What part to look at: 'layer=4..8 lang=de domain=code doc=12 token=0..4095'", "TEXT" },
+      "What part to look at: 'layer=4..8 lang=de domain=code doc=12 token=0..4095'; 'expert=17' "
+      "keeps rows of that expert",
+      "TEXT" },
     { "other", 0, 0, G_OPTION_ARG_STRING_ARRAY, &job->others,
       "A second run to compare with, or the next of a series (repeatable)", "FILE[#RUN]" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &job->threads, "Threads (default 0: all cores)", "N" },
