@@ -272,6 +272,7 @@ typedef enum
   MS_SCALE_LOG10,
   MS_SCALE_RATIO,     /* log2 of a ratio to 1, diverging about 1: ticks x1/4 .. x4 */
   MS_SCALE_DIVERGING, /* linear, symmetric about `centre` */
+  MS_SCALE_CATEGORY,  /* of x: each value a place of its own, at equal distances */
 } MsScale;
 
 typedef struct
@@ -289,7 +290,8 @@ typedef struct
   const char *x2;         /* right edge of histogram bins */
   MsScale x_scale, y_scale, value_scale;
   double centre;       /* of a diverging scale */
-  const char *y_title; /* of the y axis, with the unit; NULL = the title of column y */
+  const char *x_title; /* of the x axis, with the unit; NULL = the title of column x */
+  const char *y_title; /* the same of the y axis */
   const char
       *reference;    /* column whose value is drawn as a dashed reference line (null, uniform) */
   const char *where; /* only rows with "column=value"; NULL = all */

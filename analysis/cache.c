@@ -85,7 +85,7 @@ static const MsParam params[] = {
       { "low", "Low", NULL, MS_COLUMN_REAL,                                                        \
         "Lower end of the bootstrap interval of the hit rate over documents" },                    \
       { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },                                       \
-      { "null_hit_rate", "Null", NULL, MS_COLUMN_REAL,                                             \
+      { "null_hit_rate", "By chance", NULL, MS_COLUMN_REAL,                                        \
         "Hit rate with each document's tokens in shuffled order" },                                \
       { "loads_per_token", "Loads per token", "experts", MS_COLUMN_REAL,                           \
         "Experts loaded per token, prefetched ones included" },                                    \

@@ -50,7 +50,7 @@ static const MsParam params[] = {
         "Lower end of the bootstrap interval over documents" },                                    \
       { "high", "High", NULL, MS_COLUMN_REAL, "Upper end of the interval" },                       \
   {                                                                                                \
-    "null_hit_rate", "Null", NULL, MS_COLUMN_REAL,                                                 \
+    "null_hit_rate", "By chance", NULL, MS_COLUMN_REAL,                                            \
         "Hit rate with each document's tokens in shuffled order"                                   \
   }
 

@@ -276,6 +276,7 @@ static const MsPlotDef plots[] = {
     .table = "norms",
     .mark = MS_MARK_LINE,
     .x = "score_rank",
+    .x_scale = MS_SCALE_CATEGORY,
     .y = "norm",
     .series = "layer" },
   { 0 },

@@ -300,16 +300,16 @@ static const MsTableDef tables[] = {
   { 0 },
 };
 
-#define LABEL_PLOT(kind, title_)                                                                   \
+#define LABEL_PLOT(kind, title_, what)                                                             \
   {                                                                                                \
     .name = kind, .title = title_, .table = "labels", .mark = MS_MARK_BAR, .x = "label",           \
-    .y = "share", .reference = "overall", .where = "kind=" kind                                    \
+    .x_title = what, .y = "share", .reference = "overall", .where = "kind=" kind                   \
   }
 
 static const MsPlotDef plots[] = {
-  LABEL_PLOT ("language", "Share of each language read"),
-  LABEL_PLOT ("domain", "Share of each domain read"),
-  LABEL_PLOT ("phase", "Share of each phase read"),
+  LABEL_PLOT ("language", "Share of each language read", "Language"),
+  LABEL_PLOT ("domain", "Share of each domain read", "Domain"),
+  LABEL_PLOT ("phase", "Share of each phase read", "Phase"),
   { .name = "tokens",
     .title = "Tokens read most",
     .table = "tokens",

@@ -132,7 +132,7 @@ static const MsParam params[] = {
       { "srp_low", "SRP, low", NULL, MS_COLUMN_REAL,                                               \
         "Lower end of the basic bootstrap interval over documents" },                              \
       { "srp_high", "SRP, high", NULL, MS_COLUMN_REAL, "Upper end of the interval" },              \
-      { "null_srp", "Null", NULL, MS_COLUMN_REAL,                                                  \
+      { "null_srp", "By chance", NULL, MS_COLUMN_REAL,                                             \
         "SRP with the tokens of each document in shuffled order" },                                \
       { "threshold", "Threshold", "tokens", MS_COLUMN_INT,                                         \
         "The best alpha, the lowest on ties; common to all experts of the scope" },                \

@@ -48,7 +48,7 @@ static const MsTableDef tables[] = {
         { "normalised_mi", "Normalised mutual information", NULL, MS_COLUMN_REAL,
           "Mutual information over the smaller of the two marginal entropies; undefined if that is "
           "0" },
-        { "null_normalised_mi", "Null", NULL, MS_COLUMN_REAL,
+        { "null_normalised_mi", "By chance", NULL, MS_COLUMN_REAL,
           "The same with the tokens of the next layer shuffled over the trace" },
         { 0 } } },
   { "predictors", "Predicting the next layer's experts",
@@ -63,7 +63,8 @@ static const MsTableDef tables[] = {
         { "precision", "Precision", NULL, MS_COLUMN_REAL, "Mean of |Q and S| / |Q|" },
         { "all_k", "All chosen predicted", NULL, MS_COLUMN_REAL,
           "Share of tokens with S inside Q" },
-        { "chance", "Chance", NULL, MS_COLUMN_REAL, "Recall of as many experts drawn at random" },
+        { "chance", "By chance", NULL, MS_COLUMN_REAL,
+          "Recall of as many experts drawn at random" },
         { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Tokens tested" },
         { 0 } } },
   { "pairs", "Pairs of experts of neighbouring layers",

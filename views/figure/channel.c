@@ -193,6 +193,49 @@ ms_channel_categorize (MsChannel *channel, MsTable *table, const guint32 *rows, 
     number_categories (channel, rows, n_rows);
 }
 
+typedef struct
+{
+  double score;
+  guint32 category;
+} Score;
+
+static int
+compare_scores (gconstpointer a, gconstpointer b)
+{
+  const Score *p = a, *q = b;
+
+  if (p->score != q->score)
+    return p->score > q->score ? -1 : 1;
+  return p->category < q->category ? -1 : p->category > q->category;
+}
+
+void
+ms_channel_sort (MsChannel *channel, const double *scores, guint n_table_rows)
+{
+  g_autofree Score *order = g_new (Score, channel->n + 1);
+  g_autofree guint32 *place = g_new (guint32, channel->n + 1);
+  char **names = g_new0 (char *, channel->n + 1);
+  double *numbers = channel->numbers != NULL ? g_new (double, channel->n + 1) : NULL;
+
+  for (guint i = 0; i < channel->n; i++)
+    order[i] = (Score){ isnan (scores[i]) ? -INFINITY : scores[i], i };
+  qsort (order, channel->n, sizeof *order, compare_scores);
+  for (guint i = 0; i < channel->n; i++)
+    {
+      place[order[i].category] = i;
+      names[i] = channel->names[order[i].category];
+      if (numbers != NULL)
+        numbers[i] = channel->numbers[order[i].category];
+    }
+  for (guint row = 0; row < n_table_rows; row++)
+    if (channel->of_row[row] != MS_NONE)
+      channel->of_row[row] = place[channel->of_row[row]];
+  g_free (channel->names);
+  g_free (channel->numbers);
+  channel->names = names;
+  channel->numbers = numbers;
+}
+
 /* Gives both channels the categories of either: a first, then what only b has (numbers: sorted). */
 void
 ms_channel_unite (MsChannel *a, MsChannel *b, guint n_table_rows)

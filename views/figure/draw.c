@@ -52,11 +52,12 @@ draw_axes (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen
       if (!panel->bottom)
         continue;
       if (layout->x_angle == 0)
-        ms_pen_text (pen, x, y + pad, 0.5, 0, 0, MS_TEXT_PLAIN, ink, layout->x_label_width,
+        ms_pen_text (pen, x, y + pad, 0.5, 0, 0, layout->x_style, ink, layout->x_label_width,
                      label->text);
       else
-        ms_pen_text (pen, x + layout->line * 0.25, y + pad * 0.9, 1, 0.5, -layout->x_angle,
-                     MS_TEXT_PLAIN, ink, layout->x_label_width, label->text);
+        ms_pen_text (pen, x + (layout->x_angle < 90 ? layout->line * 0.25 : 0), y + pad * 0.9, 1,
+                     0.5, -layout->x_angle, layout->x_style, ink, layout->x_label_width,
+                     label->text);
     }
   for (guint i = 0; i < layout->y_labels->len; i++)
     {
@@ -66,7 +67,7 @@ draw_axes (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen
       ms_pen_colour (pen, ink, 1);
       ms_pen_line (pen, plot->x - tick, y, plot->x, y);
       if (panel->left)
-        ms_pen_text (pen, plot->x - pad, y, 1, 0.5, 0, MS_TEXT_PLAIN, ink, layout->y_label_width,
+        ms_pen_text (pen, plot->x - pad, y, 1, 0.5, 0, layout->y_style, ink, layout->y_label_width,
                      label->text);
     }
 }
@@ -82,86 +83,6 @@ draw_strip (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPe
   ms_pen_text (pen, panel->plot.x + panel->plot.w / 2,
                panel->plot.y - layout->tree - layout->em * 0.15, 0.5, 1, 0, MS_TEXT_PLAIN,
                ms_pen_ink (pen, MS_TEXT_PLAIN), panel->plot.w, title);
-}
-
-/* A dashed line along the reference column: level when it is constant. */
-static void
-draw_reference (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
-{
-  const MsChannel *channel = &figure->reference;
-  gboolean open = FALSE;
-  double last = NAN, end_y = NAN;
-  guint series = 0;
-
-  if (channel->column == NULL || figure->n_tracks == 0)
-    return;
-  cairo_save (pen->cr);
-  cairo_rectangle (pen->cr, panel->plot.x, panel->plot.y, panel->plot.w, panel->plot.h);
-  cairo_clip (pen->cr);
-  for (series = 0; series < figure->n_series; series++)
-    {
-      const MsTrack *track = ms_track_find (figure, panel->facet, series);
-      gboolean constant = TRUE;
-      double value = track->n > 0 ? ms_channel_raw (channel, ms_track_row (track, 0)) : NAN;
-      guint step = MAX (track->n / 2000, 1);
-
-      for (guint i = 1; i < track->n && constant; i++)
-        constant = ms_channel_raw (channel, ms_track_row (track, i)) == value;
-      if (constant && (isnan (value) || value == last))
-        continue;
-      if (constant)
-        {
-          last = value;
-          end_y = ms_panel_y (figure, panel, value);
-          cairo_move_to (pen->cr, panel->plot.x, end_y);
-          cairo_line_to (pen->cr, panel->plot.x + panel->plot.w, end_y);
-          continue;
-        }
-      open = FALSE;
-      for (guint i = 0; i < track->n; i += step)
-        {
-          guint row = ms_track_row (track, i);
-          double x = ms_panel_x (figure, panel, ms_channel_get (&figure->x, row));
-          double y = ms_panel_y (figure, panel, ms_channel_raw (channel, row));
-
-          if (!isfinite (y) || !isfinite (x))
-            {
-              open = FALSE;
-              continue;
-            }
-          if (open)
-            cairo_line_to (pen->cr, x, y);
-          else
-            cairo_move_to (pen->cr, x, y);
-          open = TRUE;
-          end_y = y;
-        }
-    }
-  {
-    const double dash[] = { 3, 2 };
-
-    cairo_set_dash (pen->cr, dash, 2, 0);
-    cairo_set_line_width (pen->cr, pen->theme->line_points * 0.8 * 96 / 72);
-    ms_pen_colour (pen, ms_pen_ink (pen, MS_TEXT_FAINT), 1);
-    cairo_stroke (pen->cr);
-  }
-  cairo_restore (pen->cr);
-  if (isfinite (end_y) && figure->n_facets == 1
-      && g_strcmp0 (figure->plot->reference, figure->plot->x) != 0)
-    {
-      gboolean above = end_y - panel->plot.y > layout->line;
-      double right = panel->plot.x + panel->plot.w - layout->em * 0.2, w, h;
-
-      /* On a patch of paper, since bars or lines may be behind it. */
-      ms_pen_measure (pen, channel->column->title, MS_TEXT_SMALL, panel->plot.w * 0.8, &w, &h);
-      ms_pen_colour (pen, pen->theme->paper, 0.8);
-      cairo_rectangle (pen->cr, right - w - 1, above ? end_y - 1.5 - h : end_y + 1.5, w + 2, h);
-      cairo_fill (pen->cr);
-
-      ms_pen_text (pen, panel->plot.x + panel->plot.w - layout->em * 0.2, end_y + (above ? -1 : 1),
-                   1, above ? 1 : 0, 0, MS_TEXT_SMALL | MS_TEXT_FAINT,
-                   ms_pen_ink (pen, MS_TEXT_FAINT), panel->plot.w * 0.8, channel->column->title);
-    }
 }
 
 /* The title of an upright axis, centred at `middle` but never beyond the figure; small when long. */
@@ -249,6 +170,15 @@ draw_bar (MsFigure *figure, const MsLayout *layout, MsPen *pen)
       cairo_rectangle (pen->cr, x1, MIN (y1, y2), x2 - x1, fabs (y2 - y1));
       cairo_fill (pen->cr);
     }
+  if (figure->diverging && figure->theme.signs)
+    {
+      double x, y, half = layout->em * 0.22;
+
+      bar_point (layout, 0.22, 0.5, 0, &x, &y);
+      cairo_set_line_width (pen->cr, 0.6);
+      ms_pen_colour (pen, ms_colour_text_on (bar_colour (figure, 0.22)), 0.8);
+      ms_pen_line (pen, x - half, y, x + half, y);
+    }
   if (figure->clip_low)
     draw_clip (figure, layout, pen, 0);
   if (figure->clip_high)
@@ -318,7 +248,7 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
   MsColour ink;
   double em = layout->em;
   g_autofree char *notes = ms_figure_notes (figure);
-  g_autofree char *x_title = ms_channel_title (&figure->x);
+  g_autofree char *x_title = ms_figure_x_title (figure);
   g_autofree char *y_title = ms_figure_y_title (figure);
   double x = em * 0.4;
 
@@ -352,7 +282,7 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
       cairo_new_path (cr);
       if (!figure->mark->axes)
         continue;
-      draw_reference (figure, layout, panel, &pen);
+      ms_reference_draw (figure, layout, panel, &pen);
       draw_axes (figure, layout, panel, &pen);
       if (figure->empty)
         ms_pen_text (&pen, panel->plot.x + panel->plot.w / 2, panel->plot.y + panel->plot.h / 2,

@@ -26,10 +26,11 @@ typedef struct
   const MsColumn *column; /* NULL = the plot does not use this channel */
   const gint64 *ints;     /* one of the two for numbers, neither for text */
   const double *reals;
-  guint index;     /* of the column */
-  guint n;         /* categories; 0 = not made into categories */
-  char **names;    /* (n) for people */
-  double *numbers; /* (n) ascending, NULL for text, which keeps the order of the table */
+  guint index;  /* of the column */
+  guint n;      /* categories; 0 = not made into categories */
+  char **names; /* (n) for people */
+  double
+      *numbers; /* (n) ascending unless sorted, NULL for text, which keeps the order of the table */
   guint32 *of_row; /* (table rows) the row's category or MS_NONE */
 } MsChannel;
 
@@ -42,6 +43,8 @@ guint ms_channel_category (const MsChannel *channel, guint row); /* 0 without ca
 gboolean ms_channel_open (MsChannel *channel, MsTable *table, const char *name, GError **error);
 void ms_channel_clear (MsChannel *channel);
 void ms_channel_categorize (MsChannel *channel, MsTable *table, const guint32 *rows, guint n_rows);
+/* Puts the categories in the order of falling (n) scores; equal ones keep theirs. */
+void ms_channel_sort (MsChannel *channel, const double *scores, guint n_table_rows);
 /* Gives both channels the categories of either. */
 void ms_channel_unite (MsChannel *a, MsChannel *b, guint n_table_rows);
 /* "Hit rate (%)": title and unit. */
@@ -96,7 +99,8 @@ typedef struct
   double em, line;                          /* font size and line height */
   GArray *panels;                           /* of MsPanel */
   GArray *x_labels, *y_labels, *bar_labels; /* of MsLabel */
-  double x_angle;                           /* 0 or 45: x labels lean so */
+  double x_angle;                           /* 0, 45 or 90: x labels lean so */
+  guint x_style, y_style;                   /* MsTextStyle of the labels */
   double x_label_width, y_label_width;      /* longest allowed */
   gboolean strips;                          /* panels have a heading */
   GArray *keys;                             /* of MsKey: the legend */
@@ -121,6 +125,7 @@ typedef enum
   MS_TEXT_BOLD = 1 << 0,
   MS_TEXT_SMALL = 1 << 1,
   MS_TEXT_FAINT = 1 << 2, /* ink towards paper, still readable */
+  MS_TEXT_TINY = 1 << 3,  /* names of many categories: the least that is legible on paper */
 } MsTextStyle;
 
 typedef struct
@@ -204,6 +209,7 @@ struct MsFigure
   gboolean diverging;           /* value_axis is symmetric about the middle */
   gboolean lone_bars;           /* one bar in each category, whatever its series */
   gboolean ordered_series;      /* many numbered series: coloured along a scale */
+  const char *chosen_series;    /* more than there are colours: which come first; else NULL */
   gboolean clip_low, clip_high; /* values lie beyond value_axis */
   char *bar_title;
   guint n_tracks;
@@ -231,6 +237,8 @@ MsColour ms_figure_series_colour (const MsFigure *figure, guint series);
 gboolean ms_figure_value_colour (const MsFigure *figure, double value, MsColour *colour);
 double ms_panel_x (const MsFigure *figure, const MsPanel *panel, double value);
 double ms_panel_y (const MsFigure *figure, const MsPanel *panel, double value);
+/* A dashed line along the reference column, with its name. */
+void ms_reference_draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen);
 double ms_chart_height (MsFigure *figure, double width, double em);
 gboolean ms_point_locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row,
                           MsRect *rect);
@@ -238,6 +246,7 @@ gboolean ms_point_locate (MsFigure *figure, const MsLayout *layout, const MsPane
 int ms_tracks_step (MsFigure *figure, int row, MsStep direction);
 /* "Layer 3" for numbers, the name itself for text. */
 char *ms_series_name (const MsFigure *figure, guint series);
+char *ms_figure_x_title (const MsFigure *figure);
 char *ms_figure_y_title (const MsFigure *figure);
 char *ms_facet_title (const MsFigure *figure, guint facet);
 /* "7 of 23 series are coloured ..." and the caller's note; NULL for none. */

@@ -178,6 +178,13 @@ make_position_axes (MsFigure *figure)
       figure->x_axis
           = make_axis (figure, scale, &figure->x, low, high, mark == MS_MARK_HISTOGRAM ? 0 : 0.03,
                        mark == MS_MARK_SCATTER ? ZERO_NEAR : ZERO_FREE);
+      /* Points at few whole places (layers) stand beside the axis, not on it. */
+      if (mark == MS_MARK_SCATTER && figure->x.ints != NULL && high - low >= 1 && high - low <= 64
+          && figure->x_axis.kind == MS_AXIS_LINEAR)
+        {
+          figure->x_axis.low = low - 0.4;
+          figure->x_axis.high = high + 0.4;
+        }
     }
   low = INFINITY;
   high = -INFINITY;
@@ -308,6 +315,36 @@ order_series (MsFigure *figure)
   figure->bar_title = ms_channel_title (series);
 }
 
+/* More named series than colours: those that matter most come first and get them. */
+static void
+choose_series (MsFigure *figure)
+{
+  MsMark mark = figure->plot->mark;
+  gboolean lines = mark == MS_MARK_LINE || mark == MS_MARK_SCATTER;
+  g_autofree double *sums = g_new0 (double, figure->n_series);
+  g_autofree double *counts = g_new0 (double, figure->n_series);
+  double sum = 0, count = 0;
+
+  for (guint i = 0; i < figure->n_rows; i++)
+    {
+      guint row = ms_figure_row (figure, i), s = ms_channel_category (&figure->series, row);
+      double value = mark == MS_MARK_TOKENS ? 1 : ms_channel_get (&figure->y, row);
+
+      if (s == MS_NONE || !isfinite (value))
+        continue;
+      sums[s] += lines ? value : fabs (value);
+      counts[s]++;
+      sum += value;
+      count++;
+    }
+  for (guint s = 0; lines && s < figure->n_series; s++)
+    sums[s] = counts[s] > 0 ? fabs (sums[s] / counts[s] - sum / count) : (double) NAN;
+  ms_channel_sort (&figure->series, sums, ms_table_n_rows (figure->table));
+  figure->chosen_series = lines                    ? "farthest from the mean"
+                          : mark == MS_MARK_TOKENS ? "most frequent"
+                                                   : "largest";
+}
+
 static gboolean
 open_channels (MsFigure *figure, GError **error)
 {
@@ -343,7 +380,8 @@ categorize (MsFigure *figure)
 
   for (guint i = 0; i < 2; i++)
     ms_channel_categorize (both[i], figure->table, figure->rows, figure->n_rows);
-  if (bands || (figure->x.column != NULL && figure->x.column->type == MS_COLUMN_TEXT))
+  if (bands || figure->plot->x_scale == MS_SCALE_CATEGORY
+      || (figure->x.column != NULL && figure->x.column->type == MS_COLUMN_TEXT))
     ms_channel_categorize (&figure->x, figure->table, figure->rows, figure->n_rows);
   if (grid || (figure->y.column != NULL && figure->y.column->type == MS_COLUMN_TEXT))
     ms_channel_categorize (&figure->y, figure->table, figure->rows, figure->n_rows);
@@ -409,8 +447,10 @@ ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *opt
       || (mark == MS_MARK_TOKENS && figure->value.column != NULL
           && figure->value.column->type != MS_COLUMN_TEXT))
     make_value_axis (figure, &figure->value, plot->value_scale, options->low, options->high);
-  else if (figure->n_series > MS_SERIES_MAX)
+  else if (figure->n_series > MS_SERIES_MAX && mark != MS_MARK_TOKENS)
     order_series (figure);
+  if (!figure->ordered_series && figure->n_series > figure->theme.n_series)
+    choose_series (figure);
   {
     const MsChannel *shown = figure->value.column != NULL ? &figure->value : &figure->y;
 
@@ -494,8 +534,8 @@ ms_figure_series_colour (const MsFigure *figure, guint series)
   if (figure->ordered_series && isnan (figure->series.numbers[series]))
     return figure->theme.ink;
   if (figure->ordered_series)
-    return ms_colour_sequential (
-        &figure->theme, 0.95 * ms_axis_map (&figure->value_axis, figure->series.numbers[series]));
+    return ms_figure_order_colour (
+        figure, ms_axis_map (&figure->value_axis, figure->series.numbers[series]));
   if (series < figure->theme.n_series)
     return figure->theme.series[series];
   return ms_colour_mix (figure->theme.ink, figure->theme.paper, 0.6);
@@ -550,6 +590,13 @@ ms_series_name (const MsFigure *figure, guint series)
 }
 
 char *
+ms_figure_x_title (const MsFigure *figure)
+{
+  return figure->plot->x_title != NULL ? g_strdup (figure->plot->x_title)
+                                       : ms_channel_title (&figure->x);
+}
+
+char *
 ms_figure_y_title (const MsFigure *figure)
 {
   return figure->plot->y_title != NULL ? g_strdup (figure->plot->y_title)
@@ -561,11 +608,10 @@ ms_figure_notes (const MsFigure *figure)
 {
   g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
 
-  if (!figure->ordered_series && figure->n_series > figure->theme.n_series
-      && figure->plot->mark != MS_MARK_HISTOGRAM && figure->n_tracks > 0)
+  if (figure->chosen_series != NULL && figure->plot->mark != MS_MARK_HISTOGRAM)
     g_ptr_array_add (notes,
-                     g_strdup_printf ("The first %u of %u series are coloured, the others grey.",
-                                      figure->theme.n_series, figure->n_series));
+                     g_strdup_printf ("Coloured are the %u of %u %s.", figure->theme.n_series,
+                                      figure->n_series, figure->chosen_series));
   if (figure->ordered_series && figure->series.numbers != NULL)
     for (guint i = 0; i < figure->n_series; i++)
       if (isnan (figure->series.numbers[i]))

@@ -38,6 +38,7 @@ typedef struct
   const MsColour *series; /* (n_series) */
   guint n_series;
   gboolean cividis; /* sequential scale: cividis instead of viridis */
+  gboolean signs;   /* cells below the middle of a diverging scale carry a dash */
 } MsTheme;
 
 /* "screen", "dark", "paper", or "contrast" (high contrast, screen); NULL when unknown. */

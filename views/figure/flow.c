@@ -6,8 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define RIBBONS_MOST 1200 /* of the strongest flows, over all columns */
-#define STRONG       12   /* drawn in colour */
+#define RIBBONS_MOST 800 /* of the strongest flows, over all columns */
+#define STRONG       12  /* drawn in colour */
 
 typedef struct
 {
@@ -191,7 +191,7 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
                          figure->x.names[i]);
         }
       if (c < figure->facet.n)
-        title = flow->n_columns <= 6 || figure->facet.numbers == NULL
+        title = c == 0 || flow->n_columns <= 6 || figure->facet.numbers == NULL
                     ? ms_facet_title (figure, c)
                     : g_strdup (figure->facet.names[c]);
       else if (figure->facet.numbers != NULL && flow->n_columns <= 8)

@@ -209,6 +209,34 @@ paint_cells (MsFigure *figure, const MsPanel *panel, MsPen *pen)
   cairo_surface_destroy (image);
 }
 
+/* A dash in each cell clearly below the middle, so that the two sides differ without colour too. */
+static void
+mark_signs (MsFigure *figure, const MsPanel *panel, MsPen *pen)
+{
+  MsRect cell = cell_rect (figure, panel, 0, 0);
+  double half = MIN (MIN (cell.w, cell.h) * 0.25, 2.5);
+
+  if (MIN (cell.w, cell.h) < 4)
+    return;
+  cairo_set_line_width (pen->cr, 0.6);
+  for (guint y = 0; y < figure->y.n; y++)
+    for (guint x = 0; x < figure->x.n; x++)
+      {
+        guint32 row = ms_grid_row (figure, panel->facet, x, y);
+        double t = row != MS_NONE
+                       ? ms_axis_map (&figure->value_axis, ms_channel_raw (&figure->value, row))
+                       : (double) NAN;
+        MsColour colour;
+
+        if (!(t < 0.45) || !cell_colour (figure, panel->facet, x, y, &colour))
+          continue;
+        cell = cell_rect (figure, panel, x, y);
+        ms_pen_colour (pen, ms_colour_text_on (colour), 0.8);
+        ms_pen_line (pen, cell.x + cell.w / 2 - half, cell.y + cell.h / 2,
+                     cell.x + cell.w / 2 + half, cell.y + cell.h / 2);
+      }
+}
+
 static void
 hatch_missing (MsFigure *figure, const MsPanel *panel, MsPen *pen)
 {
@@ -266,28 +294,28 @@ make_numbers (MsFigure *figure, const MsPanel *panel, MsPen *pen, double width, 
   return g_steal_pointer (&texts);
 }
 
-/* Numbers in the cells, with as many decimals as fit in all of them. */
-static void
+/* Numbers in the cells, with as many decimals as fit in all of them; FALSE when they do not fit. */
+static gboolean
 write_numbers (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
 {
   MsRect cell = cell_rect (figure, panel, 0, 0);
   double span = figure->diverging && figure->value_axis.kind == MS_AXIS_RATIO
                     ? 1
                     : figure->value_axis.high - figure->value_axis.low;
-  /* One unit of the last decimal is at most a tenth of the range: else numbers hardly differ. */
+  /* One unit of the last decimal is at most a thirtieth of the range: else numbers hardly differ. */
   int least = figure->value.ints != NULL
                   ? 0
-                  : (int) CLAMP (ceil (1 - log10 (MAX (span, 1e-9)) - 1e-9), 0, 6);
+                  : (int) CLAMP (ceil (1.5 - log10 (MAX (span, 1e-9)) - 1e-9), 0, 6);
   int best = figure->value.ints != NULL ? 0 : least + 1;
   g_autoptr (GPtrArray) texts = NULL;
 
   if ((gsize) figure->x.n * figure->y.n > TEXT_CELLS || cell.h < layout->line * 0.95
       || cell.w < layout->em * 1.4)
-    return;
+    return FALSE;
   for (int decimals = best; decimals >= least && texts == NULL; decimals--)
     texts = make_numbers (figure, panel, pen, cell.w * 0.92, decimals);
   if (texts == NULL)
-    return;
+    return FALSE;
   for (guint y = 0; y < figure->y.n; y++)
     for (guint x = 0; x < figure->x.n; x++)
       {
@@ -299,6 +327,7 @@ write_numbers (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, M
         ms_pen_text (pen, cell.x + cell.w / 2, cell.y + cell.h / 2, 0.5, 0.5, 0, MS_TEXT_SMALL,
                      ms_colour_text_on (colour), 0, texts->pdata[(gsize) y * figure->x.n + x]);
       }
+  return TRUE;
 }
 
 void
@@ -312,7 +341,8 @@ ms_grid_draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, Ms
     }
   paint_cells (figure, panel, pen);
   hatch_missing (figure, panel, pen);
-  write_numbers (figure, layout, panel, pen);
+  if (!write_numbers (figure, layout, panel, pen) && figure->diverging && figure->theme.signs)
+    mark_signs (figure, panel, pen);
 }
 
 int
@@ -397,8 +427,11 @@ panel_height (MsFigure *figure, double width, double em)
 {
   double cell = figure->x.n > 0 ? width / figure->x.n : width;
   double height = figure->y.n * CLAMP (cell, em * 0.35, em * 2);
+  /* Names down the side are legible where that does not make a tower of the map. */
+  double names = figure->y.numbers == NULL ? MIN (figure->y.n * em * 0.8, 2.4 * width) : 0;
 
-  return CLAMP (height, MIN (figure->y.n * em * 1.3, width * 0.45), width * 1.1);
+  height = CLAMP (height, MIN (figure->y.n * em * 1.3, width * 0.45), width * 1.1);
+  return MAX (height, names);
 }
 
 const MsMarkClass ms_mark_heatmap = { .prepare = ms_grid_prepare,

@@ -6,6 +6,7 @@
 #include "figure-private.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void
@@ -89,8 +90,17 @@ category_labels (const MsChannel *channel, double most, GArray *labels, const gu
     }
 }
 
+/* The sizes of labels, from the largest on, and the room that names in a column need, in em. */
+#define NAME_SPACING 1.1
+
+static const struct
+{
+  guint style;
+  double scale;
+} label_styles[] = { { MS_TEXT_PLAIN, 1 }, { MS_TEXT_SMALL, 0.85 }, { MS_TEXT_TINY, 0.7 } };
+
 static double
-widest (MsPen *pen, const GArray *labels, double most)
+widest (MsPen *pen, const GArray *labels, guint style, double most)
 {
   double width = 0;
 
@@ -98,10 +108,71 @@ widest (MsPen *pen, const GArray *labels, double most)
     {
       double w;
 
-      ms_pen_measure (pen, g_array_index (labels, MsLabel, i).text, MS_TEXT_PLAIN, most, &w, NULL);
+      ms_pen_measure (pen, g_array_index (labels, MsLabel, i).text, style, most, &w, NULL);
       width = MAX (width, w);
     }
   return width;
+}
+
+/* The names down an axis of `length`: all of them while a legible size lets them, else every few. */
+static guint
+fit_names (const MsChannel *channel, double length, double em, GArray *labels, const guint32 *order)
+{
+  guint style = MS_TEXT_PLAIN;
+  double most = length / (em * 1.3);
+
+  for (guint i = 0; channel->numbers == NULL && i < G_N_ELEMENTS (label_styles); i++)
+    if (channel->n * em * NAME_SPACING * label_styles[i].scale <= length)
+      {
+        style = label_styles[i].style;
+        most = channel->n;
+        break;
+      }
+  category_labels (channel, most, labels, order);
+  return style;
+}
+
+/* The names along an axis of `length`: level, leaning or upright, whichever shows all of them in the
+ * largest letters.  Returns the height they take. */
+static double
+fit_names_across (MsFigure *figure, MsLayout *layout, MsPen *pen, double length, gboolean may_lean)
+{
+  /* Level or not, in which style. */
+  static const struct
+  {
+    double angle;
+    guint style;
+  } ways[] = { { 0, 0 }, { 0, 1 }, { 45, 0 }, { 0, 2 }, { 45, 1 }, { 90, 1 }, { 90, 2 } };
+  const MsChannel *x = &figure->x;
+  double w = 0;
+
+  category_labels (x, G_MAXUINT, layout->x_labels, figure->order);
+  for (guint i = 0; i < G_N_ELEMENTS (ways); i++)
+    {
+      guint style = label_styles[ways[i].style].style;
+      double line = layout->line * label_styles[ways[i].style].scale;
+      double em = layout->em * label_styles[ways[i].style].scale;
+
+      w = widest (pen, layout->x_labels, style, layout->x_label_width);
+      if ((ways[i].angle == 0    ? w + 0.3 * layout->em
+           : ways[i].angle == 45 ? 1.2 * em
+                                 : NAME_SPACING * em)
+              * x->n
+          > length)
+        continue;
+      if (ways[i].angle == 45 && !may_lean)
+        continue;
+      layout->x_angle = ways[i].angle;
+      layout->x_style = style;
+      return ways[i].angle == 0    ? line
+             : ways[i].angle == 45 ? w * G_SQRT2 / 2 + line * 0.7
+                                   : w + 0.2 * line;
+    }
+  layout->x_angle = may_lean ? 45 : 90;
+  layout->x_style = MS_TEXT_PLAIN;
+  w = widest (pen, layout->x_labels, MS_TEXT_PLAIN, layout->x_label_width);
+  category_labels (x, length / (layout->line * 1.05), layout->x_labels, figure->order);
+  return may_lean ? w * G_SQRT2 / 2 + layout->line * 0.7 : w + 0.2 * layout->line;
 }
 
 /* Places the legend's keys in rows from (left, top); returns the height. */
@@ -140,9 +211,50 @@ place_keys (MsFigure *figure, MsLayout *layout, MsPen *pen, double left, double 
   return shown > 0 ? y + layout->line - top : 0;
 }
 
-/* Lines are named at their right ends when they are few, alone and the names are short. */
+static int
+compare_doubles (gconstpointer a, gconstpointer b)
+{
+  double x = *(const double *) a, y = *(const double *) b;
+
+  return (x > y) - (x < y);
+}
+
+/* Whether names at the right ends of the lines would stand beside them, in a panel that high. */
 static gboolean
-wants_direct (MsFigure *figure, MsPen *pen, double width, double *room)
+ends_apart (const MsFigure *figure, double spacing, double height)
+{
+  double wanted[MS_SERIES_MAX], at[MS_SERIES_MAX];
+  guint n = 0;
+
+  for (guint s = 0; s < figure->n_series; s++)
+    {
+      const MsTrack *track = ms_track_find (figure, 0, s);
+
+      for (guint i = track->n; i > 0; i--)
+        {
+          double t = ms_axis_map (&figure->y_axis,
+                                  ms_channel_get (&figure->y, ms_track_row (track, i - 1)));
+
+          if (!isfinite (t))
+            continue;
+          wanted[n++] = CLAMP (t, 0, 1) * height;
+          break;
+        }
+    }
+  qsort (wanted, n, sizeof *wanted, compare_doubles);
+  for (guint i = 0; i < n; i++)
+    at[i] = MAX (wanted[i], i == 0 ? spacing / 2 : at[i - 1] + spacing);
+  for (guint i = n; i > 0; i--)
+    at[i - 1] = MIN (at[i - 1], i == n ? height - spacing / 2 : at[i] - spacing);
+  for (guint i = 0; i < n; i++)
+    if (fabs (at[i] - wanted[i]) > 1.5 * spacing)
+      return FALSE;
+  return TRUE;
+}
+
+/* Lines are named at their right ends when they are few, alone, end apart and the names are short. */
+static gboolean
+wants_direct (MsFigure *figure, MsPen *pen, double width, double line, double *room)
 {
   double most = 0;
 
@@ -158,7 +270,8 @@ wants_direct (MsFigure *figure, MsPen *pen, double width, double *room)
       most = MAX (most, w);
     }
   *room = most + pen->em * 0.8;
-  return *room < 0.28 * width;
+  return *room < 0.28 * width
+         && ends_apart (figure, line * 0.95, ms_chart_height (figure, 0.7 * width, pen->em));
 }
 
 /* How many panels stand side by side: panels some 12 em wide in a figure that is not much higher than
@@ -203,7 +316,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
   double em, line, gap, top, bottom, left, right, legend_room = 0, strip;
   guint columns, rows;
   g_autofree char *notes = ms_figure_notes (figure);
-  g_autofree char *x_title = ms_channel_title (&figure->x);
+  g_autofree char *x_title = ms_figure_x_title (figure);
   g_autofree char *y_title = ms_figure_y_title (figure);
   double panel_w = 0, panel_h = 0, gap_x, gap_y;
 
@@ -228,10 +341,9 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
       layout->title_y = top;
       top += line * 1.25;
     }
-  layout->direct = wants_direct (figure, &pen, width, &legend_room);
+  layout->direct = wants_direct (figure, &pen, width, line, &legend_room);
   if (!layout->direct && figure->n_series > 1 && !figure->ordered_series
-      && figure->plot->mark != MS_MARK_HISTOGRAM && figure->n_series <= 40
-      && (axes || figure->plot->mark == MS_MARK_TOKENS))
+      && figure->plot->mark != MS_MARK_HISTOGRAM && (axes || figure->plot->mark == MS_MARK_TOKENS))
     {
       double from = gap;
 
@@ -257,7 +369,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
       double labels;
 
       axis_labels (&figure->value_axis, 6, layout->bar_labels);
-      labels = widest (&pen, layout->bar_labels, 6 * em);
+      labels = widest (&pen, layout->bar_labels, MS_TEXT_PLAIN, 6 * em);
       right += em * 0.8 + em * 0.9 + em * 0.5 + labels + line + gap;
     }
 
@@ -324,13 +436,15 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
           continue;
         /* Labels of y, and the room they take. */
         if (figure->y.of_row != NULL)
-          category_labels (&figure->y, panel_h / (line * 0.95), layout->y_labels, figure->order);
+          layout->y_style = fit_names (&figure->y, panel_h, em, layout->y_labels, figure->order);
         else
           axis_labels (&figure->y_axis, (guint) CLAMP (panel_h / (2.2 * line), 2, 8),
                        layout->y_labels);
-        y_labels = widest (&pen, layout->y_labels, layout->y_label_width) + gap * 1.2;
+        y_labels
+            = widest (&pen, layout->y_labels, layout->y_style, layout->y_label_width) + gap * 1.2;
         /* Labels of x: level while they fit, else leaning, else fewer. */
         layout->x_angle = 0;
+        layout->x_style = MS_TEXT_PLAIN;
         edge = 0;
         if (figure->x.of_row == NULL)
           {
@@ -339,30 +453,28 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
             for (; most > 2; most--)
               {
                 axis_labels (&figure->x_axis, most, layout->x_labels);
-                if (widest (&pen, layout->x_labels, 0) * 1.35 * layout->x_labels->len < panel_w)
+                if (widest (&pen, layout->x_labels, MS_TEXT_PLAIN, 0) * 1.35 * layout->x_labels->len
+                    < panel_w)
                   break;
               }
             axis_labels (&figure->x_axis, most, layout->x_labels);
             x_labels = line + gap * 0.8;
           }
-        else
+        else if (figure->x.numbers != NULL)
           {
             double w;
 
             category_labels (&figure->x, G_MAXUINT, layout->x_labels, figure->order);
-            w = widest (&pen, layout->x_labels, layout->x_label_width);
+            w = widest (&pen, layout->x_labels, MS_TEXT_PLAIN, layout->x_label_width);
             x_labels = line + gap * 0.8;
-            if (figure->x.numbers != NULL)
-              category_labels (&figure->x, panel_w / MAX (w + 0.7 * em, 1.6 * em), layout->x_labels,
-                               figure->order);
-            else if ((w + 0.3 * em) * figure->x.n > panel_w)
-              {
-                layout->x_angle = 45;
-                category_labels (&figure->x, panel_w / (line * 1.05), layout->x_labels,
-                                 figure->order);
-                x_labels = w * G_SQRT2 / 2 + line * 0.7 + gap * 0.8;
-              }
+            category_labels (&figure->x, panel_w / MAX (w + 0.7 * em, 1.6 * em), layout->x_labels,
+                             figure->order);
           }
+        else
+          /* Names that lean would reach under the panels of the row below. */
+          x_labels
+              = fit_names_across (figure, layout, &pen, panel_w, figure->n_facets % columns == 0)
+                + gap * 0.8;
         /* The last label of a continuous axis may stick out to the right. */
         if (layout->x_angle == 0 && layout->x_labels->len > 0)
           {
@@ -370,7 +482,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
                 = &g_array_index (layout->x_labels, MsLabel, layout->x_labels->len - 1);
             double w;
 
-            ms_pen_measure (&pen, last->text, MS_TEXT_PLAIN, layout->x_label_width, &w, NULL);
+            ms_pen_measure (&pen, last->text, layout->x_style, layout->x_label_width, &w, NULL);
             edge = MAX (0, w / 2 - (1 - last->at) * panel_w - (right - gap));
           }
       }

@@ -186,7 +186,8 @@ draw_track (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen 
   cairo_stroke (cr);
   cairo_set_dash (cr, NULL, 0, 0);
   draw_markers (figure, track, panel, pen,
-                track->n <= (figure->n_series == 1 ? MARKERS_MOST / 2 : MARKERS_MOST) && !grey
+                track->n <= (figure->n_series == 1 ? MARKERS_MOST / 2 : MARKERS_MOST)
+                    && (track->n < 3 || panel->plot.w / track->n > pen->em * 0.8) && !grey
                     && !figure->ordered_series);
 }
 

@@ -57,17 +57,26 @@ draw_dots (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen *
   cairo_surface_destroy (mask);
 }
 
+static gboolean
+interval_of (MsFigure *figure, const MsPanel *panel, guint row, double *top, double *low)
+{
+  if (figure->low.column == NULL || figure->high.column == NULL)
+    return FALSE;
+  *low = ms_panel_y (figure, panel, ms_channel_get (&figure->low, row));
+  *top = ms_panel_y (figure, panel, ms_channel_get (&figure->high, row));
+  return isfinite (*low) && isfinite (*top);
+}
+
 static void
 draw_interval (MsFigure *figure, const MsPanel *panel, MsPen *pen, guint row, double x)
 {
-  double y1 = ms_panel_y (figure, panel, ms_channel_get (&figure->low, row));
-  double y2 = ms_panel_y (figure, panel, ms_channel_get (&figure->high, row));
+  double top, low;
 
-  if (figure->low.column == NULL || figure->high.column == NULL || !isfinite (y1) || !isfinite (y2))
+  if (!interval_of (figure, panel, row, &top, &low))
     return;
   cairo_set_line_width (pen->cr, 0.7);
   ms_pen_colour (pen, ms_pen_ink (pen, MS_TEXT_FAINT), 1);
-  ms_pen_line (pen, x, y1, x, y2);
+  ms_pen_line (pen, x, low, x, top);
 }
 
 static gboolean
@@ -94,12 +103,17 @@ draw_labels (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsP
       for (guint i = 0; i < track->n && taken->len < MANY; i++)
         {
           MsRect point;
-          double x, y;
+          double x, y, top, low;
 
           if (!place (figure, panel, ms_track_row (track, i), &x, &y))
             continue;
           point = (MsRect){ x - radius, y - radius, 2 * radius, 2 * radius };
           g_array_append_val (taken, point);
+          if (interval_of (figure, panel, ms_track_row (track, i), &top, &low))
+            {
+              point = (MsRect){ x - 0.5, top, 1, low - top };
+              g_array_append_val (taken, point);
+            }
         }
     }
   for (guint s = 0; s < figure->n_series; s++)
@@ -130,6 +144,8 @@ draw_labels (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsP
                 continue;
               ms_pen_text (pen, box.x, box.y + h / 2, 0, 0.5, 0, MS_TEXT_SMALL,
                            ms_pen_ink (pen, MS_TEXT_PLAIN), 9 * layout->em, text);
+              box.x -= 0.2 * layout->em;
+              box.w += 0.4 * layout->em;
               g_array_append_val (taken, box);
               written++;
               break;
@@ -160,7 +176,8 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
             continue;
           draw_interval (figure, panel, pen, row, x);
           ms_pen_marker (pen, figure->ordered_series ? 0 : s - 1, x, y,
-                         layout->em * (track->n > 300 ? 0.16 : 0.26), colour);
+                         layout->em * (track->n > 300 || figure->n_rows > 150 ? 0.16 : 0.26),
+                         colour);
         }
     }
   if (figure->label.column != NULL)

@@ -55,7 +55,7 @@ ms_pen_ink (const MsPen *pen, guint style)
 static double
 size_of (const MsPen *pen, guint style)
 {
-  return style & MS_TEXT_SMALL ? pen->em * 0.85 : pen->em;
+  return pen->em * (style & MS_TEXT_TINY ? 0.7 : style & MS_TEXT_SMALL ? 0.85 : 1);
 }
 
 static void
@@ -295,7 +295,8 @@ ms_pen_marker (MsPen *pen, guint series, double x, double y, double radius, MsCo
   cairo_close_path (cr);
   ms_pen_colour (pen, colour, 1);
   cairo_fill_preserve (cr);
-  ms_pen_colour (pen, pen->theme->paper, 1);
+  /* Yellow is faint on white: a dark outline carries it. */
+  ms_pen_colour (pen, shape == 6 ? ms_pen_ink (pen, MS_TEXT_FAINT) : pen->theme->paper, 1);
   cairo_set_dash (cr, NULL, 0, 0);
   cairo_set_line_width (cr, 0.5);
   cairo_stroke (cr);
@@ -363,8 +364,14 @@ ms_pen_swatch (MsPen *pen, MsFigure *figure, guint series, MsRect box)
     }
   if (figure->mark == &ms_mark_line)
     {
-      cairo_set_line_width (pen->cr, width);
       ms_pen_dash (pen, series, width);
+      if (series == 6)
+        {
+          cairo_set_line_width (pen->cr, width + 1);
+          ms_pen_colour (pen, ms_pen_ink (pen, MS_TEXT_FAINT), 1);
+          ms_pen_line (pen, box.x, box.y + box.h / 2, box.x + box.w, box.y + box.h / 2);
+        }
+      cairo_set_line_width (pen->cr, width);
       ms_pen_colour (pen, colour, 1);
       ms_pen_line (pen, box.x, box.y + box.h / 2, box.x + box.w, box.y + box.h / 2);
       cairo_set_dash (pen->cr, NULL, 0, 0);

@@ -52,6 +52,7 @@ static const MsTheme themes[] = {
     .font_points = 7.5,
     .line_points = 0.9,
     .titles = FALSE,
+    .signs = TRUE,
     SERIES (okabe_ito) },
   { .name = "contrast",
     .paper = RGB (0xffffff),
@@ -61,6 +62,7 @@ static const MsTheme themes[] = {
     .font_points = 10,
     .line_points = 2,
     .titles = TRUE,
+    .signs = TRUE,
     SERIES (okabe_ito_contrast) },
 };
 
