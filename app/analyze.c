@@ -1,6 +1,7 @@
 /* moescope analyze: runs one analysis and writes its tables for people, as CSV or as JSON.
  *
  * Options, help and checks of an analysis all come from its descriptor. */
+#include "analysis-list.h"
 #include "job.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@
 typedef struct
 {
   char *format, *output, *table;
-  gboolean all, store, list;
+  gboolean all, store, list, json;
 } Options;
 
 static const char *const formats[] = { "table", "csv", "json", NULL };
@@ -97,19 +98,6 @@ print_help (const MsAnalysis *analysis)
                 column->help);
     }
   printf ("\n`moescope analyze --help` explains the options of all analyses.\n");
-  return MS_EXIT_FINE;
-}
-
-static MsExit
-print_list (void)
-{
-  const MsAnalysis *const *all = ms_analyses ();
-  int width = 0;
-
-  for (guint i = 0; all[i] != NULL; i++)
-    width = MAX (width, (int) strlen (all[i]->name));
-  for (guint i = 0; all[i] != NULL; i++)
-    printf ("%-*s  %s\n", width, all[i]->name, all[i]->help);
   return MS_EXIT_FINE;
 }
 
@@ -281,6 +269,8 @@ check_options (const Options *options, const MsAnalysis *analysis, const char *p
     known = known || strcmp (def->name, options->table) == 0;
   if (!g_strv_contains (formats, options->format))
     return "--format: choose one of table, csv, json";
+  if (options->json && strcmp (options->format, "json") != 0)
+    return "--json and --format contradict each other";
   if (!known)
     return "--table: the analysis has no such table; its --help lists them";
   if (options->all && options->output == NULL)
@@ -308,9 +298,24 @@ guess_format (Options *options)
   const char *name = options->output != NULL ? options->output : "";
 
   if (options->format == NULL)
-    options->format = g_strdup (g_str_has_suffix (name, ".csv")    ? "csv"
+    options->format = g_strdup (options->json                      ? "json"
+                                : g_str_has_suffix (name, ".csv")  ? "csv"
                                 : g_str_has_suffix (name, ".json") ? "json"
                                                                    : "table");
+}
+
+static MsExit
+list (const Options *options)
+{
+  if (options->json || g_strcmp0 (options->format, "json") == 0)
+    {
+      g_autofree char *text = ms_analysis_list_json ();
+
+      fputs (text, stdout);
+    }
+  else
+    ms_analysis_list_print ();
+  return MS_EXIT_FINE;
 }
 
 static MsExit
@@ -319,7 +324,9 @@ run (int argc, char **argv)
   g_auto (Options) options = { 0 };
   g_auto (MsJob) job = { 0 };
   const GOptionEntry own[] = {
-    { "list", 0, 0, G_OPTION_ARG_NONE, &options.list, "List the analyses", NULL },
+    { "list", 0, 0, G_OPTION_ARG_NONE, &options.list,
+      "List the analyses; with --json with their parameters, tables and columns", NULL },
+    { "json", 0, 0, G_OPTION_ARG_NONE, &options.json, "The same as --format json", NULL },
     { "format", 0, 0, G_OPTION_ARG_STRING, &options.format, "table, csv or json", "FORMAT" },
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output, "Where to write", "FILE" },
     { "table", 0, 0, G_OPTION_ARG_STRING, &options.table,
@@ -337,7 +344,7 @@ run (int argc, char **argv)
   if (!ms_job_parse (&job, own, &argc, &argv, print_help, &status))
     return status;
   if (options.list)
-    return print_list ();
+    return list (&options);
   if (job.analysis == NULL || job.path == NULL)
     return ms_command_misuse (&ms_command_analyze, "give a file and the name of an analysis");
   guess_format (&options);
@@ -356,6 +363,6 @@ const MsCommand ms_command_analyze = {
     "parameters, tables.  \"-\" instead of a file is for analyses that work from parameter\n"
     "files alone.",
   .example = "moescope analyze run.db load --by language --format csv -o load.csv\n"
-             "  moescope analyze --list",
+             "  moescope analyze --list --json",
   .run = run,
 };

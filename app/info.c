@@ -99,6 +99,7 @@ load (const char *path, Content *content, GError **error)
   gboolean is_model
       = file != NULL && fread (magic, 1, 4, file) == 4 && memcmp (magic, "GGUF", 4) == 0;
   GStatBuf status;
+  g_autoptr (GError) failure = NULL;
 
   if (file != NULL)
     fclose (file);
@@ -106,7 +107,16 @@ load (const char *path, Content *content, GError **error)
   content->bytes = g_stat (path, &status) == 0 ? status.st_size : 0;
   content->models = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_model_free);
   content->corpora = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_corpus_free);
-  return is_model ? load_model_file (content, error) : load_database (content, error);
+  if (is_model)
+    return load_model_file (content, error);
+  if (load_database (content, &failure))
+    return TRUE;
+  if (g_error_matches (failure, MS_DB_ERROR, MS_DB_ERROR_NOT_OURS))
+    g_set_error (error, failure->domain, failure->code,
+                 "%s; a moescope database or a GGUF model file is needed", failure->message);
+  else
+    g_propagate_error (error, g_steal_pointer (&failure));
+  return FALSE;
 }
 
 /* Slots of all layers: decisions of one token. */

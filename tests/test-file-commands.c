@@ -1,6 +1,7 @@
 /* The commands about files as scripts use them: output, messages, exit status. */
 #include <gio/gio.h>
 #include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -77,8 +78,63 @@ test_check (void)
   {
     RUN (1, "check", cut);
     ASSERT_HAS (err, "damaged");
+    g_assert_null (strstr (err, "`moescope check`")); /* that is what was just run */
+  }
+  g_file_set_contents (cut, "neither of them", -1, NULL);
+  {
+    RUN (1, "info", cut);
+    ASSERT_HAS (err, "a moescope database or a GGUF model file is needed");
   }
   g_remove (cut);
+}
+
+static const char *
+member (JsonObject *object, const char *name)
+{
+  return json_object_get_string_member_with_default (object, name, NULL);
+}
+
+/* The list for programs tells what is needed to call an analysis and to read its tables. */
+static void
+test_list (void)
+{
+  g_autoptr (JsonNode) root = NULL;
+  JsonArray *all;
+  gboolean seen = FALSE;
+
+  RUN (0, "analyze", "--list", "--json");
+  root = json_from_string (out, NULL);
+  g_assert_nonnull (root);
+  all = json_node_get_array (root);
+  for (guint i = 0; i < json_array_get_length (all); i++)
+    {
+      JsonObject *analysis = json_array_get_object_element (all, i);
+      JsonArray *tables = json_object_get_array_member (analysis, "tables");
+
+      g_assert_nonnull (member (analysis, "definition"));
+      g_assert_nonnull (member (analysis, "source"));
+      g_assert_cmpuint (json_array_get_length (tables), >, 0);
+      for (guint t = 0; t < json_array_get_length (tables); t++)
+        {
+          JsonObject *table = json_array_get_object_element (tables, t);
+
+          g_assert_nonnull (member (table, "name"));
+          g_assert_cmpuint (json_array_get_length (json_object_get_array_member (table, "columns")),
+                            >, 0);
+        }
+      if (strcmp (member (analysis, "name"), "cache") == 0)
+        {
+          JsonArray *params = json_object_get_array_member (analysis, "parameters");
+          JsonObject *mode = json_array_get_object_element (params, 2);
+
+          g_assert_cmpstr (member (mode, "name"), ==, "mode");
+          g_assert_cmpstr (member (mode, "default"), ==, "serial");
+          g_assert_cmpuint (json_array_get_length (json_object_get_array_member (mode, "choices")),
+                            ==, 2);
+          seen = TRUE;
+        }
+    }
+  g_assert_true (seen);
 }
 
 /* What export writes, import reads: the same decisions come out again. */
@@ -186,6 +242,7 @@ main (int argc, char **argv)
   folder = g_dir_make_tmp ("moescope-commands-XXXXXX", NULL);
   g_test_add_func ("/file-commands/info", test_info);
   g_test_add_func ("/file-commands/check", test_check);
+  g_test_add_func ("/file-commands/list", test_list);
   g_test_add_func ("/file-commands/round-trip", test_round_trip);
   g_test_add_func ("/file-commands/export", test_export);
   g_test_add_func ("/file-commands/keep", test_keep);
