@@ -816,6 +816,56 @@ test_colours (void)
   g_assert_null (ms_theme_find ("pink"));
 }
 
+/* --- Text of any direction ------------------------------------------------------------------------ */
+
+static MsTable *
+mixed_table (void)
+{
+  /* A mark, two Hebrew words with a Latin one between, a byte in Arabic, and an English line. */
+  static const char *const words[] = { "<s>",      "\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d",
+                                       " GPU",     " \xd7\xa2\xd7\x95\xd7\x9c\xd7\x9d",
+                                       ".\n",      "one",
+                                       " two",     "\n",
+                                       "<0xD8>",   "\xd9\x86\xd9\x87",
+                                       "\xd8\xb1", "\tx" };
+  MsTable *table = ms_table_new (&example_def);
+
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++)
+    add (table, i, 0, i, words[i], "a", 0, 0, i);
+  return table;
+}
+
+/* Paragraphs run in their own direction; what is found under the pointer is the token drawn there. */
+static void
+test_directions (void)
+{
+  const Example example = { "mixed",
+                            mixed_table,
+                            { .name = "tokens",
+                              .title = "Mixed",
+                              .table = "example",
+                              .mark = MS_MARK_TOKENS,
+                              .label = "name",
+                              .value = "value" } };
+  g_autoptr (MsFigure) figure = make (&example, "screen");
+  double x[12], y[12], w[12], h[12];
+
+  for (guint i = 0; i < 12; i++)
+    {
+      g_assert_true (ms_figure_locate (figure, 500, 300, (int) i, &x[i], &y[i], &w[i], &h[i]));
+      g_assert_cmpint (ms_figure_pick (figure, 500, 300, x[i] + w[i] / 2, y[i] + h[i] / 2), ==, i);
+    }
+  for (guint i = 0; i < 4; i++)
+    g_assert_cmpfloat (x[i], >, x[i + 1]);
+  g_assert_cmpfloat (x[5], <, x[6]);
+  g_assert_cmpfloat (y[4], <, y[5]);
+  for (guint i = 8; i < 10; i++)
+    g_assert_cmpfloat (x[i], >, x[i + 1]);
+  g_assert_cmpint (ms_figure_step (figure, 1, MS_STEP_LEFT), ==, 2);
+  g_assert_cmpint (ms_figure_step (figure, 5, MS_STEP_RIGHT), ==, 6);
+  g_assert_cmpint (ms_figure_step (figure, 5, MS_STEP_UP), <, 5);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -847,6 +897,7 @@ main (int argc, char **argv)
   g_test_add_func ("/figure/missing-column", test_missing_column);
   g_test_add_func ("/figure/large", test_large);
   g_test_add_func ("/figure/dendrogram", test_dendrogram);
+  g_test_add_func ("/figure/directions", test_directions);
   g_test_add_func ("/figure/locale", test_locale);
   g_test_add_func ("/figure/colours", test_colours);
   return g_test_run ();

@@ -623,6 +623,7 @@ test_text (void)
   MsWindow *window = open_window (path);
   MsTextScreen *screen = MS_TEXT_SCREEN (screen_of (window, "text"));
   MsFigureCanvas *canvas;
+  GtkSpinButton *layer;
 
   ms_text_screen_choose (screen, 3);
   wait_until (ms_window_is_quiet (window));
@@ -631,6 +632,16 @@ test_text (void)
                     >, 100);
   ms_figure_canvas_set_cursor (canvas, 5);
   g_assert_nonnull (strstr (ms_text_screen_get_card (screen), "\n"));
+  layer = ms_text_screen_get_layer (screen);
+  g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (layer)), ==, "Automatic");
+  gtk_editable_set_text (GTK_EDITABLE (layer), "4");
+  gtk_spin_button_update (layer);
+  wait_until (ms_window_is_quiet (window));
+  g_assert_cmpint (
+      ms_table_get_int (ms_figure_view_get_table (ms_text_screen_get_text (screen)), 0, 4), ==, 4);
+  gtk_editable_set_text (GTK_EDITABLE (layer), "any");
+  gtk_spin_button_update (layer);
+  g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (layer)), ==, "Automatic");
   close_window (window);
   ms_fixture_remove (path);
 }

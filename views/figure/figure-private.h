@@ -153,6 +153,8 @@ void ms_pen_measure (MsPen *pen, const char *text, guint style, double max_width
 /* (x, y) is the point ax, ay (0..1) of the text's box; angle in degrees, clockwise, about it. */
 void ms_pen_text (MsPen *pen, double x, double y, double ax, double ay, double angle, guint style,
                   MsColour colour, double max_width, const char *text);
+/* An empty layout in the pen's font and with its options. (transfer full) */
+PangoLayout *ms_pen_layout_new (MsPen *pen, guint style);
 /* Wraps at `width`; returns the height; draws when the pen has a cairo context. */
 double ms_pen_paragraph (MsPen *pen, double x, double y, double width, guint style,
                          const char *text);

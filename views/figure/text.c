@@ -70,6 +70,16 @@ set_font (MsPen *pen, guint style)
   pango_font_description_free (font);
 }
 
+PangoLayout *
+ms_pen_layout_new (MsPen *pen, guint style)
+{
+  PangoLayout *layout = pango_layout_new (pen->context);
+
+  set_font (pen, style);
+  pango_layout_set_font_description (layout, pango_layout_get_font_description (pen->layout));
+  return layout;
+}
+
 static double
 width_of (MsPen *pen, const char *text, gssize length, double *height)
 {

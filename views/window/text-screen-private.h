@@ -13,6 +13,8 @@ GtkWidget *ms_text_screen_new (MsWorkbench *bench);
 MsFigureView *ms_text_screen_get_text (MsTextScreen *screen);
 /* Shows document `number` (from 0) of the corpus. */
 void ms_text_screen_choose (MsTextScreen *screen, guint number);
+/* The layer that colours the text; -1 = the first brushed one, or the middle. */
+GtkSpinButton *ms_text_screen_get_layer (MsTextScreen *screen);
 /* What the card of all layers says. */
 const char *ms_text_screen_get_card (MsTextScreen *screen);
 

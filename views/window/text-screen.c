@@ -164,6 +164,30 @@ format_experts (const GArray *ranges)
   return g_strdup (strchr (text, '=') + 1);
 }
 
+/* No layer chosen has a name. */
+static gboolean
+show_layer (GtkSpinButton *spin)
+{
+  g_autofree char *text = gtk_spin_button_get_value_as_int (spin) < 0
+                              ? g_strdup (_ ("Automatic"))
+                              : g_strdup_printf ("%d", gtk_spin_button_get_value_as_int (spin));
+
+  if (strcmp (text, gtk_editable_get_text (GTK_EDITABLE (spin))) != 0)
+    gtk_editable_set_text (GTK_EDITABLE (spin), text);
+  return TRUE;
+}
+
+/* What is no number means no layer. */
+static int
+read_layer (GtkSpinButton *spin, double *value)
+{
+  const char *text = gtk_editable_get_text (GTK_EDITABLE (spin));
+  guint64 layer;
+
+  *value = g_ascii_string_to_unsigned (text, 10, 0, G_MAXINT, &layer, NULL) ? (double) layer : -1;
+  return TRUE;
+}
+
 /* The layer chosen here, or the first brushed one. */
 static int
 chosen_layer (MsTextScreen *self)
@@ -323,6 +347,12 @@ on_row_entered (MsTextScreen *self, int row)
                           ms_table_get_int (tokens, (guint) row, 1));
 }
 
+GtkSpinButton *
+ms_text_screen_get_layer (MsTextScreen *self)
+{
+  return self->layer;
+}
+
 const char *
 ms_text_screen_get_card (MsTextScreen *self)
 {
@@ -465,9 +495,14 @@ make_controls (MsTextScreen *self)
   self->colour = GTK_DROP_DOWN (gtk_drop_down_new (G_LIST_MODEL (names), NULL));
   ms_widget_name (GTK_WIDGET (self->colour), _ ("Colour by"));
   self->layer = GTK_SPIN_BUTTON (gtk_spin_button_new_with_range (-1, 64, 1));
+  gtk_spin_button_set_numeric (self->layer, FALSE);
+  gtk_editable_set_width_chars (GTK_EDITABLE (self->layer), 10);
+  g_signal_connect (self->layer, "output", G_CALLBACK (show_layer), NULL);
+  g_signal_connect (self->layer, "input", G_CALLBACK (read_layer), NULL);
+  gtk_spin_button_set_value (self->layer, 0); /* so that what follows is a change to show */
   gtk_spin_button_set_value (self->layer, -1);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self->layer),
-                               _ ("-1 = the first brushed layer, or the middle one"));
+                               _ ("Automatic: the first brushed layer, or the middle one"));
   ms_widget_name (GTK_WIDGET (self->layer), _ ("Layer"));
   gtk_label_set_mnemonic_widget (GTK_LABEL (label), GTK_WIDGET (self->layer));
   gtk_button_set_icon_name (GTK_BUTTON (toggle), "view-list-bullet-symbolic");
