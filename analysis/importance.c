@@ -12,6 +12,8 @@ enum
   BY_MASS,
   BY_EAN,
   BY_EASY_EP,
+  BY_EASY_MIXED,
+  N_CRITERIA,
 };
 
 enum
@@ -22,7 +24,7 @@ enum
 };
 
 static const char *const criterion_choices[]
-    = { "reap", "frequency", "gate-mass", "ean", "easy-ep", NULL };
+    = { "reap", "frequency", "gate-mass", "ean", "easy-ep", "easy-ep-mixed", NULL };
 static const char *const gate_choices[] = { "recorded", "softmax", "renormalised", NULL };
 static const char *const guard_choices[] = { "domain", "language", "none", NULL };
 
@@ -42,6 +44,10 @@ static const MsParam params[] = {
   { "guard-share", "Guard share",
     "An expert is guarded when it takes this many times its fair share of a group's decisions",
     NULL, MS_PARAM_REAL, 0, 1000, 2, .ui_least = 1, .ui_most = 8 },
+  { "easy-documents", "EASY-EP documents",
+    "Only so many of the longest documents (of each group for the mixed score) count for EASY-EP, "
+    "25 in the paper; 0 = all",
+    "documents", MS_PARAM_INT, 0, 1000000, 0, .ui_least = 0, .ui_most = 100 },
   { "similarity-batch", "Similarity batch",
     "Documents per batch for the distance of router logits, whose batches are averaged by tokens "
     "as REAP "
@@ -69,6 +75,8 @@ static const MsTableDef tables[] = {
           "Largest element of its outputs" },
         { "easy_ep", "EASY-EP", NULL, MS_COLUMN_REAL,
           "Sum over tokens of max (1 - cosine (block in, out), 0) x g x norm" },
+        { "easy_ep_mixed", "EASY-EP, mixed", NULL, MS_COLUMN_REAL,
+          "Sum over the guard's groups of the expert's part of the group's EASY-EP in the layer" },
         { "super_expert", "Super expert", NULL, MS_COLUMN_INT,
           "1 when the largest activation exceeds max (99.5th percentile, maximum / 10) in the "
           "first three "
@@ -93,12 +101,23 @@ static const MsTableDef tables[] = {
         { "rank_correlation", "Rank correlation", NULL, MS_COLUMN_REAL,
           "Spearman correlation of the criterion with frequency" },
         { 0 } } },
+  { "correlations", "Rank correlation of the criteria",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "a", "Criterion", NULL, MS_COLUMN_TEXT, "One criterion" },
+        { "b", "Other criterion", NULL, MS_COLUMN_TEXT, "The other" },
+        { "spearman", "Spearman", NULL, MS_COLUMN_REAL,
+          "Over the layer's experts; undefined when one is constant or its inputs are missing" },
+        { 0 } } },
   { "similarity", "Distance of experts by router logits",
     (const MsColumn[]){ { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
                         { "expert", "Expert", NULL, MS_COLUMN_INT, "One expert" },
                         { "other", "Other expert", NULL, MS_COLUMN_INT, "The other" },
                         { "distance", "Distance", NULL, MS_COLUMN_REAL,
                           "1 - cosine of their logits over tokens; needs scores" },
+                        { "pairwise_frequency", "Pairwise frequency", NULL, MS_COLUMN_INT,
+                          "Count of the one + count of the other, as REAP calls it: not how often "
+                          "both were chosen" },
                         { 0 } } },
   { 0 },
 };
@@ -141,6 +160,7 @@ typedef struct
   double *count, *mass, *norm, *weighted, *easy, *peak; /* (E) */
   double *units;                                        /* (U, E, 2): sum of g x norm, count */
   double *groups;                                       /* (groups, E) counts */
+  double *easy_groups;                                  /* (groups, E) EASY-EP of their longest */
   double *distance; /* (E, E) 1 - cosine of the logits, mean over batches; NULL without scores */
 } Layer;
 
@@ -151,7 +171,42 @@ typedef struct
   guint columns, gate;
   const MsGroups *groups; /* NULL = no guard */
   guint batch;            /* documents of a batch of the similarity */
+  guint8 *longest;        /* (D) whether EASY-EP takes the document: LONGEST_* */
 } Job;
+
+enum
+{
+  LONGEST_OF_ALL = 1,
+  LONGEST_OF_GROUP = 2,
+};
+
+/* Marks the n longest documents of a group, -1 = all; of two equals the earlier.  n = 0 marks all. */
+static void
+mark_longest (const MsTrace *trace, const MsGroups *groups, int group, guint n, guint8 mark,
+              guint8 *longest)
+{
+  guint n_documents = ms_trace_n_documents (trace);
+
+  for (guint round = 0; round < MAX (n, 1); round++)
+    {
+      int best = -1;
+
+      for (guint d = 0; d < n_documents; d++)
+        {
+          gint64 length = ms_trace_document (trace, d)->n_tokens;
+
+          if ((group >= 0 && groups->group[d] != group) || longest[d] & mark)
+            continue;
+          if (n == 0)
+            longest[d] |= mark;
+          else if (best < 0 || length > ms_trace_document (trace, (guint) best)->n_tokens)
+            best = (int) d;
+        }
+      if (best < 0)
+        return;
+      longest[best] |= mark;
+    }
+}
 
 static void
 gates (const Job *job, MsTrace *trace, const MsLayerTrace *layer, gint64 t, double *p, double *g)
@@ -226,7 +281,10 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
   out->peak = g_new0 (double, n);
   out->units = g_new0 (double, n *(gsize) job->bootstrap->n_units * 2);
   if (job->groups != NULL)
-    out->groups = g_new0 (double, n *(gsize) job->groups->n);
+    {
+      out->groups = g_new0 (double, n *(gsize) job->groups->n);
+      out->easy_groups = g_new0 (double, n *(gsize) job->groups->n);
+    }
   if (layer->logits != NULL)
     {
       out->distance = g_new0 (double, n *(gsize) n);
@@ -259,7 +317,10 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
               out->mass[e] += g[r];
               out->norm[e] += norm;
               out->weighted[e] += g[r] * norm;
-              out->easy[e] += change * g[r] * norm;
+              if (job->longest[d] & LONGEST_OF_ALL)
+                out->easy[e] += change * g[r] * norm;
+              if (group >= 0 && job->longest[d] & LONGEST_OF_GROUP)
+                out->easy_groups[(gsize) group * n + e] += change * g[r] * norm;
               if (layer->peaks != NULL)
                 out->peak[e] = MAX (out->peak[e], layer->peaks[t * layer->k + r]);
               unit[2 * e] += g[r] * norm;
@@ -290,6 +351,7 @@ layer_clear (Layer *layer)
   g_free (layer->peak);
   g_free (layer->units);
   g_free (layer->groups);
+  g_free (layer->easy_groups);
   g_free (layer->distance);
 }
 
@@ -346,6 +408,68 @@ typedef struct
   guint n_layers;
 } Rule;
 
+/* EASY-EP over groups: the parts of the layer that it gives each expert, summed; NaN without groups or
+ * their inputs. */
+static double
+mixed_score (const Job *job, const Layer *layer, guint e)
+{
+  double score = 0;
+
+  if (job->groups == NULL || !(job->columns & MS_CHUNK_SIMILARITY))
+    return NAN;
+  for (guint i = 0; i < job->groups->n; i++)
+    {
+      const double *easy = layer->easy_groups + (gsize) i * layer->n_experts;
+      double sum = 0;
+
+      for (guint x = 0; x < layer->n_experts; x++)
+        sum += easy[x];
+      score += sum > 0 ? easy[e] / sum : 0;
+    }
+  return score;
+}
+
+/* What the criterion says of an expert; NaN without its inputs. */
+static double
+score_of (const Job *job, const Layer *layer, guint criterion, guint e)
+{
+  gboolean norms = (job->columns & MS_CHUNK_NORMS) != 0;
+
+  switch (criterion)
+    {
+    case BY_REAP:
+      return !norms ? NAN : layer->count[e] > 0 ? layer->weighted[e] / layer->count[e] : 0;
+    case BY_MASS:
+      return layer->mass[e];
+    case BY_EAN:
+      return norms ? layer->norm[e] : NAN;
+    case BY_EASY_EP:
+      return job->columns & MS_CHUNK_SIMILARITY ? layer->easy[e] : NAN;
+    case BY_EASY_MIXED:
+      return mixed_score (job, layer, e);
+    case BY_FREQUENCY:
+    default:
+      return layer->count[e];
+    }
+}
+
+static void
+add_correlations (MsTable *table, const Job *job, const Layer *layer, gint64 block)
+{
+  guint n = layer->n_experts;
+  g_autofree double *scores = g_new (double, (gsize) N_CRITERIA *n);
+
+  for (guint c = 0; c < N_CRITERIA; c++)
+    for (guint e = 0; e < n; e++)
+      scores[c * n + e] = score_of (job, layer, c, e);
+  for (guint a = 0; a < N_CRITERIA; a++)
+    for (guint b = a + 1; b < N_CRITERIA; b++)
+      ms_table_add (table, block, criterion_choices[a], criterion_choices[b],
+                    isnan (scores[a * n]) || isnan (scores[b * n])
+                        ? NAN
+                        : ms_spearman (scores + a * n, scores + b * n, n));
+}
+
 static void
 add_layer (const MsContext *context, MsResult *result, const Job *job, const Rule *rule, guint l,
            double lost[3])
@@ -364,11 +488,7 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
 
   ms_bootstrap_intervals (job->bootstrap, in->units, 2 * n, mean_of_sums, &n, n, reap);
   for (guint e = 0; e < n; e++)
-    score[e] = rule->criterion == BY_REAP      ? reap[e].value
-               : rule->criterion == BY_MASS    ? in->mass[e]
-               : rule->criterion == BY_EAN     ? in->norm[e]
-               : rule->criterion == BY_EASY_EP ? in->easy[e]
-                                               : in->count[e];
+    score[e] = score_of (job, in, rule->criterion, e);
   for (guint e = 0; e < n; e++) /* order by score, ties to the lower id */
     {
       guint at = e;
@@ -403,8 +523,8 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
           in->mass[e], norms ? in->norm[e] : NAN, norms ? in->norm[e] / MAX (in->count[e], 1) : NAN,
           norms ? in->weighted[e] : NAN, norms ? reap[e].value : NAN, norms ? reap[e].low : NAN,
           norms ? reap[e].high : NAN, job->columns & MS_CHUNK_PEAKS ? in->peak[e] : NAN,
-          job->columns & MS_CHUNK_SIMILARITY ? in->easy[e] : NAN, (gint64) super,
-          (gint64) place[e] + 1, guard, (gint64) out[e], bits);
+          job->columns & MS_CHUNK_SIMILARITY ? in->easy[e] : NAN, mixed_score (job, in, e),
+          (gint64) super, (gint64) place[e] + 1, guard, (gint64) out[e], bits);
       total[0] += in->count[e];
       total[1] += in->mass[e];
       total[2] += in->weighted[e];
@@ -422,10 +542,11 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
   ms_table_add (ms_result_table (result, "layers"), block, (gint64) pruned, (gint64) guarded,
                 gone[0] / total[0], gone[1] / total[1], norms ? gone[2] / total[2] : NAN,
                 ms_spearman (score, in->count, n));
+  add_correlations (ms_result_table (result, "correlations"), job, in, block);
   for (guint i = 0; in->distance != NULL && i < n; i++)
     for (guint j = 0; j < n; j++)
       ms_table_add (ms_result_table (result, "similarity"), block, (gint64) i, (gint64) j,
-                    in->distance[(gsize) i * n + j]);
+                    in->distance[(gsize) i * n + j], (gint64) (in->count[i] + in->count[j]));
 }
 
 static gboolean
@@ -439,6 +560,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
   guint guard = ms_values_choice (context->values, "guard");
   g_autoptr (MsGroups) groups
       = guard == 2 ? NULL : ms_trace_group (context->trace, guard_choices[guard], NULL);
+  guint n_easy = (guint) ms_values_int (context->values, "easy-documents");
+  g_autofree guint8 *longest = g_new0 (guint8, ms_trace_n_documents (context->trace) + 1);
   Job job = { bootstrap,
               layers,
               MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS
@@ -446,11 +569,13 @@ compute (const MsContext *context, MsResult *result, GError **error)
                      & (MS_CHUNK_LOGITS | MS_CHUNK_NORMS | MS_CHUNK_PEAKS | MS_CHUNK_SIMILARITY)),
               ms_values_choice (context->values, "gate"),
               groups,
-              (guint) ms_values_int (context->values, "similarity-batch") };
+              (guint) ms_values_int (context->values, "similarity-batch"),
+              longest };
   Rule rule = { ms_values_choice (context->values, "criterion"),
                 ms_values_real (context->values, "prune"),
                 ms_values_real (context->values, "guard-share"), 0, n_layers };
-  guint wants = rule.criterion == BY_EASY_EP ? MS_CHUNK_NORMS | MS_CHUNK_SIMILARITY
+  guint wants = rule.criterion == BY_EASY_EP || rule.criterion == BY_EASY_MIXED
+                    ? MS_CHUNK_NORMS | MS_CHUNK_SIMILARITY
                 : rule.criterion == BY_REAP || rule.criterion == BY_EAN ? MS_CHUNK_NORMS
                                                                         : 0;
   double lost[3] = { 0 };
@@ -471,6 +596,14 @@ compute (const MsContext *context, MsResult *result, GError **error)
                       criterion_choices[rule.criterion]);
       rule.criterion = BY_FREQUENCY;
     }
+  if (rule.criterion == BY_EASY_MIXED && groups == NULL)
+    {
+      ms_result_note (result, "There are no groups to mix (see --guard): ordered by frequency.");
+      rule.criterion = BY_FREQUENCY;
+    }
+  mark_longest (context->trace, NULL, -1, n_easy, LONGEST_OF_ALL, longest);
+  for (guint i = 0; groups != NULL && i < groups->n; i++)
+    mark_longest (context->trace, groups, (int) i, n_easy, LONGEST_OF_GROUP, longest);
   fine = ms_context_tasks (context, n_layers, scan_layer, &job, 0, 0.95, error);
   if (fine)
     {
@@ -498,10 +631,12 @@ const MsAnalysis ms_analysis_importance = {
     "pruned or given fewer bits?",
   .formula
   = "REAP = mean over the tokens that choose e of g x ||f_e(x)||; EAN = sum or mean of the norm; "
-    "EASY-EP = sum of max (1 - cos (x, x'), 0) x g x ||f_e(x)||.",
+    "EASY-EP = sum of max (1 - cos (x, x'), 0) x g x ||f_e(x)||; mixed: its parts of a layer, "
+    "summed "
+    "over groups.",
   .cite
   = "REAP, arXiv 2510.13999; EASY-EP, arXiv 2504.06792; MC-SMoE, arXiv 2310.01334; metrics.md g",
-  .version = 1,
+  .version = 2,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -155,6 +155,89 @@ test_importance_hand (void)
   ms_fixture_remove (path);
 }
 
+/* Three documents: EASY-EP of the longest alone, and how often criteria agree. */
+static void
+test_importance_easy (void)
+{
+  char *path = NULL;
+  MsHandTrace hand = { .layers = LIST ("0 1 1 2 2"),
+                       .n_layers = 1,
+                       .n_experts = 3,
+                       .k = 1,
+                       .norms = (const float[]){ 1, 2, 3, 4, 5 },
+                       .similarity = (const float[]){ 0, 0, 0.5f, 0.5f, 0 } };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 1, 2, 2, 0 }, &path);
+  g_autoptr (MsResult) all = ms_test_run (own, "importance", 0, LIST ("guard=none"));
+  g_autoptr (MsResult) one
+      = ms_test_run (own, "importance", 0, LIST ("guard=none", "easy-documents=1"));
+  g_autoptr (MsResult) two
+      = ms_test_run (own, "importance", 0, LIST ("guard=none", "easy-documents=2"));
+  const MsTable *experts = ms_result_table (all, "experts");
+  const MsTable *ranks = ms_result_table (all, "correlations");
+
+  ms_test_near (ms_test_real (experts, 0, "easy_ep"), 1);
+  ms_test_near (ms_test_real (experts, 1, "easy_ep"), 2 + 1.5);
+  ms_test_near (ms_test_real (experts, 2, "easy_ep"), 2 + 5);
+  ms_test_near (ms_test_real (experts, 2, "easy_ep_mixed"), NAN);
+  /* EAN 1 5 9, REAP 1 2.5 4.5, counts 1 2 2. */
+  ms_test_near (ms_test_real (ranks, ms_test_row (ranks, "a=reap b=ean"), "spearman"), 1);
+  ms_test_near (ms_test_real (ranks, ms_test_row (ranks, "a=reap b=frequency"), "spearman"),
+                1.5 / sqrt (2 * 1.5));
+  ms_test_near (ms_test_real (ranks, ms_test_row (ranks, "a=ean b=easy-ep-mixed"), "spearman"),
+                NAN);
+  /* Of two as long the earlier. */
+  experts = ms_result_table (one, "experts");
+  ms_test_near (ms_test_real (experts, 0, "easy_ep"), 0);
+  ms_test_near (ms_test_real (experts, 1, "easy_ep"), 3.5);
+  ms_test_near (ms_test_real (experts, 2, "easy_ep"), 0);
+  experts = ms_result_table (two, "experts");
+  ms_test_near (ms_test_real (experts, 2, "easy_ep"), 7);
+  ms_fixture_remove (path);
+}
+
+/* EASY-EP of an expert in a group of documents. */
+static double
+easy_of (const MsLayerTrace *layer, guint expert, const char *domain)
+{
+  double sum = 0;
+
+  for (gint64 t = 0; t < layer->n_tokens; t++)
+    {
+      int rank = ms_loaded_rank (layer, t, expert);
+      gsize at = (gsize) t * layer->k + (gsize) MAX (rank, 0);
+
+      if (rank >= 0 && g_strcmp0 (ms_trace_document (trace, document_of (t))->domain, domain) == 0)
+        sum += MAX (1 - (double) layer->similarity[t], 0) * (double) layer->weights[at]
+               * (double) layer->norms[at];
+    }
+  return sum;
+}
+
+static void
+test_importance_mixed (void)
+{
+  g_autoptr (MsResult) result = ms_test_run (trace, "importance", 0, LIST ("guard=domain"));
+  g_autoptr (MsGroups) groups = ms_trace_group (trace, "domain", NULL);
+  const MsTable *experts = ms_result_table (result, "experts");
+
+  for (guint l = 0; l < loaded->n_layers; l++)
+    for (guint e = 0; e < loaded->layers[l]->n_experts; e++)
+      {
+        guint row = ms_test_row (experts, "layer=%d expert=%u", loaded->blocks[l], e);
+        double mixed = 0;
+
+        for (guint g = 0; g < groups->n; g++)
+          {
+            double all = 0;
+
+            for (guint x = 0; x < loaded->layers[l]->n_experts; x++)
+              all += easy_of (loaded->layers[l], x, groups->names[g]);
+            mixed += easy_of (loaded->layers[l], e, groups->names[g]) / all;
+          }
+        ms_test_near (ms_test_real (experts, row, "easy_ep_mixed"), mixed);
+      }
+}
+
 static double
 logit_distance (const MsLayerTrace *layer, guint a, guint b)
 {
@@ -1275,6 +1358,8 @@ main (int argc, char **argv)
   g_test_add_func ("/uncertainty/twin", test_uncertainty_twin);
   g_test_add_func ("/importance/hand", test_importance_hand);
   g_test_add_func ("/importance/twin", test_importance_twin);
+  g_test_add_func ("/importance/easy-ep", test_importance_easy);
+  g_test_add_func ("/importance/mixed", test_importance_mixed);
   g_test_add_func ("/capacity/hand", test_capacity_hand);
   g_test_add_func ("/capacity/twin", test_capacity_twin);
   g_test_add_func ("/repair/hand", test_repair_hand);
