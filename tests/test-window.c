@@ -427,7 +427,7 @@ test_slices (void)
 
 /* --- Partial results -------------------------------------------------------------------------- */
 
-static gint let_go; /* atomic */
+static gint let_go, n_whole; /* atomic */
 
 /* Counts tokens: of part of them soon, of all of them when it may. */
 static gboolean
@@ -436,6 +436,8 @@ compute_slowly (const MsContext *context, MsResult *result, GError **error)
   gint64 n = ms_trace_n_tokens (context->trace);
 
   g_usleep (120000);
+  if (n == ms_trace_run (context->trace)->n_tokens)
+    g_atomic_int_inc (&n_whole);
   while (n == ms_trace_run (context->trace)->n_tokens && !g_atomic_int_get (&let_go))
     {
       if (g_cancellable_set_error_if_cancelled (context->cancel, error))
@@ -504,12 +506,14 @@ test_partial (void)
   MsWindow *window = open_window (path);
   g_autoptr (GtkWidget) widget
       = g_object_ref_sink (ms_analysis_pane_new (ms_window_get_bench (window), NULL, FALSE));
-  MsAnalysisPane *pane = MS_ANALYSIS_PANE (widget);
+  g_autoptr (GtkWidget) second
+      = g_object_ref_sink (ms_analysis_pane_new (ms_window_get_bench (window), NULL, FALSE));
+  MsAnalysisPane *pane = MS_ANALYSIS_PANE (widget), *other = MS_ANALYSIS_PANE (second);
+  g_autoptr (MsOutcome) before = NULL;
   MsTable *table;
 
   g_atomic_int_set (&let_go, 0);
   ms_analysis_pane_run (pane, ms_request_new (&slow), 0);
-  wait_until (shows_share (pane, 8 / 240.0));
   wait_until (shows_share (pane, 32 / 240.0));
   g_assert_true (ms_analysis_pane_is_busy (pane));
   table = ms_figure_view_get_table (ms_analysis_pane_get_figure (pane, 0));
@@ -518,14 +522,30 @@ test_partial (void)
                    "On 13 % of the tokens so far: 32768 tokens.");
   g_assert_cmpstr (ms_figure_view_get_title (ms_analysis_pane_get_figure (pane, 0)), ==,
                    "Count · 13 % of tokens");
+  before = ms_outcome_ref (ms_analysis_pane_get_outcome (pane));
   ms_analysis_pane_run (pane, ms_request_new (&slow), 0);
-  wait_until (shows_share (pane, 8 / 240.0));
+  wait_until (ms_analysis_pane_get_outcome (pane) != before && shows_share (pane, 32 / 240.0));
   g_atomic_int_set (&let_go, 1);
   wait_until (shows_share (pane, 1));
   g_assert_false (ms_analysis_pane_is_busy (pane));
   table = ms_figure_view_get_table (ms_analysis_pane_get_figure (pane, 0));
   g_assert_cmpint (ms_table_get_int (table, 0, 1), ==, 240 * 1024);
   g_assert_cmpstr (ms_figure_view_get_title (ms_analysis_pane_get_figure (pane, 0)), ==, "Count");
+  /* Two that ask the same at once share the work. */
+  g_atomic_int_set (&let_go, 0);
+  g_atomic_int_set (&n_whole, 0);
+  for (guint i = 0; i < 2; i++)
+    {
+      MsRequest *request = ms_request_new (&slow);
+
+      request->select = g_strdup ("layer=0..8");
+      ms_analysis_pane_run (i == 0 ? pane : other, request, 0);
+    }
+  wait_until (shows_share (pane, 32 / 240.0) && shows_share (other, 32 / 240.0));
+  g_atomic_int_set (&let_go, 1);
+  wait_until (shows_share (pane, 1) && shows_share (other, 1));
+  g_assert_true (ms_analysis_pane_get_outcome (pane) == ms_analysis_pane_get_outcome (other));
+  g_assert_cmpint (g_atomic_int_get (&n_whole), ==, 1);
   close_window (window);
   ms_fixture_remove (path);
 }

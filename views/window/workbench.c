@@ -204,6 +204,8 @@ struct _MsWorkbench
   GHashTable *outcomes; /* key -> MsOutcome */
   GQueue outcome_keys;  /* of char* owned by the table, oldest first */
   GQueue traces;        /* of KeptTrace, newest first */
+  GHashTable *running;  /* of keys of outcomes being computed */
+  GCond ended;          /* one of them ended */
 };
 
 enum
@@ -260,6 +262,8 @@ finalize (GObject *object)
   g_clear_handle_id (&self->refresh_timer, g_source_remove);
   forget_results (self);
   g_hash_table_unref (self->outcomes);
+  g_hash_table_unref (self->running);
+  g_cond_clear (&self->ended);
   g_mutex_clear (&self->lock);
   g_clear_object (&self->session);
   g_clear_object (&self->jobs);
@@ -291,6 +295,8 @@ ms_workbench_init (MsWorkbench *self)
   self->runs = g_list_store_new (MS_TYPE_RUN_ITEM);
   self->outcomes
       = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) ms_outcome_unref);
+  self->running = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_cond_init (&self->ended);
   g_mutex_init (&self->lock);
 }
 
@@ -728,6 +734,39 @@ look_ahead (MsJob *job, const Order *order, MsTrace *trace, MsTrace *other)
   return reached;
 }
 
+/* Waits while somebody else computes the same.  TRUE: it is the caller's to compute, and to say with
+ * let_go() that this ended.  FALSE: *outcome is what came of it, or the job was stopped. */
+static gboolean
+claim (MsJob *job, const Order *order, MsOutcome **outcome, GError **error)
+{
+  MsWorkbench *self = order->bench;
+  GCancellable *cancel = ms_job_cancellable (job);
+  gboolean claimed = FALSE;
+
+  g_mutex_lock (&self->lock);
+  while (g_hash_table_contains (self->running, order->key) && !g_cancellable_is_cancelled (cancel))
+    g_cond_wait_until (&self->ended, &self->lock,
+                       g_get_monotonic_time () + 50 * G_TIME_SPAN_MILLISECOND);
+  *outcome = order->generation == self->generation
+                 ? g_hash_table_lookup (self->outcomes, order->key)
+                 : NULL;
+  if (*outcome != NULL)
+    ms_outcome_ref (*outcome);
+  else if (!g_cancellable_set_error_if_cancelled (cancel, error))
+    claimed = g_hash_table_add (self->running, g_strdup (order->key));
+  g_mutex_unlock (&self->lock);
+  return claimed;
+}
+
+static void
+let_go (const Order *order)
+{
+  g_mutex_lock (&order->bench->lock);
+  g_hash_table_remove (order->bench->running, order->key);
+  g_cond_broadcast (&order->bench->ended);
+  g_mutex_unlock (&order->bench->lock);
+}
+
 static gpointer
 compute (MsJob *job, gpointer data, GError **error)
 {
@@ -750,9 +789,12 @@ compute (MsJob *job, gpointer data, GError **error)
     }
   if (order->partial)
     pass.from = look_ahead (job, order, trace, other);
+  if (!claim (job, order, &outcome, error))
+    return outcome;
   outcome = run_pass (g_steal_pointer (&order->request), trace, other, &pass, error);
   if (outcome != NULL)
     keep_outcome (order->bench, order, outcome);
+  let_go (order);
   return outcome;
 }
 
