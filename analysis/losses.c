@@ -15,6 +15,8 @@ typedef enum
   LOSS_POOLED,
   LOSS_FIRST,
   LOSS_IMPORTANCE,
+  LOSS_IMPORTANCE_TUTEL,
+  LOSS_NULL, /* the last: left out without null experts */
   N_LOSSES,
 } Loss;
 
@@ -27,6 +29,8 @@ static const struct
   { "aux_pooled", "Switch loss, all tokens pooled" },
   { "aux_first", "GShard loss, first choices" },
   { "importance_cv2", "Importance loss" },
+  { "importance_tutel", "Importance loss, Tutel" },
+  { "aux_null", "Switch loss, null experts averaged" },
 };
 
 /* Offsets into the sums of a unit: four arrays (E), then five numbers. */
@@ -55,7 +59,14 @@ typedef struct
   gboolean probabilities;
   guint n_layers;
   Layer *layers; /* (n_layers) */
+  guint n_null;  /* the last experts, which stand for doing nothing */
 } Losses;
+
+/* What losses are made for. */
+typedef struct
+{
+  guint n_experts, n_null;
+} Shape;
 
 /* --- Summing --------------------------------------------------------------------------------- */
 
@@ -154,10 +165,24 @@ sum_rows (const MsChunk *chunk, guint from, guint n_rows, gint64 row, guint docu
 
 /* --- Measuring ------------------------------------------------------------------------------- */
 
+/* AdaMoE's intent: null experts need not be balanced among themselves, so each counts with their mean. */
+static double
+null_product (const double *counts, const double *p, double n, const Shape *shape)
+{
+  g_autofree double *even = g_memdup2 (counts, shape->n_experts * sizeof *counts);
+  guint first = shape->n_experts - MIN (shape->n_null, shape->n_experts);
+  double mean = ms_mean (counts + first, shape->n_experts - first);
+
+  for (guint e = first; e < shape->n_experts; e++)
+    even[e] = mean;
+  return product (even, p, n, shape->n_experts);
+}
+
 static void
 make_losses (const double *sums, double *out, gpointer data)
 {
-  guint n = *(const guint *) data;
+  const Shape *shape = data;
+  guint n = shape->n_experts;
   double tokens = sums[AT_TOKENS (n)];
   double deviation = ms_deviation (sums + IN_WEIGHT (0, n), n, 0);
   double mean = ms_mean (sums + IN_WEIGHT (0, n), n);
@@ -167,6 +192,9 @@ make_losses (const double *sums, double *out, gpointer data)
   out[LOSS_POOLED] = product (sums, sums + IN_P (0, n), tokens, n);
   out[LOSS_FIRST] = product (sums + IN_FIRST (0, n), sums + IN_P (0, n), tokens, n);
   out[LOSS_IMPORTANCE] = mean > 0 ? deviation * deviation / (mean * mean) : NAN;
+  deviation = ms_deviation (sums + IN_WEIGHT (0, n), n, 1);
+  out[LOSS_IMPORTANCE_TUTEL] = mean > 0 ? deviation * deviation / (mean * mean + 1e-10) : NAN;
+  out[LOSS_NULL] = null_product (sums, sums + IN_P (0, n), tokens, shape);
 }
 
 static gboolean
@@ -179,6 +207,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   g_autofree double *own = g_new0 (double, SUMS (n)), *p = g_new (double, n);
   Summing summing = { all, layer, 0, own, p };
   double chosen = 0, tokens = 0;
+  Shape shape = { n, all->n_null };
 
   layer->sums = g_new0 (double, (gsize) n_units *SUMS (n));
   if (!ms_trace_scan_layer (context->trace, index,
@@ -187,7 +216,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
     return FALSE;
   end_document (&summing);
   layer->resampled = g_new (double, (gsize) N_LOSSES * all->bootstrap->n_resamples);
-  ms_bootstrap_resample (all->bootstrap, layer->sums, SUMS (n), make_losses, &n, N_LOSSES,
+  ms_bootstrap_resample (all->bootstrap, layer->sums, SUMS (n), make_losses, &shape, N_LOSSES,
                          layer->values, layer->resampled);
   for (guint u = 0; u < n_units; u++)
     {
@@ -211,10 +240,12 @@ even_value (guint loss, double k)
     {
     case LOSS_GROUPED:
     case LOSS_POOLED:
+    case LOSS_NULL:
       return k;
     case LOSS_FIRST:
       return 1;
     case LOSS_IMPORTANCE:
+    case LOSS_IMPORTANCE_TUTEL:
       return 0;
     default:
       return NAN;
@@ -251,6 +282,7 @@ write_concatenated (const Losses *all, double k, MsTable *table)
   g_autofree double *sums = g_new0 (double, n_units *width);
   MsInterval intervals[N_LOSSES];
   MsInterval undefined = { NAN, NAN, NAN, NAN, NAN, NAN };
+  Shape shape = { n, all->n_null };
 
   for (guint l = 0; l < all->n_layers; l++)
     {
@@ -258,7 +290,7 @@ write_concatenated (const Losses *all, double k, MsTable *table)
       for (gsize i = 0; alike && i < n_units * width; i++)
         sums[i] += all->layers[l].sums[i];
     }
-  ms_bootstrap_intervals (all->bootstrap, sums, (guint) width, make_losses, &n, N_LOSSES,
+  ms_bootstrap_intervals (all->bootstrap, sums, (guint) width, make_losses, &shape, N_LOSSES,
                           intervals);
   if (!alike)
     intervals[LOSS_POOLED] = undefined;
@@ -273,9 +305,10 @@ write_result (const MsContext *context, const Losses *all, MsResult *result)
 {
   gsize n_resamples = all->bootstrap->n_resamples;
   double means[N_LOSSES], concatenated, k = 0;
+  guint n_losses = all->n_null > 0 ? N_LOSSES : LOSS_NULL;
 
   for (guint l = 0; l < all->n_layers; l++)
-    for (guint i = 0; i < N_LOSSES; i++)
+    for (guint i = 0; i < n_losses; i++)
       {
         const Layer *layer = &all->layers[l];
         MsInterval interval = ms_bootstrap_interval (all->bootstrap, layer->values[i],
@@ -287,7 +320,7 @@ write_result (const MsContext *context, const Losses *all, MsResult *result)
       }
   for (guint l = 0; l < all->n_layers; l++)
     k += all->layers[l].k / all->n_layers;
-  for (guint i = 0; i < N_LOSSES; i++)
+  for (guint i = 0; i < n_losses; i++)
     means[i] = write_means (all, k, result->tables[1], i);
   concatenated = write_concatenated (all, k, result->tables[1]);
   result->summary = g_strdup_printf ("The Switch loss is %.4g as a mean over sequences, %.4g with "
@@ -313,7 +346,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
       = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
   guint n_layers = ms_trace_n_layers (context->trace);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
-  Losses all = { bootstrap, ms_trace_run (context->trace)->probabilities, n_layers, layers };
+  Losses all = { bootstrap, ms_trace_run (context->trace)->probabilities, n_layers, layers,
+                 (guint) ms_values_int (context->values, "null-experts") };
   gboolean fine = ms_context_tasks (context, n_layers, do_layer, &all, 0, 1, error);
 
   if (fine)
@@ -334,7 +368,9 @@ static const MsColumn loss_columns[] = {
     "z_loss: mean of (ln sum exp z)^2.  aux_grouped: mean over sequences of E sum f P.  "
     "aux_pooled: "
     "E sum f P over all tokens.  aux_first: the same with f of first choices only.  "
-    "importance_cv2: CV^2 of the sums of combine weights." },
+    "importance_cv2: CV^2 of the sums of combine weights.  importance_tutel: the same with the "
+    "sample variance, over mean^2 + 1e-10.  aux_null: aux_pooled with each null expert's f set to "
+    "their mean (AdaMoE's paper; its code gives aux_pooled)." },
   { "value", "Value", NULL, MS_COLUMN_REAL, "The loss without its coefficient." },
   { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
   { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
@@ -343,7 +379,7 @@ static const MsColumn loss_columns[] = {
   { "basic_high", "Basic high end", NULL, MS_COLUMN_REAL,
     "Basic bootstrap: 2 value - a low order statistic of the resamples." },
   { "even", "Even routing", NULL, MS_COLUMN_REAL,
-    "What perfectly even routing gives: k, 1 for aux_first, 0 for importance_cv2." },
+    "What perfectly even routing gives: k, 1 for aux_first, 0 for the importance losses." },
   { 0 },
 };
 
@@ -355,6 +391,20 @@ static const MsColumn overall_columns[] = {
   { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
   { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
   { "even", "Even routing", NULL, MS_COLUMN_REAL, "What perfectly even routing gives." },
+  { 0 },
+};
+
+static const MsParam params[] = {
+  { .name = "null-experts",
+    .title = "Null experts",
+    .help = "The router's last so many outputs stand for doing nothing (AdaMoE).",
+    .unit = "experts",
+    .type = MS_PARAM_INT,
+    .least = 0,
+    .most = MS_MAX_EXPERTS,
+    .usual = 0,
+    .ui_least = 0,
+    .ui_most = 16 },
   { 0 },
 };
 
@@ -389,10 +439,13 @@ const MsAnalysis ms_analysis_losses = {
     "tokens of a layer (mean over layers: OLMoE), or over all tokens of all layers "
     "(Hugging Face Mixtral).  GShard, Tutel, torchscale: f of first choices.  z-loss: mean "
     "of (ln sum exp z)^2.  Importance: CV^2 (population) of the sums of combine weights.",
-  .cite = "metrics.md a.  Switch: arXiv 2101.03961.  GShard: arXiv 2006.16668.  z-loss: ST-MoE, "
-          "arXiv 2202.08906.  Importance: Shazeer et al., arXiv 1701.06538.",
-  .version = 1,
+  .cite
+  = "metrics.md a.  Switch: arXiv 2101.03961.  GShard: arXiv 2006.16668.  z-loss: ST-MoE, "
+    "arXiv 2202.08906.  Importance: Shazeer et al., arXiv 1701.06538.  Null experts: AdaMoE, arXiv "
+    "2406.13233.",
+  .version = 2,
   .needs = MS_NEEDS_LOGITS,
+  .params = params,
   .tables = tables,
   .plots = plots,
   .compute = compute,

@@ -766,8 +766,17 @@ check_null_experts (Case *c)
   g_autoptr (JsonNode) result = ms_golden_analyze (db, "what-if", LIST ("--null-experts", nulls));
   MsGoldenTable table = ms_golden_table (result, "rules");
 
+  g_autoptr (JsonNode) loss = NULL;
+  MsGoldenTable losses;
+
   ms_golden_assert (ms_golden_real (&table, row (&table, "rule=null"), "experts_per_token"),
                     number (c->expected, "mean_true_experts"), RATES);
+  loss = ms_golden_analyze (db, "losses", LIST ("--null-experts", nulls));
+  losses = ms_golden_table (loss, "losses");
+  ms_golden_assert (ms_golden_real (&losses, row (&losses, "measure=aux_pooled"), "value"),
+                    number (c->expected, "aux_loss_plain"), RATES);
+  ms_golden_assert (ms_golden_real (&losses, row (&losses, "measure=aux_null"), "value"),
+                    number (c->expected, "aux_loss_paper_null_averaged"), RATES);
 }
 
 /* --- Placement ------------------------------------------------------------------------------- */

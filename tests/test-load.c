@@ -373,12 +373,13 @@ static void
 test_losses (void)
 {
   g_autoptr (MsTrace) trace = open_trace (rich_path, "layer=4");
-  g_autoptr (MsResult) result = analyze (trace, "losses", NULL, NULL, 0);
+  g_autoptr (MsResult) result = analyze (trace, "losses", "null-experts", "3", 0);
   const MsTable *table = ms_result_table (result, "losses");
-  g_autoptr (MsLayerTrace) rows
-      = ms_trace_load_layer (trace, 0, MS_CHUNK_EXPERTS | MS_CHUNK_LOGITS, NULL, NULL);
+  g_autoptr (MsLayerTrace) rows = ms_trace_load_layer (
+      trace, 0, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_LOGITS, NULL, NULL);
   guint n = rows->n_experts, k = rows->k, n_documents = ms_trace_n_documents (trace);
-  double pooled = 0, grouped = 0, z = 0;
+  double pooled = 0, grouped = 0, z = 0, null_f = 0, null_p = 0, true_part = 0;
+  double masses = 0, squares = 0;
 
   for (guint e = 0; e < n; e++)
     {
@@ -406,7 +407,25 @@ test_losses (void)
           all_p += p;
         }
       pooled += n * (all_f / (double) rows->n_tokens) * (all_p / (double) rows->n_tokens);
+      if (e + 3 >= n)
+        {
+          null_f += all_f / 3;
+          null_p += all_p;
+        }
+      else
+        true_part += all_f * all_p;
+      all_f = 0;
+      for (gint64 i = 0; i < rows->n_tokens * k; i++)
+        all_f += rows->experts[i] == e ? (double) rows->weights[i] : 0;
+      masses += all_f;
+      squares += all_f * all_f;
     }
+  /* Sample variance by sums of squares. */
+  squares = (squares - masses * masses / n) / (n - 1) / (masses / n * masses / n + 1e-10);
+  NEAR (cell (table, find_row (table, 4, "importance_tutel"), "value"), squares, 1e-9);
+  NEAR (cell (table, find_row (table, 4, "aux_null"), "value"),
+        n * (true_part + null_f * null_p) / ((double) rows->n_tokens * (double) rows->n_tokens),
+        1e-9);
   NEAR (cell (table, find_row (table, 4, "aux_pooled"), "value"), pooled, 1e-9);
   NEAR (cell (table, find_row (table, 4, "aux_grouped"), "value"), grouped, 1e-9);
   NEAR (cell (table, find_row (table, 4, "z_loss"), "value"), z / (double) rows->n_tokens, 1e-9);
