@@ -76,13 +76,28 @@ static void
 draw_strip (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
 {
   g_autofree char *title = NULL;
+  double width, most = panel->plot.w + 0.6 * layout->em;
+  guint style = MS_TEXT_PLAIN;
 
   if (!layout->strips)
     return;
   title = ms_facet_title (figure, panel->facet);
+  /* A narrow panel's heading: small letters, then the number alone. */
+  for (guint i = 0; i < 2; i++)
+    {
+      ms_pen_measure (pen, title, style, 0, &width, NULL);
+      if (width <= most)
+        break;
+      if (i == 1 && figure->facet.numbers != NULL)
+        {
+          g_free (title);
+          title = g_strdup (figure->facet.names[panel->facet]);
+        }
+      style = MS_TEXT_SMALL;
+    }
   ms_pen_text (pen, panel->plot.x + panel->plot.w / 2,
-               panel->plot.y - layout->tree - layout->em * 0.15, 0.5, 1, 0, MS_TEXT_PLAIN,
-               ms_pen_ink (pen, MS_TEXT_PLAIN), panel->plot.w, title);
+               panel->plot.y - layout->tree - layout->em * 0.15, 0.5, 1, 0, style,
+               ms_pen_ink (pen, MS_TEXT_PLAIN), most, title);
 }
 
 /* The title of an upright axis, centred at `middle` but never beyond the figure; small when long. */

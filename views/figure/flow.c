@@ -8,6 +8,7 @@
 
 #define RIBBONS_MOST 800 /* of the strongest flows, over all columns */
 #define STRONG       12  /* drawn in colour */
+#define TITLED       6   /* columns that are named in full */
 
 typedef struct
 {
@@ -95,9 +96,17 @@ prepare (MsFigure *figure, GError **error)
         flow->total[c] += flow->size[c * n + i];
       }
   qsort (flow->ribbons, flow->n_ribbons, sizeof *flow->ribbons, by_strength);
-  if (flow->n_ribbons > RIBBONS_MOST)
-    figure->mark_note = g_strdup_printf ("The %d strongest of %u flows are drawn.", RIBBONS_MOST,
-                                         flow->n_ribbons);
+  {
+    g_autoptr (GString) note = g_string_new (NULL);
+
+    if (flow->n_columns > TITLED && figure->facet.numbers != NULL)
+      g_string_append_printf (note, "Columns: %s. ", figure->facet.column->title);
+    if (flow->n_ribbons > RIBBONS_MOST)
+      g_string_append_printf (note, "The %d strongest of %u flows are drawn.", RIBBONS_MOST,
+                              flow->n_ribbons);
+    if (note->len > 0)
+      figure->mark_note = g_strdup (g_strchomp (note->str));
+  }
   return TRUE;
 }
 
@@ -119,12 +128,14 @@ node_rect (const MsFigure *figure, const MsLayout *layout, const MsPanel *panel,
 {
   const Flow *flow = figure->data;
   guint n = figure->x.n;
-  double height = panel->plot.h - 1.3 * layout->line, width = MIN (layout->em * 0.4, 6);
+  double height = panel->plot.h - 1.3 * layout->line, width, step;
   double gap = n > 1 ? MIN (layout->em * 0.4, 0.25 * height / (n - 1)) : 0;
   double scale = flow->total[c] > 0 ? (height - gap * (n - 1)) / flow->total[c] : 0;
-  double step = flow->n_columns > 1 ? (panel->plot.w - width) / (flow->n_columns - 1) : 0;
   double y = panel->plot.y;
 
+  step = flow->n_columns > 1 ? panel->plot.w / (flow->n_columns - 1) : panel->plot.w;
+  width = MIN (MIN (layout->em * 0.4, 6), 0.25 * step);
+  step = flow->n_columns > 1 ? (panel->plot.w - width) / (flow->n_columns - 1) : 0;
   for (guint j = 0; j < i; j++)
     y += flow->size[(gsize) c * n + j] * scale + gap;
   *unit = scale;
@@ -149,6 +160,28 @@ ribbon_path (const MsFigure *figure, const MsLayout *layout, const MsPanel *pane
   cairo_close_path (cr);
 }
 
+/* A column's name below it: with what it counts when columns are few, every few when they are many. */
+static void
+draw_head (const MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen,
+           guint c, MsRect head)
+{
+  guint n = ((const Flow *) figure->data)->n_columns;
+  double step = panel->plot.w / MAX (n - 1, 1), align = c == 0 ? 0 : c + 1 == n ? 1 : 0.5;
+  guint every = (guint) ceil (2.2 * layout->em / step);
+  gboolean numbers = figure->facet.numbers != NULL;
+  g_autofree char *title = NULL;
+
+  if (c + 1 == n)
+    title = g_strdup (numbers && step > 3.5 * layout->em ? "next" : "");
+  else if (n <= TITLED || !numbers)
+    title = ms_facet_title (figure, c);
+  else
+    title = g_strdup (c % every == 0 ? figure->facet.names[c] : "");
+  ms_pen_text (pen, head.x + head.w * align, panel->plot.y + panel->plot.h, align, 1, 0,
+               MS_TEXT_PLAIN, ms_pen_ink (pen, MS_TEXT_PLAIN), MAX (1.2 * step, 2.2 * layout->em),
+               title);
+}
+
 static void
 draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
 {
@@ -164,16 +197,21 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
 
       ribbon_path (figure, layout, panel, ribbon, pen->cr);
       if (i - 1 < strong)
-        ms_pen_colour (pen, pen->theme->series[1 % pen->theme->n_series], 0.75);
+        {
+          /* However thin, the strongest show. */
+          ms_pen_colour (pen, pen->theme->series[1 % pen->theme->n_series], 0.75);
+          cairo_set_line_width (pen->cr, 0.6);
+          cairo_stroke_preserve (pen->cr);
+        }
       else
-        ms_pen_colour (pen, pen->theme->ink, 0.08 + 0.3 * share);
+        ms_pen_colour (pen, pen->theme->ink,
+                       shown > 400 ? 0.04 + 0.34 * share * share : 0.08 + 0.3 * share);
       cairo_fill (pen->cr);
     }
   for (guint c = 0; c < flow->n_columns; c++)
     {
       double u;
       MsRect head = node_rect (figure, layout, panel, c, 0, &u);
-      g_autofree char *title = NULL;
 
       for (guint i = 0; i < n; i++)
         {
@@ -190,25 +228,7 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
                          MS_TEXT_SMALL, ms_pen_ink (pen, MS_TEXT_PLAIN), 6 * layout->em,
                          figure->x.names[i]);
         }
-      if (c < figure->facet.n)
-        title = c == 0 || flow->n_columns <= 6 || figure->facet.numbers == NULL
-                    ? ms_facet_title (figure, c)
-                    : g_strdup (figure->facet.names[c]);
-      else if (figure->facet.numbers != NULL && flow->n_columns <= 8)
-        title = g_strdup ("next");
-      if (title != NULL)
-        ms_pen_text (pen,
-                     head.x
-                         + head.w
-                               * (c == 0                     ? 0
-                                  : c + 1 == flow->n_columns ? 1
-                                                             : 0.5),
-                     panel->plot.y + panel->plot.h,
-                     c == 0                     ? 0
-                     : c + 1 == flow->n_columns ? 1
-                                                : 0.5,
-                     1, 0, MS_TEXT_PLAIN, ms_pen_ink (pen, MS_TEXT_PLAIN),
-                     panel->plot.w / flow->n_columns * 1.2, title);
+      draw_head (figure, layout, panel, pen, c, head);
     }
 }
 

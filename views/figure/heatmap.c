@@ -14,7 +14,8 @@
 typedef struct
 {
   guint32 *rows;            /* (facets, ny, nx) table row or MS_NONE */
-  cairo_surface_t **images; /* (facets) made when first drawn */
+  cairo_surface_t **images; /* (facets) made when first drawn; cells without a value are clear */
+  gboolean *missing;        /* (facets) of images: whether there are such cells */
 } Grid;
 
 static guint
@@ -47,6 +48,7 @@ ms_grid_prepare (MsFigure *figure, GError **error)
   grid = g_new0 (Grid, 1);
   figure->data = grid;
   grid->images = g_new0 (cairo_surface_t *, figure->n_facets);
+  grid->missing = g_new0 (gboolean, figure->n_facets);
   grid->rows = g_new (guint32, MAX (cells, 1));
   for (gsize i = 0; i < cells; i++)
     grid->rows[i] = MS_NONE;
@@ -85,6 +87,7 @@ ms_grid_finish (MsFigure *figure)
     if (grid->images[f] != NULL)
       cairo_surface_destroy (grid->images[f]);
   g_free (grid->images);
+  g_free (grid->missing);
   g_free (grid->rows);
   g_free (grid);
 }
@@ -105,13 +108,13 @@ pixel (MsColour c)
          | (guint32) lround (c.b * 255);
 }
 
-/* The cells of a facet in the order shown, `zoom` pixels a side. */
+/* The cells of a facet in the order shown, `zoom` pixels a side; tells whether some have no value. */
 static cairo_surface_t *
-make_image (const MsFigure *figure, guint facet, guint zoom)
+make_image (const MsFigure *figure, guint facet, guint zoom, gboolean *missing)
 {
   guint nx = figure->x.n, ny = figure->y.n;
   cairo_surface_t *image
-      = cairo_image_surface_create (CAIRO_FORMAT_RGB24, (int) (nx * zoom), (int) (ny * zoom));
+      = cairo_image_surface_create (CAIRO_FORMAT_ARGB32, (int) (nx * zoom), (int) (ny * zoom));
   guint8 *data = cairo_image_surface_get_data (image);
   int stride = cairo_image_surface_get_stride (image);
 
@@ -120,11 +123,13 @@ make_image (const MsFigure *figure, guint facet, guint zoom)
   for (guint y = 0; y < ny; y++)
     for (guint x = 0; x < nx; x++)
       {
-        MsColour colour = figure->theme.paper;
-        guint32 value;
+        MsColour colour;
+        guint32 value = 0;
 
-        cell_colour (figure, facet, x, y, &colour);
-        value = pixel (colour);
+        if (cell_colour (figure, facet, x, y, &colour))
+          value = 0xff000000 | pixel (colour);
+        else
+          *missing = TRUE;
         for (guint v = 0; v < zoom; v++)
           {
             guint32 *line
@@ -148,6 +153,15 @@ cell_rect (const MsFigure *figure, const MsPanel *panel, guint x, guint y)
                    panel->plot.y + place_of (figure, y) * h, w, h };
 }
 
+/* What shows where cells have no value. */
+static void
+hatch (const MsPanel *panel, MsPen *pen)
+{
+  cairo_rectangle (pen->cr, panel->plot.x, panel->plot.y, panel->plot.w, panel->plot.h);
+  ms_pen_hatch (pen, 3.5);
+  cairo_new_path (pen->cr);
+}
+
 static void
 paint_cells (MsFigure *figure, const MsPanel *panel, MsPen *pen)
 {
@@ -160,6 +174,15 @@ paint_cells (MsFigure *figure, const MsPanel *panel, MsPen *pen)
 
   if (svg && (gsize) figure->x.n * figure->y.n <= SVG_CELLS)
     {
+      for (guint32 i = 0; i < figure->x.n * figure->y.n; i++)
+        {
+          MsColour colour;
+
+          if (cell_colour (figure, panel->facet, i % figure->x.n, i / figure->x.n, &colour))
+            continue;
+          hatch (panel, pen);
+          break;
+        }
       for (guint v = 0; v < figure->y.n; v++)
         for (guint u = 0; u < figure->x.n; u++)
           {
@@ -180,13 +203,20 @@ paint_cells (MsFigure *figure, const MsPanel *panel, MsPen *pen)
     }
   if (svg)
     {
+      gboolean missing = FALSE;
+
       zoom = SVG_PIXELS;
-      image = make_image (figure, panel->facet, SVG_PIXELS);
+      image = make_image (figure, panel->facet, SVG_PIXELS, &missing);
+      if (missing)
+        hatch (panel, pen);
     }
   else
     {
       if (grid->images[panel->facet] == NULL)
-        grid->images[panel->facet] = make_image (figure, panel->facet, 1);
+        grid->images[panel->facet]
+            = make_image (figure, panel->facet, 1, &grid->missing[panel->facet]);
+      if (grid->missing[panel->facet])
+        hatch (panel, pen);
       image = cairo_surface_reference (grid->images[panel->facet]);
     }
   cairo_user_to_device_distance (cr, &dx, &dy);
@@ -235,36 +265,6 @@ mark_signs (MsFigure *figure, const MsPanel *panel, MsPen *pen)
         ms_pen_line (pen, cell.x + cell.w / 2 - half, cell.y + cell.h / 2,
                      cell.x + cell.w / 2 + half, cell.y + cell.h / 2);
       }
-}
-
-static void
-hatch_missing (MsFigure *figure, const MsPanel *panel, MsPen *pen)
-{
-  guint nx = figure->x.n;
-  gboolean any = FALSE;
-
-  for (guint y = 0; y < figure->y.n; y++)
-    for (guint x = 0; x < nx; x++)
-      {
-        MsColour colour;
-        MsRect cell;
-
-        if (cell_colour (figure, panel->facet, x, y, &colour))
-          continue;
-        cell = cell_rect (figure, panel, x, y);
-        /* Without an order of its own, neighbours in a line are one rectangle. */
-        while (figure->place == NULL && x + 1 < nx
-               && !cell_colour (figure, panel->facet, x + 1, y, &colour))
-          {
-            cell.w += panel->plot.w / nx;
-            x++;
-          }
-        cairo_rectangle (pen->cr, cell.x, cell.y, cell.w, cell.h);
-        any = TRUE;
-      }
-  if (any)
-    ms_pen_hatch (pen, 3.5);
-  cairo_new_path (pen->cr);
 }
 
 /* The cells' numbers with `decimals`; NULL when one is too wide. */
@@ -340,7 +340,6 @@ ms_grid_draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, Ms
       return;
     }
   paint_cells (figure, panel, pen);
-  hatch_missing (figure, panel, pen);
   if (!write_numbers (figure, layout, panel, pen) && figure->diverging && figure->theme.signs)
     mark_signs (figure, panel, pen);
 }

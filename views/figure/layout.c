@@ -332,7 +332,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
   layout->bar_labels = labels_new ();
   layout->strips = figure->facet.n > 0 && axes;
   layout->x_label_width = natural ? 9 * em : MIN (9 * em, height * 0.3);
-  layout->y_label_width = MIN (12 * em, width * 0.32);
+  layout->y_label_width = MIN (12 * em, width * (figure->n_facets > 1 ? 0.22 : 0.32));
 
   /* Top: title, panel letter, legend. */
   top = gap;
@@ -382,8 +382,8 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
     }
   layout->note_y = bottom; /* distance from the lower edge, turned into y below */
   if (figure->has_value && across)
-    bottom += 0.7 * em + gap * 0.5 + line + gap;
-  layout->bar.y = bottom;
+    bottom += 0.7 * em + gap * 0.5 + line + 2.5 * gap;
+  layout->bar.y = bottom - (across ? 1.5 * gap : 0);
   if (axes && x_title[0] != '\0')
     {
       bottom += line;

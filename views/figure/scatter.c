@@ -3,8 +3,9 @@
 
 #include <math.h>
 
-#define MANY        3000 /* points beyond this are drawn as dots of a mask */
-#define LABELS_MOST 80
+#define MANY         3000 /* points beyond this are drawn as dots of a mask */
+#define LABELS_MOST  80
+#define LABELS_TRIED 400
 
 static gboolean
 place (MsFigure *figure, const MsPanel *panel, guint row, double *x, double *y)
@@ -94,7 +95,7 @@ draw_labels (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsP
           { 0, 1, 0.7, -0.7 }, { 1, 1, -0.7, -0.7 }, { 0, 0, 0.7, 0.7 }, { 1, 0, -0.7, 0.7 } };
   g_autoptr (GArray) taken = g_array_new (FALSE, FALSE, sizeof (MsRect));
   double radius = layout->em * 0.28, off = layout->em * 0.4;
-  guint written = 0;
+  guint written = 0, tried = 0;
 
   for (guint s = 0; s < figure->n_series; s++)
     {
@@ -120,7 +121,7 @@ draw_labels (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsP
     {
       const MsTrack *track = ms_track_find (figure, panel->facet, s);
 
-      for (guint i = 0; i < track->n && written < LABELS_MOST; i++)
+      for (guint i = 0; i < track->n && written < LABELS_MOST && tried < LABELS_TRIED; i++)
         {
           guint row = ms_track_row (track, i);
           g_autofree char *text = ms_table_format (figure->table, row, figure->label.index);
@@ -128,6 +129,7 @@ draw_labels (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsP
 
           if (text[0] == '\0' || !place (figure, panel, row, &x, &y))
             continue;
+          tried++;
           ms_pen_measure (pen, text, MS_TEXT_SMALL, 9 * layout->em, &w, &h);
           h *= 0.85;
           for (guint c = 0; c < G_N_ELEMENTS (spots); c++)
@@ -162,7 +164,7 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
       const MsTrack *track = ms_track_find (figure, panel->facet, s - 1);
       MsColour colour = ms_figure_series_colour (figure, s - 1);
 
-      if (track->n > MANY)
+      if (track->n > MANY || figure->n_rows > 4 * MANY)
         {
           draw_dots (figure, track, panel, pen);
           continue;
