@@ -5,6 +5,30 @@
 
 G_BEGIN_DECLS
 
+/* --- Loops over vectors ----------------------------------------------------------------------- */
+
+#define MS_INLINE static inline __attribute__ ((always_inline))
+
+/* A static function made of NAME_body, which is MS_INLINE: on x86 compiled for any processor and for those
+ * with AVX2, otherwise once.  `give` is `return`, or nothing where the type is void. */
+#ifdef __x86_64__
+#define MS_KERNEL(type, give, name, parameters, arguments)                                         \
+  __attribute__ ((target ("avx2"))) static type name##_avx2 parameters                             \
+  {                                                                                                \
+    give name##_body arguments;                                                                    \
+  }                                                                                                \
+  static type name parameters                                                                      \
+  {                                                                                                \
+    give __builtin_cpu_supports ("avx2") ? name##_avx2 arguments : name##_body arguments;          \
+  }
+#else
+#define MS_KERNEL(type, give, name, parameters, arguments)                                         \
+  static type name parameters                                                                      \
+  {                                                                                                \
+    give name##_body arguments;                                                                    \
+  }
+#endif
+
 /* --- Tables and values ----------------------------------------------------------------------- */
 
 /* Whether value is in one of the ranges (of MsRange), NULL = all. */

@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-#define INLINE static inline __attribute__ ((always_inline))
-#define GROUP  8 /* insertions that go down together */
+#define GROUP 8 /* insertions that go down together */
 
 typedef gint32 Lanes __attribute__ ((vector_size (MS_STACK_CURVES * sizeof (gint32))));
 
@@ -108,7 +107,7 @@ ms_stack_seen (const MsStack *stack)
 
 /* One sweep: entries equal to one of `entering` get a use more, those equal to one of `wanted` then count
  * as found at their depth. */
-INLINE void
+MS_INLINE void
 look_up (MsStack *stack, const Lanes *entering, const Lanes *wanted)
 {
   for (guint i = 0; i < stack->n; i++)
@@ -126,7 +125,7 @@ look_up (MsStack *stack, const Lanes *entering, const Lanes *wanted)
 }
 
 /* One sweep: the ids whose keys were `old` go to the top one after another, with keys `fresh`. */
-INLINE void
+MS_INLINE void
 insert (MsStack *stack, const Lanes *old, const Lanes *fresh, guint n, gboolean count)
 {
   Lanes carried[GROUP] = { { 0 } };
@@ -171,7 +170,7 @@ insert (MsStack *stack, const Lanes *old, const Lanes *fresh, guint n, gboolean 
 
 /* Token t comes into the windows: sets entering (GROUP) to the keys that its ids `first`.. have on the
  * stacks, and counts a use more of them. */
-INLINE void
+MS_INLINE void
 enter (MsStack *stack, const MsRequests *requests, gint64 token, guint first, Lanes *entering)
 {
   for (guint r = 0; r < GROUP; r++)
@@ -243,7 +242,7 @@ renumber (MsStack *stack)
 }
 
 /* The key of an id after one more access. */
-INLINE void
+MS_INLINE void
 access_id (MsStack *stack, guint16 id, guint32 later)
 {
   Lanes use;
@@ -256,8 +255,8 @@ access_id (MsStack *stack, guint16 id, guint32 later)
     stack->key[id][stack->belady] = G_MAXINT32 - (gint32) later;
 }
 
-INLINE guint64
-run (MsStack *stack, const MsRequests *requests, const guint32 *later, gboolean serial)
+MS_INLINE guint64
+run_body (MsStack *stack, const MsRequests *requests, const guint32 *later, gboolean serial)
 {
   guint width = requests->width;
   guint64 accesses = 0;
@@ -307,26 +306,17 @@ run (MsStack *stack, const MsRequests *requests, const guint32 *later, gboolean 
           accesses += n;
           for (guint r = n; r < GROUP; r++)
             old[r] = nothing;
-          insert (stack, old, fresh, n, serial);
+          if (serial)
+            insert (stack, old, fresh, n, TRUE);
+          else
+            insert (stack, old, fresh, n, FALSE);
         }
     }
   return accesses;
 }
-
-/* Compiled twice on x86: for any processor and for those with AVX2. */
-#ifdef __x86_64__
-__attribute__ ((target ("avx2"))) static guint64
-run_avx2 (MsStack *stack, const MsRequests *requests, const guint32 *later, gboolean serial)
-{
-  return serial ? run (stack, requests, later, TRUE) : run (stack, requests, later, FALSE);
-}
-#endif
-
-static guint64
-run_plain (MsStack *stack, const MsRequests *requests, const guint32 *later, gboolean serial)
-{
-  return run (stack, requests, later, serial);
-}
+MS_KERNEL (guint64, return, run,
+           (MsStack * stack, const MsRequests *requests, const guint32 *later, gboolean serial),
+           (stack, requests, later, serial))
 
 guint64
 ms_stack_run (MsStack *stack, const MsRequests *requests, const guint32 *later, gboolean serial,
@@ -336,12 +326,7 @@ ms_stack_run (MsStack *stack, const MsRequests *requests, const guint32 *later, 
 
   memset (stack->gained, 0, (stack->n_ids + 1) * sizeof *stack->gained);
   fill_windows (stack, requests);
-#ifdef __x86_64__
-  accesses
-      = (__builtin_cpu_supports ("avx2") ? run_avx2 : run_plain) (stack, requests, later, serial);
-#else
-  accesses = run_plain (stack, requests, later, serial);
-#endif
+  accesses = run (stack, requests, later, serial);
   for (guint l = 0; l < stack->n_curves; l++)
     for (guint c = 0; c <= stack->n_ids; c++)
       gained[l * (stack->n_ids + 1) + c] += (guint64) stack->gained[c][l];

@@ -107,11 +107,58 @@ compare_reals (gconstpointer a, gconstpointer b)
   return (left > right) - (left < right);
 }
 
+/* Merges two sorted pieces of the same length from both ends at once: each end makes half of the output, so
+ * that neither runs out of input, and the two do not wait for each other. */
+static void
+merge (const double *from, gsize length, double *to)
+{
+  gsize left = 0, right = length, left_end = length - 1, right_end = 2 * length - 1;
+
+  for (gsize i = 0; i < length; i++)
+    {
+      gboolean take_right = from[right] < from[left];
+      gboolean take_left = from[right_end] < from[left_end];
+
+      to[i] = from[take_right ? right : left];
+      right += (gsize) take_right;
+      left += (gsize) !take_right;
+      to[2 * length - 1 - i] = from[take_left ? left_end : right_end];
+      left_end -= (gsize) take_left;
+      right_end -= (gsize) !take_left;
+    }
+}
+
 void
 ms_sort (double *x, guint n)
 {
-  if (n > 0) /* x may be NULL otherwise, which qsort must not see */
-    qsort (x, n, sizeof (double), compare_reals);
+  gsize numbers = 0, size = 1;
+  g_autofree double *pieces = NULL, *merged = NULL;
+
+  for (guint i = 0; i < n; i++) /* NaN go last */
+    if (!isnan (x[i]))
+      {
+        double number = x[i];
+
+        x[i] = x[numbers];
+        x[numbers++] = number;
+      }
+  while (size < numbers)
+    size *= 2;
+  pieces = g_new (double, size);
+  merged = g_new (double, size);
+  for (gsize i = 0; i < size; i++)
+    pieces[i] = i < numbers ? x[i] : INFINITY;
+  for (gsize length = 1; length < size; length *= 2)
+    {
+      double *swap = pieces;
+
+      for (gsize i = 0; i < size; i += 2 * length)
+        merge (pieces + i, length, merged + i);
+      pieces = merged;
+      merged = swap;
+    }
+  if (numbers > 0)
+    memcpy (x, pieces, numbers * sizeof *x);
 }
 
 typedef struct
@@ -238,49 +285,68 @@ ms_bootstrap_free (MsBootstrap *bootstrap)
   g_free (bootstrap);
 }
 
+#define DRAWS 8 /* resamples added up together */
+#define CELLS 4 /* sums added up together */
+typedef double Cells __attribute__ ((vector_size (CELLS * sizeof (double))));
+
+/* totals (DRAWS, n) = columns of the units' sums (n / CELLS, U, CELLS) times how often each unit was drawn
+ * (U, DRAWS), added in the order of the units. */
+MS_INLINE void
+add_draws_body (const double *times, guint n_units, const double *columns, gsize n, double *totals)
+{
+  for (gsize i = 0; i < n; i += CELLS, columns += n_units * CELLS)
+    {
+      Cells total[DRAWS] = { { 0 } };
+
+      for (guint u = 0; u < n_units; u++)
+        {
+          Cells cells;
+
+          memcpy (&cells, columns + u * CELLS, sizeof cells);
+          for (guint j = 0; j < DRAWS; j++)
+            total[j] += times[u * DRAWS + j] * cells;
+        }
+      for (guint j = 0; j < DRAWS; j++)
+        memcpy (totals + j * n + i, &total[j], sizeof total[j]);
+    }
+}
+MS_KERNEL (void, , add_draws,
+           (const double *times, guint n_units, const double *columns, gsize n, double *totals),
+           (times, n_units, columns, n, totals))
+
 void
 ms_bootstrap_resample (const MsBootstrap *bootstrap, const double *sums, guint m,
                        MsStatistic statistic, gpointer data, guint n_out, double *values,
                        double *resampled)
 {
-  guint n_units = bootstrap->n_units, n = bootstrap->n_resamples;
-  g_autofree double *total = g_new0 (double, m);
+  gsize n_units = bootstrap->n_units, n = bootstrap->n_resamples;
+  gsize width = (m + CELLS - 1) / CELLS * CELLS;
+  g_autofree double *columns = g_new0 (double, n_units *width);
+  g_autofree double *totals = g_new0 (double, DRAWS *width);
+  g_autofree double *times = g_new0 (double, n_units *DRAWS);
   g_autofree double *made = g_new (double, n_out);
 
-  for (guint u = 0; u < n_units; u++)
-    for (guint i = 0; i < m; i++)
-      total[i] += sums[(gsize) u * m + i];
-  statistic (total, values, data);
-  for (guint r = 0; r < n; r++)
+  for (gsize u = 0; u < n_units; u++)
+    for (gsize i = 0; i < m; i++)
+      {
+        totals[i] += sums[u * m + i];
+        columns[(i / CELLS * n_units + u) * CELLS + i % CELLS] = sums[u * m + i];
+      }
+  statistic (totals, values, data);
+  for (gsize r = 0; r < n; r += DRAWS)
     {
-      const guint16 *times = bootstrap->times + (gsize) r * n_units;
-      guint drawn[4];
+      gsize n_draws = MIN (DRAWS, n - r);
 
-      memset (total, 0, m * sizeof (double));
-      /* Four units at a time, added in the same order, to keep a total in a register for longer. */
-      for (guint u = 0, n_drawn = 0; u < n_units; u++)
+      for (gsize u = 0; u < n_units; u++)
+        for (gsize j = 0; j < n_draws; j++)
+          times[u * DRAWS + j] = bootstrap->times[(r + j) * n_units + u];
+      add_draws (times, bootstrap->n_units, columns, width, totals);
+      for (gsize j = 0; j < n_draws; j++)
         {
-          if (times[u] > 0)
-            drawn[n_drawn++] = u;
-          if (n_drawn == 4)
-            {
-              const double *a = sums + (gsize) drawn[0] * m, *b = sums + (gsize) drawn[1] * m;
-              const double *c = sums + (gsize) drawn[2] * m, *d = sums + (gsize) drawn[3] * m;
-              double of_a = times[drawn[0]], of_b = times[drawn[1]];
-              double of_c = times[drawn[2]], of_d = times[drawn[3]];
-
-              for (guint i = 0; i < m; i++)
-                total[i] = total[i] + of_a * a[i] + of_b * b[i] + of_c * c[i] + of_d * d[i];
-              n_drawn = 0;
-            }
-          else if (u + 1 == n_units)
-            for (guint j = 0; j < n_drawn; j++)
-              for (guint i = 0; i < m; i++)
-                total[i] += times[drawn[j]] * sums[(gsize) drawn[j] * m + i];
+          statistic (totals + j * width, made, data);
+          for (gsize i = 0; i < n_out; i++)
+            resampled[i * n + r + j] = made[i];
         }
-      statistic (total, made, data);
-      for (guint i = 0; i < n_out; i++)
-        resampled[(gsize) i * n + r] = made[i];
     }
 }
 
