@@ -108,6 +108,7 @@ typedef struct
   guint n_ids, width;
   double *sums; /* (curves, U, n_ids + 1): rates of capacities 1.., then the number of documents */
   double *null; /* (curves, n_ids + 1) the same over all documents, shuffled */
+  MsInterval *intervals; /* (curves, n_ids) of the rates */
 } Scope;
 
 typedef struct
@@ -119,6 +120,14 @@ typedef struct
   const MsBootstrap *bootstrap;
   Scope *scopes; /* (L), then the model's */
 } Job;
+
+static void
+scope_clear (Scope *scope)
+{
+  g_free (scope->sums);
+  g_free (scope->null);
+  g_free (scope->intervals);
+}
 
 static gboolean
 list_curves (const MsValues *values, Job *job, GError **error)
@@ -237,6 +246,27 @@ run_document (Scratch *scratch, const Job *job, const Scope *scope, const MsRequ
     }
 }
 
+static void
+mean_of_sums (const double *sums, double *out, gpointer data)
+{
+  guint n = *(guint *) data;
+
+  for (guint c = 0; c < n; c++)
+    out[c] = sums[n] > 0 ? sums[c] / sums[n] : NAN;
+}
+
+static void
+make_intervals (const Job *job, Scope *scope)
+{
+  gsize row = scope->n_ids + 1;
+
+  scope->intervals = g_new (MsInterval, job->n_curves * scope->n_ids);
+  for (guint i = 0; i < job->n_curves; i++)
+    ms_bootstrap_intervals (job->bootstrap, scope->sums + i * job->bootstrap->n_units * row,
+                            (guint) row, mean_of_sums, &scope->n_ids, scope->n_ids,
+                            scope->intervals + i * scope->n_ids);
+}
+
 /* All documents of one scope; ids (T, width). */
 static gboolean
 run_scope (const MsContext *context, const Job *job, Scope *scope, const guint16 *ids,
@@ -266,6 +296,8 @@ run_scope (const MsContext *context, const Job *job, Scope *scope, const guint16
       run_document (&scratch, job, scope, &requests, scope->null, row);
     }
   scratch_clear (&scratch);
+  if (fine)
+    make_intervals (job, scope);
   return fine;
 }
 
@@ -329,28 +361,18 @@ run_model (const MsContext *context, Job *job, GError **error)
   return run_scope (context, job, scope, ids, error);
 }
 
-static void
-mean_of_sums (const double *sums, double *out, gpointer data)
-{
-  guint n = *(guint *) data;
-
-  for (guint c = 0; c < n; c++)
-    out[c] = sums[n] > 0 ? sums[c] / sums[n] : NAN;
-}
-
 /* Rows of one scope; layer -1 = the table has no layer column. */
 static void
 add_scope (MsTable *table, gint64 layer, const Job *job, const Scope *scope)
 {
   gsize row = scope->n_ids + 1;
   guint n = scope->n_ids;
-  g_autofree MsInterval *intervals = g_new (MsInterval, n);
   g_autofree double *null = g_new (double, n);
 
   for (guint i = 0; i < job->n_curves; i++)
     {
-      ms_bootstrap_intervals (job->bootstrap, scope->sums + i * job->bootstrap->n_units * row,
-                              (guint) row, mean_of_sums, &n, n, intervals);
+      const MsInterval *intervals = scope->intervals + i * n;
+
       mean_of_sums (scope->null + i * row, null, &n);
       for (guint c = 0; c < n; c++)
         {
@@ -453,6 +475,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
         add_scope (ms_result_table (result, "layers"), ms_trace_layer (context->trace, l)->block,
                    &job, &job.scopes[l]);
       average_scopes (&job, n_layers, &mean);
+      make_intervals (&job, &mean);
       add_scope (ms_result_table (result, "mean"), -1, &job, &mean);
     }
   if (fine && level != LEVEL_LAYER)
@@ -468,13 +491,9 @@ compute (const MsContext *context, MsResult *result, GError **error)
           "policy one can run; Belady is the best in serial order only.");
     }
   for (guint l = 0; l <= n_layers; l++)
-    {
-      g_free (job.scopes[l].sums);
-      g_free (job.scopes[l].null);
-    }
+    scope_clear (&job.scopes[l]);
   g_free (job.scopes);
-  g_free (mean.sums);
-  g_free (mean.null);
+  scope_clear (&mean);
   return fine;
 }
 

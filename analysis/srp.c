@@ -50,59 +50,49 @@ score_histogram (const guint64 *h, guint m)
   return best;
 }
 
-/* Scratch of one worker. */
-typedef struct
-{
-  guint *count;  /* (E) tokens of the window that choose e */
-  gint64 *since; /* (E) first window with this count */
-} Window;
+/* Histograms that the slots of a token take turns with: additions to one number wait for each other. */
+#define TURNS 4
 
-/* Adds the windows of one document to document_h (m + 1) and, unless NULL, expert_h (E, m + 1). */
+/* What a window at `position` gains or loses: the windows since the last change of expert e had `count`. */
+static inline void
+change (guint64 *state, guint64 *expert_h, guint32 *document_h, guint64 position, int by)
+{
+  guint32 count = (guint32) *state;
+  guint64 run = position - (*state >> 32);
+
+  expert_h[count] += run;
+  document_h[count] += (guint32) run;
+  *state = position << 32 | (guint32) ((int) count + by);
+}
+
+/* Adds the windows of one document to expert_h (E, m + 1) and to document_h (TURNS, m + 1).  state (E) is
+ * scratch: the first window with this count, then the tokens of the window that choose e. */
 static void
-slide (const guint16 *experts, gint64 n_tokens, guint k, guint n_experts, guint m, Window *window,
+slide (const guint16 *experts, gint64 n_tokens, guint k, guint n_experts, guint m, guint64 *state,
        guint32 *document_h, guint64 *expert_h)
 {
-  gint64 n_windows = n_tokens - m + 1;
+  guint64 n_windows = (guint64) (n_tokens - m + 1);
+  gsize bins = m + 1;
 
-  if (n_windows <= 0)
+  if (n_tokens < m)
     return;
-  memset (window->count, 0, n_experts * sizeof *window->count);
-  memset (window->since, 0, n_experts * sizeof *window->since);
-  for (gint64 i = 0; i < (gint64) m * k; i++)
+  memset (state, 0, n_experts * sizeof *state);
+  for (gsize i = 0; i < (gsize) m * k; i++)
     if (experts[i] != MS_NO_EXPERT)
-      window->count[experts[i]]++;
-  for (gint64 p = 1; p <= n_windows; p++)
-    {
-      const guint16 *leaving = experts + (p - 1) * k;
-      const guint16 *entering = experts + (p - 1 + m) * k;
+      state[experts[i]]++;
+  for (guint64 p = 1; p < n_windows; p++)
+    for (guint r = 0; r < k; r++)
+      {
+        guint16 leaving = experts[(p - 1) * k + r], entering = experts[(p - 1 + m) * k + r];
+        guint32 *h = document_h + r % TURNS * bins;
 
-      if (p == n_windows)
-        break;
-      for (guint r = 0; r < 2 * k; r++)
-        {
-          guint16 e = r < k ? leaving[r] : entering[r - k];
-          guint f;
-          guint64 run;
-
-          if (e == MS_NO_EXPERT)
-            continue;
-          f = window->count[e];
-          run = (guint64) (p - window->since[e]);
-          document_h[f] += (guint32) run;
-          if (expert_h != NULL)
-            expert_h[(gsize) e * (m + 1) + f] += run;
-          window->since[e] = p;
-          window->count[e] = r < k ? f - 1 : f + 1;
-        }
-    }
+        if (leaving != MS_NO_EXPERT)
+          change (&state[leaving], expert_h + leaving * bins, h, p, -1);
+        if (entering != MS_NO_EXPERT)
+          change (&state[entering], expert_h + entering * bins, h, p, 1);
+      }
   for (guint e = 0; e < n_experts; e++)
-    {
-      guint64 run = (guint64) (n_windows - window->since[e]);
-
-      document_h[window->count[e]] += (guint32) run;
-      if (expert_h != NULL)
-        expert_h[(gsize) e * (m + 1) + window->count[e]] += run;
-    }
+    change (&state[e], expert_h + e * bins, document_h, n_windows, 0);
 }
 
 /* --- The analysis ---------------------------------------------------------------------------- */
@@ -192,12 +182,14 @@ static const MsPlotDef plots[] = {
 /* Histograms of one layer for one segment length. */
 typedef struct
 {
-  double *units;         /* (U, m + 1) windows by f, per bootstrap unit, all experts */
-  double *expert_units;  /* (E, U, m + 1), NULL unless asked for */
-  guint64 *layer;        /* (m + 1) */
-  guint64 *experts;      /* (E, m + 1) */
-  guint64 *null_layer;   /* (m + 1) */
-  guint64 *null_experts; /* (E, m + 1), NULL without a null value */
+  double *units;                /* (U, m + 1) windows by f, per bootstrap unit, all experts */
+  double *expert_units;         /* (E, U, m + 1), NULL unless asked for */
+  guint64 *layer;               /* (m + 1) */
+  guint64 *experts;             /* (E, m + 1) */
+  guint64 *null_layer;          /* (m + 1) */
+  guint64 *null_experts;        /* (E, m + 1), NULL without a null value */
+  MsInterval interval;          /* of the layer's SRP */
+  MsInterval *expert_intervals; /* (E), NULL unless asked for */
 } Histograms;
 
 typedef struct
@@ -256,30 +248,60 @@ histograms_clear (Histograms *h)
   g_free (h->experts);
   g_free (h->null_layer);
   g_free (h->null_experts);
+  g_free (h->expert_intervals);
 }
 
 /* One document into the histograms; `experts` of the document are its rows, shuffled for the null. */
 static void
 add_document (Histograms *h, const Job *job, guint document, const guint16 *rows, gint64 n_tokens,
-              guint k, guint n_experts, guint m, Window *window, guint32 *bins, gboolean null)
+              guint k, guint n_experts, guint m, guint64 *state, guint32 *bins, gboolean null)
 {
   guint unit = ms_bootstrap_unit (job->bootstrap, document);
   g_autofree guint64 *before = NULL;
 
-  memset (bins, 0, (m + 1) * sizeof *bins);
+  memset (bins, 0, (gsize) TURNS * (m + 1) * sizeof *bins);
   if (h->expert_units != NULL && !null)
     before = g_memdup2 (h->experts, (gsize) n_experts * (m + 1) * sizeof *before);
-  slide (rows, n_tokens, k, n_experts, m, window, bins, null ? h->null_experts : h->experts);
+  slide (rows, n_tokens, k, n_experts, m, state, bins, null ? h->null_experts : h->experts);
   for (guint f = 0; f <= m; f++)
     {
-      (null ? h->null_layer : h->layer)[f] += bins[f];
+      guint64 windows = 0;
+
+      for (guint i = 0; i < TURNS; i++)
+        windows += bins[i * (m + 1) + f];
+      (null ? h->null_layer : h->layer)[f] += windows;
       if (!null)
-        h->units[(gsize) unit * (m + 1) + f] += bins[f];
+        h->units[(gsize) unit * (m + 1) + f] += (double) windows;
     }
   for (guint e = 0; before != NULL && e < n_experts; e++)
     for (guint f = 0; f <= m; f++)
       h->expert_units[((gsize) e * job->bootstrap->n_units + unit) * (m + 1) + f]
           += (double) (h->experts[(gsize) e * (m + 1) + f] - before[(gsize) e * (m + 1) + f]);
+}
+
+static void
+srp_of_sums (const double *sums, double *out, gpointer data)
+{
+  guint m = *(guint *) data;
+  g_autofree guint64 *h = g_new (guint64, m + 1);
+
+  for (guint f = 0; f <= m; f++)
+    h[f] = (guint64) sums[f];
+  *out = score_histogram (h, m).srp;
+}
+
+static void
+make_intervals (Histograms *h, const Job *job, guint n_experts, guint m)
+{
+  gsize bins = m + 1, n_units = job->bootstrap->n_units;
+
+  ms_bootstrap_intervals (job->bootstrap, h->units, m + 1, srp_of_sums, &m, 1, &h->interval);
+  if (h->expert_units == NULL)
+    return;
+  h->expert_intervals = g_new (MsInterval, n_experts);
+  for (guint e = 0; e < n_experts; e++)
+    ms_bootstrap_intervals (job->bootstrap, h->expert_units + e * n_units * bins, m + 1,
+                            srp_of_sums, &m, 1, &h->expert_intervals[e]);
 }
 
 static gboolean
@@ -288,17 +310,14 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
   Job *job = data;
   g_autoptr (MsLayerTrace) layer
       = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
-  g_autofree guint *count = NULL;
-  g_autofree gint64 *since = NULL;
-  g_autofree guint32 *bins = g_new (guint32, MAX_LENGTH + 1);
+  g_autofree guint64 *state = NULL;
+  g_autofree guint32 *bins = g_new (guint32, TURNS * (MAX_LENGTH + 1));
   g_autofree guint16 *shuffled = NULL;
   gsize shuffled_size = 0;
-  Window window;
 
   if (layer == NULL)
     return FALSE;
-  window.count = count = g_new (guint, layer->n_experts);
-  window.since = since = g_new (gint64, layer->n_experts);
+  state = g_new (guint64, layer->n_experts);
   for (guint i = 0; i < job->n_lengths; i++)
     histograms_init (&job->histograms[index * job->n_lengths + i], job, layer->n_experts,
                      job->lengths[i]);
@@ -326,37 +345,28 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
           Histograms *h = &job->histograms[index * job->n_lengths + i];
 
           add_document (h, job, d, rows, document->n_tokens, layer->k, layer->n_experts,
-                        job->lengths[i], &window, bins, FALSE);
+                        job->lengths[i], state, bins, FALSE);
           if (job->null)
             add_document (h, job, d, shuffled, document->n_tokens, layer->k, layer->n_experts,
-                          job->lengths[i], &window, bins, TRUE);
+                          job->lengths[i], state, bins, TRUE);
         }
     }
+  for (guint i = 0; i < job->n_lengths; i++)
+    make_intervals (&job->histograms[index * job->n_lengths + i], job, layer->n_experts,
+                    job->lengths[i]);
   return TRUE;
-}
-
-static void
-srp_of_sums (const double *sums, double *out, gpointer data)
-{
-  guint m = *(guint *) data;
-  g_autofree guint64 *h = g_new (guint64, m + 1);
-
-  for (guint f = 0; f <= m; f++)
-    h[f] = (guint64) sums[f];
-  *out = score_histogram (h, m).srp;
 }
 
 /* The columns that all three tables share; `head` layer and expert, -1 = none. */
 static void
-add_score (MsTable *table, gint64 layer, gint64 expert, const Job *job, guint m, const guint64 *h,
-           const guint64 *null_h, const double *units)
+add_score (MsTable *table, gint64 layer, gint64 expert, guint m, const guint64 *h,
+           const guint64 *null_h, const MsInterval *known)
 {
   Score score = score_histogram (h, m);
   double null = null_h != NULL ? score_histogram (null_h, m).srp : NAN;
-  MsInterval interval = { .basic_low = NAN, .basic_high = NAN };
+  MsInterval interval
+      = known != NULL ? *known : (MsInterval){ .basic_low = NAN, .basic_high = NAN };
 
-  if (units != NULL)
-    ms_bootstrap_intervals (job->bootstrap, units, m + 1, srp_of_sums, &m, 1, &interval);
   if (expert >= 0)
     ms_table_add (table, layer, expert, (gint64) m, score.srp, interval.basic_low,
                   interval.basic_high, null, score.threshold, score.rho, score.frequency);
@@ -376,6 +386,7 @@ add_length (const MsContext *context, MsResult *result, const Job *job, guint le
   g_autofree guint64 *model = g_new0 (guint64, bins);
   g_autofree guint64 *null = g_new0 (guint64, bins);
   g_autofree double *units = g_new0 (double, n_units *bins);
+  MsInterval interval;
 
   for (guint l = 0; l < n_layers; l++)
     {
@@ -389,15 +400,16 @@ add_length (const MsContext *context, MsResult *result, const Job *job, guint le
         }
       for (gsize i = 0; i < n_units * bins; i++)
         units[i] += h->units[i];
-      add_score (ms_result_table (result, "layers"), layer->block, -1, job, m, h->layer,
-                 job->null ? h->null_layer : NULL, h->units);
+      add_score (ms_result_table (result, "layers"), layer->block, -1, m, h->layer,
+                 job->null ? h->null_layer : NULL, &h->interval);
       for (guint e = 0; e < layer->n_experts; e++)
-        add_score (ms_result_table (result, "experts"), layer->block, e, job, m,
-                   h->experts + e * bins, job->null ? h->null_experts + e * bins : NULL,
-                   h->expert_units != NULL ? h->expert_units + e * n_units * bins : NULL);
+        add_score (ms_result_table (result, "experts"), layer->block, e, m, h->experts + e * bins,
+                   job->null ? h->null_experts + e * bins : NULL,
+                   h->expert_intervals != NULL ? &h->expert_intervals[e] : NULL);
     }
-  add_score (ms_result_table (result, "model"), -1, -1, job, m, model, job->null ? null : NULL,
-             units);
+  ms_bootstrap_intervals (job->bootstrap, units, m + 1, srp_of_sums, &m, 1, &interval);
+  add_score (ms_result_table (result, "model"), -1, -1, m, model, job->null ? null : NULL,
+             &interval);
 }
 
 static void
