@@ -2,7 +2,13 @@
  * the main thread looks at them, so progress costs no main-loop traffic. */
 #include "job-private.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #define POLL_MS 66
+/* Of the workers and, as Linux hands it down, of the threads they start: a scan that keeps all cores busy
+ * must not keep the main thread from drawing. */
+#define NICE 10
 
 struct _MsJob
 {
@@ -206,6 +212,7 @@ run (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 
   if (g_task_return_error_if_cancelled (task))
     return;
+  setpriority (PRIO_PROCESS, (id_t) gettid (), NICE);
   result = self->work (self, self->data, &error);
   if (error != NULL)
     g_task_return_error (task, error);
