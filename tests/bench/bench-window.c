@@ -115,12 +115,6 @@ is_opened (gpointer bench)
 }
 
 static gboolean
-is_answered (gpointer screen)
-{
-  return strcmp (ms_screen_get_shown (screen), "waiting") != 0;
-}
-
-static gboolean
 has_content (gpointer screen)
 {
   return strcmp (ms_screen_get_shown (screen), "content") == 0;
@@ -296,6 +290,27 @@ time_all_frames (MsWindow *window)
   time_scrolling (window, "experts");
   time_scrolling (window, "text");
   time_scrolling (window, "languages");
+}
+
+static gboolean
+has_figure (GtkWidget *widget)
+{
+  if (MS_IS_FIGURE_CANVAS (widget))
+    return ms_figure_canvas_get_figure (MS_FIGURE_CANVAS (widget)) != NULL;
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    if (gtk_widget_get_mapped (child) && has_figure (child))
+      return TRUE;
+  return FALSE;
+}
+
+/* There is something to see: a figure, or on a screen without figures its content. */
+static gboolean
+is_answered (gpointer screen)
+{
+  return has_figure (screen)
+         || (!MS_IS_ANALYSIS_SCREEN (screen)
+             && strcmp (ms_screen_get_shown (screen), "waiting") != 0);
 }
 
 /* --- Screens ---------------------------------------------------------------------------------- */

@@ -15,6 +15,7 @@ struct _MsApplication
 {
   AdwApplication parent_instance;
   char *screenshots, *screen, *select, *size;
+  double wait; /* seconds for each picture */
 };
 
 G_DEFINE_FINAL_TYPE (MsApplication, ms_application, ADW_TYPE_APPLICATION)
@@ -76,7 +77,7 @@ prepare (MsApplication *self, MsWindow *window)
     gtk_widget_activate_action (GTK_WIDGET (window), "win.screen", "s", self->screen);
   gtk_window_present (GTK_WINDOW (window));
   if (self->screenshots != NULL)
-    ms_screenshots_start (window, self->screenshots);
+    ms_screenshots_start (window, self->screenshots, self->wait);
 }
 
 static void
@@ -136,6 +137,7 @@ static int
 handle_local_options (MsApplication *self, GVariantDict *options)
 {
   g_variant_dict_lookup (options, "screenshot-all", "^ay", &self->screenshots);
+  g_variant_dict_lookup (options, "screenshot-wait", "d", &self->wait);
   g_variant_dict_lookup (options, "screen", "s", &self->screen);
   g_variant_dict_lookup (options, "select", "s", &self->select);
   g_variant_dict_lookup (options, "size", "s", &self->size);
@@ -159,10 +161,13 @@ ms_application_init (MsApplication *self)
     { "size", 0, 0, G_OPTION_ARG_STRING, NULL, N_ ("Size of the window"), N_ ("WIDTHxHEIGHT") },
     { "screenshot-all", 0, 0, G_OPTION_ARG_FILENAME, NULL,
       N_ ("Write a picture of every screen into this folder and end"), N_ ("FOLDER") },
+    { "screenshot-wait", 0, 0, G_OPTION_ARG_DOUBLE, NULL,
+      N_ ("Wait so long for each to be computed (default: 120)"), N_ ("SECONDS") },
     { "version", 0, 0, G_OPTION_ARG_NONE, NULL, N_ ("Print the version and end"), NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
 
+  self->wait = 120;
   g_application_add_main_option_entries (G_APPLICATION (self), options);
   g_application_set_option_context_parameter_string (G_APPLICATION (self), "[RUN.db]");
   g_signal_connect (self, "handle-local-options", G_CALLBACK (handle_local_options), NULL);

@@ -5,9 +5,9 @@
 
 G_BEGIN_DECLS
 
-/* Shows one screen after the other, waits until it is quiet, writes FOLDER/NAME.png, and closes the
- * window at the end. */
-void ms_screenshots_start (MsWindow *window, const char *folder);
+/* Shows one screen after the other and then the dialogs, waits until all is quiet, at most `seconds` for
+ * each, writes FOLDER/NAME.png, and closes the window at the end. */
+void ms_screenshots_start (MsWindow *window, const char *folder, double seconds);
 /* The widget as it is drawn now; NULL before it was drawn. (transfer full) */
 GdkTexture *ms_widget_to_texture (GtkWidget *widget);
 
