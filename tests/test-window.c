@@ -1030,6 +1030,39 @@ test_import (void)
   g_rmdir (folder);
 }
 
+/* The report of what is selected, by the command line program. */
+static void
+test_report (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("moescope-report-XXXXXX", NULL);
+  g_autofree char *output = g_build_filename (folder, "report.md", NULL);
+  g_autofree char *text = NULL;
+  char *path;
+  MsWindow *window;
+  GListModel *jobs;
+
+  if (g_getenv ("MOESCOPE") == NULL)
+    {
+      g_test_skip ("MOESCOPE does not name the command line program");
+      return;
+    }
+  path = ms_fixture_rich (NULL, 0);
+  window = open_window (path);
+  jobs = G_LIST_MODEL (ms_workbench_get_jobs (ms_window_get_bench (window)));
+  ms_session_set_text (ms_workbench_get_session (ms_window_get_bench (window)),
+                       "run=1 layer=1 lang=de", NULL);
+  wait_until (ms_window_is_quiet (window));
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.write-report", "s", output);
+  wait_until (ms_window_is_quiet (window));
+  g_assert_cmpuint (g_list_model_get_n_items (jobs), ==, 0); /* no failure is left */
+  g_assert_true (g_file_get_contents (output, &text, NULL, NULL));
+  g_assert_nonnull (strstr (text, "layer=1 lang=de"));
+  close_window (window);
+  ms_fixture_remove (path);
+  g_unlink (output);
+  g_rmdir (folder);
+}
+
 /* --- Actions ---------------------------------------------------------------------------------- */
 
 /* Every action of the table exists; those that leave no dialog behind are done. */
@@ -1132,6 +1165,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/sql", test_sql);
   g_test_add_func ("/window/sql-forms", test_sql_forms);
   g_test_add_func ("/window/import", test_import);
+  g_test_add_func ("/window/report", test_report);
   g_test_add_func ("/window/actions", test_actions);
   status = g_test_run ();
   g_object_unref (application);

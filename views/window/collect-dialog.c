@@ -3,9 +3,8 @@
 #include "collect-dialog-private.h"
 
 #include "pieces-private.h"
+#include "process-private.h"
 
-#include <json-glib/json-glib.h>
-#include <signal.h>
 #include <string.h>
 
 struct _MsCollectDialog
@@ -38,94 +37,13 @@ ms_collect_is_trace (const char *path)
   return FALSE;
 }
 
-/* --- The process ------------------------------------------------------------------------------ */
-
-typedef struct
-{
-  char **argv;
-  char *output;
-} Order;
-
-static void
-order_free (gpointer data)
-{
-  Order *order = data;
-
-  g_strfreev (order->argv);
-  g_free (order->output);
-  g_free (order);
-}
-
-/* One line of progress, as `moescope collect --progress-json` writes them. */
-static void
-read_progress (MsJob *job, const char *line)
-{
-  g_autoptr (JsonNode) node = json_from_string (line, NULL);
-  JsonObject *object;
-
-  if (node == NULL || !JSON_NODE_HOLDS_OBJECT (node))
-    return;
-  object = json_node_get_object (node);
-  if (json_object_has_member (object, "done"))
-    ms_job_progress (json_object_get_double_member_with_default (object, "done", 0), job);
-  if (json_object_has_member (object, "doing"))
-    ms_job_set_message (job, json_object_get_string_member_with_default (object, "doing", NULL));
-}
-
-/* The program stops cleanly at SIGINT: what is recorded is kept. */
-static void
-on_cancelled (GCancellable *cancellable, gpointer process)
-{
-  g_subprocess_send_signal (process, SIGINT);
-}
-
-static gpointer
-run_process (MsJob *job, gpointer data, GError **error)
-{
-  Order *order = data;
-  g_autoptr (GSubprocess) process = g_subprocess_newv (
-      (const char *const *) order->argv,
-      G_SUBPROCESS_FLAGS_STDERR_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE, error);
-  g_autoptr (GDataInputStream) lines = NULL;
-  g_autofree char *last = NULL;
-  gulong handler;
-  char *line;
-
-  if (process == NULL)
-    return NULL;
-  handler
-      = g_cancellable_connect (ms_job_cancellable (job), G_CALLBACK (on_cancelled), process, NULL);
-  lines = g_data_input_stream_new (g_subprocess_get_stderr_pipe (process));
-  while ((line = g_data_input_stream_read_line_utf8 (lines, NULL, NULL, NULL)) != NULL)
-    {
-      if (*line == '{')
-        {
-          read_progress (job, line);
-          g_free (line);
-        }
-      else
-        {
-          g_free (last);
-          last = line;
-        }
-    }
-  g_subprocess_wait (process, NULL, NULL);
-  g_cancellable_disconnect (ms_job_cancellable (job), handler);
-  if (!g_subprocess_get_successful (process))
-    {
-      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED,
-                           last ? last : _ ("The program ended without saying why"));
-      return NULL;
-    }
-  return g_steal_pointer (&order->output);
-}
+/* --- When it is done ------------------------------------------------------------------------- */
 
 static void
 on_collected (GObject *owner, gpointer result, const GError *error)
 {
   MsWorkbench *bench = MS_WORKBENCH (owner);
   g_autofree char *output = result;
-  GApplication *application = g_application_get_default ();
 
   if (output == NULL)
     {
@@ -134,18 +52,7 @@ on_collected (GObject *owner, gpointer result, const GError *error)
       ms_workbench_refresh (bench); /* what was recorded is kept; the job bar shows why it ended */
       return;
     }
-  if (application != NULL && g_application_get_dbus_connection (application) != NULL)
-    {
-      GtkWindow *active = gtk_application_get_active_window (GTK_APPLICATION (application));
-
-      if (active == NULL || !gtk_window_is_active (active))
-        {
-          g_autoptr (GNotification) note = g_notification_new (_ ("The new run is ready"));
-
-          g_notification_set_body (note, output);
-          g_application_send_notification (application, "collected", note);
-        }
-    }
+  ms_process_notify (_ ("The new run is ready"), output);
   if (g_strcmp0 (output, ms_workbench_get_path (bench)) == 0)
     {
       ms_workbench_refresh (bench);
@@ -157,28 +64,13 @@ on_collected (GObject *owner, gpointer result, const GError *error)
 
 /* --- The form --------------------------------------------------------------------------------- */
 
-/* The program beside this one when there is one (a build folder), else of the path. */
-static char *
-program (void)
-{
-  const char *given = g_getenv ("MOESCOPE");
-  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
-  g_autofree char *folder = self ? g_path_get_dirname (self) : NULL;
-  g_autofree char *beside = folder ? g_build_filename (folder, "moescope", NULL) : NULL;
-
-  if (given != NULL)
-    return g_strdup (given);
-  return beside && g_file_test (beside, G_FILE_TEST_IS_EXECUTABLE) ? g_steal_pointer (&beside)
-                                                                   : g_strdup ("moescope");
-}
-
 static GPtrArray *
 build_argv (MsCollectDialog *self)
 {
   GPtrArray *argv = g_ptr_array_new_with_free_func (g_free);
   GtkListBoxRow *row;
 
-  g_ptr_array_add (argv, program ());
+  g_ptr_array_add (argv, ms_process_program ());
   g_ptr_array_add (argv, g_strdup (self->kind == MS_COLLECT_MODEL ? "collect" : "import"));
   if (self->kind == MS_COLLECT_MODEL)
     g_ptr_array_add (argv, g_strdup (gtk_editable_get_text (GTK_EDITABLE (self->model))));
@@ -261,26 +153,16 @@ gboolean
 ms_collect_dialog_start (MsCollectDialog *self)
 {
   g_autoptr (GPtrArray) argv = NULL;
-  Order *order;
 
   if (!is_complete (self))
     return FALSE;
   argv = build_argv (self);
   if (self->kind == MS_COLLECT_MODEL)
     g_ptr_array_insert (argv, 2, g_strdup ("--progress-json"));
-  order = g_new0 (Order, 1);
-  order->argv = (char **) g_ptr_array_free (g_steal_pointer (&argv), FALSE);
-  order->output = g_strdup (gtk_editable_get_text (GTK_EDITABLE (self->output)));
-  g_object_unref (ms_job_start (
-      ms_workbench_get_jobs (self->bench),
-      &(MsJobSpec){ .title = self->kind == MS_COLLECT_MODEL ? _ ("Collecting") : _ ("Importing"),
-                    .work = run_process,
-                    .data = order,
-                    .free_data = order_free,
-                    .free_result = g_free,
-                    .done = on_collected,
-                    .owner = G_OBJECT (self->bench),
-                    .keep_failure = TRUE }));
+  ms_process_start (
+      self->bench, self->kind == MS_COLLECT_MODEL ? _ ("Collecting") : _ ("Importing"),
+      (GStrv) g_ptr_array_free (g_steal_pointer (&argv), FALSE),
+      gtk_editable_get_text (GTK_EDITABLE (self->output)), on_collected, G_OBJECT (self->bench));
   gtk_window_close (GTK_WINDOW (self));
   return TRUE;
 }

@@ -8,6 +8,7 @@
 #include "figure-view-private.h"
 #include "job-bar-private.h"
 #include "palette-private.h"
+#include "report-private.h"
 #include "run-list-private.h"
 #include "slices-private.h"
 #include "sql-screen-private.h"
@@ -701,8 +702,8 @@ pane_toggle (AdwFlap *flap, const char *icon, const char *name)
 static GMenuModel *
 make_menu (void)
 {
-  static const char *const sections[][5] = {
-    { "win.open", "win.collect", "win.import", "win.export", NULL },
+  static const char *const sections[][6] = {
+    { "win.open", "win.collect", "win.import", "win.export", "win.report", NULL },
     { "win.edit-selection", "win.copy-selection", "win.make-baseline", "win.close-file", NULL },
     { "win.palette", "win.shortcuts", "win.help", "win.about", NULL },
   };
@@ -899,6 +900,7 @@ ms_window_init (MsWindow *self)
   self->right = ADW_FLAP (adw_flap_new ());
   g_action_map_add_action_entries (G_ACTION_MAP (self), entries, G_N_ELEMENTS (entries), self);
   ms_slices_install (self);
+  ms_report_install (self);
   left = g_property_action_new ("left-pane", self->left, "reveal-flap");
   right = g_property_action_new ("right-pane", self->right, "reveal-flap");
   g_action_map_add_action (G_ACTION_MAP (self), G_ACTION (left));
