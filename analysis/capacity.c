@@ -72,6 +72,14 @@ static const MsTableDef tables[] = {
         { "dropped_assignment_rate", "Dropped", NULL, MS_COLUMN_REAL,
           "Dropped / all assignments there, all layers" },
         { 0 } } },
+  { "ranks", "Drops by rank",
+    (const MsColumn[]){
+        { "capacity_factor", "Capacity factor", NULL, MS_COLUMN_REAL, "f of the rule" },
+        { "rank", "Rank", NULL, MS_COLUMN_INT, "1 = first choices" },
+        { "assignments", "Assignments", NULL, MS_COLUMN_INT, "Choices of this rank, all layers" },
+        { "dropped_assignment_rate", "Dropped", NULL, MS_COLUMN_REAL,
+          "Dropped / choices of this rank" },
+        { 0 } } },
   { "repair", "Rectify-Router: drops re-routed, free slots filled (needs scores)",
     (const MsColumn[]){
         { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
@@ -202,6 +210,7 @@ typedef struct
   double capacity[MAX_FACTORS], slots[MAX_FACTORS];
   guint n_batches;
   guint64 dropped[MAX_FACTORS][POSITIONS], at[POSITIONS];
+  guint64 *ranks;        /* (factors, K, 2) dropped, all */
   Dependence *documents; /* (factors, D) */
   double *repair;        /* (factors, U, N_REPAIR); NULL without scores */
   guint64 free_slots[MAX_FACTORS];
@@ -352,8 +361,12 @@ count_document (const Job *job, const MsLayerTrace *layer, const MsDocument *doc
       for (guint r = 0; r < layer->k; r++)
         if (layer->experts[at + r] != MS_NO_EXPERT)
           {
+            guint64 *rank = out->ranks + ((gsize) factor * layer->k + r) * 2;
+
             size++;
             n_kept += kept[at + r];
+            rank[0] += !kept[at + r];
+            rank[1]++;
             if (kept[at + r])
               sums[SUM_KEPT_WEIGHT] += layer->weights[at + r];
           }
@@ -541,6 +554,7 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
   scratch_init (&scratch, job, trace);
   out->units = g_new0 (double, n_units *N_SUMS);
   out->documents = g_new0 (Dependence, (gsize) job->n_factors * n_documents);
+  out->ranks = g_new0 (guint64, (gsize) job->n_factors * scratch.layer->k * 2);
   if (scratch.layer->logits != NULL)
     out->repair = g_new0 (double, n_units *N_REPAIR);
   for (guint f = 0; f < job->n_factors; f++)
@@ -676,6 +690,29 @@ add_documents (const MsContext *context, MsResult *result, const Job *job, guint
     }
 }
 
+static void
+add_ranks (const MsContext *context, MsTable *table, const Job *job, guint f)
+{
+  guint n_layers = ms_trace_n_layers (context->trace), most = 0;
+
+  for (guint l = 0; l < n_layers; l++)
+    most = MAX (most, ms_trace_layer (context->trace, l)->k);
+  for (guint r = 0; r < most; r++)
+    {
+      guint64 dropped = 0, all = 0;
+
+      for (guint l = 0; l < n_layers; l++)
+        {
+          guint k = ms_trace_layer (context->trace, l)->k;
+          const guint64 *rank = job->layers[l].ranks + ((gsize) f * k + r) * 2;
+
+          dropped += r < k ? rank[0] : 0;
+          all += r < k ? rank[1] : 0;
+        }
+      ms_table_add (table, job->factors[f], (gint64) r + 1, (gint64) all, share (dropped, all));
+    }
+}
+
 static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
@@ -726,6 +763,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
           ms_table_add (ms_result_table (result, "positions"), job.factors[f],
                         (i + 0.5) / POSITIONS, share (lost, at));
         }
+      add_ranks (context, ms_result_table (result, "ranks"), &job, f);
       add_documents (context, result, &job, f);
     }
   if (fine)
@@ -749,6 +787,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       g_free (layers[l].units);
       g_free (layers[l].documents);
       g_free (layers[l].repair);
+      g_free (layers[l].ranks);
     }
   return fine;
 }
@@ -771,7 +810,7 @@ const MsAnalysis ms_analysis_capacity = {
           "(priority), arXiv 2106.05974; batch dependence: arXiv 2402.05526; repair: "
           "Rectify-Router, arXiv 2402.12399; "
           "metrics.md a, f.2, i",
-  .version = 3,
+  .version = 4,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -51,7 +51,8 @@ static const MsTableDef tables[] = {
           "with "
           "experts in both runs" },
         { "kl_a_b_nats", "KL (A || B)", "nats", MS_COLUMN_REAL,
-          "Mean divergence of the full router distributions; undefined without scores" },
+          "Mean divergence of the full router distributions, 1e-10 added where one is 0; undefined "
+          "without scores" },
         { "js_nats", "JS", "nats", MS_COLUMN_REAL, "Mean Jensen-Shannon divergence of the same" },
         { 0 } } },
   { "total", "Change over all layers",
@@ -202,6 +203,21 @@ weight_distance (const guint16 *a, const float *weights_a, guint n_a, const guin
   return distance;
 }
 
+/* Where a probability is 0, 1e-10 is added to all: KL would be infinite for a token. */
+static void
+lift_zeros (double *p, double *q, guint n)
+{
+  gboolean zero = FALSE;
+
+  for (guint e = 0; e < n; e++)
+    zero = zero || p[e] == 0 || q[e] == 0;
+  for (guint e = 0; e < n && zero; e++)
+    {
+      p[e] += 1e-10;
+      q[e] += 1e-10;
+    }
+}
+
 static void
 add_token (const Job *job, const MsTrace *trace_a, const MsTrace *trace_b, const MsLayerTrace *a,
            const MsLayerTrace *b, gint64 row_a, gint64 row_b, Layer *out, double *sums, double *p,
@@ -224,14 +240,17 @@ add_token (const Job *job, const MsTrace *trace_a, const MsTrace *trace_b, const
     }
   if (change.n_a > 0 && change.n_b > 0)
     {
-      sums[SUM_BOTH]++;
-      sums[SUM_WEIGHT_L1] += weight_distance (set_a, a->weights + row_a * a->k, change.n_a, set_b,
-                                              b->weights + row_b * b->k, change.n_b);
+      double distance = weight_distance (set_a, a->weights + row_a * a->k, change.n_a, set_b,
+                                         b->weights + row_b * b->k, change.n_b);
+
+      sums[SUM_BOTH] += !isnan (distance);
+      sums[SUM_WEIGHT_L1] += isnan (distance) ? 0 : distance;
     }
   if (job->columns & MS_CHUNK_LOGITS)
     {
       ms_router_probabilities (trace_a, a->logits + row_a * a->n_experts, a->n_experts, p);
       ms_router_probabilities (trace_b, b->logits + row_b * b->n_experts, b->n_experts, q);
+      lift_zeros (p, q, a->n_experts);
       sums[SUM_KL] += ms_kl (p, q, a->n_experts);
       sums[SUM_JS] += ms_js (p, q, a->n_experts);
     }
@@ -499,7 +518,7 @@ const MsAnalysis ms_analysis_compare = {
              "k; weight "
              "distance = sum |w_A - w_B| over renormalised weights; KL (p_A || p_B).",
   .cite = "metrics.md d.2 and d.4; router difference rate: R3, arXiv 2510.11370",
-  .version = 2,
+  .version = 3,
   .needs = MS_NEEDS_OTHER,
   .tables = tables,
   .plots = plots,

@@ -340,6 +340,10 @@ test_capacity_hand (void)
   ms_test_near (ms_test_real (table, 0, "token_left_behind_rate"), 0);
   ms_test_near (ms_test_real (table, 0, "token_any_drop_rate"), 2.0 / 3);
   ms_test_near (ms_test_real (table, 0, "router_confidence"), 0.5);
+  table = ms_result_table (result, "ranks");
+  ms_test_near (ms_test_real (table, ms_test_row (table, "rank=1"), "dropped_assignment_rate"), 0);
+  ms_test_near (ms_test_real (table, ms_test_row (table, "rank=2"), "dropped_assignment_rate"),
+                2.0 / 3);
   ms_result_free (result);
   ms_trace_unref (own);
   ms_fixture_remove (g_steal_pointer (&path));

@@ -1126,6 +1126,31 @@ test_compare_hand (void)
   ms_fixture_remove (path);
 }
 
+/* Routers that are certain of different experts: finite all the same. */
+static void
+test_compare_zeros (void)
+{
+  char *path = NULL;
+  MsHandTrace a = { .layers = LIST ("0"),
+                    .n_layers = 1,
+                    .n_experts = 2,
+                    .k = 1,
+                    .probabilities = (const float[]){ 1, 0 } };
+  MsHandTrace b = { .layers = LIST ("1"),
+                    .n_layers = 1,
+                    .n_experts = 2,
+                    .k = 1,
+                    .probabilities = (const float[]){ 0, 1 } };
+  g_autoptr (MsTrace) first = ms_hand_trace (&a, (guint[]){ 1, 0 }, &path);
+  g_autoptr (MsTrace) second = ms_hand_trace (&b, (guint[]){ 1, 0 }, &path);
+  g_autoptr (MsResult) result = ms_test_run_against (first, &second, 1, "compare", 0, NULL);
+  const MsTable *layers = ms_result_table (result, "layers");
+
+  g_assert_cmpfloat_with_epsilon (ms_test_real (layers, 0, "kl_a_b_nats"), 10 * log (10), 1e-7);
+  g_assert_cmpfloat_with_epsilon (ms_test_real (layers, 0, "js_nats"), log (2), 1e-7);
+  ms_fixture_remove (path);
+}
+
 static int
 compare_ids (gconstpointer a, gconstpointer b)
 {
@@ -1368,6 +1393,7 @@ main (int argc, char **argv)
   g_test_add_func ("/transitions/hand", test_transitions_hand);
   g_test_add_func ("/transitions/twin", test_transitions_twin);
   g_test_add_func ("/compare/hand", test_compare_hand);
+  g_test_add_func ("/compare/zeros", test_compare_zeros);
   g_test_add_func ("/compare/twin", test_compare_twin);
   g_test_add_func ("/saturation/hand", test_saturation_hand);
   g_test_add_func ("/saturation/twin", test_saturation_twin);
