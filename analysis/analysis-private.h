@@ -236,7 +236,8 @@ typedef struct
   double value;
 } MsExpertValue;
 
-/* GArray of MsExpertValue from the columns layer, expert and `name` (least..most) of a file.  layers (n)
+/* GArray of MsExpertValue from the columns layer, expert and `name` (least..most; NULL = the row's
+ * number) of a file.  layers (n)
  * are those that count: rows of other blocks are left out, experts of theirs checked.  With NULL all of
  * the file's layers count, up to 4096, by their numbers, and there is at least one row.  (transfer full) */
 GArray *ms_input_load_values (const char *path, const char *name, double least, double most,

@@ -47,6 +47,10 @@ static const MsParam params[] = {
     "What is resident at the start: nothing, or the experts 0, 1, ... (as "
     "mixtral-offloading does)",
     NULL, MS_PARAM_CHOICE, .choices = warm_choices },
+  { "warm-set", "Given warm start",
+    "CSV file with the columns layer, expert: resident at the start, the oldest first, as many as "
+    "fit",
+    NULL, MS_PARAM_FILE, .usual_text = "" },
   { "held-out", "Held-out calibration",
     "Choose the static set, and train the prefetch predictor, on the documents of the other parity",
     NULL, MS_PARAM_BOOL, .usual = 1 },
@@ -82,6 +86,8 @@ static const MsParam params[] = {
       { "capacity_misses", "Capacity misses", NULL, MS_COLUMN_INT, "Other misses" },               \
       { "evictions", "Evictions", NULL, MS_COLUMN_INT, "Residents that made room" },               \
       { "hit_rate", "Hit rate", NULL, MS_COLUMN_REAL, "Hits / accesses" },                         \
+      { "warm_hit_rate", "Hit rate, seen before", NULL, MS_COLUMN_REAL,                            \
+        "Hits / (accesses - cold misses)" },                                                       \
       { "low", "Low", NULL, MS_COLUMN_REAL,                                                        \
         "Lower end of the bootstrap interval of the hit rate over documents" },                    \
       { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },                                       \
@@ -147,6 +153,7 @@ typedef struct
   MsCacheMode mode;
   gboolean reset, warm, held_out, null;
   gboolean shuffle;                        /* this pass is of the null value */
+  GArray *warm_set;                        /* of MsExpertValue, NULL = the experts 0, 1, ... */
   guint aging, prefetch, prefetch_experts; /* prefetch: 0 = none, else 1 + MsPredictorKind */
   double load_ms, overlap_ms;              /* time of one load; NaN when unknown */
   double megabytes;                        /* of one expert; NaN when unknown */
@@ -170,7 +177,17 @@ typedef struct
   const guint16 *ids; /* (T, n_parts, width) */
   guint n_parts, width, n_ids;
   gint64 n_tokens;
+  guint16 *warm; /* (n_warm) resident at a warm start */
+  guint n_warm;
 } Stream;
+
+static void
+stream_clear (Stream *stream)
+{
+  g_free (stream->warm);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Stream, stream_clear)
 
 static gboolean
 bad_param (const char *name, const char *word, const char *what, GError **error)
@@ -226,6 +243,16 @@ read_params (const MsContext *context, Job *job, GError **error)
       return bad_param ("policies", "sieve", "policy of batch mode; add --mode serial", error);
   job->reset = ms_values_bool (values, "reset");
   job->warm = ms_values_choice (values, "warm") == WARM_FIRST;
+  if (ms_values_text (values, "warm-set")[0] != '\0')
+    {
+      g_autofree MsLayer *layers = ms_trace_copy_layers (context->trace);
+
+      job->warm_set = ms_input_load_values (ms_values_text (values, "warm-set"), NULL, 0, 0, layers,
+                                            ms_trace_n_layers (context->trace), error);
+      if (job->warm_set == NULL)
+        return FALSE;
+      job->warm = TRUE;
+    }
   job->held_out = ms_values_bool (values, "held-out") && ms_trace_n_documents (context->trace) > 1;
   job->null = ms_values_bool (values, "null");
   job->aging = (guint) ms_values_int (values, "aging");
@@ -287,8 +314,10 @@ simulate (const MsContext *context, const Job *job, const Stream *stream, MsCach
   g_autofree guint16 *content = NULL;
   g_autofree guint16 *predicted = g_new (guint16, stream->n_ids + stream->width);
   gboolean fine = TRUE;
+  guint n_warm;
 
   capacity = MIN (capacity, stream->n_ids);
+  n_warm = policy == MS_CACHE_STATIC ? capacity : MIN (capacity, stream->n_warm);
   content = g_new (guint16, capacity + 1);
   for (guint i = 0; i < n_caches; i++)
     {
@@ -296,10 +325,9 @@ simulate (const MsContext *context, const Job *job, const Stream *stream, MsCach
       if (policy == MS_CACHE_STATIC)
         choose_static (context->trace, stream, job->held_out, i, capacity, content);
       else
-        for (guint e = 0; e < capacity; e++)
-          content[e] = (guint16) e;
+        memcpy (content, stream->warm, n_warm * sizeof *content);
       if (policy == MS_CACHE_STATIC || job->warm)
-        ms_cache_warm (caches[i], content, capacity);
+        ms_cache_warm (caches[i], content, n_warm);
     }
   for (guint d = 0; d < ms_trace_n_documents (context->trace) && fine; d++)
     {
@@ -313,7 +341,7 @@ simulate (const MsContext *context, const Job *job, const Stream *stream, MsCach
         {
           ms_cache_reset (cache);
           if (job->warm)
-            ms_cache_warm (cache, content, capacity);
+            ms_cache_warm (cache, content, n_warm);
         }
       for (gint64 t = document->first_token; t < document->first_token + document->n_tokens && fine;
            t++)
@@ -509,6 +537,31 @@ load_layer (const MsContext *context, const Job *job, guint index, GError **erro
   return layer;
 }
 
+/* What is resident at a warm start of layers first..first+n-1 side by side. */
+static void
+list_warm (const MsContext *context, const Job *job, guint first, guint n, Stream *stream)
+{
+  g_autofree guint8 *listed = g_new0 (guint8, stream->n_ids);
+
+  stream->warm = g_new (guint16, stream->n_ids);
+  if (job->warm_set == NULL)
+    for (guint id = 0; id < stream->n_ids; id++)
+      stream->warm[stream->n_warm++] = (guint16) id;
+  for (guint i = 0; job->warm_set != NULL && i < job->warm_set->len; i++)
+    {
+      const MsExpertValue *value = &g_array_index (job->warm_set, MsExpertValue, i);
+      guint id = value->expert;
+
+      if (value->layer < first || value->layer >= first + n)
+        continue;
+      for (guint l = first; l < value->layer; l++)
+        id += ms_trace_layer (context->trace, l)->n_experts;
+      if (!listed[id])
+        stream->warm[stream->n_warm++] = (guint16) id;
+      listed[id] = TRUE;
+    }
+}
+
 static gboolean
 simulate_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
@@ -518,7 +571,7 @@ simulate_layer (const MsContext *context, guint index, gpointer data, GError **e
   g_autoptr (MsPredictor) predictor = NULL;
   MsPredictorKind kind = (MsPredictorKind) (job->prefetch - 1);
   gboolean from_above = kind == MS_PREDICT_CONDITIONAL || kind == MS_PREDICT_MATRIX;
-  Stream stream;
+  g_auto (Stream) stream = { 0 };
 
   if (layer == NULL)
     return FALSE;
@@ -536,7 +589,8 @@ simulate_layer (const MsContext *context, guint index, gpointer data, GError **e
       predictor = ms_predictor_new (kind, &input,
                                     job->prefetch_experts > 0 ? job->prefetch_experts : layer->k);
     }
-  stream = (Stream){ layer->experts, 1, layer->k, layer->n_experts, layer->n_tokens };
+  stream = (Stream){ layer->experts, 1, layer->k, layer->n_experts, layer->n_tokens, NULL, 0 };
+  list_warm (context, job, index, 1, &stream);
   return simulate_all (context, job, &stream, 1, predictor,
                        job->outcomes + (gsize) index * job->n_policies * job->n_capacities, error);
 }
@@ -547,7 +601,7 @@ simulate_shared (const MsContext *context, Job *job, GError **error)
   guint n_layers = ms_trace_n_layers (context->trace), width = 0, n_ids = 0;
   gint64 n_tokens = ms_trace_n_tokens (context->trace);
   g_autofree guint16 *ids = NULL;
-  Stream stream;
+  g_auto (Stream) stream = { 0 };
 
   for (guint l = 0; l < n_layers; l++)
     {
@@ -582,7 +636,8 @@ simulate_shared (const MsContext *context, Job *job, GError **error)
           }
       n_ids += layer->n_experts;
     }
-  stream = (Stream){ ids, n_layers, width, n_ids, n_tokens };
+  stream = (Stream){ ids, n_layers, width, n_ids, n_tokens, NULL, 0 };
+  list_warm (context, job, 0, n_layers, &stream);
   return simulate_all (context, job, &stream, n_layers, NULL, job->outcomes, error);
 }
 
@@ -600,6 +655,7 @@ add_row (MsTable *table, gint64 layer, const Job *job, MsCachePolicy policy, gui
   double tokens = n_tokens > 0 ? (double) n_tokens : NAN;
   double loads = (double) (o->counts.accesses - o->counts.hits + o->prefetched) / tokens;
   MsInterval rate;
+  double seen_before = (double) (o->counts.accesses - o->counts.cold_misses);
   double chance = null != NULL && null->counts.accesses > 0
                       ? (double) null->counts.hits / (double) null->counts.accesses
                       : NAN;
@@ -608,8 +664,10 @@ add_row (MsTable *table, gint64 layer, const Job *job, MsCachePolicy policy, gui
 #define ROW                                                                                        \
   policy_names[policy], (gint64) capacity, (gint64) o->counts.accesses, (gint64) o->counts.hits,   \
       (gint64) o->counts.cold_misses, (gint64) o->counts.capacity_misses,                          \
-      (gint64) o->counts.evictions, rate.value, rate.low, rate.high, chance, loads,                \
-      loads * job->megabytes, o->waiting / tokens, (gint64) o->prefetched, (gint64) o->wasted
+      (gint64) o->counts.evictions, rate.value,                                                    \
+      seen_before > 0 ? (double) o->counts.hits / seen_before : NAN, rate.low, rate.high, chance,  \
+      loads, loads * job->megabytes, o->waiting / tokens, (gint64) o->prefetched,                  \
+      (gint64) o->wasted
   if (layer >= 0)
     ms_table_add (table, layer, ROW);
   else
@@ -742,7 +800,10 @@ compute (const MsContext *context, MsResult *result, GError **error)
   gboolean fine;
 
   if (!read_params (context, &job, error))
-    return FALSE;
+    {
+      g_clear_pointer (&job.warm_set, g_array_unref);
+      return FALSE;
+    }
   n_outcomes = (gsize) (shared ? 1 : n_layers) * job.n_policies * job.n_capacities;
   job.usual = g_new0 (Outcome, n_outcomes);
   job.shuffled = g_new0 (Outcome, n_outcomes);
@@ -759,6 +820,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       g_free (job.usual[i].units);
       g_free (job.shuffled[i].units);
     }
+  g_clear_pointer (&job.warm_set, g_array_unref);
   g_free (job.usual);
   g_free (job.shuffled);
   return fine;
@@ -777,7 +839,7 @@ const MsAnalysis ms_analysis_cache = {
   = "Policies: metrics.md c.1; published conventions c.2 (mixtral-offloading: --mode batch --warm "
     "first --policies lru; MoE-Infinity, arXiv 2401.14361: --prefetch activation-matrix); "
     "prefetch c.3; SIEVE: Zhang et al., NSDI 2024; Belady 1966",
-  .version = 2,
+  .version = 3,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -239,15 +239,16 @@ ms_input_load_values (const char *path, const char *name, double least, double m
 
   if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
       || !ms_input_need (input, "expert", &columns[1], error)
-      || !ms_input_need (input, name, &columns[2], error))
+      || (name != NULL && !ms_input_need (input, name, &columns[2], error)))
     return NULL;
   for (guint row = 0; row < ms_input_n_rows (input); row++)
     {
       g_autoptr (GError) failure = NULL;
-      MsExpertValue value;
+      MsExpertValue value = { .value = row };
 
       if (find_place (input, row, columns, layers, n_layers, &value, &failure)
-          && ms_input_real (input, row, columns[2], least, most, &value.value, &failure))
+          && (name == NULL
+              || ms_input_real (input, row, columns[2], least, most, &value.value, &failure)))
         g_array_append_val (values, value);
       if (failure != NULL)
         {

@@ -5,6 +5,7 @@
 #include "cache-stack-private.h"
 #include "routing-trace.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -484,6 +485,32 @@ test_cache_hand (void)
   g_clear_pointer (&batch, ms_result_free);
   batch = ms_test_run (batched, "cache", 0, LIST ("capacities=2", "policies=lru"));
   check_counts (ms_result_table (batch, "layers"), 0, 1, 3, 3);
+  ms_fixture_remove (path);
+}
+
+/* A given start: 1 is older than 0, layer 5 is none of the run's. */
+static void
+test_cache_warm_set (void)
+{
+  char *path = NULL;
+  MsHandTrace hand = { .layers = LIST ("0 1 2 0 1 2"), .n_layers = 1, .n_experts = 3, .k = 1 };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 6, 0 }, &path);
+  g_autofree char *set = NULL;
+  g_autofree char *option = NULL;
+  g_autoptr (MsResult) result = NULL;
+  const MsTable *table;
+
+  g_close (g_file_open_tmp ("warm-XXXXXX.csv", &set, NULL), NULL);
+  g_assert_true (g_file_set_contents (set, "layer,expert\n0,1\n5,2\n0,0\n0,1\n", -1, NULL));
+  option = g_strconcat ("warm-set=", set, NULL);
+  result = ms_test_run (own, "cache", 0, LIST ("capacities=2", "policies=lru,fifo", option));
+  table = ms_result_table (result, "layers");
+  /* 0 and 1 hit; 2 takes the place of 0, which is longest unused, and so on. */
+  check_counts (table, ms_test_row (table, "policy=lru"), 2, 1, 4);
+  ms_test_near (ms_test_real (table, ms_test_row (table, "policy=lru"), "warm_hit_rate"), 0.4);
+  /* 1 came first, so 2 takes its place and 1 that of 0: 0 and 2 hit once more. */
+  check_counts (table, ms_test_row (table, "policy=fifo"), 4, 1, 2);
+  g_unlink (set);
   ms_fixture_remove (path);
 }
 
@@ -1385,6 +1412,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cache/hand", test_cache_hand);
   g_test_add_func ("/cache/twin", test_cache_twin);
   g_test_add_func ("/cache/shared", test_cache_shared);
+  g_test_add_func ("/cache/warm-set", test_cache_warm_set);
   g_test_add_func ("/cache/null", test_cache_null);
   g_test_add_func ("/activation-matrix/hand", test_matrix_hand);
   g_test_add_func ("/activation-matrix/twin", test_matrix_twin);
