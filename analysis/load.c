@@ -1,7 +1,7 @@
 /* Load balance (metrics.md a): how often each expert is used, and every measure of how even that is.
  *
- * Counts are demand: dropped assignments are included.  One task for each layer; the counts are kept
- * per bootstrap unit, everything else follows from them. */
+ * Counts are demand: dropped assignments are included unless only served ones are asked for.  One task
+ * for each layer; the counts are kept per bootstrap unit, everything else follows from them. */
 #include "balance-private.h"
 
 #include <math.h>
@@ -37,7 +37,7 @@ typedef struct
   guint n_layers;
   Layer *layers; /* (n_layers) */
   double starved;
-  gboolean weights;
+  gboolean weights, served;
 } Load;
 
 static void
@@ -58,6 +58,7 @@ clear_load (Load *load)
 typedef struct
 {
   const MsBootstrap *bootstrap;
+  gboolean served;
   Layer *layer;
   guint64 *counts; /* (U, E) */
   guint64 *tokens; /* (U) rows seen */
@@ -75,6 +76,15 @@ count_empty (const MsChunk *chunk, guint from, guint n)
   return empty;
 }
 
+/* Takes dropped assignments back from counts (E). */
+static void
+uncount_dropped (const MsChunk *chunk, guint from, guint n, guint n_experts, guint64 *counts)
+{
+  for (gsize i = (gsize) from * chunk->k; i < (gsize) (from + n) * chunk->k; i++)
+    if (chunk->dropped[i] && ms_chunk_expert (chunk, i) < n_experts)
+      counts[ms_chunk_expert (chunk, i)]--;
+}
+
 static gboolean
 count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document, gpointer data,
             GError **error)
@@ -85,6 +95,9 @@ count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint documen
 
   (void) row, (void) error;
   ms_chunk_count (chunk, from, n, counting->counts + (gsize) unit * layer->n_experts);
+  if (counting->served)
+    uncount_dropped (chunk, from, n, layer->n_experts,
+                     counting->counts + (gsize) unit * layer->n_experts);
   counting->tokens[unit] += n;
   counting->empty[unit] += count_empty (chunk, from, n);
   if (layer->mass == NULL)
@@ -93,7 +106,7 @@ count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint documen
     {
       guint expert = chunk->id_bytes == 1 ? chunk->ids8[i] : chunk->ids16[i];
 
-      if (expert < layer->n_experts)
+      if (expert < layer->n_experts && !(counting->served && chunk->dropped[i]))
         layer->mass[expert] += (double) chunk->weights[i];
     }
   return TRUE;
@@ -106,12 +119,13 @@ count_layer (const MsContext *context, guint index, Load *load, GError **error)
   guint n_units = load->bootstrap->n_units, n_experts = layer->n_experts;
   g_autofree guint64 *counts = g_new0 (guint64, (gsize) n_units * n_experts);
   g_autofree guint64 *tokens = g_new0 (guint64, n_units), *empty = g_new0 (guint64, n_units);
-  Counting counting = { load->bootstrap, layer, counts, tokens, empty };
+  Counting counting = { load->bootstrap, load->served, layer, counts, tokens, empty };
+  guint columns = (load->weights ? MS_CHUNK_WEIGHTS : 0) | (load->served ? MS_CHUNK_DROPPED : 0);
 
   if (load->weights)
     layer->mass = g_new0 (double, n_experts);
-  if (!ms_trace_scan_layer (context->trace, index, load->weights ? MS_CHUNK_WEIGHTS : 0, count_rows,
-                            &counting, context->cancel, error))
+  if (!ms_trace_scan_layer (context->trace, index, columns, count_rows, &counting, context->cancel,
+                            error))
     return FALSE;
   layer->sums = g_new (double, (gsize) n_units *(n_experts + 1));
   for (guint u = 0; u < n_units; u++)
@@ -459,13 +473,15 @@ summarise (const Load *load, const double *means, MsResult *result)
       n_empty += layer->n_empty;
     }
   result->summary = g_strdup_printf (
-      "Over %u layers the busiest expert takes on average %.3g times its fair share (MaxVio %.3g; "
+      "Over %u %s the busiest expert takes on average %.3g times its fair share (MaxVio %.3g; "
       "most in layer %d: %.3g), the load is as if %.3g experts were used equally (CV %.3g, Gini "
       "%.3g), and %.0f of %.0f experts are idle.",
-      load->n_layers, means[MS_BALANCE_MAX_VIO] + 1, means[MS_BALANCE_MAX_VIO], (int) worst->block,
-      worst->values[MS_BALANCE_MAX_VIO], means[MS_BALANCE_EFFECTIVE], means[MS_BALANCE_CV],
-      means[MS_BALANCE_GINI], n_idle, n_slots);
-  ms_result_note (result, "Counts are the router's demand: dropped assignments are included.");
+      load->n_layers, load->n_layers == 1 ? "layer" : "layers", means[MS_BALANCE_MAX_VIO] + 1,
+      means[MS_BALANCE_MAX_VIO], (int) worst->block, worst->values[MS_BALANCE_MAX_VIO],
+      means[MS_BALANCE_EFFECTIVE], means[MS_BALANCE_CV], means[MS_BALANCE_GINI], n_idle, n_slots);
+  ms_result_note (
+      result, load->served ? "Counts are what was served: dropped assignments are left out."
+                           : "Counts are the router's demand: dropped assignments are included.");
   if (n_empty > 0)
     ms_result_note (result,
                     "%.0f tokens (summed over layers) had no expert; frequencies are per token "
@@ -478,7 +494,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
 {
   gboolean from_file = ms_values_text (context->values, "counts")[0] != '\0';
   Load load = { .starved = ms_values_real (context->values, "starved"),
-                .weights = ms_values_bool (context->values, "weights") };
+                .weights = ms_values_bool (context->values, "weights"),
+                .served = !from_file && ms_values_bool (context->values, "served") };
   g_autoptr (MsBootstrap) bootstrap = NULL;
   double means[MS_N_BALANCE];
   gboolean fine = TRUE;
@@ -487,6 +504,13 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS,
                    "load cannot run: it needs a recorded run, or counts with --counts FILE");
+      return FALSE;
+    }
+  if (load.served && !(ms_trace_run (context->trace)->columns & MS_CHUNK_DROPPED))
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS,
+                   "--served needs the flags of dropped assignments, which the run lacks; "
+                   "`capacity` tells what a capacity would drop");
       return FALSE;
     }
   bootstrap = ms_bootstrap_new (context, from_file ? 1 : ms_trace_n_documents (context->trace));
@@ -532,6 +556,11 @@ static const MsParam params[] = {
     .help = "Also sum the combine weights of each expert (gate mass).",
     .type = MS_PARAM_BOOL,
     .usual = 1 },
+  { .name = "served",
+    .title = "Served only",
+    .help = "Leave dropped assignments out, where the run has flags of them.",
+    .type = MS_PARAM_BOOL,
+    .usual = 0 },
   { .name = "counts",
     .title = "Counts from a file",
     .help = "CSV with the columns layer, expert and count, used instead of a recorded run.",

@@ -79,6 +79,11 @@ static const MsTableDef tables[] = {
         { "cross_device_pairs", "Moves to the next layer", NULL, MS_COLUMN_INT,
           "Pairs (a in this layer, b in the next) on different devices" },
         { "cross_device_rate", "Share of moves", NULL, MS_COLUMN_REAL, "Of all such pairs" },
+        { "llep_max_over_mean", "Largest / mean load, LLEP", NULL, MS_COLUMN_REAL,
+          "Under the least-loaded plan for the loads that placement saw; undefined when none is "
+          "made" },
+        { "llep_transfers", "Transfers, LLEP", "experts", MS_COLUMN_REAL,
+          "Chunks computed off the expert's own device" },
         { 0 } } },
   { "measures", "Each measure with its interval and what other placements give",
     (const MsColumn[]){
@@ -561,25 +566,33 @@ max_over_mean (const double *load, guint n)
   return sum > 0 ? most * n / sum : NAN;
 }
 
+/* The least-loaded plan of a layer, and what comes of it: outcome[0] largest over mean load, [1]
+ * transfers; NaN when experts in order (`contiguous`) are balanced enough or cannot be dealt evenly. */
 static void
 add_plan (MsResult *result, const MsContext *context, const Job *job, const Layer *layer,
-          double contiguous)
+          double contiguous, double outcome[2])
 {
   g_autoptr (GArray) chunks = NULL;
+  g_autofree double *load = g_new0 (double, job->n_devices);
 
+  outcome[0] = outcome[1] = NAN;
   if (layer->n_experts % job->n_devices != 0
       || !(contiguous > ms_values_real (context->values, "lambda")))
     return;
   chunks = ms_placement_llep (layer->weight, layer->n_experts, job->n_devices,
                               ms_values_real (context->values, "alpha"),
                               ms_values_int (context->values, "least-chunk"));
+  outcome[1] = 0;
   for (guint i = 0; i < chunks->len; i++)
     {
       const MsChunkPlan *chunk = &g_array_index (chunks, MsChunkPlan, i);
 
+      load[chunk->device] += (double) (chunk->end - chunk->start);
+      outcome[1] += chunk->transfer;
       ms_table_add (ms_result_table (result, "llep"), (gint64) layer->block, (gint64) chunk->expert,
                     (gint64) chunk->device, chunk->start, chunk->end, (gint64) chunk->transfer);
     }
+  outcome[0] = max_over_mean (load, job->n_devices);
 }
 
 static double
@@ -629,7 +642,7 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, guint l, 
   const Layer *layer = &job->layers[l];
   const MsPlacement *p = &layer->placements[PLACED];
   MsInterval value[N_MEASURES];
-  double in_order[N_MEASURES], random[N_MEASURES], total = 0;
+  double in_order[N_MEASURES], random[N_MEASURES], plan[2], total = 0;
   g_autofree double *sums = g_new0 (double, job->n_sums);
   const double *load = sums + N_SUMS;
 
@@ -651,15 +664,15 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, guint l, 
                   (gint64) (p->slot_device[slot] * job->n_nodes / job->n_devices),
                   (gint64) p->slot_expert[slot], (gint64) p->slot_replica[slot],
                   (gint64) p->replicas[p->slot_expert[slot]]);
+  add_plan (result, context, job, layer, in_order[MAX_OVER_MEAN], plan);
   ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block,
                 value[MAX_OVER_MEAN].value, in_order[MAX_OVER_MEAN], value[BALANCEDNESS].value,
                 value[DEVICES_PER_TOKEN].value, (gint64) sums[SUM_COPIES],
                 (gint64) sums[SUM_DISTINCT], (gint64) sums[SUM_CROSS_NODE], value[MEGABYTES].value,
-                (gint64) sums[SUM_MOVES], value[CROSS_DEVICE].value);
+                (gint64) sums[SUM_MOVES], value[CROSS_DEVICE].value, plan[0], plan[1]);
   for (guint i = 0; i < N_MEASURES; i++)
     ms_table_add (ms_result_table (result, "measures"), (gint64) layer->block, measure_names[i],
                   value[i].value, value[i].low, value[i].high, in_order[i], random[i]);
-  add_plan (result, context, job, layer, in_order[MAX_OVER_MEAN]);
   means[0] += in_order[MAX_OVER_MEAN] / job->n_layers;
   means[1] += value[MAX_OVER_MEAN].value / job->n_layers;
   means[2] += random[MAX_OVER_MEAN] / job->n_layers;
@@ -812,7 +825,7 @@ const MsAnalysis ms_analysis_placement = {
   .cite = "EPLB (DeepSeek); Least-Loaded Expert Parallelism (Salesforce); joint placement after "
           "MoETuner, "
           "arXiv 2502.06643 (our formulation); metrics.md h",
-  .version = 2,
+  .version = 3,
   .needs = MS_NEEDS_NO_TRACE,
   .params = params,
   .tables = tables,

@@ -367,6 +367,34 @@ test_coverage (void)
   check_hot (FALSE, 0, "There is no hot set");
 }
 
+static void
+test_served (void)
+{
+  g_autoptr (MsTrace) trace = open_trace (rich_path, "layer=4");
+  g_autoptr (MsResult) result = analyze (trace, "load", "served", "yes", 0);
+  const MsTable *table = ms_result_table (result, "experts");
+  g_autoptr (MsLayerTrace) rows = ms_trace_load_layer (
+      trace, 0, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_DROPPED, NULL, NULL);
+  gboolean any = FALSE;
+
+  for (guint e = 0; e < rows->n_experts; e++)
+    {
+      double count = 0, mass = 0;
+
+      for (gint64 i = 0; i < rows->n_tokens * rows->k; i++)
+        {
+          any = any || rows->dropped[i];
+          if (rows->experts[i] != e || rows->dropped[i])
+            continue;
+          count++;
+          mass += (double) rows->weights[i];
+        }
+      NEAR (cell (table, e, "count"), count, 1e-9);
+      NEAR (cell (table, e, "gate_mass"), mass, 1e-6);
+    }
+  g_assert_true (any);
+}
+
 /* --- Losses ---------------------------------------------------------------------------------- */
 
 static void
@@ -442,6 +470,7 @@ main (int argc, char **argv)
   g_test_add_func ("/load/trace/counts", test_counts);
   g_test_add_func ("/load/hand", test_hand);
   g_test_add_func ("/load/twin", test_twin);
+  g_test_add_func ("/load/served", test_served);
   g_test_add_func ("/load/bootstrap", test_bootstrap);
   g_test_add_func ("/load/null", test_null);
   g_test_add_func ("/load/coverage", test_coverage);

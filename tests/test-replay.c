@@ -1043,6 +1043,9 @@ test_placement_hand (void)
   ms_test_near (ms_test_real (llep, ms_test_row (llep, "expert=0 device=1"), "end"), 6);
   ms_test_near (ms_test_real (llep, ms_test_row (llep, "expert=0 device=1"), "transfer"), 1);
   ms_test_near (ms_test_real (llep, ms_test_row (llep, "expert=1 device=1"), "end"), 2);
+  layers = ms_result_table (plan, "layers");
+  ms_test_near (ms_test_real (layers, 0, "llep_max_over_mean"), 1);
+  ms_test_near (ms_test_real (layers, 0, "llep_transfers"), 1);
 }
 
 /* Copies go one by one to the expert of most load per copy; then slots, heaviest first, to the lightest
