@@ -51,6 +51,11 @@ char *ms_result_params (const MsResult *result, const MsContext *context);
 
 /* All layers of the trace (n_layers), newly allocated. */
 MsLayer *ms_trace_copy_layers (const MsTrace *trace);
+/* The choices of all layers side by side, (T, L, width), newly allocated: width is the most that a layer
+ * chooses, unused slots are MS_NO_EXPERT, and the layer's experts are numbered after those of the layers
+ * before it, *n_ids in all.  SELECTION error when there are too many of them. */
+guint16 *ms_trace_load_side_by_side (MsTrace *trace, guint *width, guint *n_ids,
+                                     GCancellable *cancel, GError **error);
 
 /* --- Tasks ---------------------------------------------------------------------------------- */
 

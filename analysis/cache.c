@@ -396,34 +396,29 @@ is_stack (const Job *job, const Stream *stream, MsCachePolicy policy)
          && ms_stack_fits (stream->n_ids, stream->n_tokens, stream->n_parts * stream->width);
 }
 
-/* One document's accesses to all capacities of a policy.  gained as of ms_stack_run; `before` and `seen`
- * are the ids seen before and after the document. */
+/* What one document does to a cache. */
 static void
-add_gained (const Job *job, guint unit, guint n_ids, guint capacity_factor, const guint64 *gained,
-            guint64 accesses, guint before, guint seen, Outcome *outcomes)
+add_document (const Job *job, guint document, guint64 accesses, guint64 hits, guint64 cold,
+              guint64 evictions, Outcome *out)
 {
-  guint64 hits = 0;
+  double *unit = out->units + (gsize) ms_bootstrap_unit (job->bootstrap, document) * 2;
 
-  for (guint i = 1, c = 0; c < job->n_capacities; c++)
-    {
-      guint capacity = MIN (job->capacities[c] * capacity_factor, n_ids);
-      Outcome *out = &outcomes[c];
+  out->counts.accesses += accesses;
+  out->counts.hits += hits;
+  out->counts.cold_misses += cold;
+  out->counts.capacity_misses += accesses - hits - cold;
+  out->counts.evictions += evictions;
+  out->waiting = (double) (out->counts.accesses - out->counts.hits) * job->load_ms;
+  unit[0] += (double) hits;
+  unit[1] += (double) accesses;
+}
 
-      if (c > 0 && job->capacities[c] < job->capacities[c - 1]) /* not in order: start again */
-        {
-          i = 1;
-          hits = 0;
-        }
-      for (; i <= capacity; i++)
-        hits += gained[i];
-      out->counts.accesses += accesses;
-      out->counts.hits += hits;
-      out->counts.cold_misses += seen - before;
-      out->counts.capacity_misses += accesses - hits - (seen - before);
-      out->counts.evictions += accesses - hits - (MIN (capacity, seen) - MIN (capacity, before));
-      out->units[2 * unit] += (double) hits;
-      out->units[2 * unit + 1] += (double) accesses;
-    }
+/* values (n) become the sums up to each. */
+static void
+add_up (guint64 *values, guint n)
+{
+  for (guint i = 1; i < n; i++)
+    values[i] += values[i - 1];
 }
 
 G_STATIC_ASSERT (G_N_ELEMENTS (((Job *) NULL)->policies) <= MS_STACK_CURVES);
@@ -456,7 +451,7 @@ simulate_stacks (const MsContext *context, const Job *job, const Stream *stream,
       const MsDocument *document = ms_trace_document (context->trace, d);
       gsize at = (gsize) document->first_token * width;
       MsRequests requests = { stream->ids + at, document->n_tokens, (guint) width };
-      guint before;
+      guint before, seen;
       guint64 accesses;
 
       if (g_cancellable_set_error_if_cancelled (context->cancel, error))
@@ -466,17 +461,69 @@ simulate_stacks (const MsContext *context, const Job *job, const Stream *stream,
       before = ms_stack_seen (stack);
       memset (gained, 0, n * row * sizeof *gained);
       accesses = ms_stack_run (stack, &requests, later != NULL ? later + at : NULL, TRUE, gained);
+      seen = ms_stack_seen (stack);
       for (guint i = 0; i < n; i++)
-        add_gained (job, ms_bootstrap_unit (job->bootstrap, d), stream->n_ids, capacity_factor,
-                    gained + i * row, accesses, before, ms_stack_seen (stack),
-                    &outcomes[policies[i] * job->n_capacities]);
-    }
-  for (guint i = 0; i < n * job->n_capacities; i++)
-    {
-      Outcome *out
-          = &outcomes[policies[i / job->n_capacities] * job->n_capacities + i % job->n_capacities];
+        {
+          add_up (gained + i * row, (guint) row);
+          for (guint c = 0; c < job->n_capacities; c++)
+            {
+              guint capacity = MIN (job->capacities[c] * capacity_factor, stream->n_ids);
+              guint64 hits = gained[i * row + capacity];
+              guint filled = MIN (capacity, seen) - MIN (capacity, before);
 
-      out->waiting = (double) (out->counts.accesses - out->counts.hits) * job->load_ms;
+              add_document (job, d, accesses, hits, seen - before, accesses - hits - filled,
+                            &outcomes[policies[i] * job->n_capacities + c]);
+            }
+        }
+    }
+  return TRUE;
+}
+
+/* The static cache at all capacities in one pass: an access hits from the place of its id in the order of
+ * calibration on.  outcomes (capacities). */
+static gboolean
+simulate_static (const MsContext *context, const Job *job, const Stream *stream,
+                 guint capacity_factor, Outcome *outcomes, GError **error)
+{
+  gsize width = (gsize) stream->n_parts * stream->width, row = stream->n_ids + 1;
+  guint n_orders = job->held_out ? 2 : 1;
+  g_autofree guint16 *order = g_new (guint16, stream->n_ids);
+  g_autofree guint32 *least = g_new (guint32, n_orders * row); /* capacity that holds an id */
+  g_autofree guint8 *seen = g_new0 (guint8, n_orders * row);
+  g_autofree guint64 *hits = g_new (guint64, row), *firsts = g_new (guint64, row);
+
+  for (guint i = 0; i < n_orders; i++)
+    {
+      choose_static (context->trace, stream, job->held_out, i, stream->n_ids, order);
+      for (guint place = 0; place < stream->n_ids; place++)
+        least[i * row + order[place]] = place + 1;
+    }
+  for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (context->trace, d);
+      const guint16 *ids = stream->ids + (gsize) document->first_token * width;
+      gsize own = d % n_orders * row;
+
+      if (g_cancellable_set_error_if_cancelled (context->cancel, error))
+        return FALSE;
+      memset (hits, 0, row * sizeof *hits);
+      memset (firsts, 0, row * sizeof *firsts);
+      for (gsize i = 0; i < (gsize) document->n_tokens * width; i++)
+        if (ids[i] != MS_NO_EXPERT)
+          {
+            hits[least[own + ids[i]]]++;
+            firsts[least[own + ids[i]]] += !seen[own + ids[i]];
+            seen[own + ids[i]] = 1;
+          }
+      add_up (hits, (guint) row);
+      add_up (firsts, (guint) row);
+      for (guint c = 0; c < job->n_capacities; c++)
+        {
+          guint capacity = MIN (job->capacities[c] * capacity_factor, stream->n_ids);
+
+          add_document (job, d, hits[stream->n_ids], hits[capacity],
+                        firsts[stream->n_ids] - firsts[capacity], 0, &outcomes[c]);
+        }
     }
   return TRUE;
 }
@@ -502,28 +549,43 @@ simulate_all (const MsContext *context, const Job *job, const Stream *stream, gu
   if (!simulate_stacks (context, job, stream, capacity_factor, later, outcomes, error))
     return FALSE;
   for (guint p = 0; p < job->n_policies; p++)
-    for (guint c = 0; c < job->n_capacities && !is_stack (job, stream, job->policies[p]); c++)
-      if (!simulate (context, job, stream, job->policies[p], job->capacities[c] * capacity_factor,
-                     job->policies[p] == MS_CACHE_BELADY ? later : NULL, predictor,
-                     &outcomes[p * job->n_capacities + c], error))
-        return FALSE;
+    {
+      MsCachePolicy policy = job->policies[p];
+      Outcome *out = &outcomes[p * job->n_capacities];
+
+      if (policy == MS_CACHE_STATIC && !(job->overlap_ms > 0))
+        {
+          if (!simulate_static (context, job, stream, capacity_factor, out, error))
+            return FALSE;
+          continue;
+        }
+      for (guint c = 0; c < job->n_capacities && !is_stack (job, stream, policy); c++)
+        if (!simulate (context, job, stream, policy, job->capacities[c] * capacity_factor,
+                       policy == MS_CACHE_BELADY ? later : NULL, predictor, &out[c], error))
+          return FALSE;
+    }
   return TRUE;
 }
 
 /* Puts the tokens of every document in random order, the same in every layer: what is about the layers
- * of a token stays, what is about its neighbours goes. */
+ * of a token stays, what is about its neighbours goes.  ids (T, width). */
 static void
-shuffle_layer (const MsContext *context, MsLayerTrace *layer)
+shuffle_tokens (const MsContext *context, guint16 *ids, gsize width)
 {
   for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
     {
       const MsDocument *document = ms_trace_document (context->trace, d);
-      guint16 *rows = layer->experts + document->first_token * layer->k;
-      g_autofree guint16 *was
-          = g_memdup2 (rows, (gsize) document->n_tokens * layer->k * sizeof *rows);
+      guint16 *rows = ids + (gsize) document->first_token * width;
+      g_autofree guint16 *was = g_memdup2 (rows, (gsize) document->n_tokens * width * sizeof *rows);
 
-      ms_shuffle_rows (was, document->n_tokens, layer->k, ms_seed (context->seed, d), rows);
+      ms_shuffle_rows (was, document->n_tokens, (guint) width, ms_seed (context->seed, d), rows);
     }
+}
+
+static void
+shuffle_layer (const MsContext *context, MsLayerTrace *layer)
+{
+  shuffle_tokens (context, layer->experts, layer->k);
 }
 
 static MsLayerTrace *
@@ -598,45 +660,16 @@ simulate_layer (const MsContext *context, guint index, gpointer data, GError **e
 static gboolean
 simulate_shared (const MsContext *context, Job *job, GError **error)
 {
-  guint n_layers = ms_trace_n_layers (context->trace), width = 0, n_ids = 0;
-  gint64 n_tokens = ms_trace_n_tokens (context->trace);
-  g_autofree guint16 *ids = NULL;
-  g_auto (Stream) stream = { 0 };
+  guint n_layers = ms_trace_n_layers (context->trace);
+  g_auto (Stream) stream = { .n_parts = n_layers, .n_tokens = ms_trace_n_tokens (context->trace) };
+  g_autofree guint16 *ids = ms_trace_load_side_by_side (context->trace, &stream.width,
+                                                        &stream.n_ids, context->cancel, error);
 
-  for (guint l = 0; l < n_layers; l++)
-    {
-      width = MAX (width, ms_trace_layer (context->trace, l)->k);
-      n_ids += ms_trace_layer (context->trace, l)->n_experts;
-    }
-  if (n_ids >= MS_NO_EXPERT)
-    {
-      g_set_error (
-          error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
-          "a shared cache holds up to %u experts of all layers, this run has %u; select fewer "
-          "layers",
-          MS_NO_EXPERT - 1, n_ids);
-      return FALSE;
-    }
-  ids = g_new (guint16, (gsize) n_tokens * n_layers * width + 1);
-  memset (ids, 0xff, (gsize) n_tokens * n_layers * width * sizeof *ids);
-  n_ids = 0;
-  for (guint l = 0; l < n_layers; l++)
-    {
-      g_autoptr (MsLayerTrace) layer = load_layer (context, job, l, error);
-
-      if (layer == NULL)
-        return FALSE;
-      for (gint64 t = 0; t < n_tokens; t++)
-        for (guint r = 0; r < layer->k; r++)
-          {
-            guint16 e = layer->experts[t * layer->k + r];
-
-            if (e != MS_NO_EXPERT)
-              ids[((gsize) t * n_layers + l) * width + r] = (guint16) (e + n_ids);
-          }
-      n_ids += layer->n_experts;
-    }
-  stream = (Stream){ ids, n_layers, width, n_ids, n_tokens, NULL, 0 };
+  if (ids == NULL)
+    return FALSE;
+  if (job->shuffle)
+    shuffle_tokens (context, ids, (gsize) n_layers * stream.width);
+  stream.ids = ids;
   list_warm (context, job, 0, n_layers, &stream);
   return simulate_all (context, job, &stream, n_layers, NULL, job->outcomes, error);
 }

@@ -105,7 +105,9 @@ static const MsPlotDef plots[] = {
 /* The curves of one scope: sums over the documents of each bootstrap unit. */
 typedef struct
 {
-  guint n_ids, width;
+  guint n_ids;
+  guint width;  /* experts of a token */
+  guint row;    /* ids of a token, of which width are used */
   double *sums; /* (curves, U, n_ids + 1): rates of capacities 1.., then the number of documents */
   double *null; /* (curves, n_ids + 1) the same over all documents, shuffled */
   MsInterval *intervals; /* (curves, n_ids) of the rates */
@@ -166,7 +168,7 @@ typedef struct
   MsStack *stacks[MAX_STACKS]; /* of MS_STACK_CURVES curves each */
   guint64 *gained;             /* (MS_STACK_CURVES, n_ids + 1) */
   guint32 *next;               /* (n_ids) */
-  guint32 *later;              /* (T of the longest document, width) */
+  guint32 *later;              /* (T of the longest document, row) */
   guint16 *shuffled;           /* the same */
 } Scratch;
 
@@ -177,7 +179,7 @@ scratch_init (Scratch *scratch, const Job *job, const Scope *scope, MsTrace *tra
 
   for (guint d = 0; d < ms_trace_n_documents (trace); d++)
     longest = MAX (longest, ms_trace_document (trace, d)->n_tokens);
-  if (!ms_stack_fits (scope->n_ids, longest, scope->width))
+  if (!ms_stack_fits (scope->n_ids, longest, scope->row))
     {
       g_set_error (
           error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
@@ -191,11 +193,11 @@ scratch_init (Scratch *scratch, const Job *job, const Scope *scope, MsTrace *tra
   for (guint i = 0; i < scratch->n_stacks; i++)
     scratch->stacks[i] = ms_stack_new (job->curves + i * MS_STACK_CURVES,
                                        MIN (job->n_curves - i * MS_STACK_CURVES, MS_STACK_CURVES),
-                                       scope->n_ids, longest, scope->width);
+                                       scope->n_ids, longest, scope->row);
   scratch->gained = g_new (guint64, MS_STACK_CURVES * (scope->n_ids + 1));
   scratch->next = g_new (guint32, scope->n_ids);
-  scratch->later = g_new (guint32, (gsize) longest * scope->width + 1);
-  scratch->shuffled = g_new (guint16, (gsize) longest * scope->width + 1);
+  scratch->later = g_new (guint32, (gsize) longest * scope->row + 1);
+  scratch->shuffled = g_new (guint16, (gsize) longest * scope->row + 1);
   return TRUE;
 }
 
@@ -267,7 +269,7 @@ make_intervals (const Job *job, Scope *scope)
                             scope->intervals + i * scope->n_ids);
 }
 
-/* All documents of one scope; ids (T, width). */
+/* All documents of one scope; ids (T, row). */
 static gboolean
 run_scope (const MsContext *context, const Job *job, Scope *scope, const guint16 *ids,
            GError **error)
@@ -283,7 +285,7 @@ run_scope (const MsContext *context, const Job *job, Scope *scope, const guint16
     {
       const MsDocument *document = ms_trace_document (context->trace, d);
       MsRequests requests
-          = { ids + document->first_token * scope->width, document->n_tokens, scope->width };
+          = { ids + document->first_token * scope->row, document->n_tokens, scope->row };
 
       fine = !g_cancellable_set_error_if_cancelled (context->cancel, error);
       run_document (&scratch, job, scope, &requests,
@@ -312,52 +314,24 @@ run_layer (const MsContext *context, guint index, gpointer data, GError **error)
   if (layer == NULL)
     return FALSE;
   scope->n_ids = layer->n_experts;
-  scope->width = layer->k;
+  scope->width = scope->row = layer->k;
   return run_scope (context, job, scope, layer->experts, error);
 }
 
-/* All layers' experts of a token as one request, in layer order, ids l * E + e. */
+/* All layers' experts of a token as one request, in layer order. */
 static gboolean
 run_model (const MsContext *context, Job *job, GError **error)
 {
-  guint n_layers = ms_trace_n_layers (context->trace);
-  gint64 n_tokens = ms_trace_n_tokens (context->trace);
+  guint n_layers = ms_trace_n_layers (context->trace), most;
   Scope *scope = &job->scopes[n_layers];
-  g_autofree guint16 *ids = NULL;
-  guint offset = 0, first_id = 0;
+  g_autofree guint16 *ids
+      = ms_trace_load_side_by_side (context->trace, &most, &scope->n_ids, context->cancel, error);
 
+  if (ids == NULL)
+    return FALSE;
+  scope->row = n_layers * most;
   for (guint l = 0; l < n_layers; l++)
-    {
-      scope->n_ids += ms_trace_layer (context->trace, l)->n_experts;
-      scope->width += ms_trace_layer (context->trace, l)->k;
-    }
-  if (scope->n_ids >= MS_NO_EXPERT)
-    {
-      g_set_error (
-          error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
-          "one cache for the whole model holds up to %u experts of all layers, this run has "
-          "%u; select fewer layers",
-          MS_NO_EXPERT - 1, scope->n_ids);
-      return FALSE;
-    }
-  ids = g_new (guint16, (gsize) n_tokens * scope->width + 1);
-  for (guint l = 0; l < n_layers; l++)
-    {
-      g_autoptr (MsLayerTrace) layer
-          = ms_trace_load_layer (context->trace, l, MS_CHUNK_EXPERTS, context->cancel, error);
-
-      if (layer == NULL)
-        return FALSE;
-      for (gint64 t = 0; t < n_tokens; t++)
-        for (guint r = 0; r < layer->k; r++)
-          {
-            guint16 e = layer->experts[t * layer->k + r];
-
-            ids[t * scope->width + offset + r] = e == MS_NO_EXPERT ? e : (guint16) (e + first_id);
-          }
-      offset += layer->k;
-      first_id += layer->n_experts;
-    }
+    scope->width += ms_trace_layer (context->trace, l)->k;
   return run_scope (context, job, scope, ids, error);
 }
 

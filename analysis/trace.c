@@ -568,6 +568,51 @@ ms_trace_load_layer (MsTrace *trace, guint layer, guint columns, GCancellable *c
   return g_steal_pointer (&loaded);
 }
 
+guint16 *
+ms_trace_load_side_by_side (MsTrace *trace, guint *width, guint *n_ids, GCancellable *cancel,
+                            GError **error)
+{
+  gsize n_tokens = (gsize) trace->n_tokens, n_layers = trace->n_layers, row;
+  g_autofree guint16 *ids = NULL;
+  guint first = 0;
+
+  *width = *n_ids = 0;
+  for (guint l = 0; l < n_layers; l++)
+    {
+      *width = MAX (*width, ms_trace_layer (trace, l)->k);
+      *n_ids += ms_trace_layer (trace, l)->n_experts;
+    }
+  if (*n_ids >= MS_NO_EXPERT)
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+                   "one cache for all layers holds up to %u experts, this run has %u; select fewer "
+                   "layers",
+                   MS_NO_EXPERT - 1, *n_ids);
+      return NULL;
+    }
+  row = n_layers * *width;
+  ids = g_new (guint16, n_tokens * row);
+  memset (ids, 0xff, n_tokens * row * sizeof *ids);
+  for (guint l = 0; l < n_layers; l++)
+    {
+      g_autoptr (MsLayerTrace) layer
+          = ms_trace_load_layer (trace, l, MS_CHUNK_EXPERTS, cancel, error);
+
+      if (layer == NULL)
+        return NULL;
+      for (gsize t = 0; t < n_tokens; t++)
+        for (guint r = 0; r < layer->k; r++)
+          {
+            guint16 e = layer->experts[t * layer->k + r];
+
+            if (e != MS_NO_EXPERT)
+              ids[t * row + l * *width + r] = (guint16) (first + e);
+          }
+      first += layer->n_experts;
+    }
+  return g_steal_pointer (&ids);
+}
+
 void
 ms_layer_trace_free (MsLayerTrace *layer)
 {

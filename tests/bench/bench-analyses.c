@@ -33,7 +33,7 @@ static const Case cases[] = {
   { "SRP x4", "srp", { "null", "no" }, 0 },
   { "SRP x4, intervals", "srp", { "null", "no" }, 1000 },
   { "srp as usual", "srp", { NULL }, 1000 },
-  { "one cache simulated", "cache", { NULL }, 0 },
+  { "cache as usual", "cache", { NULL }, 0 },
 };
 
 typedef struct
