@@ -136,6 +136,8 @@ number_row (MsAnalysisForm *self, const MsParam *param, gboolean slider, GtkWidg
 
   *input = gtk_spin_button_new (adjustment, step, digits);
   gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (*input), TRUE);
+  if (whole && param->least == -1 && param->usual == -1)
+    ms_spin_name_automatic (GTK_SPIN_BUTTON (*input));
   gtk_widget_set_valign (*input, GTK_ALIGN_CENTER);
   g_object_set_data (G_OBJECT (adjustment), "moescope-input", *input);
   g_signal_connect (adjustment, "value-changed", G_CALLBACK (on_number), self);

@@ -2,6 +2,7 @@
  * survive a change of parameters. */
 #include "analysis-pane-private.h"
 
+#include "columns-private.h"
 #include "screen-private.h"
 #include "table-view-private.h"
 
@@ -19,7 +20,7 @@ struct _MsAnalysisPane
   GtkButton *button;
   GtkProgressBar *progress;
   GtkLabel *summary;
-  GtkBox *figures;
+  MsColumns *figures;
   GPtrArray *views; /* of MsFigureView, borrowed */
   GtkWidget *table_box;
   GtkDropDown *table_choice;
@@ -44,7 +45,7 @@ nth_view (MsAnalysisPane *self, guint n)
       GtkWidget *view = ms_figure_view_new (self->bench);
 
       g_ptr_array_add (self->views, view);
-      gtk_box_append (self->figures, view);
+      ms_columns_append (self->figures, view);
     }
   return g_ptr_array_index (self->views, n);
 }
@@ -112,6 +113,13 @@ show_error (MsAnalysisPane *self, const GError *error)
   g_autofree char *text = g_markup_escape_text (error->message, -1);
 
   ms_error_page (error, &icon, &title, &label, &action);
+  if (g_error_matches (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS)
+      && *ms_session_get_text (ms_workbench_get_session (self->bench)) != '\0')
+    {
+      title = _ ("Not in This Selection");
+      label = _ ("_Clear Selection");
+      action = "win.clear-selection";
+    }
   adw_status_page_set_icon_name (self->status, icon);
   adw_status_page_set_title (self->status, title);
   adw_status_page_set_description (self->status, text);
@@ -243,7 +251,7 @@ ms_analysis_pane_init (MsAnalysisPane *self)
   gtk_label_set_wrap (self->summary, TRUE);
   gtk_label_set_xalign (self->summary, 0);
   gtk_label_set_selectable (self->summary, TRUE);
-  self->figures = GTK_BOX (gtk_box_new (GTK_ORIENTATION_VERTICAL, 18));
+  self->figures = MS_COLUMNS (ms_columns_new ());
   gtk_widget_set_vexpand (GTK_WIDGET (self->figures), TRUE);
   gtk_box_append (GTK_BOX (content), GTK_WIDGET (self->summary));
   gtk_box_append (GTK_BOX (content), GTK_WIDGET (self->figures));

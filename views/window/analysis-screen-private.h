@@ -15,6 +15,7 @@ typedef struct
   const char *params;   /* the parameters offered, separated by spaces; NULL = all, "" = none */
   const char *values;   /* "name=value ..." that differ from the defaults; NULL = none */
   gboolean keep;        /* curves can be kept for comparison */
+  gboolean against;     /* says nothing without a baseline, though the analysis would */
 } MsTab;
 
 #define MS_TYPE_ANALYSIS_SCREEN (ms_analysis_screen_get_type ())

@@ -81,7 +81,7 @@ update (MsScreen *screen)
                              _ ("No analysis for this screen is built in."), NULL, NULL);
       return;
     }
-  if ((page->analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES))
+  if ((page->tab->against || (page->analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES)))
       && ms_workbench_get_base (ms_screen_get_bench (screen)) == NULL)
     {
       gboolean more

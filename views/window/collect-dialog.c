@@ -333,8 +333,7 @@ static GtkWidget *
 make_settings (MsCollectDialog *self)
 {
   GtkWidget *group = adw_preferences_group_new ();
-  const char *names[]
-      = { _ ("Reference: all in 32-bit floats"), _ ("Fast: products in 16 bits"), NULL };
+  const char *names[] = { _ ("Reference (float32)"), _ ("Fast (bfloat16)"), NULL };
   GtkStringList *list = gtk_string_list_new (names);
 
   self->precision = ADW_COMBO_ROW (adw_combo_row_new ());

@@ -17,7 +17,10 @@ G_DEFINE_FINAL_TYPE (MsCompareScreen, ms_compare_screen, MS_TYPE_ANALYSIS_SCREEN
 
 static const MsTab tabs[] = {
   { .title = N_ ("Differences"), .analysis = "compare" },
-  { .title = N_ ("Map of Change"), .analysis = "experts", .plots = "change change-ranked" },
+  { .title = N_ ("Map of Change"),
+    .analysis = "experts",
+    .plots = "change change-ranked",
+    .against = TRUE },
   { .title = N_ ("Over Checkpoints"), .analysis = "saturation" },
   { NULL },
 };

@@ -8,6 +8,7 @@ struct _MsDetailPane
   MsWorkbench *bench;
   MsJob *job;
   MsOutcome *load;
+  char *shown; /* the run and the filter of the load */
   GtkLabel *place;
   GtkBox *numbers, *facts;
 };
@@ -103,14 +104,22 @@ show_run (MsDetailPane *self)
   const MsModel *model;
   const MsRun *run;
   char number[MS_NUMBER_SIZE];
-  g_autofree char *layers = NULL;
+  g_autofree char *layers = NULL, *filter = NULL, *now = NULL;
 
-  clear_box (self->facts);
-  ms_job_drop (&self->job);
+  gtk_widget_set_visible (gtk_widget_get_parent (GTK_WIDGET (self->facts)), item != NULL);
   if (item == NULL)
     return;
   model = ms_run_item_model (item);
   run = ms_run_item_run (item);
+  filter = ms_session_dup_filter (session);
+  now = g_strdup_printf ("%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s",
+                         ms_workbench_get_path (self->bench), run->id, run->n_tokens, filter);
+  if (g_strcmp0 (now, self->shown) == 0)
+    return; /* only the brush changed */
+  g_free (self->shown);
+  self->shown = g_steal_pointer (&now);
+  clear_box (self->facts);
+  ms_job_drop (&self->job);
   add_fact (self->facts, _ ("Model"), model->name, NULL);
   add_fact (self->facts, _ ("Architecture"), model->architecture, NULL);
   if (model->n_layers > 0)
@@ -131,7 +140,7 @@ show_run (MsDetailPane *self)
       MsRequest *request = ms_request_new (ms_analysis_find ("load"));
 
       request->run = run->id;
-      request->select = ms_session_dup_filter (session);
+      request->select = g_steal_pointer (&filter);
       self->job = ms_workbench_analyze (self->bench, request, 0, on_load, NULL, G_OBJECT (self));
     }
 }
@@ -143,6 +152,7 @@ dispose (GObject *object)
 
   ms_job_drop (&self->job);
   g_clear_pointer (&self->load, ms_outcome_unref);
+  g_clear_pointer (&self->shown, g_free);
   g_clear_object (&self->bench);
   G_OBJECT_CLASS (ms_detail_pane_parent_class)->dispose (object);
 }

@@ -1,5 +1,8 @@
 #include "pieces-private.h"
 
+#include <glib/gi18n-lib.h>
+#include <string.h>
+
 GtkWidget *
 ms_scroller_new (GtkWidget *child)
 {
@@ -45,6 +48,37 @@ ms_widget_name (GtkWidget *widget, const char *name)
 
   gtk_accessible_update_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_LABEL, plain,
                                   -1);
+}
+
+static gboolean
+show_number (GtkSpinButton *spin)
+{
+  g_autofree char *text = gtk_spin_button_get_value_as_int (spin) < 0
+                              ? g_strdup (_ ("Automatic"))
+                              : g_strdup_printf ("%d", gtk_spin_button_get_value_as_int (spin));
+
+  if (strcmp (text, gtk_editable_get_text (GTK_EDITABLE (spin))) != 0)
+    gtk_editable_set_text (GTK_EDITABLE (spin), text);
+  return TRUE;
+}
+
+static int
+read_number (GtkSpinButton *spin, double *value)
+{
+  const char *text = gtk_editable_get_text (GTK_EDITABLE (spin));
+  guint64 number;
+
+  *value = g_ascii_string_to_unsigned (text, 10, 0, G_MAXINT, &number, NULL) ? (double) number : -1;
+  return TRUE;
+}
+
+void
+ms_spin_name_automatic (GtkSpinButton *spin)
+{
+  gtk_spin_button_set_numeric (spin, FALSE);
+  g_signal_connect (spin, "output", G_CALLBACK (show_number), NULL);
+  g_signal_connect (spin, "input", G_CALLBACK (read_number), NULL);
+  gtk_spin_button_update (spin);
 }
 
 void

@@ -36,7 +36,9 @@ static GtkWidget *
 make_row (gpointer item, gpointer data)
 {
   MsRunList *self = data;
-  g_autofree char *title = ms_run_item_dup_title (item);
+  const MsRun *run = ms_run_item_run (item);
+  g_autofree char *what = ms_run_item_dup_title (item);
+  g_autofree char *title = g_strdup_printf ("%" G_GINT64_FORMAT ": %s", run->id, what);
   g_autofree char *subtitle = ms_run_item_dup_subtitle (item);
   GtkWidget *row = gtk_list_box_row_new ();
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
@@ -46,11 +48,18 @@ make_row (gpointer item, gpointer data)
   GtkWidget *pin = gtk_toggle_button_new ();
   gint64 *id = g_new (gint64, 1);
 
-  *id = ms_run_item_run (item)->id;
+  *id = run->id;
   gtk_label_set_xalign (GTK_LABEL (name), 0);
-  gtk_label_set_ellipsize (GTK_LABEL (name), PANGO_ELLIPSIZE_MIDDLE);
   gtk_label_set_xalign (GTK_LABEL (facts), 0);
-  gtk_label_set_ellipsize (GTK_LABEL (facts), PANGO_ELLIPSIZE_END);
+  for (guint i = 0; i < 2; i++)
+    {
+      GtkLabel *label = GTK_LABEL (i == 0 ? name : facts);
+
+      gtk_label_set_wrap (label, TRUE);
+      gtk_label_set_wrap_mode (label, PANGO_WRAP_WORD_CHAR);
+      gtk_label_set_lines (label, 2);
+      gtk_label_set_ellipsize (label, PANGO_ELLIPSIZE_END);
+    }
   gtk_widget_add_css_class (facts, "caption");
   gtk_widget_add_css_class (facts, "dim-label");
   gtk_box_append (GTK_BOX (texts), name);

@@ -613,6 +613,7 @@ make_editor (MsSqlScreen *self)
   self->wrong
       = gtk_text_buffer_create_tag (self->buffer, NULL, "underline", PANGO_UNDERLINE_ERROR, NULL);
   gtk_source_view_set_show_line_numbers (self->editor, TRUE);
+  gtk_text_view_set_wrap_mode (GTK_TEXT_VIEW (self->editor), GTK_WRAP_WORD_CHAR);
   gtk_source_view_set_tab_width (self->editor, 2);
   gtk_source_view_set_insert_spaces_instead_of_tabs (self->editor, TRUE);
   gtk_text_view_set_monospace (GTK_TEXT_VIEW (self->editor), TRUE);

@@ -164,30 +164,6 @@ format_experts (const GArray *ranges)
   return g_strdup (strchr (text, '=') + 1);
 }
 
-/* No layer chosen has a name. */
-static gboolean
-show_layer (GtkSpinButton *spin)
-{
-  g_autofree char *text = gtk_spin_button_get_value_as_int (spin) < 0
-                              ? g_strdup (_ ("Automatic"))
-                              : g_strdup_printf ("%d", gtk_spin_button_get_value_as_int (spin));
-
-  if (strcmp (text, gtk_editable_get_text (GTK_EDITABLE (spin))) != 0)
-    gtk_editable_set_text (GTK_EDITABLE (spin), text);
-  return TRUE;
-}
-
-/* What is no number means no layer. */
-static int
-read_layer (GtkSpinButton *spin, double *value)
-{
-  const char *text = gtk_editable_get_text (GTK_EDITABLE (spin));
-  guint64 layer;
-
-  *value = g_ascii_string_to_unsigned (text, 10, 0, G_MAXINT, &layer, NULL) ? (double) layer : -1;
-  return TRUE;
-}
-
 /* The layer chosen here, or the first brushed one. */
 static int
 chosen_layer (MsTextScreen *self)
@@ -497,8 +473,7 @@ make_controls (MsTextScreen *self)
   self->layer = GTK_SPIN_BUTTON (gtk_spin_button_new_with_range (-1, 64, 1));
   gtk_spin_button_set_numeric (self->layer, FALSE);
   gtk_editable_set_width_chars (GTK_EDITABLE (self->layer), 10);
-  g_signal_connect (self->layer, "output", G_CALLBACK (show_layer), NULL);
-  g_signal_connect (self->layer, "input", G_CALLBACK (read_layer), NULL);
+  ms_spin_name_automatic (self->layer);
   gtk_spin_button_set_value (self->layer, 0); /* so that what follows is a change to show */
   gtk_spin_button_set_value (self->layer, -1);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self->layer),

@@ -17,6 +17,8 @@
 
 #include <string.h>
 
+#define LEAST_WITH_DETAILS 1100 /* pixels */
+
 struct _MsWindow
 {
   AdwApplicationWindow parent_instance;
@@ -32,6 +34,7 @@ struct _MsWindow
   MsStartPage *start;
   GtkMenuButton *menu;
   gboolean restored; /* the selection of last time was looked for */
+  gboolean narrow;   /* as the width was last seen */
 };
 
 G_DEFINE_FINAL_TYPE (MsWindow, ms_window, ADW_TYPE_APPLICATION_WINDOW)
@@ -861,6 +864,21 @@ make_bench (MsWindow *self)
   return box;
 }
 
+/* Where there is little room the figures get that of the details, until these are asked for. */
+static void
+on_width (MsWindow *self)
+{
+  int width, height;
+  gboolean narrow;
+
+  gtk_window_get_default_size (GTK_WINDOW (self), &width, &height);
+  narrow = width > 0 && width < LEAST_WITH_DETAILS;
+  if (narrow == self->narrow)
+    return;
+  self->narrow = narrow;
+  adw_flap_set_reveal_flap (self->right, !narrow);
+}
+
 static gboolean
 close_request (GtkWindow *window)
 {
@@ -930,6 +948,7 @@ ms_window_init (MsWindow *self)
   g_signal_connect_swapped (drop, "drop", G_CALLBACK (on_drop), self);
   gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (drop));
   gtk_widget_set_size_request (GTK_WIDGET (self), 360, 300);
+  g_signal_connect (self, "notify::default-width", G_CALLBACK (on_width), NULL);
   gtk_window_set_default_size (GTK_WINDOW (self), width > 0 ? width : 1280,
                                height > 0 ? height : 800);
   if (g_key_file_get_boolean (state, "window", "maximized", NULL))
