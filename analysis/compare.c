@@ -55,6 +55,15 @@ static const MsTableDef tables[] = {
           "without scores" },
         { "js_nats", "JS", "nats", MS_COLUMN_REAL, "Mean Jensen-Shannon divergence of the same" },
         { 0 } } },
+  { "intervals", "Intervals of every rate by layer",
+    (const MsColumn[]){
+        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        { "measure", "Measure", NULL, MS_COLUMN_TEXT, "A column of the table layers" },
+        { "value", "Value", NULL, MS_COLUMN_REAL, "Of both runs as they are" },
+        { "low", "Low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents" },
+        { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },
+        { 0 } } },
   { "total", "Change over all layers",
     (const MsColumn[]){ { "measure", "Measure", NULL, MS_COLUMN_TEXT,
                           "router_difference_rate: share of (token, layer) with different sets; "
@@ -320,6 +329,17 @@ rates (const double *sums, double *out, gpointer data)
     }
 }
 
+/* The columns of the table of layers that the sums give. */
+static const char *const rate_names[] = { [SUM_TOP1] = "top1_change_rate",
+                                          [SUM_SET] = "set_change_rate",
+                                          [SUM_ORDER] = "order_change_rate",
+                                          [SUM_OVERLAP] = "overlap",
+                                          [SUM_JACCARD] = "jaccard",
+                                          [SUM_CHANGED] = "mean_experts_changed",
+                                          [SUM_WEIGHT_L1] = "weight_l1",
+                                          [SUM_KL] = "kl_a_b_nats",
+                                          [SUM_JS] = "js_nats" };
+
 static void
 add_layers (const MsContext *context, MsResult *result, const Job *job)
 {
@@ -340,6 +360,9 @@ add_layers (const MsContext *context, MsResult *result, const Job *job)
                     v[SUM_OVERLAP].high, (double) layer->k / layer->n_experts, v[SUM_JACCARD].value,
                     v[SUM_CHANGED].value, v[SUM_WEIGHT_L1].value, scores ? v[SUM_KL].value : NAN,
                     scores ? v[SUM_JS].value : NAN);
+      for (guint i = SUM_TOP1; i <= (scores ? SUM_JS : SUM_WEIGHT_L1); i++)
+        ms_table_add (ms_result_table (result, "intervals"), (gint64) layer->block, rate_names[i],
+                      v[i].value, v[i].low, v[i].high);
       for (guint e = 0; e < layer->n_experts; e++)
         {
           sum_a += (double) in->count_a[e];
@@ -518,7 +541,7 @@ const MsAnalysis ms_analysis_compare = {
              "k; weight "
              "distance = sum |w_A - w_B| over renormalised weights; KL (p_A || p_B).",
   .cite = "metrics.md d.2 and d.4; router difference rate: R3, arXiv 2510.11370",
-  .version = 3,
+  .version = 4,
   .needs = MS_NEEDS_OTHER,
   .tables = tables,
   .plots = plots,

@@ -45,9 +45,16 @@ static const MsTableDef tables[] = {
           "Pairs counted (a chosen in layer, b in next layer)" },
         { "mutual_information_nats", "Mutual information", "nats", MS_COLUMN_REAL,
           "Sum of J ln (J / (Ja Jb)) with J = pairs / all pairs" },
+        { "mutual_information_low", "Mutual information, low", "nats", MS_COLUMN_REAL,
+          "Lower end of the basic bootstrap interval over documents (in up to 64 groups)" },
+        { "mutual_information_high", "Mutual information, high", "nats", MS_COLUMN_REAL,
+          "Upper end" },
         { "normalised_mi", "Normalised mutual information", NULL, MS_COLUMN_REAL,
           "Mutual information over the smaller of the two marginal entropies; undefined if that is "
           "0" },
+        { "normalised_mi_low", "Normalised, low", NULL, MS_COLUMN_REAL,
+          "Lower end of its basic interval" },
+        { "normalised_mi_high", "Normalised, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "null_normalised_mi", "By chance", NULL, MS_COLUMN_REAL,
           "The same with the tokens of the next layer shuffled over the trace" },
         { 0 } } },
@@ -56,10 +63,13 @@ static const MsTableDef tables[] = {
         { "layer", "Layer", NULL, MS_COLUMN_INT, "Block number of the predicted layer" },
         { "predictor", "Predictor", NULL, MS_COLUMN_TEXT,
           "conditional: counts given the layer before; frequency: the layer's most frequent "
-          "experts; "
-          "previous token: the layer's choice one token earlier" },
+          "experts; previous token: the layer's choice one token earlier; activation matrix: the "
+          "experts of the document with the nearest matrix" },
         { "predicted", "Predicted", "experts", MS_COLUMN_REAL, "Mean number of experts predicted" },
         { "recall", "Recall", NULL, MS_COLUMN_REAL, "Mean of |Q and S| / |S|" },
+        { "recall_low", "Recall, low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents, what is learned unchanged" },
+        { "recall_high", "Recall, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "precision", "Precision", NULL, MS_COLUMN_REAL, "Mean of |Q and S| / |Q|" },
         { "all_k", "All chosen predicted", NULL, MS_COLUMN_REAL,
           "Share of tokens with S inside Q" },
@@ -123,14 +133,15 @@ typedef struct
   guint64 *count;      /* (rows, columns) */
 } Pairs;
 
-/* order (T), when given, says which token of the next layer stands beside token t: the null value. */
+/* Adds n tokens from `first` on to count (rows, columns).  order (T), when given, says which token of the
+ * next layer stands beside token t: the null value. */
 static void
-count_pairs (Pairs *pairs, gboolean equal_rank, const gint64 *order)
+add_pairs (const Pairs *pairs, gboolean equal_rank, gint64 first, gint64 n, const gint64 *order,
+           guint64 *count)
 {
   guint ka = pairs->from->k, kb = pairs->to->k;
 
-  memset (pairs->count, 0, (gsize) pairs->rows * pairs->columns * sizeof *pairs->count);
-  for (gint64 t = 0; t < pairs->from->n_tokens; t++)
+  for (gint64 t = first; t < first + n; t++)
     {
       const guint16 *a = pairs->from->experts + t * ka;
       const guint16 *b = pairs->to->experts + (order != NULL ? order[t] : t) * kb;
@@ -138,8 +149,15 @@ count_pairs (Pairs *pairs, gboolean equal_rank, const gint64 *order)
       for (guint i = 0; i < ka; i++)
         for (guint j = equal_rank ? i : 0; j < (equal_rank ? MIN (i + 1, kb) : kb); j++)
           if (a[i] != MS_NO_EXPERT && b[j] != MS_NO_EXPERT)
-            pairs->count[(gsize) a[i] * pairs->columns + b[j]]++;
+            count[(gsize) a[i] * pairs->columns + b[j]]++;
     }
+}
+
+static void
+count_pairs (Pairs *pairs, gboolean equal_rank, const gint64 *order)
+{
+  memset (pairs->count, 0, (gsize) pairs->rows * pairs->columns * sizeof *pairs->count);
+  add_pairs (pairs, equal_rank, 0, pairs->from->n_tokens, order, pairs->count);
 }
 
 typedef struct
@@ -193,16 +211,74 @@ measure_dependence (const Pairs *pairs, Dependence *out)
     out->information = out->normalised = NAN;
 }
 
-/* --- Predictors ------------------------------------------------------------------------------ */
+/* Resampling whole tables of pairs is dear: fewer resamples, of documents in fewer groups. */
+#define MOST_RESAMPLES 200
+#define MOST_GROUPS    64
 
-typedef struct
+/* Mutual information of pairs (rows, columns), and normalised. */
+static void
+information_of (const double *count, double *out, gpointer data)
 {
-  double recall, precision, all, predicted;
-  gint64 tokens;
-} Hits;
+  const Pairs *pairs = data;
+  g_autofree double *row = g_new0 (double, pairs->rows);
+  g_autofree double *column = g_new0 (double, pairs->columns);
+  double row_entropy, column_entropy;
+
+  for (guint a = 0; a < pairs->rows; a++)
+    for (guint b = 0; b < pairs->columns; b++)
+      {
+        row[a] += count[(gsize) a * pairs->columns + b];
+        column[b] += count[(gsize) a * pairs->columns + b];
+      }
+  row_entropy = ms_entropy (row, pairs->rows);
+  column_entropy = ms_entropy (column, pairs->columns);
+  out[0] = row_entropy + column_entropy - ms_entropy (count, pairs->rows * pairs->columns);
+  out[1] = MIN (row_entropy, column_entropy) > 0 ? out[0] / MIN (row_entropy, column_entropy) : NAN;
+}
 
 static void
-add_hits (Hits *hits, const guint16 *predicted, guint n_predicted, const guint16 *chosen, guint k)
+resample_dependence (const MsContext *context, const Pairs *pairs, gboolean equal_rank,
+                     MsInterval intervals[2])
+{
+  MsContext own = *context;
+  guint n_documents = ms_trace_n_documents (context->trace);
+  gsize n = (gsize) pairs->rows * pairs->columns;
+  g_autofree guint64 *count = NULL;
+  g_autofree double *sums = NULL;
+  g_autoptr (MsBootstrap) bootstrap = NULL;
+
+  own.bootstrap = MIN (context->bootstrap, MOST_RESAMPLES);
+  bootstrap = ms_bootstrap_new (&own, MIN (n_documents, MOST_GROUPS));
+  count = g_new0 (guint64, bootstrap->n_units * n);
+  sums = g_new (double, bootstrap->n_units *n);
+  for (guint d = 0; d < n_documents; d++)
+    {
+      const MsDocument *document = ms_trace_document (context->trace, d);
+
+      add_pairs (pairs, equal_rank, document->first_token, document->n_tokens, NULL,
+                 count + ms_bootstrap_unit (bootstrap, d) * n);
+    }
+  for (gsize i = 0; i < bootstrap->n_units * n; i++)
+    sums[i] = (double) count[i];
+  ms_bootstrap_intervals (bootstrap, sums, (guint) n, information_of, (gpointer) pairs, 2,
+                          intervals);
+}
+
+/* --- Predictors ------------------------------------------------------------------------------ */
+
+/* Sums over tokens with experts and a prediction. */
+enum
+{
+  HIT_RECALL,
+  HIT_PRECISION,
+  HIT_ALL,
+  HIT_PREDICTED,
+  HIT_TOKENS,
+  N_HITS,
+};
+
+static void
+add_hits (double *hits, const guint16 *predicted, guint n_predicted, const guint16 *chosen, guint k)
 {
   guint size = 0, found = 0;
 
@@ -215,15 +291,16 @@ add_hits (Hits *hits, const guint16 *predicted, guint n_predicted, const guint16
       }
   if (size == 0 || n_predicted == 0)
     return;
-  hits->recall += (double) found / size;
-  hits->precision += (double) found / n_predicted;
-  hits->all += found == size;
-  hits->predicted += n_predicted;
-  hits->tokens++;
+  hits[HIT_RECALL] += (double) found / size;
+  hits[HIT_PRECISION] += (double) found / n_predicted;
+  hits[HIT_ALL] += found == size;
+  hits[HIT_PREDICTED] += n_predicted;
+  hits[HIT_TOKENS]++;
 }
 
 static void
-test_predictor (MsPredictorKind kind, const MsPredictorInput *input, guint n, Hits *hits)
+test_predictor (MsPredictorKind kind, const MsPredictorInput *input, guint n,
+                const MsBootstrap *bootstrap, double *units)
 {
   MsTrace *trace = input->trace;
   const MsLayerTrace *to = input->layer;
@@ -233,6 +310,7 @@ test_predictor (MsPredictorKind kind, const MsPredictorInput *input, guint n, Hi
   for (guint d = 0; d < ms_trace_n_documents (trace); d++)
     {
       const MsDocument *document = ms_trace_document (trace, d);
+      double *hits = units + (gsize) ms_bootstrap_unit (bootstrap, d) * N_HITS;
 
       for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
         {
@@ -249,14 +327,16 @@ typedef struct
 {
   Pairs pairs;
   Dependence dependence;
+  MsInterval intervals[2]; /* of information and normalised */
   double null_normalised;
-  Hits hits[MS_PREDICTORS];
-} Step; /* from one layer to the next */
+  double *hits; /* (MS_PREDICTORS, U, N_HITS) */
+} Step;         /* from one layer to the next */
 
 typedef struct
 {
   Step *steps; /* (L - 1) */
   const MsMatches *matches;
+  const MsBootstrap *bootstrap;
 } Job;
 
 static gint64 *
@@ -310,32 +390,60 @@ compute_step (const MsContext *context, guint index, gpointer data, GError **err
   dependence_clear (&null);
   count_pairs (&step->pairs, equal_rank, NULL);
   measure_dependence (&step->pairs, &step->dependence);
+  resample_dependence (context, &step->pairs, equal_rank, step->intervals);
+  step->hits = g_new0 (double, (gsize) MS_PREDICTORS * job->bootstrap->n_units * N_HITS);
   input = (MsPredictorInput){ context->trace, index + 1,    to,
                               from,           job->matches, is_held_out (context) };
   for (MsPredictorKind kind = 0; kind < MS_PREDICTORS; kind++)
-    test_predictor (kind, &input, predict > 0 ? predict : to->k, &step->hits[kind]);
+    test_predictor (kind, &input, predict > 0 ? predict : to->k, job->bootstrap,
+                    step->hits + (gsize) kind * job->bootstrap->n_units * N_HITS);
   step->pairs.from = step->pairs.to = NULL;
   return TRUE;
 }
 
 static void
-add_step (const MsContext *context, MsResult *result, guint layer, const Step *step)
+hit_rates (const double *sums, double *out, gpointer data)
 {
+  (void) data;
+  for (guint i = 0; i < HIT_TOKENS; i++)
+    out[i] = sums[HIT_TOKENS] > 0 ? sums[i] / sums[HIT_TOKENS] : NAN;
+  out[HIT_TOKENS] = sums[HIT_TOKENS];
+}
+
+/* Adds the row of a predictor; returns its recall. */
+static double
+add_predictor (MsTable *table, const Job *job, const Step *step, gint64 next, MsPredictorKind kind)
+{
+  MsInterval v[N_HITS];
+
+  ms_bootstrap_intervals (job->bootstrap,
+                          step->hits + (gsize) kind * job->bootstrap->n_units * N_HITS, N_HITS,
+                          hit_rates, NULL, N_HITS, v);
+  ms_table_add (table, next, ms_predictor_name (kind), v[HIT_PREDICTED].value, v[HIT_RECALL].value,
+                v[HIT_RECALL].low, v[HIT_RECALL].high, v[HIT_PRECISION].value, v[HIT_ALL].value,
+                v[HIT_PREDICTED].value / step->pairs.columns, (gint64) v[HIT_TOKENS].value);
+  return v[HIT_RECALL].value;
+}
+
+/* Returns the recall of the conditional predictor. */
+static double
+add_step (const MsContext *context, MsResult *result, const Job *job, guint layer)
+{
+  const Step *step = &job->steps[layer];
+  double recall = NAN;
   gint64 block = ms_trace_layer (context->trace, layer)->block;
   gint64 next = ms_trace_layer (context->trace, layer + 1)->block;
   guint64 least = (guint64) ms_values_int (context->values, "least");
   const Dependence *d = &step->dependence;
 
   ms_table_add (ms_result_table (result, "layers"), block, next, (gint64) d->total, d->information,
-                d->normalised, step->null_normalised);
-  for (MsPredictorKind p = 0; p < MS_PREDICTORS; p++)
+                step->intervals[0].basic_low, step->intervals[0].basic_high, d->normalised,
+                step->intervals[1].basic_low, step->intervals[1].basic_high, step->null_normalised);
+  for (MsPredictorKind kind = 0; kind < MS_PREDICTORS; kind++)
     {
-      const Hits *hits = &step->hits[p];
-      double n = hits->tokens > 0 ? (double) hits->tokens : NAN;
+      double own = add_predictor (ms_result_table (result, "predictors"), job, step, next, kind);
 
-      ms_table_add (ms_result_table (result, "predictors"), next, ms_predictor_name (p),
-                    hits->predicted / n, hits->recall / n, hits->precision / n, hits->all / n,
-                    hits->predicted / n / step->pairs.columns, hits->tokens);
+      recall = kind == MS_PREDICT_CONDITIONAL ? own : recall;
     }
   for (guint a = 0; a < step->pairs.rows; a++)
     for (guint b = 0; b < step->pairs.columns; b++)
@@ -348,6 +456,7 @@ add_step (const MsContext *context, MsResult *result, guint layer, const Step *s
                         (gint64) n, d->total > 0 ? share : NAN,
                         d->row[a] * d->column[b] > 0 ? share / (d->row[a] * d->column[b]) : NAN);
       }
+  return recall;
 }
 
 static gboolean
@@ -359,17 +468,19 @@ compute (const MsContext *context, MsResult *result, GError **error)
   guint strongest = 0;
   g_autoptr (MsMatches) matches
       = ms_matches_new (context, MS_MATCHES_USUAL, is_held_out (context), NULL, error);
-  Job job = { steps, matches };
+  g_autoptr (MsBootstrap) bootstrap
+      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  Job job = { steps, matches, bootstrap };
   gboolean fine
       = matches != NULL && ms_context_tasks (context, n_steps, compute_step, &job, 0, 0.95, error);
 
   for (guint i = 0; i < n_steps && fine; i++)
     {
-      add_step (context, result, i, &steps[i]);
+      double found = add_step (context, result, &job, i);
+
       information += steps[i].dependence.normalised / n_steps;
       null += steps[i].null_normalised / n_steps;
-      recall += steps[i].hits[MS_PREDICT_CONDITIONAL].recall
-                / MAX ((double) steps[i].hits[MS_PREDICT_CONDITIONAL].tokens, 1) / n_steps;
+      recall += found / n_steps;
       if (steps[i].dependence.normalised > steps[strongest].dependence.normalised)
         strongest = i;
     }
@@ -406,6 +517,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       dependence_clear (&steps[i].dependence);
       g_free (steps[i].pairs.count);
+      g_free (steps[i].hits);
     }
   return fine;
 }
@@ -424,7 +536,7 @@ const MsAnalysis ms_analysis_transitions = {
     "those of the running document's earlier tokens.",
   .cite = "metrics.md d.6, c.3 and c.2 (activation matrix: MoE-Infinity, arXiv 2401.14361); "
           "co-activation across layers as in OLMoE, arXiv 2409.02060",
-  .version = 2,
+  .version = 3,
   .needs = MS_NEEDS_LAYERS,
   .params = params,
   .tables = tables,

@@ -51,8 +51,15 @@ static const MsTableDef tables[] = {
           "Mean router probability of the chosen experts (skip: share of the recorded weight)" },
         { "recall", "Recall", NULL, MS_COLUMN_REAL,
           "Mean share of the recorded choice that the rule chooses too, over tokens with one" },
+        { "recall_low", "Recall, low", NULL, MS_COLUMN_REAL, "Lower end of its interval" },
+        { "recall_high", "Recall, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        { "recall_random", "Recall, at random", NULL, MS_COLUMN_REAL,
+          "Experts per token / E: of as many drawn at random" },
         { "set_change_rate", "Sets changed", NULL, MS_COLUMN_REAL,
           "Share of tokens whose set differs from the recorded one" },
+        { "set_change_low", "Sets changed, low", NULL, MS_COLUMN_REAL,
+          "Lower end of its interval" },
+        { "set_change_high", "Sets changed, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "max_vio", "MaxVio", NULL, MS_COLUMN_REAL, "Largest load / mean load - 1" },
         { 0 } } },
   { "expert_choice", "Expert choice",
@@ -159,13 +166,24 @@ typedef struct
 #define MAX_RULES 64
 #define DELTAS    13 /* half decades from 1e-5 to 10 */
 
+/* Sums over tokens. */
+enum
+{
+  RULE_CHOSEN,
+  RULE_TOKENS,
+  RULE_RECALL, /* over tokens with experts recorded */
+  RULE_SIZED,  /* these */
+  RULE_CHANGED,
+  N_RULE_SUMS,
+};
+
 typedef struct
 {
-  double chosen, without, changed;
+  double without;
   double mass;   /* of skip over tokens with experts, otherwise over all */
-  double recall; /* over tokens with experts */
   guint64 *load; /* (E) */
-  double *units; /* (U, 2) experts chosen, tokens */
+  double *units; /* (U, N_RULE_SUMS) */
+  double *sums;  /* (N_RULE_SUMS) of the document in hand, in units */
 } Outcome;
 
 /* Sums of expert choice. */
@@ -248,11 +266,13 @@ add_choice (const Job *job, const MsLayerTrace *layer, gint64 t, const guint16 *
         for (guint i = 0; i < n; i++)
           common += chosen[i] == recorded[r];
       }
-  out->chosen += n_true;
   out->without += n_true == 0;
   out->mass += mass;
-  out->recall += size > 0 ? (double) common / size : 0;
-  out->changed += common != size || n_true != size;
+  out->sums[RULE_CHOSEN] += n_true;
+  out->sums[RULE_TOKENS]++;
+  out->sums[RULE_RECALL] += size > 0 ? (double) common / size : 0;
+  out->sums[RULE_SIZED] += size > 0;
+  out->sums[RULE_CHANGED] += common != size || n_true != size;
 }
 
 static void
@@ -430,7 +450,7 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
   for (guint i = 0; i < job->n_rules; i++)
     {
       out->outcomes[i].load = g_new0 (guint64, n);
-      out->outcomes[i].units = g_new0 (double, (gsize) job->bootstrap->n_units * 2);
+      out->outcomes[i].units = g_new0 (double, (gsize) job->bootstrap->n_units *N_RULE_SUMS);
     }
   for (gint64 t = 0; t < layer->n_tokens; t++)
     {
@@ -448,11 +468,9 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
       for (guint i = 0; i < job->n_rules; i++)
         {
           Outcome *outcome = &out->outcomes[i];
-          double before = outcome->chosen;
 
+          outcome->sums = outcome->units + (gsize) unit * N_RULE_SUMS;
           apply_rule (job, &job->rules[i], index, layer, t, p, order, shifted, chosen, outcome);
-          outcome->units[2 * unit] += outcome->chosen - before;
-          outcome->units[2 * unit + 1]++;
         }
       if (!ms_trace_run (context->trace)->probabilities)
         count_flips (layer, t, out);
@@ -548,10 +566,12 @@ max_vio (const guint64 *load, guint n)
 }
 
 static void
-mean_of_sums (const double *sums, double *out, gpointer data)
+rule_rates (const double *sums, double *out, gpointer data)
 {
   (void) data;
-  *out = sums[1] > 0 ? sums[0] / sums[1] : NAN;
+  out[0] = sums[RULE_TOKENS] > 0 ? sums[RULE_CHOSEN] / sums[RULE_TOKENS] : NAN;
+  out[1] = sums[RULE_SIZED] > 0 ? sums[RULE_RECALL] / sums[RULE_SIZED] : NAN;
+  out[2] = sums[RULE_TOKENS] > 0 ? sums[RULE_CHANGED] / sums[RULE_TOKENS] : NAN;
 }
 
 static void
@@ -587,15 +607,16 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
         const MsLayer *layer = ms_trace_layer (context->trace, l);
         double n = job->layers[l].n_tokens > 0 ? (double) job->layers[l].n_tokens : NAN;
         double sized = job->layers[l].n_sized > 0 ? (double) job->layers[l].n_sized : NAN;
-        MsInterval chosen;
+        MsInterval v[3];
         guint n_true = layer->n_experts - (job->rules[i].kind == RULE_NULL ? job->n_null : 0);
 
-        ms_bootstrap_intervals (job->bootstrap, o->units, 2, mean_of_sums, NULL, 1, &chosen);
+        ms_bootstrap_intervals (job->bootstrap, o->units, N_RULE_SUMS, rule_rates, NULL, 3, v);
         ms_table_add (ms_result_table (result, "rules"), rule_names[job->rules[i].kind],
                       isnan (job->rules[i].value) ? layer->k : job->rules[i].value,
-                      (gint64) layer->block, o->chosen / n, chosen.low, chosen.high, o->without / n,
-                      o->mass / (job->rules[i].kind == RULE_SKIP ? sized : n), o->recall / sized,
-                      o->changed / n, max_vio (o->load, n_true));
+                      (gint64) layer->block, v[0].value, v[0].low, v[0].high, o->without / n,
+                      o->mass / (job->rules[i].kind == RULE_SKIP ? sized : n), v[1].value, v[1].low,
+                      v[1].high, v[0].value / layer->n_experts, v[2].value, v[2].low, v[2].high,
+                      max_vio (o->load, n_true));
       }
   for (guint l = 0; l < n_layers; l++)
     {
@@ -618,7 +639,7 @@ static void
 summarise (const MsContext *context, MsResult *result, const Job *job)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
-  double chosen = 0, recorded = 0;
+  double chosen = 0, recorded = 0, sums[2];
   int at = -1;
 
   for (guint i = 0; i < job->n_rules; i++)
@@ -627,8 +648,15 @@ summarise (const MsContext *context, MsResult *result, const Job *job)
       at = (int) i;
   for (guint l = 0; l < n_layers && at >= 0; l++)
     {
-      chosen += job->layers[l].outcomes[at].chosen / MAX ((double) job->layers[l].n_tokens, 1)
-                / n_layers;
+      const double *units = job->layers[l].outcomes[at].units;
+
+      sums[0] = sums[1] = 0;
+      for (guint u = 0; u < job->bootstrap->n_units; u++)
+        {
+          sums[0] += units[u * N_RULE_SUMS + RULE_CHOSEN];
+          sums[1] += units[u * N_RULE_SUMS + RULE_TOKENS];
+        }
+      chosen += sums[0] / sums[1] / n_layers;
       recorded += (double) ms_trace_layer (context->trace, l)->k / n_layers;
     }
   result->summary
@@ -686,7 +714,7 @@ const MsAnalysis ms_analysis_what_if = {
   .cite
   = "Dynamic MoE, arXiv 2403.07652; Expert Choice, arXiv 2202.09368; AdaMoE, arXiv 2406.13233; "
     "metrics.md i",
-  .version = 3,
+  .version = 4,
   .needs = MS_NEEDS_LOGITS,
   .params = params,
   .tables = tables,

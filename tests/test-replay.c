@@ -760,6 +760,12 @@ check_rule (const MsTable *rules, guint l, Kind kind, double value)
   ms_test_near (ms_test_real (rules, row, "experts_per_token"), chosen / tokens);
   ms_test_near (ms_test_real (rules, row, "recall"), recall / recorded);
   ms_test_near (ms_test_real (rules, row, "kept_mass"), mass / (kind == SKIP ? recorded : tokens));
+  ms_test_near (ms_test_real (rules, row, "recall_random"),
+                ms_test_real (rules, row, "experts_per_token") / layer->n_experts);
+  g_assert_cmpfloat (ms_test_real (rules, row, "recall_low"), <=,
+                     ms_test_real (rules, row, "recall") + 1e-12);
+  g_assert_cmpfloat (ms_test_real (rules, row, "recall_high"), >=,
+                     ms_test_real (rules, row, "recall") - 1e-12);
   ms_test_near (ms_test_real (rules, row, "set_change_rate"), changed / tokens);
   ms_test_near (ms_test_real (rules, row, "max_vio"), most * n / chosen - 1);
 }

@@ -1129,6 +1129,33 @@ test_transitions_twin (void)
     }
 }
 
+/* Two documents: in one the layers agree, in the other the next always takes expert 0.  Of resamples some
+ * see one of them alone, some both. */
+static void
+test_transitions_intervals (void)
+{
+  char *path = NULL;
+  MsHandTrace hand
+      = { .layers = LIST ("0 1 0 1", "0 1 0 0"), .n_layers = 2, .n_experts = 2, .k = 1 };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 2, 2, 0 }, &path);
+  g_autoptr (MsResult) result = ms_test_run (own, "transitions", 100, LIST ("train=same"));
+  const MsTable *layers = ms_result_table (result, "layers");
+  const MsTable *predictors = ms_result_table (result, "predictors");
+  double information
+      = 0.5 * log (0.5 / 0.375) + 0.25 * log (0.25 / 0.375) + 0.25 * log (0.25 / 0.125);
+  guint row = ms_test_row (predictors, "predictor=conditional");
+
+  ms_test_near (ms_test_real (layers, 0, "mutual_information_nats"), information);
+  /* The plug-in values range from 0 to ln 2: the basic interval mirrors them. */
+  ms_test_near (ms_test_real (layers, 0, "mutual_information_low"), 2 * information - log (2));
+  ms_test_near (ms_test_real (layers, 0, "mutual_information_high"), 2 * information);
+  /* After 1 both are as likely, so 0: one wrong of the first document's two, none of the second's. */
+  ms_test_near (ms_test_real (predictors, row, "recall"), 0.75);
+  ms_test_near (ms_test_real (predictors, row, "recall_low"), 0.5);
+  ms_test_near (ms_test_real (predictors, row, "recall_high"), 1);
+  ms_fixture_remove (path);
+}
+
 /* --- Two runs -------------------------------------------------------------------------------- */
 
 static void
@@ -1274,6 +1301,17 @@ test_compare_twin (void)
             distance += fabs (weight_share (a, t, e) - weight_share (b, t, e));
         }
       g_assert_cmpfloat (sets, >, 0);
+      for (guint k = 0; k < 2; k++)
+        {
+          const MsTable *intervals = ms_result_table (result, "intervals");
+          guint at = ms_test_row (intervals, "layer=%d measure=set_change_rate", loaded->blocks[l]);
+
+          ms_test_near (ms_test_real (intervals, at, k == 0 ? "low" : "high"),
+                        ms_test_real (layers, row, k == 0 ? "set_change_low" : "set_change_high"));
+          at = ms_test_row (intervals, "layer=%d measure=kl_a_b_nats", loaded->blocks[l]);
+          ms_test_near (ms_test_real (intervals, at, "value"),
+                        ms_test_real (layers, row, "kl_a_b_nats"));
+        }
       ms_test_near (ms_test_real (layers, row, "set_change_rate"), sets / (double) n_tokens);
       ms_test_near (ms_test_real (layers, row, "overlap"), overlap / n);
       ms_test_near (ms_test_real (layers, row, "jaccard"), jaccard / n);
@@ -1420,6 +1458,7 @@ main (int argc, char **argv)
   g_test_add_func ("/repetition/twin", test_repetition_twin);
   g_test_add_func ("/transitions/hand", test_transitions_hand);
   g_test_add_func ("/transitions/twin", test_transitions_twin);
+  g_test_add_func ("/transitions/intervals", test_transitions_intervals);
   g_test_add_func ("/compare/hand", test_compare_hand);
   g_test_add_func ("/compare/zeros", test_compare_zeros);
   g_test_add_func ("/compare/twin", test_compare_twin);
