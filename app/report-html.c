@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define WIDTH 6.9 /* of a figure, inches */
+#define ROWS  50  /* of a table */
 
 static const char style[]
     = ":root{color-scheme:light dark;--paper:#fff;--ink:#1d1d20;--soft:#5c5c63;--rule:#d9d9de;"
@@ -34,9 +35,10 @@ static const char style[]
       "details{margin:.6rem 0}summary{cursor:pointer;color:var(--link);font-size:.92rem}"
       ".scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.82rem;"
       "font-variant-numeric:tabular-nums;margin:.5rem 0}"
-      "th,td{padding:.16rem .6rem;text-align:left;border-bottom:1px solid var(--rule);"
+      "th,td{padding:.16rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px solid "
+      "var(--rule);"
       "vertical-align:top}th{font-weight:600;border-bottom-width:2px}"
-      ".n{text-align:right}td.n{white-space:nowrap}\n"
+      ".t{text-align:left}td.t{white-space:normal}\n"
       "dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem "
       "1rem;font-size:.9rem;margin:.5rem 0}"
       "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}"
@@ -141,64 +143,32 @@ make_svg (MsFigure *figure, const MsTheme *theme)
   return g_regex_replace_eval (colours, start, -1, 0, 0, replace_colour, (gpointer) theme, NULL);
 }
 
-static gboolean
-append_figure (GString *out, const MsReport *report, const MsSection *section,
-               const MsPlotDef *plot)
+static void
+append_figure (GString *out, const MsBlock *block)
 {
   MsTheme theme = *ms_theme_find ("screen");
   g_autoptr (MsFigure) figure = NULL;
   g_autofree char *svg = NULL;
-  gboolean interval = FALSE;
-  int low;
 
   theme.ink = ink;
   theme.paper = paper;
   theme.faint = faint;
-  theme.titles = FALSE;
-  figure = ms_report_figure (report, section, plot, &theme);
+  figure = ms_report_figure (block, &theme, TRUE);
   svg = figure != NULL ? make_svg (figure, &theme) : NULL;
   if (svg == NULL)
-    return FALSE;
-  low = plot->low != NULL ? ms_table_find_column (ms_figure_table (figure), plot->low) : -1;
-  for (guint row = 0; low >= 0 && row < ms_table_n_rows (ms_figure_table (figure)); row++)
-    interval = interval || !ms_table_is_null (ms_figure_table (figure), row, (guint) low);
-  append (out, "<figure role=\"img\" aria-label=\"%s\">", plot->title);
+    return;
+  append (out, "<figure role=\"img\" aria-label=\"%s\">", block->plot->title);
   g_string_append (out, svg);
-  append (out, "<figcaption>%s", plot->title);
-  if (interval && report->interval != NULL)
-    append (out, ". %s: %s", plot->mark == MS_MARK_LINE ? "Band" : "Bars", report->interval);
-  g_string_append (out, ".</figcaption></figure>\n");
-  return TRUE;
+  append (out, "<figcaption>%s</figcaption></figure>\n", block->text);
 }
 
-/* The first plot that has something to show, the others folded away. */
-static void
-append_figures (GString *out, const MsReport *report, const MsSection *section)
-{
-  const MsPlotDef *plot = section->analysis->plots;
-  g_autoptr (GString) more = g_string_new (NULL);
-  gboolean first = TRUE;
-  guint n = 0;
-
-  for (; plot != NULL && plot->name != NULL; plot++)
-    if (first)
-      first = !append_figure (out, report, section, plot);
-    else
-      n += append_figure (more, report, section, plot);
-  if (n > 0)
-    {
-      append (out, "<details><summary>%u more figure%s</summary>\n", n, n == 1 ? "" : "s");
-      g_string_append_len (out, more->str, (gssize) more->len);
-      g_string_append (out, "</details>\n");
-    }
-}
-
-/* --- Tables --------------------------------------------------------------------------------------- */
+/* --- The other blocks ----------------------------------------------------------------------------- */
 
 static void
-append_table (GString *out, const MsReport *report, const MsSection *section, const MsTable *table)
+append_table (GString *out, const MsBlock *block)
 {
-  guint n = ms_table_n_rows (table), shown = MIN (n, MS_REPORT_ROWS);
+  const MsTable *table = block->table;
+  guint n = ms_table_n_rows (table), shown = MIN (n, ROWS);
 
   append (out,
           "<details%s><summary>Table: %s (%u row%s)</summary>\n<div class=\"scroll\"><table><tr>",
@@ -206,14 +176,12 @@ append_table (GString *out, const MsReport *report, const MsSection *section, co
   for (guint i = 0; i < ms_table_n_columns (table); i++)
     {
       const MsColumn *column = ms_table_column (table, i);
+      g_autofree char *title = ms_report_column_title (column);
 
-      append (out, "<th class=\"%s\" title=\"%s\">%s", column->type == MS_COLUMN_TEXT ? "t" : "n",
-              column->help != NULL ? column->help : "", column->title);
-      if (column->unit != NULL && g_ascii_strcasecmp (column->unit, column->title) != 0)
-        append (out, " (%s)", column->unit);
-      g_string_append (out, "</th>");
+      append (out, "<th%s title=\"%s\">%s", column->type == MS_COLUMN_TEXT ? " class=t" : "",
+              column->help != NULL ? column->help : "", title);
     }
-  g_string_append (out, "</tr>\n");
+  g_string_append_c (out, '\n');
   for (guint row = 0; row < shown; row++)
     {
       g_string_append (out, "<tr>");
@@ -222,177 +190,81 @@ append_table (GString *out, const MsReport *report, const MsSection *section, co
           g_autofree char *raw = ms_table_format (table, row, i);
           g_autofree char *text = ms_text_printable (raw, -1);
 
-          append (out, "<td class=\"%s\">%s</td>",
-                  ms_table_column (table, i)->type == MS_COLUMN_TEXT ? "t" : "n",
-                  ms_table_is_null (table, row, i) ? "\xe2\x80\x93" : text);
+          g_string_append (out, ms_table_column (table, i)->type == MS_COLUMN_TEXT ? "<td class=t>"
+                                                                                   : "<td>");
+          append (out, "%s", ms_table_is_null (table, row, i) ? "\xe2\x80\x93" : text);
         }
-      g_string_append (out, "</tr>\n");
+      g_string_append_c (out, '\n');
     }
   g_string_append (out, "</table></div>\n");
   if (shown < n)
-    {
-      g_autofree char *command = ms_report_command (report, section);
-
-      append (
-          out,
-          "<p class=\"note\">The first %u of %u rows; all of them: <code>%s --table %s --format "
-          "csv</code></p>\n",
-          shown, n, command, ms_table_def (table)->name);
-    }
+    append (out, "<p class=\"note\">The first %u of %u rows; all of them: <code>%s</code></p>\n",
+            shown, n, block->text);
   g_string_append (out, "</details>\n");
 }
 
-/* --- Sections --------------------------------------------------------------------------------------- */
-
 static void
-append_section (GString *out, const MsReport *report, const MsSection *section)
+append_items (GString *out, const MsBlock *block)
 {
-  const MsAnalysis *analysis = section->analysis;
-  g_autofree char *command = ms_report_command (report, section);
+  gboolean ranked = block->kind == MS_BLOCK_RANKED, facts = block->kind == MS_BLOCK_FACTS;
+  const char *note = block->role == MS_ROLE_NOTE ? " class=\"note\"" : "";
 
-  append (out,
-          "<section id=\"%s\">\n<h2>%s</h2>\n<p class=\"sub\">%s</p>\n<p class=\"lead\">%s</p>\n",
-          analysis->name, analysis->title, analysis->help, section->result->summary);
-  if (section->other != NULL)
-    append (out, "<p><b>The run compared with:</b> %s</p>\n", section->other);
-  append_figures (out, report, section);
-  for (guint i = 0; i < section->result->n_tables; i++)
-    append_table (out, report, section, section->result->tables[i]);
-  if (section->result->notes->len > 0)
+  g_string_append_printf (out,
+                          ranked  ? "<table class=\"ranked\">\n"
+                          : facts ? "<dl>"
+                                  : "<ul%s>",
+                          note);
+  for (guint i = 0; i < block->items->len; i++)
     {
-      g_string_append (out, "<ul class=\"note\">");
-      for (guint i = 0; i < section->result->notes->len; i++)
-        append (out, "<li>%s</li>", (char *) section->result->notes->pdata[i]);
-      g_string_append (out, "</ul>\n");
+      const MsItem *item = &g_array_index (block->items, MsItem, i);
+
+      if (facts)
+        append (out,
+                strcmp (item->name, "Command") == 0 ? "<dt>%s</dt><dd><code>%s</code></dd>\n"
+                                                    : "<dt>%s</dt><dd>%s</dd>\n",
+                item->name, item->text);
+      else if (ranked)
+        append (out, "<tr><td>%s<td class=t>%s", item->name, item->text);
+      else
+        append (out, "<li>%s", item->text);
+      if (item->place != NULL)
+        append (out,
+                ranked ? "<td class=t><a class=\"place\" href=\"#%s\">%s</a>"
+                       : " <a class=\"place\" href=\"#%s\">%s</a>",
+                item->place->name, item->place->title);
+      if (!facts)
+        g_string_append_c (out, '\n');
     }
-  append (out,
-          "<dl><dt>Definition</dt><dd>%s</dd><dt>Source</dt><dd>%s</dd><dt>Command</dt>"
-          "<dd><code>%s</code></dd></dl>\n</section>\n",
-          analysis->formula, analysis->cite, command);
+  g_string_append (out, ranked ? "</table>\n" : facts ? "</dl>\n" : "</ul>\n");
 }
 
 static void
-append_findings (GString *out, const MsReport *report)
+append_text (GString *out, const MsBlock *block)
 {
-  guint shown = MIN (report->findings->len, MS_REPORT_FINDINGS);
+  static const char *const classes[] = { [MS_ROLE_PLAIN] = "",
+                                         [MS_ROLE_LEAD] = " class=\"lead\"",
+                                         [MS_ROLE_SOFT] = " class=\"sub\"",
+                                         [MS_ROLE_NOTE] = " class=\"note\"",
+                                         [MS_ROLE_WARNING] = " class=\"warn\"" };
 
-  g_string_append (out, "<h2 id=\"findings\">What stands out</h2>\n");
-  if (shown == 0)
-    {
-      g_string_append (out, "<p>Nothing stands out from what chance would give.</p>\n");
-      return;
-    }
-  g_string_append (out, "<p class=\"note\">Strongest first.  The number is the distance from the "
-                        "expected value in standard errors, or as a multiple of what chance "
-                        "gives.</p>\n<table>");
-  for (guint i = 0; i < shown; i++)
-    {
-      const MsReportFinding *f = &g_array_index (report->findings, MsReportFinding, i);
-      char strength[MS_NUMBER_SIZE];
-
-      g_ascii_formatd (strength, sizeof strength, f->finding->strength < 10 ? "%.1f" : "%.0f",
-                       f->finding->strength);
-      append (
-          out,
-          "<tr><td class=\"n\">%s</td><td>%s</td><td class=\"place\"><a href=\"#%s\">%s</a></td>"
-          "</tr>\n",
-          strength, f->finding->text, f->section->analysis->name, f->section->analysis->title);
-    }
-  g_string_append (out, "</table>\n");
-  if (shown < report->n_findings)
-    append (out,
-            "<p class=\"note\">%u of %u, at most %u of each analysis; `moescope analyze` tells the "
-            "others.</p>\n",
-            shown, report->n_findings, MS_REPORT_EACH);
+  g_string_append_printf (out, "<p%s>", classes[block->role]);
+  append (out, "%s</p>\n", block->text);
 }
 
-static void
-append_fact (GString *out, const char *name, const char *value)
+/* Figures after a section's first are folded away together. */
+static guint
+append_further (GString *out, const GPtrArray *blocks, guint from)
 {
-  if (value != NULL && value[0] != '\0')
-    append (out, "<dt>%s</dt><dd>%s</dd>", name, value);
-}
+  guint n = 0;
 
-static void
-append_trace_facts (GString *out, MsTrace *trace, const char *hash)
-{
-  const MsRun *run = ms_trace_run (trace);
-  const MsModel *model = ms_trace_model (trace);
-  g_autofree char *selection = ms_selection_format (ms_trace_selection (trace));
-  g_autofree char *id = g_strdup_printf ("%" G_GINT64_FORMAT " (%s)", run->id, run->name);
-  char tokens[MS_NUMBER_SIZE];
-  g_autofree char *size = g_strdup_printf ("%s tokens of %u documents at %u MoE layers",
-                                           ms_number_grouped (tokens, ms_trace_n_tokens (trace)),
-                                           ms_trace_n_documents (trace), ms_trace_n_layers (trace));
-
-  g_string_append (out, "<dl>");
-  append_fact (out, "File", ms_trace_path (trace));
-  append_fact (out, "SHA-256", hash);
-  append_fact (out, "Run", id);
-  append_fact (out, "Selection", selection[0] != '\0' ? selection : "everything");
-  append_fact (out, "Looked at", size);
-  append_fact (out, "Model", model->name);
-  append_fact (out, "Architecture", model->architecture);
-  append_fact (out, "Router", model->router);
-  append_fact (out, "Model file", model->fingerprint);
-  append_fact (out, "Collected", run->started);
-  append_fact (out, "Finished",
-               run->finished != NULL ? run->finished : "no: the run is incomplete");
-  append_fact (out, "Precision", run->precision);
-  append_fact (out, "Collector", run->collector);
-  append_fact (out, "Command", run->command);
-  g_string_append (out, "</dl>\n");
-}
-
-static void
-append_provenance (GString *out, const MsReport *report)
-{
-  const MsJob *job = report->job;
-
-  g_string_append (out, "<h2 id=\"provenance\">Where the numbers come from</h2>\n");
-  append_trace_facts (out, job->trace, report->hash);
-  for (guint i = 0; i < job->other_traces->len; i++)
-    {
-      g_string_append (out, "<h3>Compared with</h3>\n");
-      append_trace_facts (out, job->other_traces->pdata[i], NULL);
-    }
-  append (out,
-          "<dl><dt>Report by</dt><dd>moescope %s</dd><dt>Command</dt><dd><code>%s</code></dd>"
-          "<dt>Seed</dt><dd>%" G_GINT64_FORMAT "</dd><dt>Intervals</dt><dd>%s</dd></dl>\n",
-          MS_VERSION, ms_command_line (), job->seed,
-          report->interval != NULL ? report->interval : "none");
-  g_string_append (out, "<h2 id=\"check\">Trace check</h2>\n");
-  if (report->n_bad == 0)
-    g_string_append (out, "<p>The file is whole: SQLite's integrity check and the check of every "
-                          "chunk found no fault.</p>\n");
-  else
-    append (out, "<p class=\"warn\">%u fault%s found: do not rely on these numbers.</p>\n",
-            report->n_bad, report->n_bad == 1 ? "" : "s");
-  if (report->checks->len > 0)
-    {
-      g_string_append (out, "<ul>");
-      for (guint i = 0; i < MIN (report->checks->len, 30); i++)
-        append (out, "<li>%s</li>", (char *) report->checks->pdata[i]);
-      g_string_append (out, "</ul>\n");
-    }
-}
-
-static void
-append_missing (GString *out, const MsReport *report)
-{
-  gboolean any = FALSE;
-
-  for (guint i = 0; i < report->sections->len; i++)
-    {
-      const MsSection *section = report->sections->pdata[i];
-
-      if (section->reason == NULL)
-        continue;
-      g_string_append (out, any ? "" : "<h2 id=\"missing\">Not in this report</h2>\n<ul>");
-      append (out, "<li><b>%s</b>: %s</li>\n", section->analysis->title, section->reason);
-      any = TRUE;
-    }
-  g_string_append (out, any ? "</ul>\n" : "");
+  for (; from + n < blocks->len; n++)
+    if (((const MsBlock *) blocks->pdata[from + n])->kind != MS_BLOCK_FIGURE)
+      break;
+  append (out, "<details><summary>%u more figure%s</summary>\n", n, n == 1 ? "" : "s");
+  for (guint i = 0; i < n; i++)
+    append_figure (out, blocks->pdata[from + i]);
+  g_string_append (out, "</details>\n");
+  return n;
 }
 
 char *
@@ -400,38 +272,39 @@ ms_report_html (const MsReport *report)
 {
   GString *out = g_string_new ("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                                "<meta name=\"viewport\" content=\"width=device-width\">");
-  MsTrace *trace = report->job->trace;
-  char tokens[MS_NUMBER_SIZE];
-  g_autofree char *selection = ms_selection_format (ms_trace_selection (trace));
+  g_autoptr (GPtrArray) blocks = ms_report_content (report);
 
   append (out, "<title>%s</title><meta name=\"generator\" content=\"moescope %s\"><style>",
           report->title, MS_VERSION);
   g_string_append (out, style);
-  append (out,
-          "</style></head><body>\n<h1>%s</h1>\n<p class=\"sub\">%s tokens, %u documents, %u MoE "
-          "layers%s%s</p>\n",
-          report->title, ms_number_grouped (tokens, ms_trace_n_tokens (trace)),
-          ms_trace_n_documents (trace), ms_trace_n_layers (trace),
-          selection[0] != '\0' ? "; selection: " : "", selection);
-  if (report->n_bad > 0)
-    g_string_append (out, "<p class=\"warn\">The file is damaged: see the <a href=\"#check\">trace "
-                          "check</a>.</p>\n");
-  g_string_append (out, "<h2>Summary</h2>\n<ul>");
-  for (guint i = 0; i < report->sections->len; i++)
+  g_string_append (out, "</style></head><body>\n");
+  for (guint i = 0; i < blocks->len; i++)
     {
-      const MsSection *section = report->sections->pdata[i];
+      const MsBlock *block = blocks->pdata[i];
 
-      if (section->result != NULL)
-        append (out, "<li>%s <a class=\"place\" href=\"#%s\">%s</a></li>\n",
-                section->result->summary, section->analysis->name, section->analysis->title);
+      switch (block->kind)
+        {
+        case MS_BLOCK_HEADING:
+          append (out, "<h%u id=\"%s\">%s</h%u>\n", block->level,
+                  block->id != NULL ? block->id : "", block->text, block->level);
+          break;
+        case MS_BLOCK_TEXT:
+          append_text (out, block);
+          break;
+        case MS_BLOCK_FIGURE:
+          if (block->further)
+            i += append_further (out, blocks, i) - 1;
+          else
+            append_figure (out, block);
+          break;
+        case MS_BLOCK_TABLE:
+          append_table (out, block);
+          break;
+        default:
+          append_items (out, block);
+        }
     }
-  g_string_append (out, "</ul>\n");
-  append_findings (out, report);
-  for (guint i = 0; i < report->sections->len; i++)
-    if (((const MsSection *) report->sections->pdata[i])->result != NULL)
-      append_section (out, report, report->sections->pdata[i]);
-  append_missing (out, report);
-  append_provenance (out, report);
+  g_string_replace (out, " id=\"\"", "", 0);
   g_string_append (out, "</body></html>\n");
   return g_string_free (out, FALSE);
 }

@@ -6,7 +6,7 @@
 
 typedef struct
 {
-  char *output, *sections;
+  char *output, *sections, *paper;
   char **compare;
 } Options;
 
@@ -15,6 +15,7 @@ clear_options (Options *options)
 {
   g_free (options->output);
   g_free (options->sections);
+  g_free (options->paper);
   g_strfreev (options->compare);
 }
 
@@ -47,22 +48,34 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (MsReport, clear_report)
 
 /* --- What the formats share --------------------------------------------------------------------- */
 
-MsFigure *
-ms_report_figure (const MsReport *report, const MsSection *section, const MsPlotDef *plot,
-                  const MsTheme *theme)
+gboolean
+ms_report_has_figure (const MsSection *section, const MsPlotDef *plot)
 {
   MsTable *table = ms_result_table (section->result, plot->table);
   const char *column = plot->value != NULL ? plot->value : plot->y;
   int found = table != NULL && column != NULL ? ms_table_find_column (table, column) : -1;
-  gboolean any = FALSE;
-  const MsFigureOptions look = { .theme = theme };
 
-  (void) report;
-  if (table == NULL)
-    return NULL;
-  for (guint row = 0; row < ms_table_n_rows (table) && !any; row++)
-    any = found < 0 || !ms_table_is_null (table, row, (guint) found);
-  return any ? ms_figure_new (table, plot, &look, NULL) : NULL;
+  for (guint row = 0; table != NULL && row < ms_table_n_rows (table); row++)
+    if (found < 0 || !ms_table_is_null (table, row, (guint) found))
+      return TRUE;
+  return FALSE;
+}
+
+MsFigure *
+ms_report_figure (const MsBlock *block, const MsTheme *theme, gboolean compact)
+{
+  const MsFigureOptions look = { .theme = theme, .compact = compact, .title = "" };
+
+  return ms_figure_new (ms_result_table (block->section->result, block->plot->table), block->plot,
+                        &look, NULL);
+}
+
+char *
+ms_report_column_title (const MsColumn *column)
+{
+  if (column->unit == NULL || g_ascii_strcasecmp (column->unit, column->title) == 0)
+    return g_strdup (column->title);
+  return g_strdup_printf ("%s (%s)", column->title, column->unit);
 }
 
 char *
@@ -247,24 +260,58 @@ make_report (MsReport *report, MsExit *status)
   return TRUE;
 }
 
-static char *
-write_format (const MsReport *report, const char *path, GError **error)
+static const struct
+{
+  const char *name;
+  double width, height; /* inches */
+} papers[] = { { "a4", 210 / 25.4, 297 / 25.4 }, { "letter", 8.5, 11 } };
+
+static gboolean
+find_paper (const char *name, double *width, double *height)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (papers); i++)
+    if (strcmp (papers[i].name, name) == 0)
+      {
+        *width = papers[i].width;
+        *height = papers[i].height;
+        return TRUE;
+      }
+  return FALSE;
+}
+
+static GBytes *
+take_text (char *text)
+{
+  return text != NULL ? g_bytes_new_take (text, strlen (text)) : NULL;
+}
+
+static GBytes *
+write_format (const MsReport *report, const char *path, const char *paper, GError **error)
 {
   g_autofree char *lower = g_ascii_strdown (path, -1);
   g_autofree char *folder = NULL;
 
   if (g_str_has_suffix (lower, ".html") || g_str_has_suffix (lower, ".htm"))
-    return ms_report_html (report);
+    return take_text (ms_report_html (report));
   if (g_str_has_suffix (lower, ".json"))
-    return ms_report_json (report);
+    return take_text (ms_report_json (report));
+  if (g_str_has_suffix (lower, ".pdf"))
+    {
+      double width = 0, height = 0;
+      GByteArray *pdf;
+
+      find_paper (paper, &width, &height);
+      pdf = ms_report_pdf (report, width, height, error);
+      return pdf != NULL ? g_byte_array_free_to_bytes (pdf) : NULL;
+    }
   folder = g_strdup_printf ("%.*s-figures", (int) (strrchr (path, '.') - path), path);
-  return ms_report_markdown (report, folder, error);
+  return take_text (ms_report_markdown (report, folder, error));
 }
 
 static gboolean
 known_format (const char *path)
 {
-  static const char *const endings[] = { ".html", ".htm", ".md", ".json" };
+  static const char *const endings[] = { ".html", ".htm", ".md", ".pdf", ".json" };
   g_autofree char *lower = g_ascii_strdown (path, -1);
 
   for (guint i = 0; i < G_N_ELEMENTS (endings); i++)
@@ -274,13 +321,14 @@ known_format (const char *path)
 }
 
 static gboolean
-save (const MsReport *report, const char *path, GError **error)
+save (const MsReport *report, const char *path, const char *paper, GError **error)
 {
-  g_autofree char *text = write_format (report, path, error);
-  g_autoptr (GOutputStream) stream = text != NULL ? ms_command_output (path, error) : NULL;
+  g_autoptr (GBytes) bytes = write_format (report, path, paper, error);
+  g_autoptr (GOutputStream) stream = bytes != NULL ? ms_command_output (path, error) : NULL;
+  gsize size;
+  gconstpointer data = bytes != NULL ? g_bytes_get_data (bytes, &size) : NULL;
 
-  return stream != NULL
-         && g_output_stream_write_all (stream, text, strlen (text), NULL, NULL, error)
+  return stream != NULL && g_output_stream_write_all (stream, data, size, NULL, NULL, error)
          && g_output_stream_close (stream, NULL, error);
 }
 
@@ -292,7 +340,9 @@ run (int argc, char **argv)
   g_auto (MsReport) report = { .job = &job };
   const GOptionEntry own[] = {
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
-      "The report: its ending, .html, .md or .json, is the format", "FILE" },
+      "The report: its ending, .html, .md, .pdf or .json, is the format", "FILE" },
+    { "paper", 0, 0, G_OPTION_ARG_STRING, &options.paper, "Pages of a PDF: a4 (default) or letter",
+      "NAME" },
     { "sections", 0, 0, G_OPTION_ARG_STRING, &options.sections,
       "Only these analyses, separated by commas (see moescope analyze --list)", "NAMES" },
     { "compare", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.compare, "A second run to compare with",
@@ -301,6 +351,7 @@ run (int argc, char **argv)
   g_autoptr (GArray) entries = g_array_new (TRUE, TRUE, sizeof (GOptionEntry));
   g_autofree char *wrong = NULL;
   const char *complaint;
+  double width, height;
   GError *error = NULL;
   MsExit status;
 
@@ -313,7 +364,9 @@ run (int argc, char **argv)
     return ms_command_misuse (&ms_command_report, "give one file");
   if (options.output == NULL || !known_format (options.output))
     return ms_command_misuse (&ms_command_report,
-                              "-o FILE is needed, with ending .html, .md or .json");
+                              "-o FILE is needed, with ending .html, .md, .pdf or .json");
+  if (options.paper != NULL && !find_paper (options.paper, &width, &height))
+    return ms_command_misuse (&ms_command_report, "--paper: choose a4 or letter");
   complaint = ms_job_check (&job);
   if (complaint != NULL)
     return ms_command_misuse (&ms_command_report, "%s", complaint);
@@ -335,14 +388,14 @@ run (int argc, char **argv)
   job.path = g_strdup (argv[1]);
   if (!ms_job_open (&job, &status) || !make_report (&report, &status))
     return status;
-  if (!save (&report, options.output, &error))
+  if (!save (&report, options.output, options.paper != NULL ? options.paper : "a4", &error))
     return ms_command_fail (&ms_command_report, error);
   return MS_EXIT_FINE;
 }
 
 const MsCommand ms_command_report = {
   .name = "report",
-  .usage = "RUN.db -o FILE.{html,md,json} [OPTION...]",
+  .usage = "RUN.db -o FILE.{html,md,pdf,json} [OPTION...]",
   .summary = "Write one document with all analyses of a run",
   .details
   = "Sentences first, then what stands out, then a section for each analysis with figure,\n"

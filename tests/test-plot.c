@@ -251,9 +251,10 @@ test_all (void)
 static void
 test_report (void)
 {
-  static const char *const names[] = { "r.html", "r.md", "r.json" };
+  static const char *const names[] = { "r.html", "r.md", "r.json", "r.pdf" };
+  static const char *const holds[] = { "Trace check", "Trace check", "\"sha256\"", "%PDF-1." };
 
-  for (guint i = 0; i < 3; i++)
+  for (guint i = 0; i < 4; i++)
     {
       g_autofree char *path = in_folder (names[i]), *first = NULL, *second = NULL;
       gsize n, m;
@@ -267,7 +268,7 @@ test_report (void)
         }
       g_assert_cmpuint (n, ==, m);
       g_assert_cmpint (memcmp (first, second, n), ==, 0);
-      g_assert_nonnull (strstr (first, i == 2 ? "\"sha256\"" : "Trace check"));
+      g_assert_nonnull (strstr (first, holds[i]));
       if (i == 0)
         {
           /* One file: nothing is fetched from elsewhere and nothing runs. */
@@ -285,6 +286,42 @@ test_report (void)
     }
 }
 
+/* Headings, findings and sections are the same in every format. */
+static void
+test_report_pages (void)
+{
+  g_autofree char *path = in_folder ("p.pdf"), *page = in_folder ("p.md");
+  g_autofree char *text = NULL, *markdown = NULL, *info = NULL, *out = NULL;
+  g_auto (GStrv) lines = NULL;
+  const char *const sections = "load,hit-rate";
+  gsize n;
+
+  if ((info = g_find_program_in_path ("pdftotext")) == NULL)
+    {
+      g_test_skip ("pdftotext is not installed");
+      return;
+    }
+  for (guint i = 0; i < 2; i++)
+    g_assert_cmpint (run (NULL, "report", database, "-o", i == 0 ? path : page, "--bootstrap", "20",
+                          "--run", "1", "--sections", sections, "--paper", "letter", NULL),
+                     ==, 0);
+  markdown = contents (page, &n);
+  out = in_folder ("p.txt");
+  {
+    const char *const argv[] = { "pdftotext", "-layout", path, out, NULL };
+    int status;
+
+    g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
+                                 NULL, &status, NULL));
+    g_assert_cmpint (status, ==, 0);
+  }
+  text = contents (out, &n);
+  lines = g_strsplit (markdown, "\n", -1);
+  for (guint i = 0; lines[i] != NULL; i++)
+    if (g_str_has_prefix (lines[i], "## "))
+      g_assert_nonnull (strstr (text, lines[i] + 3));
+}
+
 static void
 test_report_misuse (void)
 {
@@ -295,6 +332,7 @@ test_report_misuse (void)
   g_assert_cmpint (run (&err, "report", database, "-o", path, "--sections", "load,nothing", NULL),
                    ==, 2);
   g_assert_nonnull (strstr (err, "nothing"));
+  g_assert_cmpint (run (NULL, "report", database, "-o", path, "--paper", "legal", NULL), ==, 2);
   g_assert_cmpint (run (NULL, "report", "/nonexistent.db", "-o", path, NULL), ==, 1);
   g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
 }
@@ -317,6 +355,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plot/list", test_list);
   g_test_add_func ("/plot/all", test_all);
   g_test_add_func ("/report/formats", test_report);
+  g_test_add_func ("/report/pages", test_report_pages);
   g_test_add_func ("/report/misuse", test_report_misuse);
   status = g_test_run ();
   clean = g_strdup_printf ("rm -r '%s'", folder);

@@ -170,21 +170,25 @@ draw_bar (MsFigure *figure, const MsLayout *layout, MsPen *pen)
 {
   const MsRect *bar = &layout->bar;
   MsColour ink = ms_pen_ink (pen, MS_TEXT_PLAIN);
-  const guint steps = 128;
+  const guint stops = 32; /* between which the colours are near enough to straight */
+  cairo_pattern_t *scale;
+  double x1, y1, x2, y2;
 
   if (!figure->has_value)
     return;
-  for (guint i = 0; i < steps; i++)
+  bar_point (layout, 0, layout->across ? 0.5 : 0, 0, &x1, &y1);
+  bar_point (layout, 1, layout->across ? 0.5 : 0, 0, &x2, &y2);
+  scale = cairo_pattern_create_linear (x1, y1, x2, y2);
+  for (guint i = 0; i <= stops; i++)
     {
-      double x1, y1, x2, y2;
+      MsColour colour = bar_colour (figure, (double) i / stops);
 
-      /* Each step reaches under the next one, so that no seam shows. */
-      bar_point (layout, (double) i / steps, 0, 0, &x1, &y1);
-      bar_point (layout, MIN ((i + 2.0) / steps, 1), 1, 0, &x2, &y2);
-      ms_pen_colour (pen, bar_colour (figure, (i + 0.5) / steps), 1);
-      cairo_rectangle (pen->cr, x1, MIN (y1, y2), x2 - x1, fabs (y2 - y1));
-      cairo_fill (pen->cr);
+      cairo_pattern_add_color_stop_rgb (scale, (double) i / stops, colour.r, colour.g, colour.b);
     }
+  cairo_rectangle (pen->cr, bar->x, bar->y, bar->w, bar->h);
+  cairo_set_source (pen->cr, scale);
+  cairo_fill (pen->cr);
+  cairo_pattern_destroy (scale);
   if (figure->diverging && figure->theme.signs)
     {
       double x, y, half = layout->em * 0.22;
@@ -205,7 +209,6 @@ draw_bar (MsFigure *figure, const MsLayout *layout, MsPen *pen)
   for (guint i = 0; i < layout->bar_labels->len; i++)
     {
       const MsLabel *label = &g_array_index (layout->bar_labels, MsLabel, i);
-      double x1, y1, x2, y2;
 
       bar_point (layout, label->at, 1, 0, &x1, &y1);
       bar_point (layout, label->at, 1, layout->em * 0.25, &x2, &y2);
@@ -272,6 +275,7 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
   cairo_set_dash (cr, NULL, 0, 0);
   cairo_set_line_join (cr, CAIRO_LINE_JOIN_ROUND);
   ms_pen_init (&pen, &figure->theme, cr);
+  pen.compact = figure->compact;
   ink = ms_pen_ink (&pen, MS_TEXT_PLAIN);
   ms_pen_colour (&pen, figure->theme.paper, 1);
   cairo_rectangle (cr, 0, 0, width, height);

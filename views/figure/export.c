@@ -161,44 +161,10 @@ to_pdf (MsFigure *figure, double width, double height, const char *comment, GErr
   return fine ? g_steal_pointer (&pdf) : NULL;
 }
 
-/* Numbers surfaces from 0 in order of appearance: cairo counts them over the life of the process. */
-static gboolean
-number_surface (const GMatchInfo *match, GString *out, gpointer seen)
-{
-  g_autofree char *name = g_match_info_fetch (match, 0);
-  gpointer number;
-
-  if (!g_hash_table_lookup_extended (seen, name, NULL, &number))
-    {
-      number = GUINT_TO_POINTER (g_hash_table_size (seen));
-      g_hash_table_insert (seen, g_strdup (name), number);
-    }
-  g_string_append_printf (out, "surface%u", GPOINTER_TO_UINT (number));
-  return FALSE;
-}
-
-/* The same drawing gets the same ids, and two drawings in one page get different ones. */
-static GString *
-name_ids (const char *svg)
-{
-  g_autoptr (GRegex) surfaces = g_regex_new ("surface[0-9]+", 0, 0, NULL);
-  g_autoptr (GRegex) ids = g_regex_new ("( id=\"|url\\(#|href=\"#)", 0, 0, NULL);
-  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autofree char *numbered
-      = g_regex_replace_eval (surfaces, svg, -1, 0, 0, number_surface, seen, NULL);
-  g_autofree char *prefix
-      = g_strdup_printf ("\\1f%08x-", crc_of ((const guint8 *) numbered, strlen (numbered)));
-  g_autofree char *named = g_regex_replace (ids, numbered, -1, 0, prefix, 0, NULL);
-
-  return g_string_new (named);
-}
-
 /* cairo 1.16 loses the filter of images, which the style brings back. */
 static GString *
 to_svg (MsFigure *figure, double width, double height, const char *comment, GError **error)
 {
-  static const char *const defaults[]
-      = { " stroke:none;", "fill-rule:nonzero;", "fill-opacity:1;" };
   g_autoptr (GByteArray) raw = g_byte_array_new ();
   GString *live = g_string_new (NULL), *out = NULL;
   cairo_surface_t *surface = cairo_svg_surface_create_for_stream (collect, raw, width, height);
@@ -210,11 +176,8 @@ to_svg (MsFigure *figure, double width, double height, const char *comment, GErr
       const char *end;
 
       g_byte_array_append (raw, (const guint8 *) "", 1);
-      out = name_ids ((const char *) raw->data);
+      out = ms_svg_tidy ((const char *) raw->data);
       g_string_replace (out, "<image ", "<image style=\"image-rendering:pixelated\" ", 0);
-      /* What cairo says though it is so anyway: a quarter of a map's file. */
-      for (guint i = 0; i < G_N_ELEMENTS (defaults); i++)
-        g_string_replace (out, defaults[i], "", 0);
       end = g_strrstr (out->str, "</svg>");
       if (end != NULL)
         {
@@ -230,9 +193,12 @@ to_svg (MsFigure *figure, double width, double height, const char *comment, GErr
 
           gssize head = close != NULL ? close + 1 - out->str : -1;
 
-          g_string_prepend (live, "\">\n");
-          g_string_prepend (live, figure->theme.font);
-          g_string_prepend (live, "<g style=\"font-family:");
+          g_autofree char *common = ms_text_style (&figure->theme);
+          g_autofree char *group
+              = g_strdup_printf ("<g xml:space=\"preserve\" style=\"font-family:%s;%s\">\n",
+                                 figure->theme.font, common);
+
+          g_string_prepend (live, group);
           g_string_append (live, "</g>\n");
           g_string_insert (out, at, live->str);
           if (head >= 0)

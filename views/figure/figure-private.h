@@ -134,8 +134,9 @@ typedef struct
   const MsTheme *theme;
   PangoContext *context;
   PangoLayout *layout;
-  double em;     /* font size in 1/96 inch */
-  GString *live; /* SVG: texts are collected here as <text> elements */
+  double em;        /* font size in 1/96 inch */
+  GString *live;    /* SVG: texts are collected here as <text> elements */
+  gboolean compact; /* MsFigureOptions */
 } MsPen;
 
 void ms_pen_init (MsPen *pen, const MsTheme *theme, cairo_t *cr);
@@ -144,6 +145,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (MsPen, ms_pen_clear)
 
 /* A surface with this user data (a GString) takes text as live SVG text instead of shapes. */
 extern const cairo_user_data_key_t ms_pen_live_key;
+
+/* The style that most texts share, said once around all of them. */
+char *ms_text_style (const MsTheme *theme);
+/* cairo's SVG made small and the same each time. */
+GString *ms_svg_tidy (const char *svg);
 
 void ms_pen_colour (MsPen *pen, MsColour colour, double alpha);
 MsColour ms_pen_ink (const MsPen *pen, guint style);
@@ -200,6 +206,7 @@ struct MsFigure
   const MsMarkClass *mark;
   MsTheme theme;
   char *title, *panel, *note; /* NULL = none */
+  gboolean compact;           /* MsFigureOptions */
   guint n_rows;
   guint32 *rows; /* the rows that `where` leaves, NULL = all */
   MsChannel x, y, value, series, facet, low, high, label, x2, reference;

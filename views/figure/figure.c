@@ -437,6 +437,7 @@ ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *opt
   if (options->panel != NULL && options->panel[0] != '\0')
     figure->panel = g_strdup_printf ("(%s)", options->panel);
   figure->note = g_strdup (options->note);
+  figure->compact = options->compact;
   if (!select_rows (figure, error) || !open_channels (figure, error)
       || !check_columns (figure, error))
     return NULL;

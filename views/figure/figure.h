@@ -54,6 +54,8 @@ typedef struct
   double low, high;     /* fixed limits of the value scale; both 0 = from the data */
   double font_points;   /* 0 = the theme's */
   const char *note;     /* small text below, e.g. what the interval is; NULL = none */
+  gboolean
+      compact; /* SVG for browsers alone: maps as images, texts as wide as the font makes them */
 } MsFigureOptions;
 
 /* The table is referenced, `plot` borrowed for the figure's life.  DATA error when a column is missing.

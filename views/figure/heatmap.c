@@ -6,10 +6,12 @@
 #include "figure-private.h"
 
 #include <math.h>
+#include <stdlib.h>
 
-#define SVG_CELLS  4000 /* above this, SVG gets an image too */
-#define SVG_PIXELS 8    /* whose cells are so many pixels wide, which hides what viewers blur */
-#define TEXT_CELLS 900  /* above this, cells never carry their numbers */
+#define SVG_CELLS   4000 /* above this, SVG gets an image too */
+#define SVG_COMPACT 64   /* the same in a compact figure */
+#define SVG_PIXELS  8    /* whose cells are so many pixels wide, which hides what viewers blur */
+#define TEXT_CELLS  900  /* above this, cells never carry their numbers */
 
 typedef struct
 {
@@ -162,6 +164,58 @@ hatch (const MsPanel *panel, MsPen *pen)
   cairo_new_path (pen->cr);
 }
 
+typedef struct
+{
+  guint32 colour, x, y;
+} Cell;
+
+static int
+compare_cells (gconstpointer a, gconstpointer b)
+{
+  const Cell *p = a, *q = b;
+
+  if (p->colour != q->colour)
+    return p->colour < q->colour ? -1 : 1;
+  if (p->y != q->y)
+    return p->y < q->y ? -1 : 1;
+  return (p->x > q->x) - (p->x < q->x);
+}
+
+/* One path for all cells of a colour. */
+static void
+paint_rectangles (MsFigure *figure, const MsPanel *panel, MsPen *pen)
+{
+  const MsRect *plot = &panel->plot;
+  guint n = 0, all = figure->x.n * figure->y.n;
+  g_autofree Cell *cells = g_new (Cell, all);
+
+  for (guint i = 0; i < all; i++)
+    {
+      guint x = i % figure->x.n, y = i / figure->x.n;
+      MsColour colour;
+
+      if (cell_colour (figure, panel->facet, x, y, &colour))
+        cells[n++] = (Cell){ pixel (colour), x, y };
+    }
+  if (n < all)
+    hatch (panel, pen);
+  qsort (cells, n, sizeof *cells, compare_cells);
+  for (guint i = 0; i < n; i++)
+    {
+      MsRect cell = cell_rect (figure, panel, cells[i].x, cells[i].y);
+      guint32 c = cells[i].colour;
+
+      /* Each cell reaches under the next ones, so that antialiasing leaves no seams. */
+      cairo_rectangle (pen->cr, cell.x, cell.y, fmin (cell.w + 0.3, plot->x + plot->w - cell.x),
+                       fmin (cell.h + 0.3, plot->y + plot->h - cell.y));
+      if (i + 1 < n && cells[i + 1].colour == c)
+        continue;
+      cairo_set_source_rgb (pen->cr, (c >> 16) / 255.0, (c >> 8 & 0xff) / 255.0,
+                            (c & 0xff) / 255.0);
+      cairo_fill (pen->cr);
+    }
+}
+
 static void
 paint_cells (MsFigure *figure, const MsPanel *panel, MsPen *pen)
 {
@@ -172,41 +226,17 @@ paint_cells (MsFigure *figure, const MsPanel *panel, MsPen *pen)
   cairo_surface_t *image;
   double dx = plot->w, dy = plot->h, zoom = 1;
 
-  if (svg && (gsize) figure->x.n * figure->y.n <= SVG_CELLS)
+  if (svg && (gsize) figure->x.n * figure->y.n <= (figure->compact ? SVG_COMPACT : SVG_CELLS))
     {
-      for (guint32 i = 0; i < figure->x.n * figure->y.n; i++)
-        {
-          MsColour colour;
-
-          if (cell_colour (figure, panel->facet, i % figure->x.n, i / figure->x.n, &colour))
-            continue;
-          hatch (panel, pen);
-          break;
-        }
-      for (guint v = 0; v < figure->y.n; v++)
-        for (guint u = 0; u < figure->x.n; u++)
-          {
-            guint x = figure->order != NULL ? figure->order[u] : u;
-            guint y = figure->order != NULL ? figure->order[v] : v;
-            MsRect cell = cell_rect (figure, panel, x, y);
-            MsColour colour;
-
-            if (!cell_colour (figure, panel->facet, x, y, &colour))
-              continue;
-            /* Each cell reaches under the next ones, so that antialiasing leaves no seams. */
-            ms_pen_colour (pen, colour, 1);
-            cairo_rectangle (cr, cell.x, cell.y, fmin (cell.w + 0.7, plot->x + plot->w - cell.x),
-                             fmin (cell.h + 0.7, plot->y + plot->h - cell.y));
-            cairo_fill (cr);
-          }
+      paint_rectangles (figure, panel, pen);
       return;
     }
   if (svg)
     {
       gboolean missing = FALSE;
 
-      zoom = SVG_PIXELS;
-      image = make_image (figure, panel->facet, SVG_PIXELS, &missing);
+      zoom = figure->compact ? 1 : SVG_PIXELS;
+      image = make_image (figure, panel->facet, (guint) zoom, &missing);
       if (missing)
         hatch (panel, pen);
     }

@@ -142,34 +142,48 @@ ms_pen_measure (MsPen *pen, const char *text, guint style, double max_width, dou
     *height = h;
 }
 
+static char *
+style_of (double size, MsColour colour)
+{
+  char number[MS_NUMBER_SIZE];
+
+  g_ascii_formatd (number, sizeof number, "%.4g", size);
+  return g_strdup_printf ("font-size:%spx;fill:#%02x%02x%02x", number,
+                          (guint) lround (colour.r * 255), (guint) lround (colour.g * 255),
+                          (guint) lround (colour.b * 255));
+}
+
+char *
+ms_text_style (const MsTheme *theme)
+{
+  return style_of (theme->font_points * 96 / 72, theme->ink);
+}
+
 /* <text> whose length is fixed to what Pango measured: another font keeps the layout. */
 static void
 write_live (MsPen *pen, double x, double baseline, double angle, double pivot_x, double pivot_y,
             guint style, MsColour colour, double width, const char *text)
 {
-  char a[5][MS_NUMBER_SIZE], rgb[8];
-  const double numbers[5] = { x, baseline, size_of (pen, style), width, angle };
+  char a[6][MS_NUMBER_SIZE];
+  const double numbers[6] = { x, baseline, width, angle, pivot_x, pivot_y };
   g_autofree char *escaped = g_markup_escape_text (text, -1);
+  g_autofree char *own = style_of (size_of (pen, style), colour);
+  g_autofree char *common = ms_text_style (pen->theme);
 
-  for (guint i = 0; i < 5; i++)
-    g_ascii_formatd (a[i], sizeof a[i], "%.6g", numbers[i]);
-  g_snprintf (rgb, sizeof rgb, "#%02x%02x%02x", (guint) lround (colour.r * 255),
-              (guint) lround (colour.g * 255), (guint) lround (colour.b * 255));
-  g_string_append_printf (pen->live, "<text x=\"%s\" y=\"%s\" xml:space=\"preserve\"", a[0], a[1]);
+  for (guint i = 0; i < 6; i++)
+    g_ascii_formatd (a[i], sizeof a[i], "%.6g", round (numbers[i] * 100) / 100);
+  g_string_append_printf (pen->live, "<text x=\"%s\" y=\"%s\"", a[0], a[1]);
   if (angle != 0)
-    {
-      char px[MS_NUMBER_SIZE], py[MS_NUMBER_SIZE];
-
-      g_ascii_formatd (px, sizeof px, "%.3f", pivot_x);
-      g_ascii_formatd (py, sizeof py, "%.3f", pivot_y);
-      g_string_append_printf (pen->live, " transform=\"rotate(%s %s %s)\"", a[4], px, py);
-    }
-  if (g_utf8_strlen (text, -1) > 1)
+    g_string_append_printf (pen->live, " transform=\"rotate(%s %s %s)\"", a[3], a[4], a[5]);
+  /* The shortest labels may be as wide as the font makes them. */
+  if (!pen->compact && g_utf8_strlen (text, -1) > 3)
     g_string_append_printf (pen->live, " textLength=\"%s\" lengthAdjust=\"spacingAndGlyphs\"",
-                            a[3]);
-  /* The family is said once, around all texts (export.c). */
-  g_string_append_printf (pen->live, " style=\"font-size:%spx;%sfill:%s\">%s</text>\n", a[2],
-                          style & MS_TEXT_BOLD ? "font-weight:bold;" : "", rgb, escaped);
+                            a[2]);
+  if (style & MS_TEXT_BOLD)
+    g_string_append (pen->live, " font-weight=\"bold\"");
+  if (strcmp (own, common) != 0)
+    g_string_append_printf (pen->live, " style=\"%s\"", own);
+  g_string_append_printf (pen->live, ">%s</text>\n", escaped);
 }
 
 void

@@ -1,0 +1,304 @@
+/* What a report says, in reading order: sentences, findings, a section for each analysis, what is
+ * missing, where the numbers come from.  HTML, Markdown and PDF write the same blocks. */
+#include "report.h"
+
+#include <string.h>
+
+#define CHECKS_MOST 30 /* findings of the integrity check that are listed */
+
+static void
+clear_item (gpointer data)
+{
+  MsItem *item = data;
+
+  g_free (item->name);
+  g_free (item->text);
+}
+
+static void
+free_block (gpointer data)
+{
+  MsBlock *block = data;
+
+  g_free (block->text);
+  if (block->items != NULL)
+    g_array_unref (block->items);
+  g_free (block);
+}
+
+static MsBlock *
+add (GPtrArray *blocks, MsBlockKind kind, MsBlockRole role, char *text)
+{
+  MsBlock *block = g_new0 (MsBlock, 1);
+
+  block->kind = kind;
+  block->role = role;
+  block->text = text;
+  g_ptr_array_add (blocks, block);
+  return block;
+}
+
+static MsBlock *
+add_heading (GPtrArray *blocks, guint level, const char *text, const char *id)
+{
+  MsBlock *block = add (blocks, MS_BLOCK_HEADING, MS_ROLE_PLAIN, g_strdup (text));
+
+  block->level = level;
+  block->id = id;
+  return block;
+}
+
+static MsBlock *
+add_items (GPtrArray *blocks, MsBlockKind kind, MsBlockRole role)
+{
+  MsBlock *block = add (blocks, kind, role, NULL);
+
+  block->items = g_array_new (FALSE, FALSE, sizeof (MsItem));
+  g_array_set_clear_func (block->items, clear_item);
+  return block;
+}
+
+static void
+add_item (MsBlock *block, const char *name, const char *text, const MsAnalysis *place)
+{
+  MsItem item = { g_strdup (name), g_strdup (text), place };
+
+  if (text != NULL && text[0] != '\0')
+    g_array_append_val (block->items, item);
+  else
+    clear_item (&item);
+}
+
+static void
+add_summary (GPtrArray *blocks, const MsReport *report)
+{
+  MsBlock *list;
+
+  add_heading (blocks, 2, "Summary", "summary");
+  list = add_items (blocks, MS_BLOCK_LIST, MS_ROLE_PLAIN);
+  for (guint i = 0; i < report->sections->len; i++)
+    {
+      const MsSection *section = report->sections->pdata[i];
+
+      if (section->result != NULL)
+        add_item (list, NULL, section->result->summary, section->analysis);
+    }
+}
+
+static void
+add_findings (GPtrArray *blocks, const MsReport *report)
+{
+  guint shown = MIN (report->findings->len, MS_REPORT_FINDINGS);
+  MsBlock *list;
+
+  add_heading (blocks, 2, "What stands out", "findings");
+  if (shown == 0)
+    {
+      add (blocks, MS_BLOCK_TEXT, MS_ROLE_PLAIN,
+           g_strdup ("Nothing stands out from what chance would give."));
+      return;
+    }
+  add (blocks, MS_BLOCK_TEXT, MS_ROLE_NOTE,
+       g_strdup ("Strongest first.  The number is the distance from the expected value in standard "
+                 "errors, or as a multiple of what chance gives."));
+  list = add_items (blocks, MS_BLOCK_RANKED, MS_ROLE_PLAIN);
+  for (guint i = 0; i < shown; i++)
+    {
+      const MsReportFinding *f = &g_array_index (report->findings, MsReportFinding, i);
+      char strength[MS_NUMBER_SIZE];
+
+      g_ascii_formatd (strength, sizeof strength, f->finding->strength < 10 ? "%.1f" : "%.0f",
+                       f->finding->strength);
+      add_item (list, strength, f->finding->text, f->section->analysis);
+    }
+  if (shown < report->n_findings)
+    add (blocks, MS_BLOCK_TEXT, MS_ROLE_NOTE,
+         g_strdup_printf ("%u of %u, at most %u of each analysis; `moescope analyze` tells the "
+                          "others.",
+                          shown, report->n_findings, MS_REPORT_EACH));
+}
+
+static void
+add_figures (GPtrArray *blocks, const MsReport *report, const MsSection *section)
+{
+  const MsPlotDef *plot = section->analysis->plots;
+  gboolean first = TRUE;
+
+  for (; plot != NULL && plot->name != NULL; plot++)
+    {
+      MsTable *table = ms_result_table (section->result, plot->table);
+      int low = table != NULL && plot->low != NULL ? ms_table_find_column (table, plot->low) : -1;
+      gboolean interval = FALSE;
+      MsBlock *block;
+
+      if (!ms_report_has_figure (section, plot))
+        continue;
+      for (guint row = 0; low >= 0 && row < ms_table_n_rows (table) && !interval; row++)
+        interval = !ms_table_is_null (table, row, (guint) low);
+      block = add (blocks, MS_BLOCK_FIGURE, MS_ROLE_PLAIN,
+                   interval && report->interval != NULL ? g_strdup_printf (
+                       "%s. %s: %s.", plot->title, plot->mark == MS_MARK_LINE ? "Band" : "Bars",
+                       report->interval)
+                                                        : g_strdup_printf ("%s.", plot->title));
+      block->section = section;
+      block->plot = plot;
+      block->further = !first;
+      first = FALSE;
+    }
+}
+
+static void
+add_section (GPtrArray *blocks, const MsReport *report, const MsSection *section)
+{
+  const MsAnalysis *analysis = section->analysis;
+  const MsResult *result = section->result;
+  g_autofree char *command = ms_report_command (report, section);
+  MsBlock *block;
+
+  add_heading (blocks, 2, analysis->title, analysis->name);
+  add (blocks, MS_BLOCK_TEXT, MS_ROLE_SOFT, g_strdup (analysis->help));
+  add (blocks, MS_BLOCK_TEXT, MS_ROLE_LEAD, g_strdup (result->summary));
+  if (section->other != NULL)
+    add (blocks, MS_BLOCK_TEXT, MS_ROLE_PLAIN,
+         g_strdup_printf ("The run compared with: %s", section->other));
+  add_figures (blocks, report, section);
+  for (guint i = 0; i < result->n_tables; i++)
+    {
+      block = add (blocks, MS_BLOCK_TABLE, MS_ROLE_PLAIN,
+                   g_strdup_printf ("%s --table %s --format csv", command,
+                                    ms_table_def (result->tables[i])->name));
+      block->table = result->tables[i];
+    }
+  if (result->notes->len > 0)
+    {
+      block = add_items (blocks, MS_BLOCK_LIST, MS_ROLE_NOTE);
+      for (guint i = 0; i < result->notes->len; i++)
+        add_item (block, NULL, result->notes->pdata[i], NULL);
+    }
+  block = add_items (blocks, MS_BLOCK_FACTS, MS_ROLE_PLAIN);
+  add_item (block, "Definition", analysis->formula, NULL);
+  add_item (block, "Source", analysis->cite, NULL);
+  add_item (block, "Command", command, NULL);
+}
+
+static void
+add_missing (GPtrArray *blocks, const MsReport *report)
+{
+  MsBlock *list = NULL;
+
+  for (guint i = 0; i < report->sections->len; i++)
+    {
+      const MsSection *section = report->sections->pdata[i];
+
+      if (section->reason == NULL)
+        continue;
+      if (list == NULL)
+        {
+          add_heading (blocks, 2, "Not in this report", "missing");
+          list = add_items (blocks, MS_BLOCK_FACTS, MS_ROLE_PLAIN);
+        }
+      add_item (list, section->analysis->title, section->reason, NULL);
+    }
+}
+
+static void
+add_trace (GPtrArray *blocks, MsTrace *trace, const char *hash)
+{
+  const MsRun *run = ms_trace_run (trace);
+  const MsModel *model = ms_trace_model (trace);
+  g_autofree char *selection = ms_selection_format (ms_trace_selection (trace));
+  g_autofree char *id = g_strdup_printf ("%" G_GINT64_FORMAT " (%s)", run->id, run->name);
+  char tokens[MS_NUMBER_SIZE];
+  g_autofree char *size = g_strdup_printf ("%s tokens of %u documents at %u MoE layers",
+                                           ms_number_grouped (tokens, ms_trace_n_tokens (trace)),
+                                           ms_trace_n_documents (trace), ms_trace_n_layers (trace));
+  MsBlock *facts = add_items (blocks, MS_BLOCK_FACTS, MS_ROLE_PLAIN);
+
+  add_item (facts, "File", ms_trace_path (trace), NULL);
+  add_item (facts, "SHA-256", hash, NULL);
+  add_item (facts, "Run", id, NULL);
+  add_item (facts, "Selection", selection[0] != '\0' ? selection : "everything", NULL);
+  add_item (facts, "Looked at", size, NULL);
+  add_item (facts, "Model", model->name, NULL);
+  add_item (facts, "Architecture", model->architecture, NULL);
+  add_item (facts, "Router", model->router, NULL);
+  add_item (facts, "Model file", model->fingerprint, NULL);
+  add_item (facts, "Collected", run->started, NULL);
+  add_item (facts, "Finished", run->finished != NULL ? run->finished : "no: the run is incomplete",
+            NULL);
+  add_item (facts, "Precision", run->precision, NULL);
+  add_item (facts, "Collector", run->collector, NULL);
+  add_item (facts, "Command", run->command, NULL);
+}
+
+static void
+add_provenance (GPtrArray *blocks, const MsReport *report)
+{
+  const MsJob *job = report->job;
+  g_autofree char *seed = g_strdup_printf ("%" G_GINT64_FORMAT, job->seed);
+  MsBlock *facts;
+
+  add_heading (blocks, 2, "Where the numbers come from", "provenance");
+  add_trace (blocks, job->trace, report->hash);
+  for (guint i = 0; i < job->other_traces->len; i++)
+    {
+      add_heading (blocks, 3, "Compared with", NULL);
+      add_trace (blocks, job->other_traces->pdata[i], NULL);
+    }
+  add_heading (blocks, 3, "This report", NULL);
+  facts = add_items (blocks, MS_BLOCK_FACTS, MS_ROLE_PLAIN);
+  add_item (facts, "Made by", "moescope " MS_VERSION, NULL);
+  add_item (facts, "Command", ms_command_line (), NULL);
+  add_item (facts, "Seed", seed, NULL);
+  add_item (facts, "Intervals", report->interval != NULL ? report->interval : "none", NULL);
+}
+
+static void
+add_check (GPtrArray *blocks, const MsReport *report)
+{
+  MsBlock *list;
+
+  add_heading (blocks, 2, "Trace check", "check");
+  if (report->n_bad == 0)
+    add (blocks, MS_BLOCK_TEXT, MS_ROLE_PLAIN,
+         g_strdup ("The file is whole: SQLite's integrity check and the check of every chunk found "
+                   "no fault."));
+  else
+    add (blocks, MS_BLOCK_TEXT, MS_ROLE_WARNING,
+         g_strdup_printf ("%u fault%s found: do not rely on these numbers.", report->n_bad,
+                          report->n_bad == 1 ? "" : "s"));
+  if (report->checks->len == 0)
+    return;
+  list = add_items (blocks, MS_BLOCK_LIST, MS_ROLE_NOTE);
+  for (guint i = 0; i < MIN (report->checks->len, CHECKS_MOST); i++)
+    add_item (list, NULL, report->checks->pdata[i], NULL);
+}
+
+GPtrArray *
+ms_report_content (const MsReport *report)
+{
+  GPtrArray *blocks = g_ptr_array_new_with_free_func (free_block);
+  MsTrace *trace = report->job->trace;
+  char tokens[MS_NUMBER_SIZE], documents[MS_NUMBER_SIZE];
+  g_autofree char *selection = ms_selection_format (ms_trace_selection (trace));
+
+  add_heading (blocks, 1, report->title, NULL);
+  add (blocks, MS_BLOCK_TEXT, MS_ROLE_SOFT,
+       g_strdup_printf ("%s tokens, %s documents, %u MoE layers%s%s",
+                        ms_number_grouped (tokens, ms_trace_n_tokens (trace)),
+                        ms_number_grouped (documents, ms_trace_n_documents (trace)),
+                        ms_trace_n_layers (trace), selection[0] != '\0' ? "; selection: " : "",
+                        selection));
+  if (report->n_bad > 0)
+    add (blocks, MS_BLOCK_TEXT, MS_ROLE_WARNING,
+         g_strdup ("The file is damaged: see the trace check at the end."));
+  add_summary (blocks, report);
+  add_findings (blocks, report);
+  for (guint i = 0; i < report->sections->len; i++)
+    if (((const MsSection *) report->sections->pdata[i])->result != NULL)
+      add_section (blocks, report, report->sections->pdata[i]);
+  add_missing (blocks, report);
+  add_provenance (blocks, report);
+  add_check (blocks, report);
+  return blocks;
+}
