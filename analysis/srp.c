@@ -81,16 +81,19 @@ slide (const guint16 *experts, gint64 n_tokens, guint k, guint n_experts, guint 
     if (experts[i] != MS_NO_EXPERT)
       state[experts[i]]++;
   for (guint64 p = 1; p < n_windows; p++)
-    for (guint r = 0; r < k; r++)
-      {
-        guint16 leaving = experts[(p - 1) * k + r], entering = experts[(p - 1 + m) * k + r];
-        guint32 *h = document_h + r % TURNS * bins;
+    {
+      const guint16 *leaving = experts + (p - 1) * k, *entering = leaving + (gsize) m * k;
 
-        if (leaving != MS_NO_EXPERT)
-          change (&state[leaving], expert_h + leaving * bins, h, p, -1);
-        if (entering != MS_NO_EXPERT)
-          change (&state[entering], expert_h + entering * bins, h, p, 1);
-      }
+      /* All leave before any enters: a count never exceeds m. */
+      for (guint r = 0; r < k; r++)
+        if (leaving[r] != MS_NO_EXPERT)
+          change (&state[leaving[r]], expert_h + leaving[r] * bins, document_h + r % TURNS * bins,
+                  p, -1);
+      for (guint r = 0; r < k; r++)
+        if (entering[r] != MS_NO_EXPERT)
+          change (&state[entering[r]], expert_h + entering[r] * bins, document_h + r % TURNS * bins,
+                  p, 1);
+    }
   for (guint e = 0; e < n_experts; e++)
     change (&state[e], expert_h + e * bins, document_h, n_windows, 0);
 }

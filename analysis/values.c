@@ -50,9 +50,9 @@ ms_values_copy (const MsValues *values)
 {
   MsValues *copy = ms_values_new (values->analysis);
 
-  memcpy (copy->numbers, values->numbers, values->n * sizeof (double));
   for (guint i = 0; i < values->n; i++)
     {
+      copy->numbers[i] = values->numbers[i];
       g_free (copy->texts[i]);
       copy->texts[i] = g_strdup (values->texts[i]);
     }
