@@ -571,12 +571,19 @@ summarise (const Committee *all, MsResult *result)
       gini += layer->measures[AUDIT_GINI].value / all->n_layers;
       size += layer->measures[AUDIT_SIZE].value / all->n_layers;
     }
-  result->summary = g_strdup_printf (
-      "On average %.1f experts of a layer stand in the lists of all %u groups and carry %.0f %% of "
-      "the listed importance (most in layer %d: %.0f %%, %.3g times an outside expert); the lists "
-      "of two groups overlap by %.2f (Jaccard) and importance has Gini %.2f.",
-      size, all->n_groups, 100 * coverage, (int) most->block,
-      100 * most->measures[AUDIT_COVERAGE].value, most->measures[AUDIT_RATIO].value, jaccard, gini);
+  if (all->n_groups < 2)
+    result->summary = g_strdup_printf (
+        "There is one group, %s: a committee is what several rely on.", all->names[0]);
+  else
+    result->summary
+        = g_strdup_printf ("On average %.1f experts of a layer stand in the lists of all %u groups "
+                           "and carry %.0f %% of "
+                           "the listed importance (most in layer %d: %.0f %%, %.3g times an "
+                           "outside expert); the lists "
+                           "of two groups overlap by %.2f (Jaccard) and importance has Gini %.2f.",
+                           size, all->n_groups, 100 * coverage, (int) most->block,
+                           100 * most->measures[AUDIT_COVERAGE].value,
+                           most->measures[AUDIT_RATIO].value, jaccard, gini);
   if (all->strata == NULL)
     ms_result_note (result, "Importances are those of the file.");
   else

@@ -507,6 +507,13 @@ summarise (const Domains *all, MsResult *result)
       result->summary = g_strdup ("No selected token has an expert.");
       return;
     }
+  if (all->groups->n < 2)
+    {
+      result->summary = g_strdup_printf (
+          "All documents are of one %s, %s: there is nothing to compare it with.", all->label,
+          all->groups->names[0]);
+      return;
+    }
   result->summary = g_strdup_printf (
       "The most specialised expert over %u groups is expert %u of layer %d: it takes %.1f %% of "
       "the "

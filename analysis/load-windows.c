@@ -216,12 +216,17 @@ write_overall (const MsContext *context, const Windows *windows, MsResult *resul
     }
   for (guint l = 0; l < n_layers; l++)
     floor_ += noise_floor (ms_trace_layer (context->trace, l), windows->width) / n_layers;
-  result->summary = g_strdup_printf (
-      "Over %u complete windows of %" G_GINT64_FORMAT
-      " tokens the MaxVio is %.3g and the CV %.3g on average over layers; chance alone makes a CV "
-      "of %.3g at this window.",
-      first->len - incomplete, windows->width, means[MS_BALANCE_MAX_VIO], means[MS_BALANCE_CV],
-      floor_);
+  if (first->len == (guint) incomplete)
+    result->summary = g_strdup_printf ("No window of %" G_GINT64_FORMAT
+                                       " tokens is complete: choose a smaller --window.",
+                                       windows->width);
+  else
+    result->summary = g_strdup_printf ("Over %u complete windows of %" G_GINT64_FORMAT
+                                       " tokens the MaxVio is %.3g and the CV %.3g on average over "
+                                       "layers; chance alone makes a CV "
+                                       "of %.3g at this window.",
+                                       first->len - incomplete, windows->width,
+                                       means[MS_BALANCE_MAX_VIO], means[MS_BALANCE_CV], floor_);
   ms_result_note (result, "Tumbling windows over the selected tokens in the order of the text, "
                           "across document borders.");
   if (incomplete)

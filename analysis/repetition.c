@@ -257,12 +257,14 @@ compute (const MsContext *context, MsResult *result, GError **error)
     }
   if (fine)
     {
-      result->summary
-          = g_strdup_printf ("Neighbouring tokens share %.1f %% of their experts (%.1f %% by "
-                             "chance), most in layer %d "
-                             "(%.1f %%).",
-                             100 * overlap, 100 * chance,
-                             ms_trace_layer (context->trace, best_layer)->block, 100 * best);
+      if (isnan (overlap))
+        result->summary = g_strdup ("In some layer no two neighbouring tokens have experts.");
+      else
+        result->summary = g_strdup_printf (
+            "Neighbouring tokens share %.1f %% of their experts (%.1f %% by chance), most in layer "
+            "%d (%.1f %%).",
+            100 * overlap, 100 * chance, ms_trace_layer (context->trace, best_layer)->block,
+            100 * best);
       ms_result_note (result,
                       "Pairs never cross documents. Sets of different size: experts in common "
                       "over the larger size.");

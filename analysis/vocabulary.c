@@ -527,12 +527,17 @@ summarise (const MsContext *context, const Vocabulary *all, MsResult *result)
                         "layer %d: the token id tells %.2g nats about the expert, %.2g by chance",
                         (int) layer->block, layer->ids.information, layer->id_null.information);
     }
-  result->summary = g_strdup_printf (
-      "A token id goes to its favourite expert in %.1f %% of its occurrences (mean over ids and "
-      "layers; %.1f %% when ids are shuffled), most above chance in layer %d (%.1f %%).  Beyond "
-      "chance the id tells %.1f %% of the choice of expert, the position %.1f %%.",
-      100 * mean, 100 * null, (int) most->block, 100 * most->ids.specialisation, 100 * ids,
-      100 * positions);
+  if (isnan (mean))
+    result->summary = g_strdup_printf ("In some layer no token id is seen %u times with an expert: "
+                                       "choose a smaller --least.",
+                                       all->least);
+  else
+    result->summary = g_strdup_printf (
+        "A token id goes to its favourite expert in %.1f %% of its occurrences (mean over ids and "
+        "layers; %.1f %% when ids are shuffled), most above chance in layer %d (%.1f %%).  Beyond "
+        "chance the id tells %.1f %% of the choice of expert, the position %.1f %%.",
+        100 * mean, 100 * null, (int) most->block, 100 * most->ids.specialisation, 100 * ids,
+        100 * positions);
   ms_result_note (result, "Ids are %s; %s; ids seen at least %u times count.", id_names[which],
                   all->ranks == 0 ? "only the first expert counts" : "all chosen experts count",
                   all->least);
