@@ -33,6 +33,8 @@ static const MsTableDef tables[] = {
         { "saturation_random", "Saturation by chance", NULL, MS_COLUMN_REAL, "k / E" },
         { "top1", "Top-1 saturation", NULL, MS_COLUMN_REAL,
           "Share of tokens whose first choice equals the final one" },
+        { "top1_low", "Top-1, low", NULL, MS_COLUMN_REAL, "Lower end of its interval" },
+        { "top1_high", "Top-1, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "top1_random", "Top-1 by chance", NULL, MS_COLUMN_REAL, "1 / E" },
         { "exact_set_match", "Equal sets", NULL, MS_COLUMN_REAL,
           "Share of tokens with the final set" },
@@ -46,8 +48,15 @@ static const MsTableDef tables[] = {
         { "next_step", "Next step", "steps", MS_COLUMN_INT, "The later checkpoint" },
         { "neighbour_change_rate", "First choice changed", NULL, MS_COLUMN_REAL,
           "Share of tokens whose first choice changed" },
+        { "neighbour_change_low", "First choice changed, low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents" },
+        { "neighbour_change_high", "First choice changed, high", NULL, MS_COLUMN_REAL,
+          "Upper end" },
         { "set_change_rate", "Sets changed", NULL, MS_COLUMN_REAL,
           "Share of tokens whose set changed" },
+        { "set_change_low", "Sets changed, low", NULL, MS_COLUMN_REAL,
+          "Lower end of its interval" },
+        { "set_change_high", "Sets changed, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "mean_experts_changed", "Experts changed", NULL, MS_COLUMN_REAL,
           "Mean share of activated experts that changed" },
         { 0 } } },
@@ -57,6 +66,9 @@ static const MsTableDef tables[] = {
         { "fraction_of_training", "Share of training", NULL, MS_COLUMN_REAL, "0, 0.1, ..., 1" },
         { "tokens_settled", "Settled", NULL, MS_COLUMN_REAL,
           "Share of tokens whose last step with another choice than the final one is not later" },
+        { "low", "Settled, low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents" },
+        { "high", "Settled, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "tokens_exceeding", "Still moving", NULL, MS_COLUMN_REAL, "1 - settled" },
         { 0 } } },
   { 0 },
@@ -121,9 +133,10 @@ typedef struct
 typedef struct
 {
   double *units;      /* (n_checkpoints, U, N_SUMS) against the final one */
-  double *neighbours; /* (n_checkpoints - 1, N_SUMS) against the next one */
-  guint64 *
-      settled_at; /* (n_checkpoints + 1) tokens whose last difference is checkpoint i - 1; 0 = none */
+  double *neighbours; /* (n_checkpoints, U, N_SUMS) against the next one */
+  double
+      *settled_at; /* (U, n_checkpoints + 1) tokens whose last difference is checkpoint i - 1; 0 =
+                         none */
 } Layer;
 
 typedef struct
@@ -168,17 +181,18 @@ follow_token (const Job *job, const Series *series, gint64 t, guint unit, Layer 
         add_change (ms_set_change (set, series->widths[i],
                                    series->experts[i + 1] + t * series->widths[i + 1],
                                    series->widths[i + 1]),
-                    out->neighbours + (gsize) i * N_SUMS);
+                    out->neighbours + ((gsize) i * job->bootstrap->n_units + unit) * N_SUMS);
     }
-  out->settled_at[moved]++;
+  out->settled_at[(gsize) unit * (job->n_checkpoints + 1) + moved]++;
 }
 
 static void
 layer_init (Layer *layer, const Job *job)
 {
   layer->units = g_new0 (double, (gsize) job->n_checkpoints * job->bootstrap->n_units * N_SUMS);
-  layer->neighbours = g_new0 (double, (gsize) job->n_checkpoints *N_SUMS);
-  layer->settled_at = g_new0 (guint64, job->n_checkpoints + 1);
+  layer->neighbours
+      = g_new0 (double, (gsize) job->n_checkpoints * job->bootstrap->n_units * N_SUMS);
+  layer->settled_at = g_new0 (double, (gsize) job->bootstrap->n_units *(job->n_checkpoints + 1));
 }
 
 static gboolean
@@ -227,47 +241,62 @@ rates (const double *sums, double *out, gpointer data)
     }
 }
 
+#define FRACTIONS 11 /* 0, 0.1, ..., 1 */
+
+/* Shares of tokens that are settled at each fraction of training. */
+static void
+settled_shares (const double *sums, double *out, gpointer data)
+{
+  const Job *job = data;
+  guint last = job->n_checkpoints - 1;
+  double tokens = 0;
+
+  for (guint i = 0; i <= last + 1; i++)
+    tokens += sums[i];
+  for (guint f = 0; f < FRACTIONS; f++)
+    {
+      double settled = sums[0];
+
+      /* 10 step <= f final step, in whole numbers: no rounding at the borders. */
+      for (guint i = 0; i <= last; i++)
+        if (10 * job->steps[i] <= (gint64) f * job->steps[last])
+          settled += sums[i + 1];
+      out[f] = tokens > 0 ? settled / tokens : NAN;
+    }
+}
+
 static void
 add_layer (MsResult *result, const Job *job, gint64 block, double k, double n_experts,
            const Layer *in)
 {
   guint last = job->n_checkpoints - 1;
-  double final_step = (double) job->steps[last], tokens = 0;
+  gsize row = (gsize) job->bootstrap->n_units * N_SUMS;
+  double final_step = (double) job->steps[last];
+  MsInterval v[MAX (N_SUMS, FRACTIONS)];
 
   for (guint i = 0; i <= last; i++)
     {
-      MsInterval v[N_SUMS];
-
-      ms_bootstrap_intervals (job->bootstrap,
-                              in->units + (gsize) i * job->bootstrap->n_units * N_SUMS, N_SUMS,
-                              rates, NULL, N_SUMS, v);
+      ms_bootstrap_intervals (job->bootstrap, in->units + i * row, N_SUMS, rates, NULL, N_SUMS, v);
       ms_table_add (ms_result_table (result, "checkpoints"), block, job->steps[i],
                     (double) job->steps[i] / final_step, v[SUM_OVERLAP].value, v[SUM_OVERLAP].low,
-                    v[SUM_OVERLAP].high, k / n_experts, v[SUM_TOP1].value, 1 / n_experts,
-                    v[SUM_SET].value, v[SUM_JACCARD].value);
+                    v[SUM_OVERLAP].high, k / n_experts, v[SUM_TOP1].value, v[SUM_TOP1].low,
+                    v[SUM_TOP1].high, 1 / n_experts, v[SUM_SET].value, v[SUM_JACCARD].value);
     }
   for (guint i = 0; i < last; i++)
     {
-      const double *sums = in->neighbours + (gsize) i * N_SUMS;
-      double n = sums[SUM_TOKENS] > 0 ? sums[SUM_TOKENS] : NAN;
-
+      /* What changed is what did not stay: ends change places. */
+      ms_bootstrap_intervals (job->bootstrap, in->neighbours + i * row, N_SUMS, rates, NULL, N_SUMS,
+                              v);
       ms_table_add (ms_result_table (result, "neighbours"), block, job->steps[i], job->steps[i + 1],
-                    1 - sums[SUM_TOP1] / n, 1 - sums[SUM_SET] / n,
-                    sums[SUM_SIZED] > 0 ? 1 - sums[SUM_OVERLAP] / sums[SUM_SIZED] : NAN);
+                    1 - v[SUM_TOP1].value, 1 - v[SUM_TOP1].high, 1 - v[SUM_TOP1].low,
+                    1 - v[SUM_SET].value, 1 - v[SUM_SET].high, 1 - v[SUM_SET].low,
+                    1 - v[SUM_OVERLAP].value);
     }
-  for (guint i = 0; i <= last + 1; i++)
-    tokens += (double) in->settled_at[i];
-  for (guint f = 0; f <= 10; f++)
-    {
-      double settled = (double) in->settled_at[0];
-
-      /* 10 step <= f final step, in whole numbers: no rounding at the borders. */
-      for (guint i = 0; i <= last; i++)
-        if (10 * job->steps[i] <= (gint64) f * job->steps[last])
-          settled += (double) in->settled_at[i + 1];
-      ms_table_add (ms_result_table (result, "fluctuation"), block, f / 10.0, settled / tokens,
-                    1 - settled / tokens);
-    }
+  ms_bootstrap_intervals (job->bootstrap, in->settled_at, last + 2, settled_shares, (gpointer) job,
+                          FRACTIONS, v);
+  for (guint f = 0; f < FRACTIONS; f++)
+    ms_table_add (ms_result_table (result, "fluctuation"), block, f / 10.0, v[f].value, v[f].low,
+                  v[f].high, 1 - v[f].value);
 }
 
 static gboolean
@@ -469,7 +498,7 @@ const MsAnalysis ms_analysis_saturation = {
   .cite = "Saturation: OLMoE, arXiv 2409.02060; fluctuation: StableMoE, arXiv 2204.08396; "
           "metrics.md d.1 to "
           "d.3",
-  .version = 2,
+  .version = 3,
   .needs = MS_NEEDS_SERIES | MS_NEEDS_NO_TRACE,
   .params = params,
   .tables = tables,

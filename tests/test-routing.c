@@ -1375,6 +1375,40 @@ test_saturation_hand (void)
   ms_fixture_remove (path);
 }
 
+/* Two documents of a token each, settled after steps 10 and 20: resamples see one of them or both. */
+static void
+test_saturation_intervals (void)
+{
+  char *path = NULL;
+  const char *const steps[] = { "1 1", "0 0", "0 1" };
+  MsTrace *traces[3];
+  g_autoptr (MsResult) result = NULL;
+  const MsTable *neighbours, *fluctuation;
+
+  for (guint i = 0; i < 3; i++)
+    {
+      MsHandTrace hand = { .layers = &steps[i], .n_layers = 1, .n_experts = 2, .k = 1 };
+
+      traces[i] = ms_hand_trace (&hand, (guint[]){ 1, 1, 0 }, &path);
+    }
+  result = ms_test_run_against (traces[2], traces, 2, "saturation", 100, LIST ("steps=10,20,40"));
+  neighbours = ms_result_table (result, "neighbours");
+  fluctuation = ms_result_table (result, "fluctuation");
+  ms_test_near (ms_test_real (neighbours, 0, "neighbour_change_low"), 1);
+  ms_test_near (ms_test_real (neighbours, 0, "neighbour_change_high"), 1);
+  ms_test_near (ms_test_real (neighbours, 1, "set_change_rate"), 0.5);
+  ms_test_near (ms_test_real (neighbours, 1, "set_change_low"), 0);
+  ms_test_near (ms_test_real (neighbours, 1, "set_change_high"), 1);
+  ms_test_near (ms_test_real (fluctuation, 2, "high"), 0);
+  ms_test_near (ms_test_real (fluctuation, 3, "tokens_settled"), 0.5);
+  ms_test_near (ms_test_real (fluctuation, 3, "low"), 0);
+  ms_test_near (ms_test_real (fluctuation, 3, "high"), 1);
+  ms_test_near (ms_test_real (fluctuation, 5, "low"), 1);
+  for (guint i = 0; i < 3; i++)
+    ms_trace_unref (traces[i]);
+  ms_fixture_remove (path);
+}
+
 static void
 test_saturation_twin (void)
 {
@@ -1463,6 +1497,7 @@ main (int argc, char **argv)
   g_test_add_func ("/compare/zeros", test_compare_zeros);
   g_test_add_func ("/compare/twin", test_compare_twin);
   g_test_add_func ("/saturation/hand", test_saturation_hand);
+  g_test_add_func ("/saturation/intervals", test_saturation_intervals);
   g_test_add_func ("/saturation/twin", test_saturation_twin);
   status = g_test_run ();
   ms_loaded_free (loaded);
