@@ -510,6 +510,7 @@ write_layer (const Committee *all, const Layer *layer, MsResult *result)
   const MsInterval *jaccard = &layer->measures[AUDIT_JACCARD];
   double size = layer->measures[AUDIT_SIZE].value, rank = 0, spread = 0;
   g_autoptr (GString) members = g_string_new (NULL), experts = g_string_new (NULL);
+  gboolean several;
   g_autofree guint *list = g_new (guint, layer->k);
 
   for (guint e = 0; e < n; e++)
@@ -547,11 +548,13 @@ write_layer (const Committee *all, const Layer *layer, MsResult *result)
                       (gint64) list[i], importance[list[i]],
                       (gint64) layer->standings[list[i]].is_member);
     }
+  several = strchr (members->str, ' ') != NULL;
   if (groups > 1 && layer->measures[AUDIT_RATIO].value >= 2)
     ms_result_find (result, MIN (layer->measures[AUDIT_RATIO].value, 1e6),
                     g_strdup_printf ("layer=%d expert=%s", (int) layer->block, experts->str),
-                    "layer %d: experts %s carry %.0f %% of the routing of every group's list",
-                    (int) layer->block, members->str, 100 * coverage->value);
+                    "layer %d: %s %s carr%s %.0f %% of the routing of every group's list",
+                    (int) layer->block, several ? "experts" : "expert", members->str,
+                    several ? "y" : "ies", 100 * coverage->value);
 }
 
 static void

@@ -404,7 +404,8 @@ summarise (const Coverage *coverage, const Scope *all, MsResult *result)
   else
     result->summary = g_strdup_printf (
         "%s: the busiest %.3g %% of the slots, chosen on one half of the documents, take %.3g %% "
-        "(+-%.2g) of the decisions in the other half, %.3g times their number; %.3g %% of the "
+        "(\302\261%.2g) of the decisions in the other half, %.3g times their number; %.3g %% of "
+        "the "
         "decisions need %.3g %% of the slots.",
         strength < HOT_ERRORS ? "There is no hot set on this text"
         : gain < HOT_GAIN     ? "There is only a weak hot set on this text"

@@ -333,6 +333,7 @@ summarise (const MsContext *context, const Position *all, MsResult *result)
 {
   g_autofree double *excess = g_new0 (double, all->n_bins);
   guint most = 0, last = all->n_bins - 1;
+  g_autofree char *where = NULL;
 
   for (guint b = 0; b < all->n_bins; b++)
     {
@@ -343,12 +344,16 @@ summarise (const MsContext *context, const Position *all, MsResult *result)
       if (excess[b] > excess[most])
         most = b;
     }
+  if (all->first[most + 1] - 1 > all->first[most])
+    where = g_strdup_printf ("positions %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT,
+                             all->first[most], all->first[most + 1] - 1);
+  else
+    where = g_strdup_printf ("position %" G_GINT64_FORMAT, all->first[most]);
   result->summary = g_strdup_printf (
-      "Routing differs most from the rest at positions %" G_GINT64_FORMAT "-%" G_GINT64_FORMAT
-      " (%.3g nats of Jensen-Shannon above chance, mean over layers), against %.3g at the first "
-      "position and %.3g from position %" G_GINT64_FORMAT " on.",
-      all->first[most], all->first[most + 1] - 1, excess[most], excess[0], excess[last],
-      all->first[last]);
+      "Routing differs most from the rest at %s (%.3g nats of Jensen-Shannon above chance, mean "
+      "over "
+      "layers), against %.3g at the first position and %.3g from position %" G_GINT64_FORMAT " on.",
+      where, excess[most], excess[0], excess[last], all->first[last]);
   ms_result_note (result,
                   "Positions count the selected tokens of each document from 0; the chance "
                   "value puts the tokens of every document in random places, %u times.",

@@ -113,8 +113,8 @@ add_findings (GPtrArray *blocks, const MsReport *report)
     }
   if (shown < report->n_findings)
     add (blocks, MS_BLOCK_TEXT, MS_ROLE_NOTE,
-         g_strdup_printf ("%u of %u, at most %u of each analysis; `moescope analyze` tells the "
-                          "others.",
+         g_strdup_printf ("%u of %u, at most %u of each analysis; the sections' commands tell "
+                          "the others.",
                           shown, report->n_findings, MS_REPORT_EACH));
 }
 
@@ -164,6 +164,8 @@ add_section (GPtrArray *blocks, const MsReport *report, const MsSection *section
   add_figures (blocks, report, section);
   for (guint i = 0; i < result->n_tables; i++)
     {
+      if (ms_table_n_rows (result->tables[i]) == 0)
+        continue;
       block = add (blocks, MS_BLOCK_TABLE, MS_ROLE_PLAIN,
                    g_strdup_printf ("%s --table %s --format csv", command,
                                     ms_table_def (result->tables[i])->name));

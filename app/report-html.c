@@ -17,10 +17,6 @@ static const char style[]
       "@media(prefers-color-scheme:dark){:root{--paper:#1b1b1d;--ink:#ececee;--soft:#a9a9b0;"
       "--rule:#3d3d42;--link:#7cb9ff;--warn:#ff9a66;"
       "--s0:#3d9fdb;--s1:#e8762c;--s2:#1fb88b;--s3:#db93bb;--s5:#8fcff5}}\n"
-      "@media print{:root{--paper:#fff;--ink:#000;--soft:#444;--rule:#bbb;--link:#000;"
-      "--s0:#0072b2;--s1:#d55e00;--s2:#009e73;--s3:#cc79a7;--s5:#56b4e9}"
-      "details:not([open]){display:none}"
-      "figure,tr{break-inside:avoid}h2,h3{break-after:avoid}body{font-size:9.5pt}}\n"
       "body{margin:0 auto;padding:2rem 1.2rem 4rem;max-width:47rem;background:var(--paper);"
       "color:var(--ink);font:1rem/1.5 system-ui,'DejaVu Sans',sans-serif}\n"
       "h1{font-size:1.65rem;line-height:1.25;margin:0 0 .3rem}"
@@ -37,13 +33,19 @@ static const char style[]
       "font-variant-numeric:tabular-nums;margin:.5rem 0}"
       "th,td{padding:.16rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px solid "
       "var(--rule);"
-      "vertical-align:top}th{font-weight:600;border-bottom-width:2px}"
+      "vertical-align:top}th{font-weight:600;white-space:normal;vertical-align:bottom;border-"
+      "bottom-width:2px}"
       ".t{text-align:left}td.t{white-space:normal}\n"
       "dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem "
       "1rem;font-size:.9rem;margin:.5rem 0}"
       "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}"
       "code{font:.86em/1.4 'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}"
-      ".warn{color:var(--warn)}\n";
+      ".warn{color:var(--warn)}\n"
+      "@media print{:root{--paper:#fff;--ink:#000;--soft:#444;--rule:#bbb;--link:#000;"
+      "--s0:#0072b2;--s1:#d55e00;--s2:#009e73;--s3:#cc79a7;--s5:#56b4e9}"
+      "details:not([open]){display:none}.scroll{overflow:visible}.scroll table{font-size:6.5pt}"
+      ".scroll th,.scroll td{padding:.1rem .3rem}"
+      "figure,tr{break-inside:avoid}h2,h3,.sub,.lead{break-after:avoid}html{font-size:9.5pt}}\n";
 
 /* Colours that stand for variables.  Paper is not pure white, which numbers in cells use. */
 static const MsColour ink = { 0x1d / 255.0, 0x1d / 255.0, 0x20 / 255.0 };
