@@ -62,6 +62,8 @@ const MsActionInfo ms_actions[] = {
   { N_ ("Figure"), N_ ("Whole Figure"), "figure.zoom-reset", "0", MS_KEYS_NONE },
   { N_ ("In a Figure"), N_ ("Move the Cursor"), NULL, "Left Right Up Down", MS_KEYS_NONE },
   { N_ ("In a Figure"), N_ ("Row Start, Row End"), NULL, "Home End", MS_KEYS_NONE },
+  { N_ ("In a Figure"), N_ ("First Cell"), NULL, "<Control>Home", MS_KEYS_NONE },
+  { N_ ("In a Figure"), N_ ("Use This Run as Baseline"), NULL, "b", MS_KEYS_NONE },
   { N_ ("In a Figure"), N_ ("Brush While Moving"), NULL, "<Shift>Right <Shift>Down", MS_KEYS_NONE },
   { N_ ("In a Figure"), N_ ("Select the Cell"), NULL, "Return", MS_KEYS_NONE },
   { N_ ("In a Figure"), N_ ("Add the Cell"), NULL, "space", MS_KEYS_NONE },

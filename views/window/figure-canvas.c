@@ -436,6 +436,17 @@ on_activate_key (GtkWidget *widget, GVariant *args, gpointer data)
   return self->cursor >= 0;
 }
 
+static gboolean
+on_corner (GtkWidget *widget, GVariant *args, gpointer data)
+{
+  MsFigureCanvas *self = MS_FIGURE_CANVAS (widget);
+
+  if (self->figure == NULL)
+    return FALSE;
+  ms_figure_canvas_set_cursor (self, ms_figure_step (self->figure, -1, MS_STEP_FIRST));
+  return TRUE;
+}
+
 static void
 on_focus_changed (MsFigureCanvas *self)
 {
@@ -476,6 +487,7 @@ bind_steps (GtkWidgetClass *class)
       gtk_widget_class_add_binding (class, keys[i].key, GDK_SHIFT_MASK, on_step, "(ib)",
                                     (int) keys[i].step, TRUE);
     }
+  gtk_widget_class_add_binding (class, GDK_KEY_Home, GDK_CONTROL_MASK, on_corner, NULL);
   gtk_widget_class_add_binding (class, GDK_KEY_Return, 0, on_pin, "(i)", MS_BRUSH_REPLACE);
   gtk_widget_class_add_binding (class, GDK_KEY_KP_Enter, 0, on_pin, "(i)", MS_BRUSH_REPLACE);
   gtk_widget_class_add_binding (class, GDK_KEY_space, 0, on_pin, "(i)", MS_BRUSH_ADD);

@@ -551,6 +551,7 @@ ms_figure_view_class_init (MsFigureViewClass *class)
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_minus, 0, "figure.zoom-out", NULL);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_0, 0, "figure.zoom-reset", NULL);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_f, 0, "figure.zoom-reset", NULL);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_b, 0, "win.make-baseline", NULL);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_c, GDK_CONTROL_MASK,
                                        "figure.copy-text", NULL);
 }

@@ -11,8 +11,6 @@
 #define LONG_SCAN 2000000
 /* Seconds that the whole must be expected to take for its parts to be shown. */
 #define WORTH_A_LOOK 0.7
-/* Microseconds that a part may take. */
-#define LONGEST_LOOK (4 * G_USEC_PER_SEC)
 
 /* --- Run items -------------------------------------------------------------------------------- */
 
@@ -697,24 +695,30 @@ cancel_too (GCancellable *cancelled, gpointer other)
 static double
 look_ahead (MsJob *job, const Order *order, MsTrace *trace, MsTrace *other)
 {
-  static const guint parts[] = { 50, 8 };
-  double before = 0, reached = 0;
+  static const struct
+  {
+    guint of;       /* a part is about 1 / of */
+    double seconds; /* that it may take */
+  } parts[] = { { 50, 6 }, { 8, 30 } };
+  double before = 0, reached = 0, rate = 0;
 
   if (ms_trace_n_tokens (trace) * ms_trace_n_layers (trace) < LONG_SCAN)
     return 0;
   for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
     {
-      g_autoptr (MsTrace) part = thin (trace, parts[i]);
-      g_autoptr (MsTrace) other_part = other ? thin (other, parts[i]) : NULL;
+      g_autoptr (MsTrace) part = thin (trace, parts[i].of);
+      g_autoptr (MsTrace) other_part = other ? thin (other, parts[i].of) : NULL;
       g_autoptr (GCancellable) cancel = g_cancellable_new ();
       double share
           = part ? (double) ms_trace_n_tokens (part) / (double) ms_trace_n_tokens (trace) : 1;
-      Pass pass = { job, cancel, g_get_monotonic_time () + LONGEST_LOOK, reached, reached + share };
+      Pass pass = { job, cancel, 0, reached, reached + share };
       MsOutcome *outcome;
       gulong link;
 
-      if (share > 0.5 || share < 2 * before || (other != NULL && other_part == NULL))
+      if (share > 0.5 || share < 2 * before || share * rate > parts[i].seconds
+          || (other != NULL && other_part == NULL))
         continue;
+      pass.deadline = g_get_monotonic_time () + (gint64) (parts[i].seconds * G_USEC_PER_SEC);
       link
           = g_cancellable_connect (ms_job_cancellable (job), G_CALLBACK (cancel_too), cancel, NULL);
       outcome = run_pass (request_copy (order->request), part, other_part, &pass, NULL);
@@ -723,7 +727,8 @@ look_ahead (MsJob *job, const Order *order, MsTrace *trace, MsTrace *other)
         return reached; /* too long, or not possible on a part */
       reached = pass.to;
       before = share;
-      if (outcome->seconds / share < WORTH_A_LOOK)
+      rate = outcome->seconds / share; /* of the whole, when all of it grows with the tokens */
+      if (rate < WORTH_A_LOOK)
         {
           ms_outcome_unref (outcome);
           return reached;
