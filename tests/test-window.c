@@ -990,6 +990,17 @@ test_sql_forms (void)
 
     g_assert_nonnull (strstr (sql, "--store\nSELECT * FROM hit_rate_curve\n"));
   }
+  {
+    MsExpertsScreen *experts = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
+
+    wait_until (ms_figure_view_get_outcome (ms_experts_screen_get_map (experts)) != NULL);
+    gtk_widget_activate_action (GTK_WIDGET (ms_experts_screen_get_map (experts)), "figure.sql",
+                                NULL);
+    g_assert_cmpstr (ms_window_get_screen_name (window), ==, "sql");
+    ms_sql_screen_run (screen);
+    wait_until (!ms_sql_screen_is_busy (screen));
+    g_assert_cmpuint (ms_table_n_rows (ms_sql_screen_get_table (screen)), ==, 28);
+  }
   close_window (window);
   ms_fixture_remove (path);
 }
