@@ -50,36 +50,39 @@ score_histogram (const guint64 *h, guint m)
   return best;
 }
 
-/* Histograms that the slots of a token take turns with: additions to one number wait for each other. */
-#define TURNS 4
-
-/* What a window at `position` gains or loses: the windows since the last change of expert e had `count`. */
-static inline void
-change (guint64 *state, guint64 *expert_h, guint32 *document_h, guint64 position, int by)
+/* The windows of one document: what a token's experts do to the histograms when the token comes into the
+ * window or leaves it. */
+typedef struct
 {
-  guint32 count = (guint32) *state;
-  guint64 run = position - (*state >> 32);
+  gsize bins;          /* m + 1 */
+  guint64 *state;      /* (E) scratch: first window with this count << 32 | count of the window */
+  guint32 *document_h; /* (m + 1) */
+  guint64 *expert_h;   /* (E, m + 1) */
+} Windows;
 
-  expert_h[count] += run;
-  document_h[count] += (guint32) run;
-  *state = position << 32 | (guint32) ((int) count + by);
+/* Before the window at `position` the tokens that choose e numbered as in state, and then `by` more. */
+static inline void
+change (const Windows *windows, guint e, guint64 position, gint64 by)
+{
+  guint64 state = windows->state[e], count = (guint32) state, run = position - (state >> 32);
+
+  windows->expert_h[e * windows->bins + count] += run;
+  windows->document_h[count] += (guint32) run;
+  windows->state[e] = (position << 32) + count + (guint64) by;
 }
 
-/* Adds the windows of one document to expert_h (E, m + 1) and to document_h (TURNS, m + 1).  state (E) is
- * scratch: the first window with this count, then the tokens of the window that choose e. */
+/* Adds the windows of one document. */
 static void
-slide (const guint16 *experts, gint64 n_tokens, guint k, guint n_experts, guint m, guint64 *state,
-       guint32 *document_h, guint64 *expert_h)
+slide (const guint16 *experts, gint64 n_tokens, guint k, guint n_experts, guint m, Windows windows)
 {
   guint64 n_windows = (guint64) (n_tokens - m + 1);
-  gsize bins = m + 1;
 
   if (n_tokens < m)
     return;
-  memset (state, 0, n_experts * sizeof *state);
+  memset (windows.state, 0, n_experts * sizeof *windows.state);
   for (gsize i = 0; i < (gsize) m * k; i++)
     if (experts[i] != MS_NO_EXPERT)
-      state[experts[i]]++;
+      windows.state[experts[i]]++;
   for (guint64 p = 1; p < n_windows; p++)
     {
       const guint16 *leaving = experts + (p - 1) * k, *entering = leaving + (gsize) m * k;
@@ -87,15 +90,13 @@ slide (const guint16 *experts, gint64 n_tokens, guint k, guint n_experts, guint 
       /* All leave before any enters: a count never exceeds m. */
       for (guint r = 0; r < k; r++)
         if (leaving[r] != MS_NO_EXPERT)
-          change (&state[leaving[r]], expert_h + leaving[r] * bins, document_h + r % TURNS * bins,
-                  p, -1);
+          change (&windows, leaving[r], p, -1);
       for (guint r = 0; r < k; r++)
         if (entering[r] != MS_NO_EXPERT)
-          change (&state[entering[r]], expert_h + entering[r] * bins, document_h + r % TURNS * bins,
-                  p, 1);
+          change (&windows, entering[r], p, 1);
     }
   for (guint e = 0; e < n_experts; e++)
-    change (&state[e], expert_h + e * bins, document_h, n_windows, 0);
+    change (&windows, e, n_windows, 0);
 }
 
 /* --- The analysis ---------------------------------------------------------------------------- */
@@ -262,19 +263,16 @@ add_document (Histograms *h, const Job *job, guint document, const guint16 *rows
   guint unit = ms_bootstrap_unit (job->bootstrap, document);
   g_autofree guint64 *before = NULL;
 
-  memset (bins, 0, (gsize) TURNS * (m + 1) * sizeof *bins);
+  memset (bins, 0, (m + 1) * sizeof *bins);
   if (h->expert_units != NULL && !null)
     before = g_memdup2 (h->experts, (gsize) n_experts * (m + 1) * sizeof *before);
-  slide (rows, n_tokens, k, n_experts, m, state, bins, null ? h->null_experts : h->experts);
+  slide (rows, n_tokens, k, n_experts, m,
+         (Windows){ m + 1, state, bins, null ? h->null_experts : h->experts });
   for (guint f = 0; f <= m; f++)
     {
-      guint64 windows = 0;
-
-      for (guint i = 0; i < TURNS; i++)
-        windows += bins[i * (m + 1) + f];
-      (null ? h->null_layer : h->layer)[f] += windows;
+      (null ? h->null_layer : h->layer)[f] += bins[f];
       if (!null)
-        h->units[(gsize) unit * (m + 1) + f] += (double) windows;
+        h->units[(gsize) unit * (m + 1) + f] += bins[f];
     }
   for (guint e = 0; before != NULL && e < n_experts; e++)
     for (guint f = 0; f <= m; f++)
@@ -314,7 +312,7 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
   g_autoptr (MsLayerTrace) layer
       = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
   g_autofree guint64 *state = NULL;
-  g_autofree guint32 *bins = g_new (guint32, TURNS * (MAX_LENGTH + 1));
+  g_autofree guint32 *bins = g_new (guint32, MAX_LENGTH + 1);
   g_autofree guint16 *shuffled = NULL;
   gsize shuffled_size = 0;
 
@@ -389,7 +387,7 @@ add_length (const MsContext *context, MsResult *result, const Job *job, guint le
   g_autofree guint64 *model = g_new0 (guint64, bins);
   g_autofree guint64 *null = g_new0 (guint64, bins);
   g_autofree double *units = g_new0 (double, n_units *bins);
-  MsInterval interval;
+  MsInterval interval = job->histograms[length].interval; /* the model's too when alone */
 
   for (guint l = 0; l < n_layers; l++)
     {
@@ -410,7 +408,8 @@ add_length (const MsContext *context, MsResult *result, const Job *job, guint le
                    job->null ? h->null_experts + e * bins : NULL,
                    h->expert_intervals != NULL ? &h->expert_intervals[e] : NULL);
     }
-  ms_bootstrap_intervals (job->bootstrap, units, m + 1, srp_of_sums, &m, 1, &interval);
+  if (n_layers > 1)
+    ms_bootstrap_intervals (job->bootstrap, units, m + 1, srp_of_sums, &m, 1, &interval);
   add_score (ms_result_table (result, "model"), -1, -1, m, model, job->null ? null : NULL,
              &interval);
 }

@@ -289,30 +289,60 @@ ms_bootstrap_free (MsBootstrap *bootstrap)
 #define CELLS 4 /* sums added up together */
 typedef double Cells __attribute__ ((vector_size (CELLS * sizeof (double))));
 
-/* totals (DRAWS, n) = columns of the units' sums (n / CELLS, U, CELLS) times how often each unit was drawn
- * (U, DRAWS), added in the order of the units. */
-MS_INLINE void
-add_draws_body (const double *times, guint n_units, const double *columns, gsize n, double *totals)
+/* The units' sums (U, m) without those that are zero in all units. */
+typedef struct
 {
-  for (gsize i = 0; i < n; i += CELLS, columns += n_units * CELLS)
+  guint n_units;
+  gsize n;         /* groups of CELLS */
+  gsize *first;    /* (n) the first of the group among the m */
+  double *columns; /* (n, U, CELLS) */
+} Packed;
+
+/* totals (DRAWS, width) = the sums times how often each unit was drawn (U, DRAWS), added in the order of
+ * the units. */
+MS_INLINE void
+add_draws_body (const Packed *sums, const double *times, gsize width, double *totals)
+{
+  for (gsize i = 0; i < sums->n; i++)
     {
+      const double *column = sums->columns + i * sums->n_units * CELLS;
       Cells total[DRAWS] = { { 0 } };
 
-      for (guint u = 0; u < n_units; u++)
+      for (gsize u = 0; u < sums->n_units; u++)
         {
           Cells cells;
 
-          memcpy (&cells, columns + u * CELLS, sizeof cells);
+          memcpy (&cells, column + u * CELLS, sizeof cells);
           for (guint j = 0; j < DRAWS; j++)
             total[j] += times[u * DRAWS + j] * cells;
         }
       for (guint j = 0; j < DRAWS; j++)
-        memcpy (totals + j * n + i, &total[j], sizeof total[j]);
+        memcpy (totals + j * width + sums->first[i], &total[j], sizeof total[j]);
     }
 }
 MS_KERNEL (void, , add_draws,
-           (const double *times, guint n_units, const double *columns, gsize n, double *totals),
-           (times, n_units, columns, n, totals))
+           (const Packed *sums, const double *times, gsize width, double *totals),
+           (sums, times, width, totals))
+
+static void
+pack (Packed *packed, const double *sums, gsize m)
+{
+  for (gsize first = 0; first < m; first += CELLS)
+    {
+      double *column = packed->columns + packed->n * packed->n_units * CELLS;
+      gsize n = MIN (CELLS, m - first);
+      gboolean zero = TRUE;
+
+      for (gsize u = 0; u < packed->n_units; u++)
+        for (gsize i = 0; i < n; i++)
+          {
+            column[u * CELLS + i] = sums[u * m + first + i];
+            zero = zero && column[u * CELLS + i] == 0;
+          }
+      packed->first[packed->n] = first;
+      packed->n += !zero;
+    }
+}
 
 void
 ms_bootstrap_resample (const MsBootstrap *bootstrap, const double *sums, guint m,
@@ -321,17 +351,17 @@ ms_bootstrap_resample (const MsBootstrap *bootstrap, const double *sums, guint m
 {
   gsize n_units = bootstrap->n_units, n = bootstrap->n_resamples;
   gsize width = (m + CELLS - 1) / CELLS * CELLS;
+  g_autofree gsize *first = g_new (gsize, width / CELLS);
   g_autofree double *columns = g_new0 (double, n_units *width);
   g_autofree double *totals = g_new0 (double, DRAWS *width);
   g_autofree double *times = g_new0 (double, n_units *DRAWS);
   g_autofree double *made = g_new (double, n_out);
+  Packed packed = { bootstrap->n_units, 0, first, columns };
 
+  pack (&packed, sums, m);
   for (gsize u = 0; u < n_units; u++)
     for (gsize i = 0; i < m; i++)
-      {
-        totals[i] += sums[u * m + i];
-        columns[(i / CELLS * n_units + u) * CELLS + i % CELLS] = sums[u * m + i];
-      }
+      totals[i] += sums[u * m + i];
   statistic (totals, values, data);
   for (gsize r = 0; r < n; r += DRAWS)
     {
@@ -340,7 +370,7 @@ ms_bootstrap_resample (const MsBootstrap *bootstrap, const double *sums, guint m
       for (gsize u = 0; u < n_units; u++)
         for (gsize j = 0; j < n_draws; j++)
           times[u * DRAWS + j] = bootstrap->times[(r + j) * n_units + u];
-      add_draws (times, bootstrap->n_units, columns, width, totals);
+      add_draws (&packed, times, width, totals);
       for (gsize j = 0; j < n_draws; j++)
         {
           statistic (totals + j * width, made, data);
