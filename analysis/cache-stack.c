@@ -282,8 +282,11 @@ run_body (MsStack *stack, const MsRequests *requests, const guint32 *later, gboo
                 continue;
               if (stack->last[id] > 0)
                 wanted[r] = stack->key[id];
-              else
-                stack->gained[stack->n + ++new_ids] += 1;
+              else /* a damaged file may have an id twice */
+                {
+                  new_ids++;
+                  stack->gained[MIN (stack->n + new_ids, stack->n_ids)] += 1;
+                }
             }
           look_up (stack, entering, wanted);
         }

@@ -229,16 +229,17 @@ parse_lengths (const char *text, Job *job, GError **error)
 }
 
 static void
-histograms_init (Histograms *h, const Job *job, guint n_experts, guint m)
+histograms_init (Histograms *h, const Job *job, guint n_experts, guint k, guint m)
 {
   gsize bins = m + 1, units = job->bootstrap->n_units;
+  gsize beyond = (gsize) m * k; /* counts above m, which a damaged file may have */
 
   h->units = g_new0 (double, units *bins);
   h->layer = g_new0 (guint64, bins);
-  h->experts = g_new0 (guint64, n_experts * bins);
+  h->experts = g_new0 (guint64, n_experts * bins + beyond);
   h->null_layer = g_new0 (guint64, bins);
   if (job->null)
-    h->null_experts = g_new0 (guint64, n_experts * bins);
+    h->null_experts = g_new0 (guint64, n_experts * bins + beyond);
   if (job->expert_intervals)
     h->expert_units = g_new0 (double, n_experts *units *bins);
 }
@@ -312,15 +313,16 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
   g_autoptr (MsLayerTrace) layer
       = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
   g_autofree guint64 *state = NULL;
-  g_autofree guint32 *bins = g_new (guint32, MAX_LENGTH + 1);
+  g_autofree guint32 *bins = NULL;
   g_autofree guint16 *shuffled = NULL;
   gsize shuffled_size = 0;
 
   if (layer == NULL)
     return FALSE;
   state = g_new (guint64, layer->n_experts);
+  bins = g_new (guint32, (gsize) MAX_LENGTH * layer->k + 1);
   for (guint i = 0; i < job->n_lengths; i++)
-    histograms_init (&job->histograms[index * job->n_lengths + i], job, layer->n_experts,
+    histograms_init (&job->histograms[index * job->n_lengths + i], job, layer->n_experts, layer->k,
                      job->lengths[i]);
   for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
     {
