@@ -128,7 +128,7 @@ def collect_a_run():
             file.write(json.dumps({"id": str(n), "text": text}) + "\n")
     try:
         command = order_a_collection(gui, texts, output)
-        row = gui.find(starts="moescope sample / short", role="list item")
+        row = gui.find(starts="1: moescope sample / short", role="list item")
         assert " tokens" in row.get_description(), row.get_description()
         gui.find("Load of every expert", "image")
     finally:

@@ -51,6 +51,7 @@ const MsActionInfo ms_actions[] = {
   { N_ ("View"), N_ ("Keyboard Shortcuts"), "win.shortcuts", "<Control>question", MS_KEYS_GLOBAL },
   { N_ ("View"), N_ ("Help"), "win.help", "F1", MS_KEYS_GLOBAL },
   { N_ ("View"), N_ ("About moescope"), "win.about", NULL, MS_KEYS_GLOBAL },
+  { N_ ("Figure"), N_ ("Go to the Figure"), "win.focus-figure", "F6", MS_KEYS_GLOBAL },
   { N_ ("Figure"), N_ ("Show as Table"), "win.figure-table", "<Control>t", MS_KEYS_GLOBAL },
   { N_ ("Figure"), N_ ("Copy Text"), "figure.copy-text", "<Control>c", MS_KEYS_NONE },
   { N_ ("Figure"), N_ ("Copy as CSV"), "figure.copy-csv", NULL, MS_KEYS_NONE },

@@ -253,6 +253,8 @@ make_content (MsAnalysesScreen *self, MsWorkbench *bench)
   GtkWidget *texts = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
   GtkWidget *head = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
 
+  ms_widget_name (definition, _ ("Definition"));
+  ms_widget_name (parameters, _ ("Parameters"));
   self->show_list = gtk_toggle_button_new ();
   gtk_button_set_icon_name (GTK_BUTTON (self->show_list), "view-list-bullet-symbolic");
   gtk_widget_set_tooltip_text (self->show_list, _ ("List of Analyses"));

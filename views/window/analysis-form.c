@@ -275,6 +275,7 @@ ms_analysis_form_new (const MsAnalysis *analysis, gboolean sliders, const char *
 
   self->analysis = analysis;
   self->values = ms_values_new (analysis);
+  ms_widget_name (list, _ ("Settings"));
   gtk_list_box_set_selection_mode (GTK_LIST_BOX (list), GTK_SELECTION_NONE);
   gtk_widget_add_css_class (list, "boxed-list");
   for (const MsParam *param = analysis->params; param != NULL && param->name != NULL; param++)

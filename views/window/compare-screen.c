@@ -271,6 +271,7 @@ make_top (MsCompareScreen *self)
   GtkWidget *only = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   GtkWidget *scroller = gtk_scrolled_window_new ();
 
+  ms_widget_name (expander, _ ("Settings of Both Runs"));
   gtk_box_append (GTK_BOX (choices), make_choice (self, 0, _ ("Run")));
   gtk_box_append (GTK_BOX (choices), gtk_label_new (_ ("against")));
   gtk_box_append (GTK_BOX (choices), make_choice (self, 1, _ ("Baseline")));

@@ -116,8 +116,7 @@ list_findings (MsOverviewScreen *self)
       row = adw_action_row_new ();
       ms_row_set_texts (row, finding->text, finding->place);
       adw_action_row_set_title_lines (ADW_ACTION_ROW (row), 3);
-      adw_action_row_add_suffix (ADW_ACTION_ROW (row),
-                                 gtk_image_new_from_icon_name ("go-next-symbolic"));
+      adw_action_row_add_suffix (ADW_ACTION_ROW (row), ms_icon_new ("go-next-symbolic"));
       gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (row), finding->place != NULL);
       g_object_set_data_full (G_OBJECT (row), "moescope-place", g_strdup (finding->place), g_free);
       gtk_list_box_append (self->findings, row);
@@ -313,6 +312,7 @@ ms_overview_screen_init (MsOverviewScreen *self)
   GtkWidget *heading = gtk_label_new (_ ("What Stands Out"));
 
   self->cards_box = GTK_FLOW_BOX (gtk_flow_box_new ());
+  ms_widget_name (GTK_WIDGET (self->cards_box), _ ("Overview"));
   gtk_flow_box_set_selection_mode (self->cards_box, GTK_SELECTION_NONE);
   gtk_flow_box_set_homogeneous (self->cards_box, TRUE);
   gtk_flow_box_set_min_children_per_line (self->cards_box, 1);

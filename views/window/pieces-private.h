@@ -12,6 +12,8 @@ GtkWidget *ms_text_new (const char *text, const char *css_class);
 void ms_widget_set_margins (GtkWidget *widget, int margin);
 /* Names a widget for screen readers, as mnemonics and icons do not; leaves out the underscores. */
 void ms_widget_name (GtkWidget *widget, const char *name);
+/* An icon beside words that say the same. */
+GtkWidget *ms_icon_new (const char *name);
 /* A whole number below 0 reads "Automatic". */
 void ms_spin_name_automatic (GtkSpinButton *spin);
 /* Title and subtitle (NULL = none, or where the row has none) of a preferences row, as plain text. */

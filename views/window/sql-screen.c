@@ -764,6 +764,7 @@ ms_sql_screen_new (MsWorkbench *bench)
   ms_screen_set_bench (MS_SCREEN (self), bench);
   self->flap = ADW_FLAP (adw_flap_new ());
   self->fields = GTK_FLOW_BOX (gtk_flow_box_new ());
+  ms_widget_name (GTK_WIDGET (self->fields), _ ("Parameters"));
   gtk_flow_box_set_selection_mode (self->fields, GTK_SELECTION_NONE);
   gtk_flow_box_set_max_children_per_line (self->fields, 4);
   gtk_box_append (GTK_BOX (box), make_editor (self));

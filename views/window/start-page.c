@@ -51,8 +51,7 @@ add_recent (MsStartPage *self, GtkRecentInfo *info)
 
   ms_row_set_texts (row, gtk_recent_info_get_display_name (info), folder);
   adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (row), 1);
-  adw_action_row_add_suffix (ADW_ACTION_ROW (row),
-                             gtk_image_new_from_icon_name ("go-next-symbolic"));
+  adw_action_row_add_suffix (ADW_ACTION_ROW (row), ms_icon_new ("go-next-symbolic"));
   gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (row), TRUE);
   g_object_set_data_full (G_OBJECT (row), "moescope-path", g_steal_pointer (&path), g_free);
   gtk_list_box_append (self->recent, row);

@@ -2,6 +2,8 @@
  * a table reference and a number. */
 #include "table-view-private.h"
 
+#include "pieces-private.h"
+
 #include <glib/gi18n-lib.h>
 
 /* Sorting makes an object for every row: only offered up to here. */
@@ -158,6 +160,7 @@ ms_table_view_init (MsTableView *self)
 
   self->columns = GTK_COLUMN_VIEW (gtk_column_view_new (NULL));
   self->note = GTK_LABEL (gtk_label_new (NULL));
+  ms_widget_name (GTK_WIDGET (self->columns), _ ("Table"));
   gtk_widget_add_css_class (GTK_WIDGET (self->columns), "data-table");
   gtk_column_view_set_show_column_separators (self->columns, TRUE);
   gtk_column_view_set_reorderable (self->columns, TRUE);

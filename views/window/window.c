@@ -8,6 +8,7 @@
 #include "figure-view-private.h"
 #include "job-bar-private.h"
 #include "palette-private.h"
+#include "pieces-private.h"
 #include "report-private.h"
 #include "run-list-private.h"
 #include "slices-private.h"
@@ -340,6 +341,15 @@ figure_table_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 }
 
 static void
+focus_figure_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsFigureView *view = current_figure (data);
+
+  if (view != NULL)
+    gtk_widget_grab_focus (GTK_WIDGET (ms_figure_view_get_canvas (view)));
+}
+
+static void
 close_file_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
   MsWindow *self = data;
@@ -621,6 +631,7 @@ static const GActionEntry entries[] = {
   { .name = "import", .activate = import_action },
   { .name = "export", .activate = export_action },
   { .name = "figure-table", .activate = figure_table_action },
+  { .name = "focus-figure", .activate = focus_figure_action },
   { .name = "close-file", .activate = close_file_action },
   { .name = "refresh", .activate = refresh_action },
   { .name = "screen", .activate = screen_action, .parameter_type = "s", .state = "'overview'" },
@@ -669,7 +680,7 @@ add_screen (MsWindow *self, const MsScreenInfo *info)
   GtkWidget *row = gtk_list_box_row_new ();
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 9);
 
-  gtk_box_append (GTK_BOX (box), gtk_image_new_from_icon_name (info->icon));
+  gtk_box_append (GTK_BOX (box), ms_icon_new (info->icon));
   gtk_box_append (GTK_BOX (box), gtk_label_new (_ (info->title)));
   gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
   gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL,
