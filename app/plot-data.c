@@ -55,28 +55,34 @@ append_cell (GString *out, const MsTable *table, guint row, guint column)
 /* One line for each row; a blank line where facet, series or the line of a map changes, which PGFPlots
  * reads as the end of a curve or of a row of cells. */
 static char *
-make_dat (const MsTable *table, const MsPlotDef *plot)
+make_dat (MsFigure *figure)
 {
+  const MsTable *table = ms_figure_table (figure);
+  const MsPlotDef *plot = ms_figure_plot (figure);
   g_autoptr (GArray) columns = used_columns (table, plot);
   GString *out = g_string_new (NULL);
   gboolean map = plot->mark == MS_MARK_HEATMAP || plot->mark == MS_MARK_MATRIX;
   const char *const breaks[] = { plot->facet, plot->series, map ? plot->y : NULL };
 
-  g_string_append_printf (out, "# %s.  \\addplot%s table {THIS FILE};\n", plot->title,
-                          map ? " [matrix plot, point meta=explicit]" : "");
+  g_string_append_printf (out, "# %s.  \\addplot%s table [x=%s, y=%s%s%s] {THIS FILE};\n",
+                          plot->title, map ? " [matrix plot*, point meta=explicit]" : "",
+                          plot->x != NULL ? plot->x : plot->label, plot->y != NULL ? plot->y : "",
+                          map ? ", meta=" : "", map ? plot->value : "");
   for (guint i = 0; i < columns->len; i++)
     g_string_append_printf (out, "%s%s", i > 0 ? " " : "",
                             ms_table_column (table, g_array_index (columns, guint, i))->name);
   g_string_append_c (out, '\n');
-  for (guint row = 0; row < ms_table_n_rows (table); row++)
+  for (guint row = 0, last = G_MAXUINT; row < ms_table_n_rows (table); row++)
     {
       gboolean blank = FALSE;
 
-      for (guint i = 0; i < G_N_ELEMENTS (breaks) && row > 0; i++)
+      if (!ms_figure_has_row (figure, row))
+        continue;
+      for (guint i = 0; i < G_N_ELEMENTS (breaks) && last != G_MAXUINT; i++)
         {
           int column = breaks[i] != NULL ? ms_table_find_column (table, breaks[i]) : -1;
           g_autofree char *before
-              = column >= 0 ? ms_table_format (table, row - 1, (guint) column) : NULL;
+              = column >= 0 ? ms_table_format (table, last, (guint) column) : NULL;
           g_autofree char *now = column >= 0 ? ms_table_format (table, row, (guint) column) : NULL;
 
           blank = blank || g_strcmp0 (before, now) != 0;
@@ -90,6 +96,7 @@ make_dat (const MsTable *table, const MsPlotDef *plot)
           append_cell (out, table, row, g_array_index (columns, guint, i));
         }
       g_string_append_c (out, '\n');
+      last = row;
     }
   return g_string_free (out, FALSE);
 }
@@ -114,6 +121,7 @@ make_json (MsJob *job, const MsResult *result, const MsTable *table, const MsPlo
   ms_json_add_text (json, "params", params);
   ms_json_add_text (json, "plot", plot->name);
   ms_json_add_text (json, "table", plot->table);
+  ms_json_add_text (json, "rows", plot->where);
   ms_provenance_add (json, job, hash);
   json_builder_set_member_name (json, "notes");
   json_builder_begin_array (json);
@@ -149,9 +157,10 @@ write_text (const char *path, const char *text, GError **error)
 }
 
 gboolean
-ms_plot_data_write (MsJob *job, const MsResult *result, const MsPlotDef *plot,
-                    const char *figure_path, const char *interval, GError **error)
+ms_plot_data_write (MsJob *job, const MsResult *result, MsFigure *figure, const char *figure_path,
+                    const char *interval, GError **error)
 {
+  const MsPlotDef *plot = ms_figure_plot (figure);
   g_autofree char *stem
       = g_strndup (figure_path, (gsize) (strrchr (figure_path, '.') - figure_path));
   g_autofree char *csv = g_strconcat (stem, ".csv", NULL), *dat = g_strconcat (stem, ".dat", NULL);
@@ -165,7 +174,7 @@ ms_plot_data_write (MsJob *job, const MsResult *result, const MsPlotDef *plot,
   if ((stream = ms_command_output (csv, error)) == NULL
       || !ms_table_write_csv (table, stream, error) || !g_output_stream_close (stream, NULL, error))
     return FALSE;
-  numbers = make_dat (table, plot);
+  numbers = make_dat (figure);
   making = make_json (job, result, table, plot, figure_path, interval, hash);
   return write_text (dat, numbers, error) && write_text (json, making, error);
 }

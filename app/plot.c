@@ -123,7 +123,8 @@ draw (MsJob *job, const Options *options, const MsPlotDef *plot, const MsFigureO
   comment = g_strdup_printf ("moescope %s: %s", MS_VERSION, ms_command_line ());
   if (figure == NULL
       || !ms_figure_save (figure, options->output, width, height, options->dpi, comment, &error)
-      || (options->data && !ms_plot_data_write (job, result, plot, options->output, note, &error)))
+      || (options->data
+          && !ms_plot_data_write (job, result, figure, options->output, note, &error)))
     return ms_command_fail (job->command, error);
   return MS_EXIT_FINE;
 }

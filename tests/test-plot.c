@@ -127,6 +127,23 @@ test_data (void)
       ==, hash);
 }
 
+/* A plot of some rows of its table gives PGFPlots those alone: one for each of the three layers. */
+static void
+test_data_rows (void)
+{
+  g_autofree char *path = in_folder ("w.svg"), *dat = in_folder ("w.dat"), *text = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  g_assert_cmpint (run (NULL, "plot", database, "load", "--plot", "max-vio", "-o", path, "--data",
+                        "--bootstrap", "0", NULL),
+                   ==, 0);
+  text = contents (dat, NULL);
+  lines = g_strsplit (text, "\n", -1);
+  g_assert_cmpuint (g_strv_length (lines), ==, 2 + 3 + 1);
+  g_assert_nonnull (strstr (lines[0], "x=layer, y=value"));
+  g_assert_true (g_str_has_prefix (lines[1], "layer value"));
+}
+
 /* A locale with decimal commas changes no byte of any file.  Without the locale installed the two runs
  * are simply equal. */
 static void
@@ -350,6 +367,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plot/formats", test_formats);
   g_test_add_func ("/plot/size", test_size);
   g_test_add_func ("/plot/data", test_data);
+  g_test_add_func ("/plot/data-rows", test_data_rows);
   g_test_add_func ("/plot/locale", test_locale);
   g_test_add_func ("/plot/misuse", test_misuse);
   g_test_add_func ("/plot/list", test_list);

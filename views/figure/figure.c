@@ -723,9 +723,8 @@ ms_figure_pick (MsFigure *figure, double width, double height, double x, double 
   return -1;
 }
 
-/* Whether `where` leaves the row. */
-static gboolean
-is_shown (const MsFigure *figure, guint row)
+gboolean
+ms_figure_has_row (MsFigure *figure, guint row)
 {
   guint least = 0, most = figure->n_rows;
 
@@ -751,7 +750,8 @@ ms_figure_locate (MsFigure *figure, double width, double height, int row, double
   guint facet;
   MsRect rect;
 
-  if (row < 0 || (guint) row >= ms_table_n_rows (figure->table) || !is_shown (figure, (guint) row))
+  if (row < 0 || (guint) row >= ms_table_n_rows (figure->table)
+      || !ms_figure_has_row (figure, (guint) row))
     return FALSE;
   facet = ms_channel_category (&figure->facet, (guint) row);
   for (guint i = 0; i < layout->panels->len; i++)

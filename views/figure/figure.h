@@ -67,6 +67,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsFigure, ms_figure_free)
 
 MsTable *ms_figure_table (MsFigure *figure);
 const MsPlotDef *ms_figure_plot (MsFigure *figure);
+/* Whether the plot is about that row of the table (MsPlotDef.where). */
+gboolean ms_figure_has_row (MsFigure *figure, guint row);
 
 /* Draws into (0, 0, width, height), in units of 1/96 inch. */
 void ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height);
