@@ -57,6 +57,16 @@ MsLayer *ms_trace_copy_layers (const MsTrace *trace);
 guint16 *ms_trace_load_side_by_side (MsTrace *trace, guint *width, guint *n_ids,
                                      GCancellable *cancel, GError **error);
 
+/* Columns that most analyses have. */
+#define MS_LAYER_COLUMN                                                                            \
+  {                                                                                                \
+    "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number."                             \
+  }
+#define MS_EXPERT_COLUMN                                                                           \
+  {                                                                                                \
+    "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer."                   \
+  }
+
 /* --- Tasks ---------------------------------------------------------------------------------- */
 
 /* One task of an analysis, run on any thread: writes to slots of its index only.  FALSE with *error

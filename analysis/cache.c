@@ -107,10 +107,7 @@ static const MsParam params[] = {
 
 static const MsTableDef tables[] = {
   { "total", "All layers", (const MsColumn[]){ COUNT_COLUMNS, { 0 } } },
-  { "layers", "By layer",
-    (const MsColumn[]){ { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
-                        COUNT_COLUMNS,
-                        { 0 } } },
+  { "layers", "By layer", (const MsColumn[]){ MS_LAYER_COLUMN, COUNT_COLUMNS, { 0 } } },
   { 0 },
 };
 

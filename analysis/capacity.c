@@ -48,7 +48,7 @@ static const MsParam params[] = {
 static const MsTableDef tables[] = {
   { "sweep", "Drops by capacity factor",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "capacity_factor", "Capacity factor", NULL, MS_COLUMN_REAL, "f of the rule" },
         { "capacity", "Capacity", "tokens", MS_COLUMN_REAL,
           "Slots of an expert, mean over batches" },
@@ -82,7 +82,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "repair", "Rectify-Router: drops re-routed, free slots filled (needs scores)",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "capacity_factor", "Capacity factor", NULL, MS_COLUMN_REAL, "f of the rule" },
         { "dropped", "Dropped", NULL, MS_COLUMN_INT, "Assignments beyond the capacity" },
         { "recovered", "Recovered", NULL, MS_COLUMN_INT,

@@ -421,7 +421,7 @@ static const MsParam params[] = {
 };
 
 static const MsColumn layer_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "n_experts", "Experts", "experts", MS_COLUMN_INT, "Routed experts E of the layer." },
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Tokens with at least two experts." },
   { "pairs_seen", "Pairs seen", NULL, MS_COLUMN_REAL,
@@ -440,7 +440,7 @@ static const MsColumn layer_columns[] = {
 };
 
 static const MsColumn pair_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "a", "Expert", NULL, MS_COLUMN_INT, "The expert whose tokens are looked at." },
   { "b", "Other expert", NULL, MS_COLUMN_INT, "The expert chosen with it." },
   { "n_ab", "Both", "tokens", MS_COLUMN_INT, "Tokens that chose both." },
@@ -460,7 +460,7 @@ static const MsColumn pair_columns[] = {
 };
 
 static const MsColumn strongest_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "place", "Place", NULL, MS_COLUMN_INT, "1 = the strongest pair of the layer." },
   { "a", "First expert", NULL, MS_COLUMN_INT, "The lower number." },
   { "b", "Second expert", NULL, MS_COLUMN_INT, "The higher number." },

@@ -687,17 +687,8 @@ static const MsParam params[] = {
   { 0 },
 };
 
-#define LAYER                                                                                      \
-  {                                                                                                \
-    "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number."                             \
-  }
-#define EXPERT                                                                                     \
-  {                                                                                                \
-    "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer."                   \
-  }
-
 static const MsColumn layer_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   { "n_experts", "Experts", "experts", MS_COLUMN_INT, "The pool: routed experts E of the layer." },
   { "k", "List length", "experts", MS_COLUMN_INT, "Experts in the list of each group." },
   { "size", "Committee", "experts", MS_COLUMN_INT, "Experts in the committee." },
@@ -727,8 +718,8 @@ static const MsColumn layer_columns[] = {
 };
 
 static const MsColumn expert_columns[] = {
-  LAYER,
-  EXPERT,
+  MS_LAYER_COLUMN,
+  MS_EXPERT_COLUMN,
   { "presence", "Lists", NULL, MS_COLUMN_INT, "Groups in whose list it is." },
   { "presence_share", "Share of lists", NULL, MS_COLUMN_REAL, "presence / groups." },
   { "mean_rank", "Mean rank", NULL, MS_COLUMN_REAL, "1 = first; k + 1 where not listed." },
@@ -740,10 +731,10 @@ static const MsColumn expert_columns[] = {
 };
 
 static const MsColumn list_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   { "name", "Group", NULL, MS_COLUMN_TEXT, "The documents' label." },
   { "rank", "Rank", NULL, MS_COLUMN_INT, "1 = most important." },
-  EXPERT,
+  MS_EXPERT_COLUMN,
   { "importance", "Importance", NULL, MS_COLUMN_REAL, "Of the expert in this group." },
   { "member", "Member", NULL, MS_COLUMN_INT, "1 = in the committee." },
   { 0 },

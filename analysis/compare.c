@@ -27,7 +27,7 @@ enum
 static const MsTableDef tables[] = {
   { "layers", "Change by layer",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Positions compared" },
         { "set_change_rate", "Sets changed", NULL, MS_COLUMN_REAL,
           "Share of tokens whose sets of experts differ" },
@@ -57,7 +57,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "intervals", "Intervals of every rate by layer",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "measure", "Measure", NULL, MS_COLUMN_TEXT, "A column of the table layers" },
         { "value", "Value", NULL, MS_COLUMN_REAL, "Of both runs as they are" },
         { "low", "Low", NULL, MS_COLUMN_REAL,
@@ -92,8 +92,8 @@ static const MsTableDef tables[] = {
         { "share_of_changes", "Share of changes", NULL, MS_COLUMN_REAL, "Of all changes" },
         { 0 } } },
   { "experts", "Load of experts in both runs",
-    (const MsColumn[]){ { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
-                        { "expert", "Expert", NULL, MS_COLUMN_INT, "Expert of the layer" },
+    (const MsColumn[]){ MS_LAYER_COLUMN,
+                        MS_EXPERT_COLUMN,
                         { "share_a", "Share in A", NULL, MS_COLUMN_REAL,
                           "Count / all counts of the layer in run A" },
                         { "share_b", "Share in B", NULL, MS_COLUMN_REAL, "The same in run B" },

@@ -528,8 +528,8 @@ static const MsColumn curve_columns[] = {
 
 static const MsColumn slot_columns[] = {
   { "rank", "Rank", NULL, MS_COLUMN_INT, "1 = the busiest slot." },
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
-  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  MS_LAYER_COLUMN,
+  MS_EXPERT_COLUMN,
   { "share", "Share", NULL, MS_COLUMN_REAL, "Of the decisions of all layers." },
   { "hot", "Hot", NULL, MS_COLUMN_INT, "1 when the slot is in the hot set of all layers." },
   { "stability", "Stability", NULL, MS_COLUMN_REAL,

@@ -542,13 +542,8 @@ static const MsParam params[] = {
   { 0 },
 };
 
-#define LAYER                                                                                      \
-  {                                                                                                \
-    "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number."                             \
-  }
-
 static const MsColumn layer_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   { "n_a", "Tokens, first", "tokens", MS_COLUMN_INT, "Of the first group, with an expert." },
   { "n_b", "Tokens, second", "tokens", MS_COLUMN_INT, "Of the second group, with an expert." },
   { "js", "Distance", "nats", MS_COLUMN_REAL,
@@ -568,8 +563,8 @@ static const MsColumn layer_columns[] = {
 };
 
 static const MsColumn expert_columns[] = {
-  LAYER,
-  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  MS_LAYER_COLUMN,
+  MS_EXPERT_COLUMN,
   { "count_a", "Count, first", "tokens", MS_COLUMN_INT, "Tokens of the first group choosing it." },
   { "count_b", "Count, second", "tokens", MS_COLUMN_INT,
     "Tokens of the second group choosing it." },

@@ -613,10 +613,6 @@ static const MsParam params[] = {
   { 0 },
 };
 
-#define LAYER                                                                                      \
-  {                                                                                                \
-    "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number."                             \
-  }
 #define GROUP                                                                                      \
   {                                                                                                \
     "name", "Group", NULL, MS_COLUMN_TEXT, "The documents' label."                                 \
@@ -640,7 +636,7 @@ static const MsParam params[] = {
   }
 
 static const MsColumn group_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   GROUP,
   { "n_documents", "Documents", "documents", MS_COLUMN_INT, "Documents of the group." },
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Its tokens with at least one expert, N_D." },
@@ -658,9 +654,9 @@ static const MsColumn group_columns[] = {
 };
 
 static const MsColumn share_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   GROUP,
-  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  MS_EXPERT_COLUMN,
   { "count", "Count", "tokens", MS_COLUMN_INT, "Tokens of the group that choose it, N_eD." },
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Tokens of the group, N_D." },
   PERCENT,
@@ -673,10 +669,10 @@ static const MsColumn share_columns[] = {
 };
 
 static const MsColumn strongest_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   GROUP,
   { "place", "Place", NULL, MS_COLUMN_INT, "1 = exceeds the other groups most." },
-  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  MS_EXPERT_COLUMN,
   PERCENT,
   REST,
   BASELINE,
@@ -684,7 +680,7 @@ static const MsColumn strongest_columns[] = {
 };
 
 static const MsColumn distance_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   { "a", "Group", NULL, MS_COLUMN_TEXT, "The documents' label." },
   { "b", "Other group", NULL, MS_COLUMN_TEXT, "The documents' label." },
   { "js", "Distance", "nats", MS_COLUMN_REAL, "Jensen-Shannon divergence of the expert shares." },
@@ -693,8 +689,8 @@ static const MsColumn distance_columns[] = {
 };
 
 static const MsColumn expert_columns[] = {
-  LAYER,
-  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  MS_LAYER_COLUMN,
+  MS_EXPERT_COLUMN,
   { "n_groups", "Groups using it", NULL, MS_COLUMN_INT, "Groups with a windowed rate above 1e-5." },
   { "variation", "Variation over groups", NULL, MS_COLUMN_REAL,
     "Sample standard deviation / mean of the windowed rates of those groups." },

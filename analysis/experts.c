@@ -347,8 +347,8 @@ static const MsParam params[] = {
 };
 
 static const MsColumn map_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
-  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  MS_LAYER_COLUMN,
+  MS_EXPERT_COLUMN,
   { "rank", "Rank by load", NULL, MS_COLUMN_INT, "0 = the layer's busiest expert." },
   { "place", "Place by similarity", NULL, MS_COLUMN_INT,
     "In the tree of the layer's experts (average linkage over the Jensen-Shannon divergence of the "
@@ -371,8 +371,8 @@ static const MsColumn map_columns[] = {
 };
 
 static const MsColumn pair_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
-  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  MS_LAYER_COLUMN,
+  MS_EXPERT_COLUMN,
   { "other", "Other expert", NULL, MS_COLUMN_INT, "Another of the layer." },
   { "distance", "Distance", "nats", MS_COLUMN_REAL,
     "Jensen-Shannon divergence of the labels they read; undefined below 20 choices." },

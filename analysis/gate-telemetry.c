@@ -254,7 +254,7 @@ static const MsParam params[] = {
 };
 
 static const MsColumn layer_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "entropy", "Gate entropy", "nats", MS_COLUMN_REAL,
     "Mean over tokens of the entropy of the router's probabilities (entropy_gating)." },
   { "entropy_normalised", "Gate entropy / ln E", NULL, MS_COLUMN_REAL, "The same / ln E." },
@@ -268,7 +268,7 @@ static const MsColumn layer_columns[] = {
 };
 
 static const MsColumn rank_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "rank", "Rank", NULL, MS_COLUMN_INT, "1 = first choices." },
   { "unused", "Unused experts", "experts", MS_COLUMN_REAL,
     "Experts without a choice of this rank (unused_expertR_count)." },

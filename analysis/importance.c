@@ -59,8 +59,8 @@ static const MsParam params[] = {
 static const MsTableDef tables[] = {
   { "experts", "Importance of every expert",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
-        { "expert", "Expert", NULL, MS_COLUMN_INT, "Expert of the layer" },
+        MS_LAYER_COLUMN,
+        MS_EXPERT_COLUMN,
         { "expert_frequency", "Count", NULL, MS_COLUMN_INT, "Tokens that choose it" },
         { "weighted_expert_frequency_sum", "Gate mass", NULL, MS_COLUMN_REAL,
           "Sum of g over them" },
@@ -91,7 +91,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "layers", "What pruning the list would lose",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "pruned", "Pruned", "experts", MS_COLUMN_INT, "Experts on the list" },
         { "guarded", "Guarded", "experts", MS_COLUMN_INT, "Experts kept by the guard alone" },
         { "lost_decisions", "Decisions lost", NULL, MS_COLUMN_REAL,
@@ -103,14 +103,14 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "correlations", "Rank correlation of the criteria",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "a", "Criterion", NULL, MS_COLUMN_TEXT, "One criterion" },
         { "b", "Other criterion", NULL, MS_COLUMN_TEXT, "The other" },
         { "spearman", "Spearman", NULL, MS_COLUMN_REAL,
           "Over the layer's experts; undefined when one is constant or its inputs are missing" },
         { 0 } } },
   { "similarity", "Distance of experts by router logits",
-    (const MsColumn[]){ { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+    (const MsColumn[]){ MS_LAYER_COLUMN,
                         { "expert", "Expert", NULL, MS_COLUMN_INT, "One expert" },
                         { "other", "Other expert", NULL, MS_COLUMN_INT, "The other" },
                         { "distance", "Distance", NULL, MS_COLUMN_REAL,

@@ -738,21 +738,13 @@ static const MsParam params[] = {
   { 0 },
 };
 
-#define LAYER                                                                                      \
-  {                                                                                                \
-    "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number."                             \
-  }
-#define EXPERT                                                                                     \
-  {                                                                                                \
-    "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer."                   \
-  }
 #define LANGUAGE                                                                                   \
   {                                                                                                \
     "language", "Language", NULL, MS_COLUMN_TEXT, "The documents' label."                          \
   }
 
 static const MsColumn layer_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   { "n_experts", "Experts", "experts", MS_COLUMN_INT, "Routed experts E of the layer." },
   { "spread", "Entropy over languages", NULL, MS_COLUMN_REAL,
     "Entropy of languages within an expert (tokens of all languages equalised) over its maximum, "
@@ -768,9 +760,9 @@ static const MsColumn layer_columns[] = {
 };
 
 static const MsColumn map_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   LANGUAGE,
-  EXPERT,
+  MS_EXPERT_COLUMN,
   { "count", "Count", NULL, MS_COLUMN_INT, "How often the language's tokens chose the expert." },
   { "share", "Share", NULL, MS_COLUMN_REAL, "count / all of the language in this layer." },
   { "load", "Load", "times the fair share", MS_COLUMN_REAL, "share E; 1 = uniform routing." },
@@ -779,9 +771,9 @@ static const MsColumn map_columns[] = {
 };
 
 static const MsColumn specificity_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   { "place", "Place", NULL, MS_COLUMN_INT, "0 = least specific of the layer." },
-  EXPERT,
+  MS_EXPERT_COLUMN,
   { "specificity", "Specificity", NULL, MS_COLUMN_REAL, "Largest share over the languages." },
   LANGUAGE,
   { "entropy", "Entropy over languages", NULL, MS_COLUMN_REAL,

@@ -671,10 +671,6 @@ static const MsParam params[] = {
   { 0 },
 };
 
-#define LAYER                                                                                      \
-  {                                                                                                \
-    "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number."                             \
-  }
 #define DEPTH                                                                                      \
   {                                                                                                \
     "depth", "Depth", NULL, MS_COLUMN_REAL, "0 = first MoE layer, 1 = last."                       \
@@ -700,7 +696,7 @@ static const MsParam params[] = {
   }
 
 static const MsColumn curve_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   DEPTH,
   DIVERGENCE,
   JS,
@@ -711,7 +707,7 @@ static const MsColumn curve_columns[] = {
 };
 
 static const MsColumn divergence_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   DEPTH,
   LANGUAGE,
   { "n_passages", "Passages", "passages", MS_COLUMN_INT, "Present in this and in the pivot." },
@@ -725,7 +721,7 @@ static const MsColumn divergence_columns[] = {
 };
 
 static const MsColumn matrix_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   { "a", "Language", NULL, MS_COLUMN_TEXT, "The documents' label." },
   { "b", "Other language", NULL, MS_COLUMN_TEXT, "The documents' label." },
   DIVERGENCE,
@@ -735,7 +731,7 @@ static const MsColumn matrix_columns[] = {
 };
 
 static const MsColumn entropy_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   LANGUAGE,
   { "n_passages", "Passages", "passages", MS_COLUMN_INT, "Of the language." },
   { "entropy", "Entropy", "nats", MS_COLUMN_REAL, "Mean over passages of H(q)." },
@@ -745,9 +741,9 @@ static const MsColumn entropy_columns[] = {
 };
 
 static const MsColumn expert_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   LANGUAGE,
-  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  MS_EXPERT_COLUMN,
   { "mass", "Mass", NULL, MS_COLUMN_REAL, "Mean over the language's passages of q_e." },
   { "pivot_mass", "Mass in the pivot", NULL, MS_COLUMN_REAL, "Likewise for the pivot language." },
   { "difference", "Difference", NULL, MS_COLUMN_REAL, "mass - pivot_mass." },

@@ -276,7 +276,7 @@ static const MsParam params[] = {
 };
 
 static const MsColumn window_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "window", "Window", NULL, MS_COLUMN_INT, "The window's number, from 0." },
   { "first_token", "First token", NULL, MS_COLUMN_INT,
     "Number of the window's first token among the selected tokens, from 0." },
@@ -291,7 +291,7 @@ static const MsColumn window_columns[] = {
 };
 
 static const MsColumn layer_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "measure", "Measure", NULL, MS_COLUMN_TEXT, "A column of the table windows." },
   { "mean", "Mean", NULL, MS_COLUMN_REAL, "Mean over complete windows." },
   { "deviation", "Deviation", NULL, MS_COLUMN_REAL,

@@ -580,7 +580,7 @@ static const MsParam params[] = {
 };
 
 static const MsColumn balance_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "n_experts", "Experts", "experts", MS_COLUMN_INT, "Routed experts E of the layer." },
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Tokens with at least one expert." },
   { "n_decisions", "Decisions", NULL, MS_COLUMN_INT, "Choices of an expert, C." },
@@ -591,8 +591,8 @@ static const MsColumn balance_columns[] = {
 };
 
 static const MsColumn expert_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
-  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  MS_LAYER_COLUMN,
+  MS_EXPERT_COLUMN,
   { "count", "Count", NULL, MS_COLUMN_INT, "How often the expert was chosen, c_e." },
   { "share", "Share", NULL, MS_COLUMN_REAL, "c_e / C; sums to 1 over the layer." },
   { "frequency", "Frequency", NULL, MS_COLUMN_REAL, "c_e / n; sums to k over the layer." },
@@ -612,7 +612,7 @@ static const MsColumn expert_columns[] = {
 };
 
 static const MsColumn interval_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "measure", "Measure", NULL, MS_COLUMN_TEXT, "A column of the table balance." },
   { "value", "Value", NULL, MS_COLUMN_REAL, "The measure." },
   { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },

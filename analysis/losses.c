@@ -363,7 +363,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
 /* --- The descriptor -------------------------------------------------------------------------- */
 
 static const MsColumn loss_columns[] = {
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "measure", "Measure", NULL, MS_COLUMN_TEXT,
     "z_loss: mean of (ln sum exp z)^2.  aux_grouped: mean over sequences of E sum f P.  "
     "aux_pooled: "

@@ -23,8 +23,8 @@ static const MsParam params[] = {
 static const MsTableDef tables[] = {
   { "experts", "The cluster of every expert",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
-        { "expert", "Expert", NULL, MS_COLUMN_INT, "Expert of the layer" },
+        MS_LAYER_COLUMN,
+        MS_EXPERT_COLUMN,
         { "label", "Cluster", NULL, MS_COLUMN_INT,
           "Cluster of the layer, numbered by the ids of the kept experts" },
         { "dominant", "Merged into", NULL, MS_COLUMN_INT, "The kept expert it joins" },
@@ -38,7 +38,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "layers", "Clusters by layer",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "clusters", "Clusters", NULL, MS_COLUMN_INT, "Experts kept" },
         { "max_vio_before", "MaxVio before", NULL, MS_COLUMN_REAL, "Largest usage / mean - 1" },
         { "max_vio_after", "MaxVio after", NULL, MS_COLUMN_REAL, "The same of the clusters" },

@@ -206,17 +206,13 @@ compute (const MsContext *context, MsResult *result, GError **error)
   return fine;
 }
 
-#define LAYER                                                                                      \
-  {                                                                                                \
-    "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number."                             \
-  }
 #define SCORE_RANK                                                                                 \
   {                                                                                                \
     "score_rank", "Score rank", NULL, MS_COLUMN_INT, "0 = highest score."                          \
   }
 
 static const MsColumn layer_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "With at least one expert." },
   { "share", "First expert is largest", NULL, MS_COLUMN_REAL,
     "Share of tokens whose highest-scored expert has the largest output norm." },
@@ -230,7 +226,7 @@ static const MsColumn layer_columns[] = {
 };
 
 static const MsColumn rank_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   SCORE_RANK,
   { "norm_rank", "Norm rank", NULL, MS_COLUMN_INT, "0 = largest norm." },
   { "count", "Count", NULL, MS_COLUMN_INT, "Choices with these ranks." },
@@ -239,7 +235,7 @@ static const MsColumn rank_columns[] = {
 };
 
 static const MsColumn norm_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   SCORE_RANK,
   { "count", "Count", NULL, MS_COLUMN_INT, "Choices of this score rank." },
   { "norm", "Mean norm", NULL, MS_COLUMN_REAL, "Mean L2 norm of the experts' outputs." },

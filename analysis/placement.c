@@ -60,7 +60,7 @@ static const MsParam params[] = {
 static const MsTableDef tables[] = {
   { "layers", "Balance and traffic by layer",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "max_over_mean", "Largest / mean load", NULL, MS_COLUMN_REAL, "Over devices, as placed" },
         { "max_over_mean_contiguous", "Contiguous", NULL, MS_COLUMN_REAL,
           "The same with experts in order and no replicas" },
@@ -87,7 +87,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "measures", "Each measure with its interval and what other placements give",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "measure", "Measure", NULL, MS_COLUMN_TEXT,
           "As in the table of layers; copies are per token with an expert" },
         { "value", "Value", NULL, MS_COLUMN_REAL, "Of the placement" },
@@ -101,7 +101,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "slots", "The placement",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "slot", "Slot", NULL, MS_COLUMN_INT, "Physical expert, devices hold consecutive slots" },
         { "device", "Device", NULL, MS_COLUMN_INT, "Device of the slot" },
         { "node", "Node", NULL, MS_COLUMN_INT, "Node of the device" },
@@ -111,7 +111,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "devices", "Load of devices",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "device", "Device", NULL, MS_COLUMN_INT, "Device" },
         { "load", "Load", NULL, MS_COLUMN_REAL, "Sum of weight / replicas over its slots" },
         { "load_over_mean", "Load / mean", NULL, MS_COLUMN_REAL,
@@ -119,7 +119,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "llep", "Least-loaded plan for the whole trace as one batch",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "expert", "Expert", NULL, MS_COLUMN_INT, "Expert" },
         { "device", "Device", NULL, MS_COLUMN_INT, "Device that computes the chunk" },
         { "start", "Start", "tokens", MS_COLUMN_INT, "First token of the expert's chunk" },

@@ -415,17 +415,13 @@ static const MsParam params[] = {
   { 0 },
 };
 
-#define LAYER                                                                                      \
-  {                                                                                                \
-    "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number."                             \
-  }
 #define FROM                                                                                       \
   {                                                                                                \
     "from", "Position", "tokens", MS_COLUMN_INT, "First position of the bin."                      \
   }
 
 static const MsColumn bin_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   FROM,
   { "to", "Last position", "tokens", MS_COLUMN_INT, "Of the bin." },
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "With at least one expert." },
@@ -448,9 +444,9 @@ static const MsColumn bin_columns[] = {
 };
 
 static const MsColumn expert_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   FROM,
-  { "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer." },
+  MS_EXPERT_COLUMN,
   { "count", "Count", NULL, MS_COLUMN_INT, "Choices in the bin." },
   { "load", "Load", "times the fair share", MS_COLUMN_REAL,
     "Share of the bin's choices, times E." },

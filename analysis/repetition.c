@@ -19,7 +19,7 @@ enum
 static const MsTableDef tables[] = {
   { "layers", "Repetition by layer",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "pairs", "Pairs", NULL, MS_COLUMN_INT, "Neighbouring tokens of one document" },
         { "first_choice", "Same first choice", NULL, MS_COLUMN_REAL,
           "Share of pairs whose best experts are equal" },
@@ -44,8 +44,8 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "runs", "Runs by expert",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
-        { "expert", "Expert", NULL, MS_COLUMN_INT, "Expert of the layer" },
+        MS_LAYER_COLUMN,
+        MS_EXPERT_COLUMN,
         { "runs", "Runs", NULL, MS_COLUMN_INT, "Stretches of consecutive tokens that choose it" },
         { "mean_length", "Mean length", "tokens", MS_COLUMN_REAL, "Tokens / runs" },
         { "longest", "Longest", "tokens", MS_COLUMN_INT, "The longest run" },

@@ -43,7 +43,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "neighbours", "Change between neighbouring checkpoints",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "step", "Step", "steps", MS_COLUMN_INT, "The earlier checkpoint" },
         { "next_step", "Next step", "steps", MS_COLUMN_INT, "The later checkpoint" },
         { "neighbour_change_rate", "First choice changed", NULL, MS_COLUMN_REAL,
@@ -62,7 +62,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "fluctuation", "Last fluctuation",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "fraction_of_training", "Share of training", NULL, MS_COLUMN_REAL, "0, 0.1, ..., 1" },
         { "tokens_settled", "Settled", NULL, MS_COLUMN_REAL,
           "Share of tokens whose last step with another choice than the final one is not later" },

@@ -291,7 +291,7 @@ static const MsColumn token_columns[] = {
   { "position", "Position", NULL, MS_COLUMN_INT, "Of the token in the corpus." },
   { "token_id", "Token id", NULL, MS_COLUMN_INT, "Number in the vocabulary, -1 = unknown." },
   { "token", "Token", NULL, MS_COLUMN_TEXT, "Its text; bytes that are no text as <0xHH>." },
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "expert", "First choice", NULL, MS_COLUMN_INT, "The expert of rank 1, -1 = none." },
   { "chosen", "Singled-out expert", NULL, MS_COLUMN_TEXT,
     "The best of the experts singled out that the token chose." },
@@ -310,7 +310,7 @@ static const MsColumn token_columns[] = {
 static const MsColumn choice_columns[] = {
   { "position", "Position", NULL, MS_COLUMN_INT, "Of the token in the corpus." },
   { "token", "Token", NULL, MS_COLUMN_TEXT, "Its text." },
-  { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number." },
+  MS_LAYER_COLUMN,
   { "choices", "Experts and weights", NULL, MS_COLUMN_TEXT, "Best first." },
   { "entropy", "Router entropy", "nats", MS_COLUMN_REAL, "Of the router in this layer." },
   { 0 },

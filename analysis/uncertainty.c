@@ -21,7 +21,7 @@ static const MsParam params[] = {
 static const MsTableDef tables[] = {
   { "layers", "Uncertainty by layer",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Tokens measured" },
         { "shannon_nats", "Entropy", "nats", MS_COLUMN_REAL,
           "Mean of H(p) = -sum p ln p over all experts" },
@@ -50,7 +50,7 @@ static const MsTableDef tables[] = {
         { 0 } } },
   { "distribution", "Distribution of entropy",
     (const MsColumn[]){
-        { "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number" },
+        MS_LAYER_COLUMN,
         { "entropy_from", "Entropy from", "nats", MS_COLUMN_REAL, "Left edge of the bin" },
         { "entropy_to", "Entropy to", "nats", MS_COLUMN_REAL, "Right edge" },
         { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Tokens in the bin" },

@@ -648,17 +648,8 @@ static const MsParam params[] = {
   { 0 },
 };
 
-#define LAYER                                                                                      \
-  {                                                                                                \
-    "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number."                             \
-  }
-#define EXPERT                                                                                     \
-  {                                                                                                \
-    "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer."                   \
-  }
-
 static const MsColumn layer_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   { "n_ids", "Ids", "ids", MS_COLUMN_INT, "Distinct token ids that are frequent enough." },
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Their occurrences with an expert." },
   { "specialisation", "Specialisation", NULL, MS_COLUMN_REAL,
@@ -673,8 +664,8 @@ static const MsColumn layer_columns[] = {
 };
 
 static const MsColumn expert_columns[] = {
-  LAYER,
-  EXPERT,
+  MS_LAYER_COLUMN,
+  MS_EXPERT_COLUMN,
   { "n_ids", "Ids owned", "ids", MS_COLUMN_INT, "Ids whose most frequent expert it is." },
   { "share", "Mean share", NULL, MS_COLUMN_REAL, "Mean over its ids; undefined without any." },
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Occurrences of its ids." },
@@ -683,8 +674,8 @@ static const MsColumn expert_columns[] = {
 };
 
 static const MsColumn id_columns[] = {
-  LAYER,
-  EXPERT,
+  MS_LAYER_COLUMN,
+  MS_EXPERT_COLUMN,
   { "place", "Place", NULL, MS_COLUMN_INT, "1 = the id of largest share." },
   { "id", "Token id", NULL, MS_COLUMN_INT, "In the model's vocabulary." },
   { "text", "Text", NULL, MS_COLUMN_TEXT, "Of the token; undefined without a vocabulary." },
@@ -694,7 +685,7 @@ static const MsColumn id_columns[] = {
 };
 
 static const MsColumn dependence_columns[] = {
-  LAYER,
+  MS_LAYER_COLUMN,
   { "key", "Key", NULL, MS_COLUMN_TEXT, "token id, or position in the document." },
   { "n_frequent", "Frequent keys", NULL, MS_COLUMN_INT, "Keys that enter the deviation." },
   { "deviation", "Context-independent", NULL, MS_COLUMN_REAL,
