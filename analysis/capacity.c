@@ -71,6 +71,9 @@ static const MsTableDef tables[] = {
           "Middle of a twentieth of the document: 0 = start, 1 = end" },
         { "dropped_assignment_rate", "Dropped", NULL, MS_COLUMN_REAL,
           "Dropped / all assignments there, all layers" },
+        { "low", "Dropped, low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents" },
+        { "high", "Dropped, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { 0 } } },
   { "ranks", "Drops by rank",
     (const MsColumn[]){
@@ -149,7 +152,9 @@ static const MsPlotDef plots[] = {
     .mark = MS_MARK_LINE,
     .x = "position",
     .y = "dropped_assignment_rate",
-    .series = "capacity_factor" },
+    .series = "capacity_factor",
+    .low = "low",
+    .high = "high" },
   { .name = "repair",
     .title = "Drops Recovered on the Own Device",
     .table = "repair",
@@ -209,7 +214,7 @@ typedef struct
   double *units; /* (factors, U, N_SUMS) */
   double capacity[MAX_FACTORS], slots[MAX_FACTORS];
   guint n_batches;
-  guint64 dropped[MAX_FACTORS][POSITIONS], at[POSITIONS];
+  double *positions;     /* (factors, U, POSITIONS, 2) dropped, all */
   guint64 *ranks;        /* (factors, K, 2) dropped, all */
   Dependence *documents; /* (factors, D) */
   double *repair;        /* (factors, U, N_REPAIR); NULL without scores */
@@ -350,7 +355,7 @@ priorities (const Job *job, MsTrace *trace, const MsLayerTrace *layer)
 
 static void
 count_document (const Job *job, const MsLayerTrace *layer, const MsDocument *document, guint factor,
-                const guint8 *kept, Layer *out, double *sums)
+                const guint8 *kept, Layer *out, double *sums, double *positions)
 {
   (void) job;
   for (gint64 i = 0; i < document->n_tokens; i++)
@@ -375,9 +380,8 @@ count_document (const Job *job, const MsLayerTrace *layer, const MsDocument *doc
       sums[SUM_DROPPED] += size - n_kept;
       sums[SUM_BEHIND] += size > 0 && n_kept == 0;
       sums[SUM_ANY] += n_kept < size;
-      out->dropped[factor][bin] += size - n_kept;
-      if (factor == 0)
-        out->at[bin] += size;
+      positions[2 * bin] += size - n_kept;
+      positions[2 * bin + 1] += size;
     }
 }
 
@@ -520,7 +524,8 @@ replay_batch (const Job *job, MsTrace *trace, Scratch *s, guint f, guint first, 
       const MsDocument *document = ms_trace_document (trace, d);
       gsize unit = (gsize) f * n_units + ms_bootstrap_unit (job->bootstrap, d);
 
-      count_document (job, layer, document, f, s->kept, out, out->units + unit * N_SUMS);
+      count_document (job, layer, document, f, s->kept, out, out->units + unit * N_SUMS,
+                      out->positions + unit * POSITIONS * 2);
       if (out->repair != NULL)
         count_repair (&batch, layer, &s->plan, document, s->kept, s->replaced, s->filled,
                       out->repair + unit * N_REPAIR);
@@ -554,6 +559,7 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
   scratch_init (&scratch, job, trace);
   out->units = g_new0 (double, n_units *N_SUMS);
   out->documents = g_new0 (Dependence, (gsize) job->n_factors * n_documents);
+  out->positions = g_new0 (double, n_units *POSITIONS * 2);
   out->ranks = g_new0 (guint64, (gsize) job->n_factors * scratch.layer->k * 2);
   if (scratch.layer->logits != NULL)
     out->repair = g_new0 (double, n_units *N_REPAIR);
@@ -691,6 +697,29 @@ add_documents (const MsContext *context, MsResult *result, const Job *job, guint
 }
 
 static void
+position_rates (const double *sums, double *out, gpointer data)
+{
+  (void) data;
+  for (guint i = 0; i < POSITIONS; i++)
+    out[i] = ratio (sums[2 * i], sums[2 * i + 1]);
+}
+
+static void
+add_positions (const MsContext *context, MsTable *table, const Job *job, guint f)
+{
+  gsize n = (gsize) job->bootstrap->n_units * POSITIONS * 2;
+  g_autofree double *units = g_new0 (double, n);
+  MsInterval v[POSITIONS];
+
+  for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
+    for (gsize i = 0; i < n; i++)
+      units[i] += job->layers[l].positions[f * n + i];
+  ms_bootstrap_intervals (job->bootstrap, units, POSITIONS * 2, position_rates, NULL, POSITIONS, v);
+  for (guint i = 0; i < POSITIONS; i++)
+    ms_table_add (table, job->factors[f], (i + 0.5) / POSITIONS, v[i].value, v[i].low, v[i].high);
+}
+
+static void
 add_ranks (const MsContext *context, MsTable *table, const Job *job, guint f)
 {
   guint n_layers = ms_trace_n_layers (context->trace), most = 0;
@@ -751,18 +780,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       }
   for (guint f = 0; f < job.n_factors && fine; f++)
     {
-      for (guint i = 0; i < POSITIONS; i++)
-        {
-          guint64 at = 0, lost = 0;
-
-          for (guint l = 0; l < n_layers; l++)
-            {
-              at += layers[l].at[i];
-              lost += layers[l].dropped[f][i];
-            }
-          ms_table_add (ms_result_table (result, "positions"), job.factors[f],
-                        (i + 0.5) / POSITIONS, share (lost, at));
-        }
+      add_positions (context, ms_result_table (result, "positions"), &job, f);
       add_ranks (context, ms_result_table (result, "ranks"), &job, f);
       add_documents (context, result, &job, f);
     }
@@ -788,6 +806,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       g_free (layers[l].documents);
       g_free (layers[l].repair);
       g_free (layers[l].ranks);
+      g_free (layers[l].positions);
     }
   return fine;
 }
@@ -810,7 +829,7 @@ const MsAnalysis ms_analysis_capacity = {
           "(priority), arXiv 2106.05974; batch dependence: arXiv 2402.05526; repair: "
           "Rectify-Router, arXiv 2402.12399; "
           "metrics.md a, f.2, i",
-  .version = 4,
+  .version = 5,
   .params = params,
   .tables = tables,
   .plots = plots,

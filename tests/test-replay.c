@@ -514,6 +514,27 @@ test_capacity_twin (void)
     }
 }
 
+/* The second half of the first document is dropped, nothing of the second one: resamples see either. */
+static void
+test_capacity_positions (void)
+{
+  char *path = NULL;
+  MsHandTrace hand = { .layers = LIST ("0 0 0 1"), .n_layers = 1, .n_experts = 2, .k = 1 };
+  g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 2, 2, 0 }, &path);
+  g_autoptr (MsResult) result
+      = ms_test_run (own, "capacity", 100, LIST ("rule=fixed", "factors=1"));
+  const MsTable *table = ms_result_table (result, "positions");
+  guint first = ms_test_row (table, "position=0.025"), half = ms_test_row (table, "position=0.525");
+
+  ms_test_near (ms_test_real (table, first, "dropped_assignment_rate"), 0);
+  ms_test_near (ms_test_real (table, first, "high"), 0);
+  ms_test_near (ms_test_real (table, half, "dropped_assignment_rate"), 0.5);
+  ms_test_near (ms_test_real (table, half, "low"), 0);
+  ms_test_near (ms_test_real (table, half, "high"), 1);
+  ms_test_near (ms_test_real (table, first + 1, "dropped_assignment_rate"), NAN);
+  ms_fixture_remove (path);
+}
+
 static void
 test_repair_hand (void)
 {
@@ -1375,6 +1396,7 @@ main (int argc, char **argv)
   g_test_add_func ("/importance/mixed", test_importance_mixed);
   g_test_add_func ("/capacity/hand", test_capacity_hand);
   g_test_add_func ("/capacity/twin", test_capacity_twin);
+  g_test_add_func ("/capacity/positions", test_capacity_positions);
   g_test_add_func ("/repair/hand", test_repair_hand);
   g_test_add_func ("/repair/twin", test_repair_twin);
   g_test_add_func ("/what-if/hand", test_what_if_hand);
