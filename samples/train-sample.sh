@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the corpus from Debian packages (about a minute) and trains the sample model as
-# samples/README.md says: 66 processor minutes.  Ctrl-C saves; run it again to go on.
+# samples/README.md says: 65 processor minutes.  Ctrl-C saves; run it again to go on.
 # Further options go to `moescope train`, e.g. --steps 20 --cool-down 5 for a try.
 set -e
 cd "$(dirname "$0")"
