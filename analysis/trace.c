@@ -207,6 +207,21 @@ trace_new (Source *source, MsSelection *selection)
   return trace;
 }
 
+/* Whether a selected expert exists in a selected layer; yes if none is selected. */
+static gboolean
+selects_experts (const MsTrace *trace)
+{
+  const GArray *ranges = trace->selection != NULL ? trace->selection->experts : NULL;
+  gint64 n_experts = 0;
+
+  for (guint l = 0; l < trace->n_layers; l++)
+    n_experts = MAX (n_experts, ms_trace_layer (trace, l)->n_experts);
+  for (guint i = 0; ranges != NULL && i < ranges->len; i++)
+    if (g_array_index (ranges, MsRange, i).first < n_experts)
+      return TRUE;
+  return ranges == NULL || ranges->len == 0;
+}
+
 MsTrace *
 ms_trace_open (const char *path, gint64 run, const MsSelection *selection, GError **error)
 {
@@ -220,7 +235,7 @@ ms_trace_open (const char *path, gint64 run, const MsSelection *selection, GErro
   if (source == NULL)
     return NULL;
   trace = trace_new (source, ms_selection_copy (selection));
-  if (trace->n_layers > 0 && trace->n_tokens > 0)
+  if (trace->n_layers > 0 && trace->n_tokens > 0 && selects_experts (trace))
     return g_steal_pointer (&trace);
   if (source->run->n_tokens == 0)
     g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
@@ -230,7 +245,11 @@ ms_trace_open (const char *path, gint64 run, const MsSelection *selection, GErro
     g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
                  "the selection %s leaves no %s of run %" G_GINT64_FORMAT
                  "; `moescope info` lists what there is",
-                 text, trace->n_layers == 0 ? "layer" : "token", source->run->id);
+                 text,
+                 trace->n_layers == 0   ? "layer"
+                 : trace->n_tokens == 0 ? "token"
+                                        : "expert",
+                 source->run->id);
   return NULL;
 }
 

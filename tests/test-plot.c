@@ -203,6 +203,7 @@ test_misuse (void)
   expect (2, "--dpi", "--dpi", "1");
   expect (2, "did you mean", "--widt", "3in");
   expect (1, "leaves no token", "--select", "lang=xx");
+  expect (1, "leaves no expert", "--select", "expert=999");
   g_assert_cmpint (run (&err, "plot", database, "load", "-o", path, NULL), ==, 1);
   g_assert_nonnull (strstr (err, ".svg"));
   g_clear_pointer (&err, g_free);
