@@ -297,9 +297,10 @@ summarise (const MsContext *context, const Map *map, MsResult *result)
           }
       }
   result->summary = g_strdup_printf (
-      "Of %u experts in %u layers %u are never chosen; the busiest is expert %u of layer %d with "
+      "Of %u experts in %u %s %u are never chosen; the busiest is expert %u of layer %d with "
       "%.3g times its fair share.",
-      slots, n_layers, idle, best, ms_trace_layer (context->trace, best_layer)->block, most);
+      slots, n_layers, n_layers == 1 ? "layer" : "layers", idle, best,
+      ms_trace_layer (context->trace, best_layer)->block, most);
 }
 
 static gboolean

@@ -206,6 +206,8 @@ static void
 summarise (const MsContext *context, const MsTable *table, MsResult *result)
 {
   const char *experts = ms_values_text (context->values, "experts");
+  guint n_layers = ms_trace_n_layers (context->trace);
+  const char *layers = n_layers == 1 ? "layer" : "layers";
   int best = -1;
 
   for (guint row = 0; row < ms_table_n_rows (table); row++)
@@ -213,15 +215,14 @@ summarise (const MsContext *context, const MsTable *table, MsResult *result)
         > (best < 0 ? 0 : ms_table_get_real (table, (guint) best, 6)))
       best = (int) row;
   if (best < 0)
-    result->summary = g_strdup_printf ("%s %s in %u layers: no document is labelled.",
-                                       *experts ? "Experts" : "All experts", experts,
-                                       ms_trace_n_layers (context->trace));
+    result->summary
+        = g_strdup_printf ("%s %s in %u %s: no document is labelled.",
+                           *experts ? "Experts" : "All experts", experts, n_layers, layers);
   else
     result->summary = g_strdup_printf (
-        "%s %s in %u layers: %s %s reaches them with %.3g %% of its tokens, %.3g times as often as "
-        "the "
+        "%s %s in %u %s: %s %s reaches them with %.3g %% of its tokens, %.3g times as often as the "
         "rest.",
-        *experts ? "Experts" : "All experts", experts, ms_trace_n_layers (context->trace),
+        *experts ? "Experts" : "All experts", experts, n_layers, layers,
         ms_table_get_text (table, (guint) best, 0), ms_table_get_text (table, (guint) best, 1),
         100 * ms_table_get_real (table, (guint) best, 4),
         ms_table_get_real (table, (guint) best, 6));
