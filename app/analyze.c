@@ -47,34 +47,11 @@ print_wrapped (const char *title, const char *text)
 static void
 print_param (const MsParam *param)
 {
-  char least[MS_NUMBER_SIZE], most[MS_NUMBER_SIZE], usual[MS_NUMBER_SIZE];
-  g_autofree char *range = NULL, *value = NULL;
+  g_autofree char *usual = NULL;
+  g_autofree char *range = ms_param_range (param, &usual);
 
-  switch (param->type)
-    {
-    case MS_PARAM_INT:
-    case MS_PARAM_REAL:
-      range = g_strdup_printf ("%s..%s", ms_number_short (least, param->least),
-                               ms_number_short (most, param->most));
-      value = g_strdup (ms_number_short (usual, param->usual));
-      break;
-    case MS_PARAM_BOOL:
-      range = g_strdup ("yes|no");
-      value = g_strdup (param->usual != 0 ? "yes" : "no");
-      break;
-    case MS_PARAM_CHOICE:
-      range = g_strjoinv ("|", (char **) param->choices);
-      value = g_strdup (param->choices[(guint) param->usual]);
-      break;
-    case MS_PARAM_TEXT:
-    case MS_PARAM_FILE:
-      range = g_strdup (param->type == MS_PARAM_FILE ? "FILE" : "TEXT");
-      value = g_strdup (
-          param->usual_text != NULL && param->usual_text[0] != '\0' ? param->usual_text : "none");
-      break;
-    }
   printf ("  --%s %s  (%s%s%s; default %s)\n      %s\n", param->name, range, param->title,
-          param->unit != NULL ? ", in " : "", param->unit != NULL ? param->unit : "", value,
+          param->unit != NULL ? ", in " : "", param->unit != NULL ? param->unit : "", usual,
           param->help);
 }
 

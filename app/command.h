@@ -30,10 +30,14 @@ extern const MsCommand ms_command_collect;
 extern const MsCommand ms_command_export;
 extern const MsCommand ms_command_import;
 extern const MsCommand ms_command_info;
+extern const MsCommand ms_command_manual;
 extern const MsCommand ms_command_plot;
 extern const MsCommand ms_command_report;
 extern const MsCommand ms_command_sql;
 extern const MsCommand ms_command_train;
+
+/* All of them in the order of the help; NULL-terminated. */
+const MsCommand *const *ms_commands (void);
 
 /* Parses the options of `command`; what is left (positional arguments) stays in argv.  On --help prints
  * and exits with 0; on a wrong option says which on stderr and exits with 2.  entries end with an

@@ -6,9 +6,8 @@
 
 #define ROWS 25 /* of a table */
 
-/* Text in a table cell: no line breaks, pipes escaped. */
-static void
-append_cell (GString *out, const char *text)
+void
+ms_markdown_append (GString *out, const char *text)
 {
   g_autofree char *clean = ms_text_printable (text, -1);
 
@@ -32,7 +31,7 @@ append_table (GString *out, const MsBlock *block)
       g_autofree char *title = ms_report_column_title (ms_table_column (table, i));
 
       g_string_append_c (out, ' ');
-      append_cell (out, title);
+      ms_markdown_append (out, title);
       g_string_append (out, " |");
     }
   g_string_append (out, "\n|");
@@ -48,7 +47,7 @@ append_table (GString *out, const MsBlock *block)
           g_autofree char *text = ms_table_format (table, row, i);
 
           g_string_append_c (out, ' ');
-          append_cell (out, text);
+          ms_markdown_append (out, text);
           g_string_append (out, " |");
         }
       g_string_append_c (out, '\n');

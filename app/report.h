@@ -103,4 +103,7 @@ GByteArray *ms_report_pdf (const MsReport *report, double width, double height, 
 /* Everything for machines. */
 char *ms_report_json (const MsReport *report);
 
+/* Appends text as it reads, in a table cell too: no line breaks, marks of Markdown escaped. */
+void ms_markdown_append (GString *out, const char *text);
+
 G_END_DECLS

@@ -191,6 +191,17 @@ test_export (void)
   }
 }
 
+/* The manual is read off commands and analyses. */
+static void
+test_manual (void)
+{
+  RUN (0, "manual");
+  ASSERT_HAS (out, "\n### `collect`: ");
+  ASSERT_HAS (out, "\n### `load`: Load Balance\n");
+  ASSERT_HAS (out, "- `--starved 0..1` (default 0.1): ");
+  ASSERT_HAS (out, "| `total_violation` |  | Sum of \\|count - mean count\\| / mean count. |");
+}
+
 /* A failed export leaves what was at the place of its output. */
 static void
 test_keep (void)
@@ -243,6 +254,7 @@ main (int argc, char **argv)
   g_test_add_func ("/file-commands/info", test_info);
   g_test_add_func ("/file-commands/check", test_check);
   g_test_add_func ("/file-commands/list", test_list);
+  g_test_add_func ("/file-commands/manual", test_manual);
   g_test_add_func ("/file-commands/round-trip", test_round_trip);
   g_test_add_func ("/file-commands/export", test_export);
   g_test_add_func ("/file-commands/keep", test_keep);
