@@ -16,8 +16,9 @@ typedef struct
 
 typedef struct
 {
-  double entropy; /* mean over tokens */
-  double aux;     /* mean over batches of E sum f P with first choices; NaN without scores */
+  double entropy;      /* mean over tokens */
+  MsInterval interval; /* of it, over documents */
+  double aux;          /* mean over batches of E sum f P with first choices; NaN without scores */
   double routed, assignments; /* sums */
   gint64 capacity;            /* of the first batch */
   guint n_batches;
@@ -28,6 +29,7 @@ typedef struct
 {
   double factor;
   gint64 batch;
+  const MsBootstrap *bootstrap;
   Layer *layers; /* (L) */
 } Telemetry;
 
@@ -105,17 +107,16 @@ do_batch (const Telemetry *telemetry, const MsLayerTrace *trace, gint64 first, g
     }
 }
 
-/* Entropy of the scores of each token, and the first-choice loss of each batch. */
+/* Entropy (T) of the scores of each token, and the first-choice loss of each batch. */
 static void
 use_scores (const Telemetry *telemetry, const MsLayerTrace *trace, gboolean probabilities,
-            Layer *layer)
+            Layer *layer, double *entropy)
 {
   guint n = trace->n_experts, n_batches = 0;
   g_autofree double *p = g_new (double, n), *sum_p = g_new0 (double, n);
   g_autofree double *first = g_new0 (double, n);
   gint64 in_batch = 0;
 
-  layer->entropy = 0;
   layer->aux = 0;
   for (gint64 t = 0; t < trace->n_tokens; t++)
     {
@@ -129,7 +130,7 @@ use_scores (const Telemetry *telemetry, const MsLayerTrace *trace, gboolean prob
         sum += p[e] = probabilities ? (double) scores[e] : exp ((double) scores[e] - most);
       for (guint e = 0; e < n; e++)
         sum_p[e] += p[e] / sum;
-      layer->entropy += ms_entropy (p, n) / (double) trace->n_tokens;
+      entropy[t] = ms_entropy (p, n);
       if (expert != MS_NO_EXPERT)
         first[expert]++;
       in_batch++;
@@ -149,6 +150,32 @@ use_scores (const Telemetry *telemetry, const MsLayerTrace *trace, gboolean prob
   layer->aux /= n_batches;
 }
 
+static void
+mean_entropy (const double *sums, double *out, gpointer data)
+{
+  (void) data;
+  out[0] = sums[0] / sums[1];
+}
+
+/* The mean over tokens of entropy (T), and its interval. */
+static void
+average_entropy (const Telemetry *telemetry, MsTrace *trace, const double *entropy, Layer *layer)
+{
+  g_autofree double *sums = g_new0 (double, 2 * telemetry->bootstrap->n_units);
+
+  for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (trace, d);
+      double *sum = sums + 2 * ms_bootstrap_unit (telemetry->bootstrap, d);
+
+      for (gint64 t = 0; t < document->n_tokens; t++)
+        sum[0] += entropy[document->first_token + t];
+      sum[1] += (double) document->n_tokens;
+    }
+  ms_bootstrap_intervals (telemetry->bootstrap, sums, 2, mean_entropy, NULL, 1, &layer->interval);
+  layer->entropy = layer->interval.value;
+}
+
 static gboolean
 do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
@@ -159,20 +186,21 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   g_autoptr (MsLayerTrace) trace
       = ms_trace_load_layer (context->trace, index, columns, context->cancel, error);
 
+  g_autofree double *entropy = NULL;
+
   if (trace == NULL)
     return FALSE;
+  entropy = g_new (double, trace->n_tokens + 1);
   layer->ranks = g_new0 (Rank, trace->k);
-  layer->entropy = layer->aux = NAN;
+  layer->entropy = layer->aux = layer->interval.low = layer->interval.high = NAN;
   for (gint64 t = 0; t < trace->n_tokens; t += telemetry->batch)
     do_batch (telemetry, trace, t, MIN (telemetry->batch, trace->n_tokens - t), layer);
   if (trace->logits != NULL)
-    use_scores (telemetry, trace, run->probabilities, layer);
-  else if (trace->entropy != NULL)
-    {
-      layer->entropy = 0;
-      for (gint64 t = 0; t < trace->n_tokens; t++)
-        layer->entropy += (double) trace->entropy[t] / (double) trace->n_tokens;
-    }
+    use_scores (telemetry, trace, run->probabilities, layer, entropy);
+  for (gint64 t = 0; trace->logits == NULL && trace->entropy != NULL && t < trace->n_tokens; t++)
+    entropy[t] = (double) trace->entropy[t];
+  if (trace->logits != NULL || trace->entropy != NULL)
+    average_entropy (telemetry, context->trace, entropy, layer);
   return TRUE;
 }
 
@@ -187,9 +215,9 @@ write_result (const MsContext *context, const Telemetry *telemetry, MsResult *re
       const Layer *layer = &telemetry->layers[l];
       const MsLayer *def = ms_trace_layer (context->trace, l);
 
-      ms_table_add (result->tables[0], (gint64) def->block, layer->entropy,
-                    layer->entropy / log (def->n_experts), layer->aux, layer->capacity,
-                    (gint64) layer->routed, 1 - layer->routed / layer->assignments,
+      ms_table_add (result->tables[0], (gint64) def->block, layer->entropy, layer->interval.low,
+                    layer->interval.high, layer->entropy / log (def->n_experts), layer->aux,
+                    layer->capacity, (gint64) layer->routed, 1 - layer->routed / layer->assignments,
                     (gint64) layer->n_batches);
       for (guint r = 0; r < def->k; r++)
         {
@@ -212,7 +240,9 @@ write_result (const MsContext *context, const Telemetry *telemetry, MsResult *re
                   "before second choices.",
                   telemetry->factor > 0 ? "int (factor * ceil (T / E)) (torchscale top-1)"
                                         : "k ceil (T / E) (GShard, torchscale top-2)");
-  ms_result_note (result, "Every value is a mean over batches, as frameworks log them.");
+  ms_result_note (result,
+                  "Every value but the entropy is a mean over batches, as frameworks log "
+                  "them: batches cross documents, so these have no interval over documents.");
 }
 
 static gboolean
@@ -221,8 +251,11 @@ compute (const MsContext *context, MsResult *result, GError **error)
   guint n_layers = ms_trace_n_layers (context->trace);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
   gint64 batch = ms_values_int (context->values, "batch");
-  Telemetry telemetry = { ms_values_real (context->values, "capacity-factor"),
-                          batch > 0 ? batch : ms_trace_n_tokens (context->trace), layers };
+  g_autoptr (MsBootstrap) bootstrap
+      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  Telemetry telemetry
+      = { ms_values_real (context->values, "capacity-factor"),
+          batch > 0 ? batch : ms_trace_n_tokens (context->trace), bootstrap, layers };
   gboolean fine = ms_context_tasks (context, n_layers, do_layer, &telemetry, 0, 1, error);
 
   if (fine)
@@ -257,6 +290,9 @@ static const MsColumn layer_columns[] = {
   MS_LAYER_COLUMN,
   { "entropy", "Gate entropy", "nats", MS_COLUMN_REAL,
     "Mean over tokens of the entropy of the router's probabilities (entropy_gating)." },
+  { "entropy_low", "Low", "nats", MS_COLUMN_REAL,
+    "Lower end of the bootstrap interval of the entropy over documents." },
+  { "entropy_high", "High", "nats", MS_COLUMN_REAL, "Upper end of the interval." },
   { "entropy_normalised", "Gate entropy / ln E", NULL, MS_COLUMN_REAL, "The same / ln E." },
   { "aux", "First-choice loss", NULL, MS_COLUMN_REAL,
     "Mean over batches of E sum f P, f of first choices; undefined without router scores." },
@@ -292,7 +328,9 @@ static const MsPlotDef plots[] = {
     .table = "gates",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "entropy" },
+    .y = "entropy",
+    .low = "entropy_low",
+    .high = "entropy_high" },
   { .name = "overflow",
     .title = "Overflow by layer and rank",
     .table = "ranks",
@@ -311,7 +349,7 @@ const MsAnalysis ms_analysis_gate_telemetry = {
              "choices, share of the 20 % busiest and least busy experts, and choices beyond the "
              "capacity, in percent.",
   .cite = "metrics.md a; torchscale top-1 and top-2 gates (GShard, arXiv 2006.16668).",
-  .version = 1,
+  .version = 2,
   .live = TRUE,
   .params = params,
   .tables = tables,
