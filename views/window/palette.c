@@ -182,7 +182,8 @@ ms_palette_init (MsPalette *self)
   for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
     if (info->action != NULL)
       add_row (self, _ (info->group), _ (info->title), info->action, info->keys);
-  g_signal_connect_swapped (self->entry, "search-changed", G_CALLBACK (on_search_changed), self);
+  /* Not "search-changed", which comes later than a quick Enter. */
+  g_signal_connect_swapped (self->entry, "changed", G_CALLBACK (on_search_changed), self);
   g_signal_connect_swapped (self->entry, "activate", G_CALLBACK (on_activate), self);
   g_signal_connect_swapped (self->entry, "stop-search", G_CALLBACK (gtk_window_close), self);
   g_signal_connect_swapped (self->list, "row-activated", G_CALLBACK (run_row), self);
