@@ -14,6 +14,8 @@ struct _MsAnalysisPane
   MsWorkbench *bench;
   char **plots; /* NULL = all */
   MsJob *job;
+  MsRequest *request; /* the last */
+  gboolean paused;    /* before its end, out of sight */
   MsOutcome *outcome;
   GtkStack *stack;
   AdwStatusPage *status;
@@ -172,6 +174,9 @@ void
 ms_analysis_pane_run (MsAnalysisPane *self, MsRequest *request, guint delay)
 {
   ms_job_drop (&self->job);
+  ms_request_free (self->request);
+  self->request = ms_request_copy (request);
+  self->paused = FALSE;
   for (guint i = 0; i < self->views->len; i++)
     ms_figure_view_set_stale (g_ptr_array_index (self->views, i), TRUE);
   if (self->outcome == NULL)
@@ -214,12 +219,35 @@ ms_analysis_pane_get_figure (MsAnalysisPane *self, guint n)
   return n < self->views->len ? g_ptr_array_index (self->views, n) : NULL;
 }
 
+/* What nobody sees does not compete with what is seen. */
+static void
+unmap (GtkWidget *widget)
+{
+  MsAnalysisPane *self = MS_ANALYSIS_PANE (widget);
+
+  self->paused = self->job != NULL;
+  ms_job_drop (&self->job);
+  GTK_WIDGET_CLASS (ms_analysis_pane_parent_class)->unmap (widget);
+}
+
+/* The screen may ask for something else right away, hence the delay. */
+static void
+map (GtkWidget *widget)
+{
+  MsAnalysisPane *self = MS_ANALYSIS_PANE (widget);
+
+  GTK_WIDGET_CLASS (ms_analysis_pane_parent_class)->map (widget);
+  if (self->paused)
+    ms_analysis_pane_run (self, ms_request_copy (self->request), 80);
+}
+
 static void
 dispose (GObject *object)
 {
   MsAnalysisPane *self = MS_ANALYSIS_PANE (object);
 
   ms_job_drop (&self->job);
+  g_clear_pointer (&self->request, ms_request_free);
   g_clear_pointer (&self->outcome, ms_outcome_unref);
   g_clear_pointer (&self->plots, g_strfreev);
   g_clear_pointer (&self->views, g_ptr_array_unref);
@@ -231,6 +259,8 @@ static void
 ms_analysis_pane_class_init (MsAnalysisPaneClass *class)
 {
   G_OBJECT_CLASS (class)->dispose = dispose;
+  GTK_WIDGET_CLASS (class)->map = map;
+  GTK_WIDGET_CLASS (class)->unmap = unmap;
   outcome_signal = g_signal_new ("outcome", MS_TYPE_ANALYSIS_PANE, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                  NULL, G_TYPE_NONE, 0);
 }

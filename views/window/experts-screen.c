@@ -242,14 +242,22 @@ update (MsScreen *screen)
   update_readers (self);
 }
 
-static void
-dispose (GObject *object)
+static gboolean
+leave (MsScreen *screen)
 {
-  MsExpertsScreen *self = MS_EXPERTS_SCREEN (object);
+  MsExpertsScreen *self = MS_EXPERTS_SCREEN (screen);
+  gboolean busy = self->job != NULL || self->layers_job != NULL || self->tree_job != NULL;
 
   ms_job_drop (&self->job);
   ms_job_drop (&self->layers_job);
   ms_job_drop (&self->tree_job);
+  return busy;
+}
+
+static void
+dispose (GObject *object)
+{
+  leave (MS_SCREEN (object));
   G_OBJECT_CLASS (ms_experts_screen_parent_class)->dispose (object);
 }
 
@@ -258,6 +266,7 @@ ms_experts_screen_class_init (MsExpertsScreenClass *class)
 {
   G_OBJECT_CLASS (class)->dispose = dispose;
   MS_SCREEN_CLASS (class)->update = update;
+  MS_SCREEN_CLASS (class)->leave = leave;
 }
 
 static void

@@ -213,6 +213,18 @@ update (MsScreen *screen)
   ask_next (self);
 }
 
+static gboolean
+leave (MsScreen *screen)
+{
+  MsOverviewScreen *self = MS_OVERVIEW_SCREEN (screen);
+  gboolean busy = self->job != NULL;
+
+  ms_job_drop (&self->job);
+  if (busy)
+    g_clear_pointer (&self->shown, g_free);
+  return busy;
+}
+
 static void
 on_card (GtkButton *button, gpointer data)
 {
@@ -264,6 +276,7 @@ ms_overview_screen_class_init (MsOverviewScreenClass *class)
 {
   G_OBJECT_CLASS (class)->dispose = dispose;
   MS_SCREEN_CLASS (class)->update = update;
+  MS_SCREEN_CLASS (class)->leave = leave;
 }
 
 static void

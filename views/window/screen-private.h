@@ -16,6 +16,9 @@ struct _MsScreenClass
   /* File, run or selection changed while the screen is shown (or it was just shown).  Called only when
    * there is a run with recorded tokens, unless works_without_run. */
   void (*update) (MsScreen *screen);
+  /* Another screen took this one's place: drops what it still computes.  TRUE when something was, which
+   * update() starts again on return; may be NULL. */
+  gboolean (*leave) (MsScreen *screen);
   gboolean works_without_run;
 };
 

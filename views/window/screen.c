@@ -218,6 +218,18 @@ map (GtkWidget *widget)
 }
 
 static void
+unmap (GtkWidget *widget)
+{
+  MsScreenPrivate *own = private(MS_SCREEN (widget));
+  MsScreenClass *class = MS_SCREEN_GET_CLASS (widget);
+
+  g_clear_handle_id (&own->idle, g_source_remove); /* stale it stays */
+  if (class->leave != NULL && class->leave (MS_SCREEN (widget)))
+    own->stale = TRUE;
+  GTK_WIDGET_CLASS (ms_screen_parent_class)->unmap (widget);
+}
+
+static void
 dispose (GObject *object)
 {
   MsScreenPrivate *own = private(MS_SCREEN (object));
@@ -232,6 +244,7 @@ ms_screen_class_init (MsScreenClass *class)
 {
   G_OBJECT_CLASS (class)->dispose = dispose;
   GTK_WIDGET_CLASS (class)->map = map;
+  GTK_WIDGET_CLASS (class)->unmap = unmap;
 }
 
 static void

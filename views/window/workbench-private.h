@@ -40,6 +40,7 @@ typedef struct
 } MsRequest;
 
 MsRequest *ms_request_new (const MsAnalysis *analysis);
+MsRequest *ms_request_copy (const MsRequest *request); /* (transfer full) */
 void ms_request_free (MsRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsRequest, ms_request_free)
 /* The options that say the same to `moescope analyze FILE NAME`, but for the second run. (transfer

@@ -122,8 +122,8 @@ ms_request_free (MsRequest *request)
   g_free (request);
 }
 
-static MsRequest *
-request_copy (const MsRequest *request)
+MsRequest *
+ms_request_copy (const MsRequest *request)
 {
   MsRequest *copy = g_memdup2 (request, sizeof *request);
 
@@ -202,7 +202,7 @@ struct _MsWorkbench
   GHashTable *outcomes; /* key -> MsOutcome */
   GQueue outcome_keys;  /* of char* owned by the table, oldest first */
   GQueue traces;        /* of KeptTrace, newest first */
-  GHashTable *running;  /* of keys of outcomes being computed */
+  GHashTable *running;  /* key -> Computation, borrowed from its worker */
   GCond ended;          /* one of them ended */
 };
 
@@ -576,12 +576,23 @@ typedef struct
   gboolean partial; /* somebody looks at results of part of the tokens */
 } Order;
 
+/* One that computes a whole outcome, for all who asked for it: it is stopped when the last of them no
+ * longer wants it, not when the first one does. */
+typedef struct
+{
+  MsWorkbench *bench;
+  MsJob *job; /* borrowed: whose thread computes */
+  GCancellable *cancel;
+  guint n_wanting; /* under the workbench's lock */
+} Computation;
+
 /* One pass over the trace or part of it, and where its progress lies in that of the job. */
 typedef struct
 {
   MsJob *job;
-  GCancellable *cancel; /* of the pass alone; NULL = the job's */
-  gint64 deadline;      /* of the pass, 0 = none */
+  GCancellable *cancel;
+  gboolean rough;  /* without intervals */
+  gint64 deadline; /* of the pass, 0 = none */
   double from, to;
 } Pass;
 
@@ -635,9 +646,9 @@ run_pass (MsRequest *request, MsTrace *trace, MsTrace *other, Pass *pass, GError
                         .n_others = other ? 1 : 0,
                         .values = own->values ? own->values : defaults,
                         .seed = 1,
-                        .bootstrap = pass->cancel ? 0 : own->bootstrap,
+                        .bootstrap = pass->rough ? 0 : own->bootstrap,
                         .confidence = 0.95,
-                        .cancel = pass->cancel ? pass->cancel : ms_job_cancellable (pass->job),
+                        .cancel = pass->cancel,
                         .progress = pass_progress,
                         .progress_data = pass };
   gint64 began = g_get_monotonic_time ();
@@ -711,7 +722,7 @@ look_ahead (MsJob *job, const Order *order, MsTrace *trace, MsTrace *other)
       g_autoptr (GCancellable) cancel = g_cancellable_new ();
       double share
           = part ? (double) ms_trace_n_tokens (part) / (double) ms_trace_n_tokens (trace) : 1;
-      Pass pass = { job, cancel, 0, reached, reached + share };
+      Pass pass = { job, cancel, TRUE, 0, reached, reached + share };
       MsOutcome *outcome;
       gulong link;
 
@@ -721,7 +732,7 @@ look_ahead (MsJob *job, const Order *order, MsTrace *trace, MsTrace *other)
       pass.deadline = g_get_monotonic_time () + (gint64) (parts[i].seconds * G_USEC_PER_SEC);
       link
           = g_cancellable_connect (ms_job_cancellable (job), G_CALLBACK (cancel_too), cancel, NULL);
-      outcome = run_pass (request_copy (order->request), part, other_part, &pass, NULL);
+      outcome = run_pass (ms_request_copy (order->request), part, other_part, &pass, NULL);
       g_cancellable_disconnect (ms_job_cancellable (job), link);
       if (outcome == NULL)
         return reached; /* too long, or not possible on a part */
@@ -739,37 +750,90 @@ look_ahead (MsJob *job, const Order *order, MsTrace *trace, MsTrace *other)
   return reached;
 }
 
-/* Waits while somebody else computes the same.  TRUE: it is the caller's to compute, and to say with
- * let_go() that this ended.  FALSE: *outcome is what came of it, or the job was stopped. */
-static gboolean
+static void
+computation_unwant (Computation *computation)
+{
+  gboolean last;
+
+  g_mutex_lock (&computation->bench->lock);
+  last = --computation->n_wanting == 0;
+  g_mutex_unlock (&computation->bench->lock);
+  if (last)
+    g_cancellable_cancel (computation->cancel);
+}
+
+static void
+clear_computation (gpointer data)
+{
+  g_clear_object (&((Computation *) data)->cancel);
+}
+
+static void
+computation_unref (gpointer computation)
+{
+  g_atomic_rc_box_release_full (computation, clear_computation);
+}
+
+static void
+on_worker_cancelled (GCancellable *cancellable, gpointer computation)
+{
+  computation_unwant (computation);
+}
+
+/* Waits while somebody else computes the same.  Returns what is the caller's to compute, and to end with
+ * let_go(); or NULL, and *outcome is what came of it, or the job was stopped. */
+static Computation *
 claim (MsJob *job, const Order *order, MsOutcome **outcome, GError **error)
 {
   MsWorkbench *self = order->bench;
   GCancellable *cancel = ms_job_cancellable (job);
-  gboolean claimed = FALSE;
+  Computation *running, *own = NULL;
 
   g_mutex_lock (&self->lock);
-  while (g_hash_table_contains (self->running, order->key) && !g_cancellable_is_cancelled (cancel))
-    g_cond_wait_until (&self->ended, &self->lock,
-                       g_get_monotonic_time () + 50 * G_TIME_SPAN_MILLISECOND);
+  while ((running = g_hash_table_lookup (self->running, order->key)) != NULL
+         && !g_cancellable_is_cancelled (cancel))
+    {
+      g_atomic_rc_box_acquire (running);
+      running->n_wanting++;
+      while (g_hash_table_lookup (self->running, order->key) == running
+             && !g_cancellable_is_cancelled (cancel))
+        {
+          if (ms_job_get_fraction (running->job) >= 0)
+            ms_job_progress (ms_job_get_fraction (running->job), job);
+          g_cond_wait_until (&self->ended, &self->lock,
+                             g_get_monotonic_time () + 50 * G_TIME_SPAN_MILLISECOND);
+        }
+      g_mutex_unlock (&self->lock);
+      computation_unwant (running);
+      computation_unref (running);
+      g_mutex_lock (&self->lock);
+    }
   *outcome = order->generation == self->generation
                  ? g_hash_table_lookup (self->outcomes, order->key)
                  : NULL;
   if (*outcome != NULL)
     ms_outcome_ref (*outcome);
   else if (!g_cancellable_set_error_if_cancelled (cancel, error))
-    claimed = g_hash_table_add (self->running, g_strdup (order->key));
+    {
+      own = g_atomic_rc_box_new0 (Computation);
+      own->bench = self;
+      own->job = job;
+      own->cancel = g_cancellable_new ();
+      own->n_wanting = 1;
+      g_hash_table_insert (self->running, g_strdup (order->key), own);
+    }
   g_mutex_unlock (&self->lock);
-  return claimed;
+  return own;
 }
 
 static void
-let_go (const Order *order)
+let_go (const Order *order, Computation *computation)
 {
   g_mutex_lock (&order->bench->lock);
   g_hash_table_remove (order->bench->running, order->key);
   g_cond_broadcast (&order->bench->ended);
   g_mutex_unlock (&order->bench->lock);
+  computation_unref (computation);
 }
 
 static gpointer
@@ -780,7 +844,9 @@ compute (MsJob *job, gpointer data, GError **error)
   g_autoptr (MsTrace) trace = NULL;
   g_autoptr (MsTrace) other = NULL;
   Pass pass = { .job = job, .to = 1 };
+  Computation *computation;
   MsOutcome *outcome;
+  gulong link;
 
   trace = ms_workbench_trace (order->bench, order->path, request->run, request->select, error);
   if (trace == NULL)
@@ -794,12 +860,17 @@ compute (MsJob *job, gpointer data, GError **error)
     }
   if (order->partial)
     pass.from = look_ahead (job, order, trace, other);
-  if (!claim (job, order, &outcome, error))
+  computation = claim (job, order, &outcome, error);
+  if (computation == NULL)
     return outcome;
+  pass.cancel = computation->cancel;
+  link = g_cancellable_connect (ms_job_cancellable (job), G_CALLBACK (on_worker_cancelled),
+                                computation, NULL);
   outcome = run_pass (g_steal_pointer (&order->request), trace, other, &pass, error);
+  g_cancellable_disconnect (ms_job_cancellable (job), link);
   if (outcome != NULL)
     keep_outcome (order->bench, order, outcome);
-  let_go (order);
+  let_go (order, computation);
   return outcome;
 }
 
