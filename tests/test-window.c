@@ -550,6 +550,70 @@ test_partial (void)
   ms_fixture_remove (path);
 }
 
+/* Two that show the same, of which one may go out of sight. */
+static GtkStack *
+show_in_stack (GtkWindow *window, GtkWidget *pane)
+{
+  GtkStack *stack = GTK_STACK (gtk_stack_new ());
+
+  gtk_stack_add_named (stack, pane, "pane");
+  gtk_stack_add_named (stack, gtk_label_new ("elsewhere"), "elsewhere");
+  gtk_window_set_child (window, GTK_WIDGET (stack));
+  gtk_window_present (window);
+  return stack;
+}
+
+/* What is out of sight stops computing, unless somebody else waits for the same, and starts again. */
+static void
+test_left (void)
+{
+  char *path = write_long ();
+  MsWindow *window = open_window (path);
+  MsWorkbench *bench = ms_window_get_bench (window);
+  GListModel *jobs = G_LIST_MODEL (ms_workbench_get_jobs (bench));
+  GtkWindow *top = GTK_WINDOW (gtk_window_new ());
+  MsAnalysisPane *pane = MS_ANALYSIS_PANE (ms_analysis_pane_new (bench, NULL, FALSE));
+  GtkStack *stack = show_in_stack (top, GTK_WIDGET (pane));
+  g_autoptr (GtkWidget) second = g_object_ref_sink (ms_analysis_pane_new (bench, NULL, FALSE));
+  MsAnalysisPane *other = MS_ANALYSIS_PANE (second);
+  MsRequest *request = ms_request_new (&slow);
+
+  g_atomic_int_set (&let_go, 0);
+  g_atomic_int_set (&n_whole, 0);
+  ms_analysis_pane_run (pane, request, 0);
+  wait_until (g_atomic_int_get (&n_whole) == 1);
+  gtk_stack_set_visible_child_name (stack, "elsewhere");
+  g_assert_false (ms_analysis_pane_is_busy (pane));
+  wait_until (g_list_model_get_n_items (jobs) == 0);
+  gtk_stack_set_visible_child_name (stack, "pane");
+  g_assert_true (ms_analysis_pane_is_busy (pane));
+  wait_until (g_atomic_int_get (&n_whole) == 2);
+  ms_analysis_pane_run (other, ms_request_new (&slow), 0);
+  wait_until (shows_share (other, 32 / 240.0));
+  g_usleep (300000); /* until it waits for the same */
+  gtk_stack_set_visible_child_name (stack, "elsewhere");
+  g_assert_false (ms_analysis_pane_is_busy (pane));
+  g_usleep (100000);
+  g_atomic_int_set (&let_go, 1);
+  wait_until (shows_share (other, 1));
+  g_assert_cmpint (g_atomic_int_get (&n_whole), ==, 2);
+  gtk_stack_set_visible_child_name (stack, "pane");
+  wait_until (shows_share (pane, 1));
+  g_assert_cmpint (g_atomic_int_get (&n_whole), ==, 2);
+  gtk_window_destroy (top);
+  /* A whole screen. */
+  show_screen (window, "experts");
+  ms_session_set_text (ms_workbench_get_session (bench), "doc=0..199", NULL);
+  wait_until (g_list_model_get_n_items (jobs) > 0);
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.screen", "s", "sql");
+  wait_until (g_list_model_get_n_items (jobs) == 0);
+  show_screen (window, "experts");
+  wait_until (
+      g_str_equal (ms_screen_get_shown (ms_window_get_screen (window, "experts")), "content"));
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* --- Screens one by one ----------------------------------------------------------------------- */
 
 static MsScreen *
@@ -662,6 +726,24 @@ test_text (void)
   gtk_editable_set_text (GTK_EDITABLE (layer), "any");
   gtk_spin_button_update (layer);
   g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (layer)), ==, "Automatic");
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+/* A trace without router scores has no entropy: words instead of a scale. */
+static void
+test_text_without_entropy (void)
+{
+  char *path = write_long ();
+  MsWindow *window = open_window (path);
+  MsTextScreen *screen = MS_TEXT_SCREEN (screen_of (window, "text"));
+
+  g_assert_nonnull (strstr (ms_text_screen_get_missing (screen), "not recorded"));
+  g_assert_null (ms_figure_view_get_plot (ms_text_screen_get_text (screen))->value);
+  ms_text_screen_colour_by (screen, "expert");
+  wait_until (ms_window_is_quiet (window));
+  g_assert_null (ms_text_screen_get_missing (screen));
+  g_assert_nonnull (ms_figure_view_get_plot (ms_text_screen_get_text (screen))->series);
   close_window (window);
   ms_fixture_remove (path);
 }
@@ -1077,6 +1159,68 @@ test_report (void)
 /* --- Actions ---------------------------------------------------------------------------------- */
 
 /* Every action of the table exists; those that leave no dialog behind are done. */
+static GtkWidget *
+find_type (GtkWidget *root, GType type)
+{
+  if (G_TYPE_CHECK_INSTANCE_TYPE (root, type))
+    return root;
+  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    {
+      GtkWidget *found = find_type (child, type);
+
+      if (found != NULL)
+        return found;
+    }
+  return NULL;
+}
+
+static MsPalette *
+find_palette (void)
+{
+  GListModel *toplevels = gtk_window_get_toplevels ();
+
+  for (guint i = 0; i < g_list_model_get_n_items (toplevels); i++)
+    {
+      g_autoptr (GtkWidget) top = g_list_model_get_item (toplevels, i);
+
+      if (MS_IS_PALETTE (top))
+        return MS_PALETTE (top); /* GTK keeps it */
+    }
+  return NULL;
+}
+
+/* As a person does: from a figure that has the keyboard, typed and entered. */
+static void
+test_palette (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsExpertsScreen *screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
+
+  for (guint i = 0; i < 2; i++)
+    {
+      GtkWidget *entry;
+
+      show_screen (window, "experts");
+      wait_until (ms_figure_view_get_outcome (ms_experts_screen_get_map (screen)) != NULL);
+      gtk_widget_activate_action (GTK_WIDGET (window), i == 0 ? "win.focus-figure" : "win.refresh",
+                                  NULL);
+      wait_until (ms_window_is_quiet (window));
+      gtk_widget_activate_action (GTK_WIDGET (window), "win.palette", NULL);
+      entry = find_type (GTK_WIDGET (find_palette ()), GTK_TYPE_SEARCH_ENTRY);
+      gtk_editable_set_text (GTK_EDITABLE (entry), "sql behind");
+      if (i == 1)
+        gtk_test_widget_wait_for_draw (entry);
+      g_signal_emit_by_name (entry, "activate");
+      wait_until (find_palette () == NULL);
+      wait_until (ms_window_is_quiet (window));
+      g_assert_cmpstr (ms_window_get_screen_name (window), ==, "sql");
+    }
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 static void
 test_actions (void)
 {
@@ -1165,9 +1309,11 @@ main (int argc, char **argv)
   g_test_add_func ("/window/figure/table", test_table_twin);
   g_test_add_func ("/window/slices", test_slices);
   g_test_add_func ("/window/partial", test_partial);
+  g_test_add_func ("/window/left", test_left);
   g_test_add_func ("/window/overview", test_overview);
   g_test_add_func ("/window/experts", test_experts);
   g_test_add_func ("/window/text", test_text);
+  g_test_add_func ("/window/text-without-entropy", test_text_without_entropy);
   g_test_add_func ("/window/compare", test_compare);
   g_test_add_func ("/window/tabs", test_tabs);
   g_test_add_func ("/window/analyses", test_analyses);
@@ -1177,6 +1323,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/sql-forms", test_sql_forms);
   g_test_add_func ("/window/import", test_import);
   g_test_add_func ("/window/report", test_report);
+  g_test_add_func ("/window/palette", test_palette);
   g_test_add_func ("/window/actions", test_actions);
   status = g_test_run ();
   g_object_unref (application);

@@ -15,6 +15,10 @@ MsFigureView *ms_text_screen_get_text (MsTextScreen *screen);
 void ms_text_screen_choose (MsTextScreen *screen, guint number);
 /* The layer that colours the text; -1 = the first brushed one, or the middle. */
 GtkSpinButton *ms_text_screen_get_layer (MsTextScreen *screen);
+/* Colours by a plot of the analysis "text". */
+void ms_text_screen_colour_by (MsTextScreen *screen, const char *plot);
+/* Why the text has no colours, NULL when it has. */
+const char *ms_text_screen_get_missing (MsTextScreen *screen);
 /* What the card of all layers says. */
 const char *ms_text_screen_get_card (MsTextScreen *screen);
 

@@ -12,10 +12,23 @@
 static const struct
 {
   const char *title, *plot;
+  const char *missing; /* what to do where no token has such a colour */
 } colours[] = {
-  { N_ ("Router Entropy"), "entropy" },          { N_ ("First Choice"), "expert" },
-  { N_ ("Brushed Experts"), "chosen" },          { N_ ("Weight of Brushed Experts"), "weight" },
-  { N_ ("Change From Layer Before"), "change" }, { N_ ("Change From Baseline"), "other-change" },
+  { N_ ("Router Entropy"), "entropy",
+    N_ ("Router entropy was not recorded in this run. Collecting from a model always records it; "
+        "an "
+        "imported trace has it when it holds router scores for all experts.") },
+  { N_ ("First Choice"), "expert", N_ ("None of these tokens chose an expert in this layer.") },
+  { N_ ("Brushed Experts"), "chosen",
+    N_ ("None of these tokens chose a brushed expert in this layer. Brush experts on the Experts "
+        "screen to see where they are chosen.") },
+  { N_ ("Weight of Brushed Experts"), "weight",
+    N_ ("No experts are brushed. Brush some on the Experts screen to see their weight.") },
+  { N_ ("Change From Layer Before"), "change",
+    N_ ("The first layer has none before it. Choose a later one.") },
+  { N_ ("Change From Baseline"), "other-change",
+    N_ ("There is no baseline that saw the same tokens in this layer. Pin a run of the list as "
+        "baseline.") },
 };
 
 struct _MsTextScreen
@@ -30,7 +43,7 @@ struct _MsTextScreen
   GtkSingleSelection *selection;
   GtkDropDown *colour;
   GtkSpinButton *layer;
-  GtkLabel *name, *card;
+  GtkLabel *name, *missing, *card;
   GtkButton *previous, *next;
   MsFigureView *text;
   GtkDrawingArea *strip;
@@ -129,6 +142,32 @@ matches (gpointer item, gpointer data)
 
 /* --- The text --------------------------------------------------------------------------------- */
 
+/* Whether any token has what the plot colours by. */
+static gboolean
+has_colour (MsTable *table, const MsPlotDef *plot)
+{
+  const char *name = plot->value ? plot->value : plot->series;
+  guint column = (guint) ms_table_find_column (table, name);
+
+  for (guint row = 0; row < ms_table_n_rows (table); row++)
+    switch (ms_table_column (table, column)->type)
+      {
+      case MS_COLUMN_REAL:
+        if (!isnan (ms_table_get_real (table, row, column)))
+          return TRUE;
+        break;
+      case MS_COLUMN_INT:
+        if (ms_table_get_int (table, row, column) >= 0)
+          return TRUE;
+        break;
+      case MS_COLUMN_TEXT:
+        if (ms_table_get_text (table, row, column) != NULL)
+          return TRUE;
+        break;
+      }
+  return FALSE;
+}
+
 static void
 on_outcome (GObject *owner, gpointer result, const GError *error)
 {
@@ -136,6 +175,8 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
   g_autoptr (MsOutcome) outcome = result;
   guint colour = gtk_drop_down_get_selected (self->colour);
   const MsPlotDef *plot;
+  MsPlotDef shown;
+  gboolean coloured;
 
   g_clear_object (&self->job);
   if (outcome == NULL)
@@ -146,7 +187,14 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
   plot = outcome->request->analysis->plots;
   while (plot->name != NULL && strcmp (plot->name, colours[colour].plot) != 0)
     plot++;
-  ms_figure_view_show (self->text, outcome, plot, NULL);
+  shown = *plot;
+  coloured = has_colour (ms_result_table (outcome->result, plot->table), plot);
+  if (!coloured)
+    shown.value = shown.series = NULL; /* a scale without values would mislead */
+  gtk_label_set_text (self->missing, _ (colours[colour].missing));
+  gtk_widget_set_visible (GTK_WIDGET (self->missing), !coloured);
+  gtk_widget_set_visible (GTK_WIDGET (self->strip), coloured && shown.value != NULL);
+  ms_figure_view_show (self->text, outcome, &shown, NULL);
   gtk_widget_queue_draw (GTK_WIDGET (self->strip));
   ms_screen_show_content (MS_SCREEN (self));
 }
@@ -513,6 +561,16 @@ make_head (MsTextScreen *self)
   return box;
 }
 
+static gboolean
+leave (MsScreen *screen)
+{
+  MsTextScreen *self = MS_TEXT_SCREEN (screen);
+  gboolean busy = self->job != NULL;
+
+  ms_job_drop (&self->job);
+  return busy;
+}
+
 static void
 dispose (GObject *object)
 {
@@ -532,6 +590,7 @@ ms_text_screen_class_init (MsTextScreenClass *class)
 {
   G_OBJECT_CLASS (class)->dispose = dispose;
   MS_SCREEN_CLASS (class)->update = update;
+  MS_SCREEN_CLASS (class)->leave = leave;
 }
 
 static void
@@ -551,6 +610,8 @@ ms_text_screen_new (MsWorkbench *bench)
   self->flap = ADW_FLAP (adw_flap_new ());
   self->text = MS_FIGURE_VIEW (ms_figure_view_new (bench));
   self->strip = GTK_DRAWING_AREA (gtk_drawing_area_new ());
+  self->missing = GTK_LABEL (ms_text_new (NULL, NULL));
+  gtk_widget_set_visible (GTK_WIDGET (self->missing), FALSE);
   gtk_widget_set_size_request (GTK_WIDGET (self->strip), -1, 12);
   gtk_drawing_area_set_draw_func (self->strip, draw_strip, self, NULL);
   ms_widget_name (GTK_WIDGET (self->strip), _ ("The whole text, thinned"));
@@ -573,6 +634,7 @@ ms_text_screen_new (MsWorkbench *bench)
   gtk_widget_set_vexpand (split, TRUE);
   gtk_box_append (GTK_BOX (box), make_controls (self));
   gtk_box_append (GTK_BOX (box), make_head (self));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->missing));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->strip));
   gtk_box_append (GTK_BOX (box), split);
   ms_widget_set_margins (box, 12);
@@ -587,4 +649,19 @@ MsFigureView *
 ms_text_screen_get_text (MsTextScreen *self)
 {
   return self->text;
+}
+
+const char *
+ms_text_screen_get_missing (MsTextScreen *self)
+{
+  return gtk_widget_get_visible (GTK_WIDGET (self->missing)) ? gtk_label_get_text (self->missing)
+                                                             : NULL;
+}
+
+void
+ms_text_screen_colour_by (MsTextScreen *self, const char *plot)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (colours); i++)
+    if (strcmp (colours[i].plot, plot) == 0)
+      gtk_drop_down_set_selected (self->colour, i);
 }
