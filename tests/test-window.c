@@ -1175,6 +1175,33 @@ find_type (GtkWidget *root, GType type)
   return NULL;
 }
 
+static void
+list_groups (GtkWidget *root, GString *titles)
+{
+  if (GTK_IS_SHORTCUTS_GROUP (root))
+    {
+      g_autofree char *title = NULL;
+
+      g_object_get (root, "title", &title, NULL);
+      g_string_append_printf (titles, "%s/", title);
+      return;
+    }
+  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    list_groups (child, titles);
+}
+
+static void
+test_shortcuts (void)
+{
+  GtkWidget *window = ms_shortcuts_window_new ();
+  g_autoptr (GString) titles = g_string_new (NULL);
+
+  list_groups (find_type (window, GTK_TYPE_SHORTCUTS_SECTION), titles);
+  g_assert_cmpstr (titles->str, ==, "File/Screens/Selection/View/Figure/In a Figure/");
+  gtk_window_destroy (GTK_WINDOW (window));
+}
+
 static MsPalette *
 find_palette (void)
 {
@@ -1323,6 +1350,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/sql-forms", test_sql_forms);
   g_test_add_func ("/window/import", test_import);
   g_test_add_func ("/window/report", test_report);
+  g_test_add_func ("/window/shortcuts", test_shortcuts);
   g_test_add_func ("/window/palette", test_palette);
   g_test_add_func ("/window/actions", test_actions);
   status = g_test_run ();

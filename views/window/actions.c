@@ -122,8 +122,8 @@ ms_shortcuts_window_new (void)
   g_autoptr (GString) ui = g_string_new (
       "<interface><object class='GtkShortcutsWindow' id='window'><property "
       "name='modal'>1</property>"
-      "<child><object class='GtkShortcutsSection'><property name='section-name'>all</property>"
-      "<property name='max-height'>12</property>");
+      "<child><object class='GtkShortcutsSection' id='section'>"
+      "<property name='section-name'>all</property><property name='max-height'>1000</property>");
   g_autoptr (GtkBuilder) builder = NULL;
   const char *group = NULL;
 
@@ -144,5 +144,8 @@ ms_shortcuts_window_new (void)
     }
   g_string_append (ui, "</object></child></object></child></object></interface>");
   builder = gtk_builder_new_from_string (ui->str, -1);
+  /* GTK turns the order of the pages round whenever it lays out more than one anew, as it does for every
+   * group added: they become several only now. */
+  g_object_set (gtk_builder_get_object (builder, "section"), "max-height", 12, NULL);
   return g_object_ref (GTK_WIDGET (gtk_builder_get_object (builder, "window")));
 }
