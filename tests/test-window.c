@@ -1175,6 +1175,38 @@ find_type (GtkWidget *root, GType type)
   return NULL;
 }
 
+/* Tab comes by the screen's own widgets and gets round, whatever the screen. */
+static void
+test_tab_order (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+
+  for (int i = 0; ms_screens[i].name != NULL; i++)
+    {
+      g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
+      GtkWidget *screen, *focus;
+      guint n_inside = 0;
+
+      show_screen (window, ms_screens[i].name);
+      screen = GTK_WIDGET (ms_window_get_screen (window, ms_screens[i].name));
+      ms_screen_update_now (MS_SCREEN (screen));
+      wait_until (!g_str_equal (ms_screen_get_shown (MS_SCREEN (screen)), "waiting"));
+      wait_until (ms_window_is_quiet (window));
+      gtk_window_set_focus (GTK_WINDOW (window), NULL);
+      while (gtk_widget_child_focus (GTK_WIDGET (window), GTK_DIR_TAB_FORWARD)
+             && (focus = gtk_window_get_focus (GTK_WINDOW (window))) != NULL
+             && g_hash_table_add (seen, focus))
+        {
+          g_assert_true (gtk_widget_get_mapped (focus));
+          n_inside += gtk_widget_is_ancestor (focus, screen) != FALSE;
+        }
+      g_assert_cmpuint (n_inside, >, 0);
+    }
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 static void
 list_groups (GtkWidget *root, GString *titles)
 {
@@ -1350,6 +1382,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/sql-forms", test_sql_forms);
   g_test_add_func ("/window/import", test_import);
   g_test_add_func ("/window/report", test_report);
+  g_test_add_func ("/window/tab-order", test_tab_order);
   g_test_add_func ("/window/shortcuts", test_shortcuts);
   g_test_add_func ("/window/palette", test_palette);
   g_test_add_func ("/window/actions", test_actions);
