@@ -115,7 +115,7 @@ static void
 ms_start_page_init (MsStartPage *self)
 {
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 24);
-  GtkWidget *buttons = gtk_flow_box_new ();
+  GtkWidget *buttons = gtk_box_new (GTK_ORIENTATION_VERTICAL, 12);
   GtkWidget *clamp = adw_clamp_new ();
   GtkWidget *open = pill (_ ("_Open a Database…"), "win.open", TRUE);
   GtkWidget *sample = pill (_ ("_Try the Sample"), "win.open-sample", FALSE);
@@ -127,17 +127,10 @@ ms_start_page_init (MsStartPage *self)
   adw_status_page_set_description (self->page,
                                    _ ("See where a mixture-of-experts model sends each token.\n"
                                       "Drop a database here, or a model to collect a new one."));
-  gtk_flow_box_set_selection_mode (GTK_FLOW_BOX (buttons), GTK_SELECTION_NONE);
-  gtk_flow_box_set_max_children_per_line (GTK_FLOW_BOX (buttons), 3);
-  gtk_flow_box_set_column_spacing (GTK_FLOW_BOX (buttons), 12);
-  gtk_flow_box_set_row_spacing (GTK_FLOW_BOX (buttons), 12);
   gtk_widget_set_halign (buttons, GTK_ALIGN_CENTER);
-  gtk_flow_box_append (GTK_FLOW_BOX (buttons), open);
-  gtk_flow_box_append (GTK_FLOW_BOX (buttons), sample);
-  gtk_flow_box_append (GTK_FLOW_BOX (buttons), collect);
-  for (GtkWidget *child = gtk_widget_get_first_child (buttons); child != NULL;
-       child = gtk_widget_get_next_sibling (child))
-    gtk_widget_set_focusable (child, FALSE);
+  gtk_box_append (GTK_BOX (buttons), open);
+  gtk_box_append (GTK_BOX (buttons), sample);
+  gtk_box_append (GTK_BOX (buttons), collect);
   self->recent = GTK_LIST_BOX (gtk_list_box_new ());
   gtk_list_box_set_selection_mode (self->recent, GTK_SELECTION_NONE);
   gtk_widget_add_css_class (GTK_WIDGET (self->recent), "boxed-list");
