@@ -487,7 +487,7 @@ static const MsParam params[] = {
 };
 
 static const MsColumn hot_columns[] = {
-  { "scope", "Scope", NULL, MS_COLUMN_TEXT, "A layer's block number, or all layers." },
+  { "scope", "Layer", NULL, MS_COLUMN_TEXT, "A layer's block number, or all layers." },
   { "n_slots", "Slots", "slots", MS_COLUMN_INT, "Slots (layer, expert) of the scope." },
   { "n_hot", "Hot slots", "slots", MS_COLUMN_INT, "Size of the hot set: ceil (top % of slots)." },
   { "hot_slots", "Hot slots", "%", MS_COLUMN_REAL, "Size of the hot set as part of the slots." },
@@ -508,7 +508,7 @@ static const MsColumn hot_columns[] = {
 };
 
 static const MsColumn curve_columns[] = {
-  { "scope", "Scope", NULL, MS_COLUMN_TEXT, "A layer's block number, or all layers." },
+  { "scope", "Layer", NULL, MS_COLUMN_TEXT, "A layer's block number, or all layers." },
   { "n_slots", "Busiest slots", "slots", MS_COLUMN_INT, "How many of the busiest slots." },
   { "slots", "Slots", "%", MS_COLUMN_REAL, "The same as part of the scope's slots." },
   { "decisions", "Decisions", "%", MS_COLUMN_REAL,

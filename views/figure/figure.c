@@ -526,7 +526,7 @@ ms_figure_order_colour (const MsFigure *figure, double t)
 {
   gboolean dark = figure->theme.paper.g < 0.5;
 
-  return ms_colour_sequential (&figure->theme, dark ? 0.25 + 0.75 * t : 0.92 * t);
+  return ms_colour_sequential (&figure->theme, dark ? 0.4 + 0.6 * t : 0.92 * t);
 }
 
 MsColour
