@@ -27,7 +27,7 @@ def open_the_sample_and_read():
 def brush_and_read():
     gui = Gui("--screen", "experts", "--select", "layer=1 expert=0..3", database)
     try:
-        text = gui.text("Experts 0..3 in 1 layers")
+        text = gui.text("Experts 0..3 in 1 layer")
         assert "of its tokens" in text, text
         gui.press("Clear layer=1", "push button")
         gui.press("Clear Selection", "push button")
