@@ -31,9 +31,6 @@ G_BEGIN_DECLS
 
 /* --- Tables and values ----------------------------------------------------------------------- */
 
-/* Whether value is in one of the ranges (of MsRange), NULL = all. */
-gboolean ms_ranges_include (const GArray *ranges, gint64 value);
-
 /* Keeps the rows (n_rows) that are marked; for tables that nobody else has seen yet. */
 void ms_table_keep (MsTable *table, const guint8 *marked);
 

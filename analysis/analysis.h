@@ -113,6 +113,8 @@ MsSelection *ms_selection_copy (const MsSelection *selection);
 /* Whether the document, whose number is `number`, fulfils what the selection says of documents. */
 gboolean ms_selection_has_document (const MsSelection *selection, const MsDocument *document,
                                     guint number);
+/* Whether value is in one of the ranges (of MsRange), NULL = all. */
+gboolean ms_ranges_include (const GArray *ranges, gint64 value);
 void ms_selection_free (MsSelection *selection);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsSelection, ms_selection_free)
 

@@ -87,7 +87,7 @@ test_session_history (void)
   g_assert_cmpuint (n, ==, 2);
   g_assert_true (ms_session_go (session, -1));
   g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1");
-  g_assert_true (ms_ranges_hold (ms_session_get_selection (session)->layers, 1));
+  g_assert_true (ms_ranges_include (ms_session_get_selection (session)->layers, 1));
   g_assert_true (ms_session_go (session, 1));
   g_assert_cmpstr (ms_session_get_text (session), ==, "layer=2");
   ms_session_go (session, -2);

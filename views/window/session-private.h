@@ -68,7 +68,4 @@ void ms_session_set_hover (MsSession *session, int layer, int expert, gint64 tok
 gint64 ms_session_get_primary (MsSession *session);
 void ms_session_set_primary (MsSession *session, gint64 token);
 
-/* Whether an array of MsRange (NULL = all) holds a number. */
-gboolean ms_ranges_hold (const GArray *ranges, gint64 value);
-
 G_END_DECLS

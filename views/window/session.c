@@ -345,21 +345,6 @@ ms_session_clear (MsSession *self, const char *key)
 }
 
 gboolean
-ms_ranges_hold (const GArray *ranges, gint64 value)
-{
-  if (ranges == NULL)
-    return TRUE;
-  for (guint i = 0; i < ranges->len; i++)
-    {
-      const MsRange *range = &g_array_index (ranges, MsRange, i);
-
-      if (value >= range->first && value <= range->last)
-        return TRUE;
-    }
-  return FALSE;
-}
-
-gboolean
 ms_session_has_brush (MsSession *self)
 {
   return self->selection->layers != NULL || self->selection->experts != NULL;
@@ -372,8 +357,8 @@ ms_session_brushes (MsSession *self, int layer, int expert)
   gboolean by_layer = layer >= 0 && selection->layers != NULL;
   gboolean by_expert = expert >= 0 && selection->experts != NULL;
 
-  return (by_layer || by_expert) && (!by_layer || ms_ranges_hold (selection->layers, layer))
-         && (!by_expert || ms_ranges_hold (selection->experts, expert));
+  return (by_layer || by_expert) && (!by_layer || ms_ranges_include (selection->layers, layer))
+         && (!by_expert || ms_ranges_include (selection->experts, expert));
 }
 
 const MsPlace *

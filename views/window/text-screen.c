@@ -129,7 +129,7 @@ matches (gpointer item, gpointer data)
   if (run == NULL || item_number (item) >= ms_run_item_corpus (run)->n_documents)
     return FALSE;
   document = &ms_run_item_corpus (run)->documents[item_number (item)];
-  if (!ms_ranges_hold (selection->documents, item_number (item)))
+  if (!ms_ranges_include (selection->documents, item_number (item)))
     return FALSE;
   if (selection->languages != NULL
       && !g_ptr_array_find_with_equal_func (
