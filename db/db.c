@@ -21,6 +21,7 @@ struct MsDb
 {
   sqlite3 *handle;
   char *path;
+  gboolean is_open; /* past the checks of ms_db_open: `moescope check` can read it too */
 };
 
 const char *
@@ -49,6 +50,8 @@ gboolean
 ms_db_fail (MsDb *db, int code, const char *what, GError **error)
 {
   const char *words = db->handle != NULL ? sqlite3_errmsg (db->handle) : sqlite3_errstr (code);
+  const char *advice = db->is_open ? "`moescope check` tells where"
+                                   : "use a copy of it, or collect or import anew";
 
   switch (code & 0xff)
     {
@@ -64,8 +67,8 @@ ms_db_fail (MsDb *db, int code, const char *what, GError **error)
       break;
     case SQLITE_CORRUPT:
     case SQLITE_FORMAT:
-      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_CORRUPT,
-                   "%s: %s is damaged (%s); `moescope check` tells where", what, db->path, words);
+      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_CORRUPT, "%s: %s is damaged (%s); %s", what,
+                   db->path, words, advice);
       break;
     case SQLITE_FULL:
       g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_IO,
@@ -298,5 +301,6 @@ ms_db_open (const char *path, MsDbMode mode, GError **error)
                    "%s is damaged: its format version is %" G_GINT64_FORMAT, path, version);
       return NULL;
     }
+  db->is_open = TRUE;
   return g_steal_pointer (&db);
 }

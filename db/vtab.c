@@ -217,7 +217,7 @@ get_chunk (Table *table, gint64 id, gboolean values, Chunk **chunk)
     return fail_as_database (table, code);
   if (*chunk == NULL)
     return fail (table, SQLITE_CORRUPT_VTAB,
-                 "chunk %" G_GINT64_FORMAT " is damaged; `moescope check` tells what is wrong", id);
+                 "chunk %" G_GINT64_FORMAT " is damaged", id);
   chunk_unref (table->kept[oldest]);
   table->kept[oldest] = *chunk;
   (*chunk)->id = id;
@@ -625,7 +625,7 @@ load_count (LoadCursor *cursor)
   int code;
 
   if (n_experts < 1 || n_experts > MS_MAX_EXPERTS)
-    return fail (table, SQLITE_CORRUPT_VTAB, "a layer is damaged; `moescope check` tells more");
+    return fail (table, SQLITE_CORRUPT_VTAB, "a layer is damaged");
   g_free (cursor->counts);
   cursor->counts = g_new0 (guint64, n_experts);
   cursor->n_experts = (guint) n_experts;
@@ -805,7 +805,7 @@ token_settle (TokenCursor *cursor)
           || ms_crc_bytes (sqlite3_column_blob (cursor->list, 3), (gsize) bytes)
                  != sqlite3_column_int64 (cursor->list, 2))
         return fail (table, SQLITE_CORRUPT_VTAB,
-                     "a block of token ids is damaged; `moescope check` tells more");
+                     "a block of token ids is damaged");
       cursor->ids = g_memdup2 (sqlite3_column_blob (cursor->list, 3), (gsize) bytes);
       cursor->first = sqlite3_column_int64 (cursor->list, 1) * MS_BLOCK_TOKENS;
       cursor->at = (guint) CLAMP (cursor->least - cursor->first, 0, n);
