@@ -232,26 +232,30 @@ is_measured (const Job *job, guint document)
   return !job->held_out || document % 2 == 1;
 }
 
+/* A layer and the one after it, *next staying NULL for the last. */
+static gboolean
+load_pair (const MsContext *context, guint index, const Job *job, MsLayerTrace **layer,
+           MsLayerTrace **next, GError **error)
+{
+  *layer = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
+  if (*layer == NULL || index + 1 >= job->n_layers)
+    return *layer != NULL;
+  *next = ms_trace_load_layer (context->trace, index + 1, MS_CHUNK_EXPERTS, context->cancel, error);
+  return *next != NULL;
+}
+
 /* Loads and pairs from the documents that the placement may see. */
 static gboolean
 count_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
   Job *job = data;
   Layer *out = &job->layers[index];
-  g_autoptr (MsLayerTrace) layer
-      = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
-  g_autoptr (MsLayerTrace) next = NULL;
+  g_autoptr (MsLayerTrace) layer = NULL, next = NULL;
 
-  if (layer == NULL)
+  if (!load_pair (context, index, job, &layer, &next, error))
     return FALSE;
-  if (index + 1 < job->n_layers)
-    {
-      next = ms_trace_load_layer (context->trace, index + 1, MS_CHUNK_EXPERTS, context->cancel,
-                                  error);
-      if (next == NULL)
-        return FALSE;
-      out->pairs = g_new0 (guint64, layer->n_experts * (gsize) next->n_experts);
-    }
+  if (next != NULL)
+    out->pairs = g_new0 (guint64, layer->n_experts * (gsize) next->n_experts);
   for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
     {
       const MsDocument *document = ms_trace_document (context->trace, d);
@@ -375,23 +379,14 @@ measure_layer (const MsContext *context, guint index, gpointer data, GError **er
 {
   Job *job = data;
   const Layer *out = &job->layers[index];
-  g_autoptr (MsLayerTrace) layer
-      = ms_trace_load_layer (context->trace, index, MS_CHUNK_EXPERTS, context->cancel, error);
-  g_autoptr (MsLayerTrace) next = NULL;
+  g_autoptr (MsLayerTrace) layer = NULL, next = NULL;
   g_autofree gint64 *seen = g_new (gint64, job->n_devices);
   g_autofree gint64 *node_seen = g_new (gint64, job->n_nodes);
   g_autofree double *weight = NULL;
   Measuring measuring;
 
-  if (layer == NULL)
+  if (!load_pair (context, index, job, &layer, &next, error))
     return FALSE;
-  if (index + 1 < job->n_layers)
-    {
-      next = ms_trace_load_layer (context->trace, index + 1, MS_CHUNK_EXPERTS, context->cancel,
-                                  error);
-      if (next == NULL)
-        return FALSE;
-    }
   weight = g_new (double, layer->n_experts);
   measuring = (Measuring){ job, layer, next, seen, node_seen, weight };
   for (guint p = 0; p < job->n_placements; p++)
