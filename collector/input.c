@@ -133,7 +133,7 @@ read_text (Input *input, const Source *source, GError **error)
   Item *item;
 
   if (source->length == 0)
-    return fail (error, source, 0, "is empty");
+    return fail (error, source, 0, "the file is empty");
   if (source->length > MAX_TEXT)
     return fail (error, source, 0, "is longer than 1 GiB; split it, or use one document per line");
   item = add_item (input, source->stem);
@@ -340,7 +340,7 @@ read_lines (Input *input, const Source *source, ReadLine read_line, GError **err
         return FALSE;
     }
   if (input->items->len == before)
-    return fail (error, source, 0, "is empty");
+    return fail (error, source, 0, "the file is empty, or blank in every line");
   return TRUE;
 }
 

@@ -186,7 +186,7 @@ test_bad (Fixture *fixture, gconstpointer data)
     MsInputKind kind;
     const char *file, *contents, *part; /* of the message */
   } cases[] = {
-    { MS_INPUT_AUTO, "x.txt", "", "x.txt: is empty" },
+    { MS_INPUT_AUTO, "x.txt", "", "x.txt: the file is empty" },
     { MS_INPUT_AUTO, "x.txt", "\xef\xbb\xbf", "is empty" },
     { MS_INPUT_AUTO, "x.txt", "ab\ncd\xff", ":2: byte 5 of the file is not UTF-8" },
     { MS_INPUT_AUTO, "x.txt",
