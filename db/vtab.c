@@ -216,8 +216,7 @@ get_chunk (Table *table, gint64 id, gboolean values, Chunk **chunk)
   if (code != SQLITE_ROW && code != SQLITE_DONE)
     return fail_as_database (table, code);
   if (*chunk == NULL)
-    return fail (table, SQLITE_CORRUPT_VTAB,
-                 "chunk %" G_GINT64_FORMAT " is damaged", id);
+    return fail (table, SQLITE_CORRUPT_VTAB, "chunk %" G_GINT64_FORMAT " is damaged", id);
   chunk_unref (table->kept[oldest]);
   table->kept[oldest] = *chunk;
   (*chunk)->id = id;
@@ -804,8 +803,7 @@ token_settle (TokenCursor *cursor)
       if (bytes % 4 != 0 || n < 1 || n > MS_BLOCK_TOKENS
           || ms_crc_bytes (sqlite3_column_blob (cursor->list, 3), (gsize) bytes)
                  != sqlite3_column_int64 (cursor->list, 2))
-        return fail (table, SQLITE_CORRUPT_VTAB,
-                     "a block of token ids is damaged");
+        return fail (table, SQLITE_CORRUPT_VTAB, "a block of token ids is damaged");
       cursor->ids = g_memdup2 (sqlite3_column_blob (cursor->list, 3), (gsize) bytes);
       cursor->first = sqlite3_column_int64 (cursor->list, 1) * MS_BLOCK_TOKENS;
       cursor->at = (guint) CLAMP (cursor->least - cursor->first, 0, n);
