@@ -380,6 +380,8 @@ struct MsAnalysis
 /* All analyses in the order of the menu; NULL-terminated. */
 const MsAnalysis *const *ms_analyses (void);
 const MsAnalysis *ms_analysis_find (const char *name);
+/* A plot by name, NULL = the first; NULL when there is no such plot. */
+const MsPlotDef *ms_analysis_plot (const MsAnalysis *analysis, const char *name);
 /* NULL when the trace (and others) give what the analysis needs, else the reason in a sentence with
  * what to do about it (newly allocated).  trace may be NULL. */
 char *ms_analysis_missing (const MsAnalysis *analysis, MsTrace *trace, guint n_others);

@@ -54,20 +54,6 @@ help (const MsAnalysis *analysis)
   return MS_EXIT_FINE;
 }
 
-static const MsPlotDef *
-find_plot (const MsAnalysis *analysis, const char *name)
-{
-  const MsPlotDef *plot = analysis->plots;
-
-  while (plot != NULL && plot->name != NULL)
-    {
-      if (name == NULL || strcmp (plot->name, name) == 0)
-        return plot;
-      plot++;
-    }
-  return NULL;
-}
-
 /* "3.25in", "82mm", "8.2cm", "234pt", "312px" or plain inches; FALSE when it is no sensible size. */
 static gboolean
 parse_length (const char *text, double *inches)
@@ -178,7 +164,7 @@ run (int argc, char **argv)
   if (options.output == NULL)
     return ms_command_misuse (&ms_command_plot,
                               "-o FILE is needed, with ending .pdf, .svg or .png");
-  plot = find_plot (job.analysis, options.plot);
+  plot = ms_analysis_plot (job.analysis, options.plot);
   if (plot == NULL && options.plot == NULL)
     return ms_command_misuse (&ms_command_plot, "%s has no plots", job.analysis->name);
   if (plot == NULL)

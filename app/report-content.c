@@ -59,7 +59,7 @@ add_items (GPtrArray *blocks, MsBlockKind kind, MsBlockRole role)
 }
 
 static void
-add_item (MsBlock *block, const char *name, const char *text, const MsAnalysis *place)
+add_item (MsBlock *block, const char *name, const char *text, const MsSection *place)
 {
   MsItem item = { g_strdup (name), g_strdup (text), place };
 
@@ -67,6 +67,24 @@ add_item (MsBlock *block, const char *name, const char *text, const MsAnalysis *
     g_array_append_val (block->items, item);
   else
     clear_item (&item);
+}
+
+/* The sentence of a section; run by groups it has one for each, which are told in the section. */
+static void
+add_sentences (GPtrArray *blocks, const MsSection *section)
+{
+  g_auto (GStrv) lines = NULL;
+  MsBlock *list;
+
+  if (section->result->by == NULL)
+    {
+      add (blocks, MS_BLOCK_TEXT, MS_ROLE_LEAD, g_strdup (section->result->summary));
+      return;
+    }
+  lines = g_strsplit (section->result->summary, "\n", -1);
+  list = add_items (blocks, MS_BLOCK_LIST, MS_ROLE_PLAIN);
+  for (guint i = 0; lines[i] != NULL; i++)
+    add_item (list, NULL, lines[i], NULL);
 }
 
 static void
@@ -80,8 +98,14 @@ add_summary (GPtrArray *blocks, const MsReport *report)
     {
       const MsSection *section = report->sections->pdata[i];
 
-      if (section->result != NULL)
-        add_item (list, NULL, section->result->summary, section->analysis);
+      g_autofree char *groups = NULL;
+
+      if (section->result == NULL)
+        continue;
+      if (section->result->by != NULL)
+        groups = g_strdup_printf ("%s, once for every %s.", section->analysis->title,
+                                  section->result->by);
+      add_item (list, NULL, groups != NULL ? groups : section->result->summary, section);
     }
 }
 
@@ -109,7 +133,7 @@ add_findings (GPtrArray *blocks, const MsReport *report)
 
       g_ascii_formatd (strength, sizeof strength, f->finding->strength < 10 ? "%.1f" : "%.0f",
                        f->finding->strength);
-      add_item (list, strength, f->finding->text, f->section->analysis);
+      add_item (list, strength, f->finding->text, f->section);
     }
   if (shown < report->n_findings)
     add (blocks, MS_BLOCK_TEXT, MS_ROLE_NOTE,
@@ -122,6 +146,8 @@ static void
 add_figures (GPtrArray *blocks, const MsReport *report, const MsSection *section)
 {
   const MsPlotDef *plot = section->analysis->plots;
+  const MsJob *job = section->own != NULL ? section->own : report->job;
+  g_autofree char *interval_name = ms_interval_name (&job->context);
   gboolean first = TRUE;
 
   for (; plot != NULL && plot->name != NULL; plot++)
@@ -131,15 +157,16 @@ add_figures (GPtrArray *blocks, const MsReport *report, const MsSection *section
       gboolean interval = FALSE;
       MsBlock *block;
 
-      if (!ms_report_has_figure (section, plot))
+      if ((section->plot != NULL && plot != section->plot) || !ms_report_has_figure (section, plot))
         continue;
       for (guint row = 0; low >= 0 && row < ms_table_n_rows (table) && !interval; row++)
         interval = !ms_table_is_null (table, row, (guint) low);
-      block = add (blocks, MS_BLOCK_FIGURE, MS_ROLE_PLAIN,
-                   interval && report->interval != NULL ? g_strdup_printf (
-                       "%s. %s: %s.", plot->title, plot->mark == MS_MARK_LINE ? "Band" : "Bars",
-                       report->interval)
-                                                        : g_strdup_printf ("%s.", plot->title));
+      block
+          = add (blocks, MS_BLOCK_FIGURE, MS_ROLE_PLAIN,
+                 interval && interval_name != NULL
+                     ? g_strdup_printf ("%s. %s: %s.", plot->title,
+                                        plot->mark == MS_MARK_LINE ? "Band" : "Bars", interval_name)
+                     : g_strdup_printf ("%s.", plot->title));
       block->section = section;
       block->plot = plot;
       block->further = !first;
@@ -155,9 +182,9 @@ add_section (GPtrArray *blocks, const MsReport *report, const MsSection *section
   g_autofree char *command = ms_report_command (report, section);
   MsBlock *block;
 
-  add_heading (blocks, 2, analysis->title, analysis->name);
+  add_heading (blocks, 2, section->title, section->id);
   add (blocks, MS_BLOCK_TEXT, MS_ROLE_SOFT, g_strdup (analysis->help));
-  add (blocks, MS_BLOCK_TEXT, MS_ROLE_LEAD, g_strdup (result->summary));
+  add_sentences (blocks, section);
   if (section->other != NULL)
     add (blocks, MS_BLOCK_TEXT, MS_ROLE_PLAIN,
          g_strdup_printf ("The run compared with: %s", section->other));
@@ -199,7 +226,7 @@ add_missing (GPtrArray *blocks, const MsReport *report)
           add_heading (blocks, 2, "Not in this report", "missing");
           list = add_items (blocks, MS_BLOCK_FACTS, MS_ROLE_PLAIN);
         }
-      add_item (list, section->analysis->title, section->reason, NULL);
+      add_item (list, section->title, section->reason, NULL);
     }
 }
 

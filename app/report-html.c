@@ -233,7 +233,7 @@ append_items (GString *out, const MsBlock *block)
         append (out,
                 ranked ? "<td class=t><a class=\"place\" href=\"#%s\">%s</a>"
                        : " <a class=\"place\" href=\"#%s\">%s</a>",
-                item->place->name, item->place->title);
+                item->place->id, item->place->title);
       if (!facts)
         g_string_append_c (out, '\n');
     }

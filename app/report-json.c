@@ -33,6 +33,7 @@ ms_report_json (const MsReport *report)
 
       json_builder_begin_object (json);
       ms_json_add_text (json, "analysis", f->section->analysis->name);
+      ms_json_add_text (json, "section", f->section->id);
       ms_json_add_text (json, "text", f->finding->text);
       ms_json_add_text (json, "place", f->finding->place);
       ms_json_add_real (json, "strength", f->finding->strength);
@@ -61,12 +62,13 @@ ms_report_json (const MsReport *report)
   for (guint i = 0; i < report->sections->len; i++)
     {
       const MsSection *section = report->sections->pdata[i];
-      MsContext context = job->context;
+      MsContext context = section->own != NULL ? section->own->context : job->context;
       g_autofree char *result = NULL;
 
       if (section->result == NULL)
         continue;
-      context.values = section->values;
+      if (section->own == NULL)
+        context.values = section->values;
       result = ms_result_to_json (section->result, &context);
       g_string_append_printf (out, "%s%s", separator, g_strchomp (result));
       separator = ",\n";

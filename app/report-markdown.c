@@ -61,8 +61,7 @@ static gboolean
 append_figure (GString *out, const MsBlock *block, const char *folder, GError **error)
 {
   g_autofree char *folder_name = g_path_get_basename (folder);
-  g_autofree char *name
-      = g_strdup_printf ("%s-%s.svg", block->section->analysis->name, block->plot->name);
+  g_autofree char *name = g_strdup_printf ("%s-%s.svg", block->section->id, block->plot->name);
   g_autofree char *path = g_build_filename (folder, name, NULL);
   g_autoptr (MsFigure) figure = ms_report_figure (block, ms_theme_find ("screen"), FALSE);
 

@@ -115,10 +115,10 @@ need (Pages *pages, double room)
 
 /* Line after line, from page to page; as a link to a section when `place` is given. */
 static void
-show_lines (Pages *pages, PangoLayout *layout, double x, MsColour colour, const MsAnalysis *place)
+show_lines (Pages *pages, PangoLayout *layout, double x, MsColour colour, const MsSection *place)
 {
   PangoLayoutIter *iter = pango_layout_get_iter (layout);
-  g_autofree char *target = place != NULL ? g_strdup_printf ("dest='%s'", place->name) : NULL;
+  g_autofree char *target = place != NULL ? g_strdup_printf ("dest='%s'", place->id) : NULL;
 
   do
     {

@@ -7,7 +7,7 @@
 typedef struct
 {
   char *output, *sections, *paper;
-  char **compare;
+  char **compare, **add;
 } Options;
 
 static void
@@ -17,6 +17,7 @@ clear_options (Options *options)
   g_free (options->sections);
   g_free (options->paper);
   g_strfreev (options->compare);
+  g_strfreev (options->add);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, clear_options)
@@ -26,6 +27,11 @@ free_section (gpointer data)
 {
   MsSection *section = data;
 
+  if (section->own != NULL)
+    ms_job_clear (section->own);
+  g_free (section->own);
+  g_free (section->id);
+  g_free (section->title);
   ms_values_free (section->values);
   ms_result_free (section->result);
   g_free (section->reason);
@@ -81,8 +87,9 @@ ms_report_column_title (const MsColumn *column)
 char *
 ms_report_command (const MsReport *report, const MsSection *section)
 {
-  const MsJob *job = report->job;
-  g_autofree char *path = g_shell_quote (job->path), *params = ms_values_format (section->values);
+  const MsJob *job = section->own != NULL ? section->own : report->job;
+  g_autofree char *path = g_shell_quote (job->path);
+  g_autofree char *params = ms_values_format (section->own != NULL ? job->values : section->values);
   g_autofree char *select
       = job->select != NULL && job->select[0] != '\0' ? g_shell_quote (job->select) : NULL;
   GString *out = g_string_new ("moescope analyze ");
@@ -97,6 +104,8 @@ ms_report_command (const MsReport *report, const MsSection *section)
 
       g_string_append_printf (out, " --other %s", other);
     }
+  if (job->by != NULL)
+    g_string_append_printf (out, " --by %s", job->by);
   if (params[0] != '\0')
     g_string_append_printf (out, " %s", params);
   if (job->seed != 1)
@@ -125,17 +134,20 @@ do_section (guint index, guint worker, gpointer data)
 {
   Work *work = data;
   MsSection *section = work->report->sections->pdata[index];
-  MsContext context = work->report->job->context;
+  const char *by = section->own != NULL ? section->own->by : NULL;
+  MsContext context = section->own != NULL ? section->own->context : work->report->job->context;
   g_autoptr (GError) error = NULL;
   g_autofree char *line = NULL;
 
   (void) worker;
   if (section->reason == NULL && !g_cancellable_is_cancelled (context.cancel))
     {
-      context.values = section->values;
+      if (section->own == NULL)
+        context.values = section->values;
       /* The sections share the cores; each one alone is computed by one thread. */
       context.threads = 1;
-      section->result = ms_analysis_run (section->analysis, &context, &error);
+      section->result = by != NULL ? ms_analysis_run_by (section->analysis, &context, by, &error)
+                                   : ms_analysis_run (section->analysis, &context, &error);
       if (section->result == NULL)
         section->reason = reason_of (error);
       else if (context.n_others > 0 && !(section->analysis->needs & MS_NEEDS_OTHER))
@@ -153,13 +165,14 @@ do_section (guint index, guint worker, gpointer data)
   ms_command_progress (line);
 }
 
-/* Analyses named in `list`, or all that say something about a whole run; NULL with the unknown name in
+/* Analyses named in `list` ("none" for none), or all that say something about a whole run; NULL with the unknown name in
  * *wrong. */
 static GPtrArray *
 choose_sections (const char *list, char **wrong)
 {
   g_autoptr (GPtrArray) sections = g_ptr_array_new_with_free_func (free_section);
-  g_auto (GStrv) names = list != NULL ? g_strsplit (list, ",", -1) : NULL;
+  g_auto (GStrv) names
+      = list != NULL ? g_strsplit (strcmp (list, "none") != 0 ? list : "", ",", -1) : NULL;
   const MsAnalysis *const *all = ms_analyses ();
 
   for (guint i = 0; names != NULL && names[i] != NULL; i++)
@@ -175,10 +188,127 @@ choose_sections (const char *list, char **wrong)
         MsSection *section = g_new0 (MsSection, 1);
 
         section->analysis = all[i];
+        section->id = g_strdup (all[i]->name);
+        section->title = g_strdup (all[i]->title);
         section->values = ms_values_new (all[i]);
         g_ptr_array_add (sections, section);
       }
   return g_steal_pointer (&sections);
+}
+
+/* --- Sections of --add -------------------------------------------------------------------------- */
+
+static MsExit
+refuse_help (const MsAnalysis *analysis)
+{
+  return ms_command_misuse (&ms_command_report, "--add %s: --help has no place in a report",
+                            analysis->name);
+}
+
+/* "Cache simulator (layer=4..8, by language, slots 8)" */
+static char *
+name_section (const MsJob *job)
+{
+  g_autoptr (GPtrArray) settings = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *params = ms_values_format (job->values), *all = NULL;
+  g_auto (GStrv) each = g_strsplit (params, "--", -1);
+
+  if (job->select != NULL && job->select[0] != '\0')
+    g_ptr_array_add (settings, g_strdup (job->select));
+  if (job->by != NULL)
+    g_ptr_array_add (settings, g_strdup_printf ("by %s", job->by));
+  for (guint i = 0; each[i] != NULL; i++)
+    if (*g_strstrip (each[i]) != '\0')
+      g_ptr_array_add (settings, g_strdup (each[i]));
+  if (settings->len == 0)
+    return g_strdup (job->analysis->title);
+  g_ptr_array_add (settings, NULL);
+  all = g_strjoinv (", ", (char **) settings->pdata);
+  return g_strdup_printf ("%s (%s)", job->analysis->title, all);
+}
+
+/* What `words` leave open is as in the report. */
+static MsJob *
+inherit_job (const MsJob *from)
+{
+  MsJob *job = g_new (MsJob, 1);
+
+  ms_job_init (job, from->command);
+  job->run = from->run;
+  job->seed = from->seed;
+  job->bootstrap = from->bootstrap;
+  job->confidence = from->confidence;
+  return job;
+}
+
+/* Parses `words`, "NAME [--plot PLOT] [OPTION of analyze]...", and opens what they look at; NULL with
+ * *status. */
+static MsSection *
+make_section (const MsJob *job, const char *words, guint number, MsExit *status)
+{
+  g_auto (GStrv) split = NULL;
+  g_autoptr (GPtrArray) line = g_ptr_array_new ();
+  g_autofree char *plot = NULL;
+  const GOptionEntry own[] = { { "plot", 0, 0, G_OPTION_ARG_STRING, &plot, NULL, NULL }, { 0 } };
+  g_autoptr (GError) error = NULL;
+  MsSection *section;
+  char **argv;
+  int argc;
+
+  if (!g_shell_parse_argv (words, NULL, &split, &error))
+    {
+      *status = ms_command_misuse (job->command, "--add '%s': %s", words, error->message);
+      return NULL;
+    }
+  g_ptr_array_add (line, (gpointer) job->command->name);
+  g_ptr_array_add (line, job->path);
+  for (guint i = 0; split[i] != NULL; i++)
+    g_ptr_array_add (line, split[i]);
+  argc = (int) line->len;
+  g_ptr_array_add (line, NULL);
+  argv = (char **) line->pdata;
+  section = g_new0 (MsSection, 1);
+  section->own = inherit_job (job);
+  if (!ms_job_parse (section->own, own, &argc, &argv, refuse_help, status))
+    {
+      free_section (section);
+      return NULL;
+    }
+  section->analysis = section->own->analysis;
+  if (section->analysis == NULL || argc != 3)
+    *status = ms_command_misuse (
+        job->command, "--add '%s': the name of one analysis is needed, then its options", words);
+  else if (plot != NULL && (section->plot = ms_analysis_plot (section->analysis, plot)) == NULL)
+    *status = ms_command_misuse (job->command, "--add '%s': %s has no plot '%s'", words,
+                                 section->analysis->name, plot);
+  else
+    {
+      if (section->own->select == NULL)
+        section->own->select = g_strdup (job->select);
+      if (section->own->others == NULL)
+        section->own->others = g_strdupv (job->others);
+      section->id = g_strdup_printf ("%s-%u", section->analysis->name, number);
+      section->title = name_section (section->own);
+      if (ms_job_open (section->own, status))
+        return section;
+    }
+  free_section (section);
+  return NULL;
+}
+
+/* Puts the sections of --add before the others. */
+static gboolean
+add_sections (MsReport *report, char **added, MsExit *status)
+{
+  for (guint i = 0; added != NULL && added[i] != NULL; i++)
+    {
+      MsSection *section = make_section (report->job, added[i], i + 1, status);
+
+      if (section == NULL)
+        return FALSE;
+      g_ptr_array_insert (report->sections, (int) i, section);
+    }
+  return TRUE;
 }
 
 static int
@@ -236,7 +366,10 @@ make_report (MsReport *report, MsExit *status)
     {
       MsSection *section = report->sections->pdata[i];
 
+      if (section->own != NULL)
+        job = section->own;
       section->reason = ms_analysis_missing (section->analysis, job->trace, job->other_traces->len);
+      job = report->job;
     }
   ms_parallel (job->context.threads, report->sections->len, do_section, &work);
   ms_command_progress (NULL);
@@ -344,7 +477,11 @@ run (int argc, char **argv)
     { "paper", 0, 0, G_OPTION_ARG_STRING, &options.paper, "Pages of a PDF: a4 (default) or letter",
       "NAME" },
     { "sections", 0, 0, G_OPTION_ARG_STRING, &options.sections,
-      "Only these analyses, separated by commas (see moescope analyze --list)", "NAMES" },
+      "Only these analyses, separated by commas, or none (see moescope analyze --list)", "NAMES" },
+    { "add", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.add,
+      "A section of your own before the others: an analysis with options of analyze, of which "
+      "--select and --by are its own too, and --plot to show one figure only (repeatable)",
+      "'NAME [OPTION...]'" },
     { "compare", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.compare, "A second run to compare with",
       "FILE[#RUN]" },
   };
@@ -386,7 +523,8 @@ run (int argc, char **argv)
       job.others = g_strv_builder_end (all);
     }
   job.path = g_strdup (argv[1]);
-  if (!ms_job_open (&job, &status) || !make_report (&report, &status))
+  if (!ms_job_open (&job, &status) || !add_sections (&report, options.add, &status)
+      || !make_report (&report, &status))
     return status;
   if (!save (&report, options.output, options.paper != NULL ? options.paper : "a4", &error))
     return ms_command_fail (&ms_command_report, error);
@@ -402,6 +540,7 @@ const MsCommand ms_command_report = {
     "table, definition and source, then where the numbers come from.  Analyses whose\n"
     "input is missing are listed with the reason.",
   .example = "moescope report run.db -o report.html\n"
-             "  moescope report run.db -o report.md --sections load,hit-rate --select lang=de",
+             "  moescope report run.db -o report.md --sections load,hit-rate --select lang=de\n"
+             "  moescope report run.db -o my.pdf --add 'cache --policies lru,belady --by language'",
   .run = run,
 };

@@ -10,10 +10,13 @@ G_BEGIN_DECLS
 typedef struct
 {
   const MsAnalysis *analysis;
-  MsValues *values;
-  MsResult *result; /* NULL when it did not run: */
-  char *reason;     /* why not, a sentence */
-  char *other;      /* the summary of the run compared with; NULL without one */
+  char *id, *title; /* where links lead to, what they and the heading say */
+  MsJob *own;       /* of --add: selection, groups and parameters of its own; NULL = the report's */
+  const MsPlotDef *plot; /* the only one to show, NULL = all */
+  MsValues *values;      /* NULL with `own`, which has them */
+  MsResult *result;      /* NULL when it did not run: */
+  char *reason;          /* why not, a sentence */
+  char *other;           /* the summary of the run compared with; NULL without one */
 } MsSection;
 
 typedef struct
@@ -26,7 +29,7 @@ typedef struct
 {
   MsJob *job;
   char *title;
-  GPtrArray *sections; /* of MsSection, in the order of the registry */
+  GPtrArray *sections; /* of MsSection: those of --add, then the others as registered */
   GArray *findings;    /* of MsReportFinding, strongest first, MS_REPORT_EACH of a section */
   guint n_findings;    /* all there are */
   char *hash;          /* SHA-256 of the file */
@@ -63,7 +66,7 @@ typedef enum
 typedef struct
 {
   char *name, *text;
-  const MsAnalysis *place; /* the section to go to, NULL = none */
+  const MsSection *place; /* the section to go to, NULL = none */
 } MsItem;
 
 typedef struct

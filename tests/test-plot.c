@@ -340,9 +340,53 @@ test_report_pages (void)
       g_assert_nonnull (strstr (text, lines[i] + 3));
 }
 
+/* Sections with settings of their own come first, and say what the same analysis says alone. */
+static void
+test_report_added (void)
+{
+  g_autofree char *path = in_folder ("added.md"), *alone = in_folder ("alone.csv");
+  g_autofree char *text = NULL, *csv = NULL, *figure = NULL, *whole = NULL;
+  const char *first, *second, *last;
+  gsize n;
+
+  g_assert_cmpint (run (NULL, "report", database, "-o", path, "--bootstrap", "20", "--run", "1",
+                        "--sections", "load", "--add",
+                        "load --select 'layer=1 lang=de' --plot experts", "--add",
+                        "load --by language --bootstrap 0", NULL),
+                   ==, 0);
+  text = contents (path, &n);
+  first = strstr (text, "\n## Load Balance (layer=1 lang=de)\n");
+  second = strstr (text, "\n## Load Balance (by language)\n");
+  last = strstr (text, "\n## Load Balance\n");
+  g_assert_true (first != NULL && second > first && last > second);
+  g_assert_nonnull (strstr (text, "--select 'layer=1 lang=de'"));
+  g_assert_nonnull (strstr (second, "--by language --bootstrap 0"));
+  figure = in_folder ("added-figures/load-1-experts.svg");
+  whole = in_folder ("added-figures/load-1-map.svg");
+  g_assert_true (g_file_test (figure, G_FILE_TEST_EXISTS));
+  g_assert_false (g_file_test (whole, G_FILE_TEST_EXISTS));
+  g_assert_cmpint (run (NULL, "analyze", database, "load", "--run", "1", "--select",
+                        "layer=1 lang=de", "--bootstrap", "20", "-o", alone, "--format", "table",
+                        NULL),
+                   ==, 0);
+  csv = contents (alone, &n);
+  *strchr (csv, '\n') = '\0'; /* the first line is the sentence */
+  g_assert_nonnull (g_strstr_len (first, second - first, csv));
+  g_assert_null (g_strstr_len (last, -1, csv));
+}
+
 static void
 test_report_misuse (void)
 {
+  static const char *const words[] = { "",
+                                       "nothing",
+                                       "load 'x",
+                                       "load more",
+                                       "load --nothing 1",
+                                       "load --plot nothing",
+                                       "load --select layer=x",
+                                       "load --help" };
+
   g_autofree char *path = in_folder ("never.html"), *odd = in_folder ("never.doc"), *err = NULL;
 
   g_assert_cmpint (run (NULL, "report", database, "-o", odd, NULL), ==, 2);
@@ -351,6 +395,10 @@ test_report_misuse (void)
                    ==, 2);
   g_assert_nonnull (strstr (err, "nothing"));
   g_assert_cmpint (run (NULL, "report", database, "-o", path, "--paper", "legal", NULL), ==, 2);
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++)
+    g_assert_cmpint (run (NULL, "report", database, "-o", path, "--add", words[i], NULL), ==, 2);
+  g_assert_cmpint (
+      run (NULL, "report", database, "-o", path, "--add", "load --select layer=99", NULL), ==, 1);
   g_assert_cmpint (run (NULL, "report", "/nonexistent.db", "-o", path, NULL), ==, 1);
   g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
 }
@@ -375,6 +423,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plot/all", test_all);
   g_test_add_func ("/report/formats", test_report);
   g_test_add_func ("/report/pages", test_report_pages);
+  g_test_add_func ("/report/added", test_report_added);
   g_test_add_func ("/report/misuse", test_report_misuse);
   status = g_test_run ();
   clean = g_strdup_printf ("rm -r '%s'", folder);

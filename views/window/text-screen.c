@@ -184,9 +184,7 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
       ms_screen_show_error (MS_SCREEN (self), error);
       return;
     }
-  plot = outcome->request->analysis->plots;
-  while (plot->name != NULL && strcmp (plot->name, colours[colour].plot) != 0)
-    plot++;
+  plot = ms_analysis_plot (outcome->request->analysis, colours[colour].plot);
   shown = *plot;
   coloured = has_colour (ms_result_table (outcome->result, plot->table), plot);
   if (!coloured)
