@@ -277,6 +277,22 @@ typedef enum
   MS_SCALE_CATEGORY,  /* of x: each value a place of its own, at equal distances */
 } MsScale;
 
+/* What a bar beside a heatmap says of the cells of its line. */
+typedef enum
+{
+  MS_MARGIN_NONE,
+  MS_MARGIN_MEAN,
+  MS_MARGIN_SIZE, /* mean of the absolute values */
+  MS_MARGIN_MOST, /* largest value */
+} MsMarginKind;
+
+typedef struct
+{
+  MsMarginKind kind;
+  const char *title;  /* what it is, in a few words */
+  const char *weight; /* column that weighs the cells of a mean; NULL = all alike */
+} MsMargin;
+
 typedef struct
 {
   const char *name; /* kebab-case, unique in the analysis */
@@ -297,6 +313,7 @@ typedef struct
   const char
       *reference;    /* column whose value is drawn as a dashed reference line (null, uniform) */
   const char *where; /* only rows with "column=value"; NULL = all */
+  MsMargin right, top; /* bars beside a heatmap: one for each of its rows, one for each column */
 } MsPlotDef;
 
 /* --- Analyses ------------------------------------------------------------------------------- */

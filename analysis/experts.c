@@ -386,24 +386,39 @@ static const MsTableDef tables[] = {
   { 0 },
 };
 
-/* Each measure by the expert's number, by its rank and by its place among similar ones. */
-#define MAP(name_, title_, value_, scale, x_)                                                      \
+/* Each measure by the expert's number, by its rank and by its place among similar ones.  The bars at the
+ * right tell of a layer what the measure means for all of it: the mean over its choices is the layer's own
+ * entropy and margin, and of specialisation the mutual information of label and expert. */
+#define MAP(name_, title_, value_, scale, x_, x_title_, kind, bars, weight, top_kind, top_bars)    \
   {                                                                                                \
     .name = name_, .title = title_, .table = "map", .mark = MS_MARK_HEATMAP, .x = x_,              \
     .y = "layer", .value = value_, .value_scale = scale,                                           \
-    .centre = (scale) == MS_SCALE_RATIO ? 1 : 0                                                    \
+    .centre = (scale) == MS_SCALE_RATIO ? 1 : 0, .x_title = x_title_,                              \
+    .right = { kind, bars, weight },                                                               \
+    .top                                                                                           \
+        = { top_kind,                                                                              \
+            top_bars,                                                                              \
+            NULL }                                                                                 \
   }
-#define MAPS(name_, title_, value_, scale)                                                         \
-  MAP (name_, title_, value_, scale, "expert"),                                                    \
-      MAP (name_ "-ranked", title_ ", busiest first", value_, scale, "rank"),                      \
-      MAP (name_ "-similar", title_ ", similar ones together", value_, scale, "place")
+#define MAPS(name_, title_, value_, scale, ...)                                                    \
+  MAP (name_, title_, value_, scale, "expert", "Expert (numbered anew in each layer)",             \
+       __VA_ARGS__),                                                                               \
+      MAP (name_ "-ranked", title_ ", busiest first", value_, scale, "rank",                       \
+           "Rank by load in the layer", __VA_ARGS__),                                              \
+      MAP (name_ "-similar", title_ ", similar ones together", value_, scale, "place",             \
+           "Place by similarity in the layer", __VA_ARGS__)
+#define HIGHEST MS_MARGIN_MOST, "Highest load", NULL, MS_MARGIN_MEAN, "Mean over layers"
+#define OVER_CHOICES                                                                               \
+  MS_MARGIN_MEAN, "Mean over choices", "count", MS_MARGIN_MEAN, "Mean over layers"
+#define MEAN_SIZE MS_MARGIN_SIZE, "Mean size", NULL, MS_MARGIN_SIZE, "Mean size over layers"
 
 static const MsPlotDef plots[] = {
-  MAPS ("load", "Load of every expert", "load", MS_SCALE_RATIO),
-  MAPS ("entropy", "Router entropy where it is chosen", "entropy", MS_SCALE_LINEAR),
-  MAPS ("margin", "Margin where it is chosen", "margin", MS_SCALE_LINEAR),
-  MAPS ("specialisation", "Specialisation of every expert", "specialisation", MS_SCALE_LINEAR),
-  MAPS ("change", "Change of load against the other run", "change", MS_SCALE_DIVERGING),
+  MAPS ("load", "Load of every expert", "load", MS_SCALE_RATIO, HIGHEST),
+  MAPS ("entropy", "Router entropy where it is chosen", "entropy", MS_SCALE_LINEAR, OVER_CHOICES),
+  MAPS ("margin", "Margin where it is chosen", "margin", MS_SCALE_LINEAR, OVER_CHOICES),
+  MAPS ("specialisation", "Specialisation of every expert", "specialisation", MS_SCALE_LINEAR,
+        OVER_CHOICES),
+  MAPS ("change", "Change of load against the other run", "change", MS_SCALE_DIVERGING, MEAN_SIZE),
   { .name = "similarity",
     .title = "How differently experts read",
     .table = "similarity",

@@ -8,7 +8,7 @@ typedef struct
 {
   char *output, *plot, *width, *height, *theme, *title, *panel, *palette;
   double font_size, dpi;
-  gboolean data, list;
+  gboolean data, list, no_margins;
 } Options;
 
 static void
@@ -138,6 +138,8 @@ run (int argc, char **argv)
       "Size of labels (default: the theme's)", "POINTS" },
     { "title", 0, 0, G_OPTION_ARG_STRING, &options.title,
       "Title inside the figure; \"\" for none, \"auto\" for the plot's own", "TEXT" },
+    { "no-margins", 0, 0, G_OPTION_ARG_NONE, &options.no_margins, "Leave out the bars beside a map",
+      NULL },
     { "panel", 0, 0, G_OPTION_ARG_STRING, &options.panel, "Panel letter", "LETTER" },
     { "dpi", 0, 0, G_OPTION_ARG_DOUBLE, &options.dpi, "Resolution of PNG (default 300)", "DPI" },
     { "data", 0, 0, G_OPTION_ARG_NONE, &options.data,
@@ -197,6 +199,7 @@ run (int argc, char **argv)
     const MsFigureOptions look = { .theme = &theme,
                                    .title = automatic ? plot->title : options.title,
                                    .panel = options.panel,
+                                   .no_margins = options.no_margins,
                                    .font_points = options.font_size };
 
     return draw (&job, &options, plot, &look, width, height);

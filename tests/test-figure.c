@@ -327,6 +327,19 @@ static const Example examples[] = {
       .mark = MS_MARK_TOKENS,
       .label = "name",
       .value = "value" } },
+  { "heatmap-margins",
+    small_grid,
+    { .name = "margins",
+      .title = "Load of every expert",
+      .table = "example",
+      .mark = MS_MARK_HEATMAP,
+      .x = "x",
+      .y = "y",
+      .value = "value",
+      .value_scale = MS_SCALE_RATIO,
+      .centre = 1,
+      .right = { MS_MARGIN_MOST, "Highest load", NULL },
+      .top = { MS_MARGIN_MEAN, "Mean over layers", NULL } } },
 };
 
 static MsFigure *
@@ -866,6 +879,111 @@ test_directions (void)
   g_assert_cmpint (ms_figure_step (figure, 5, MS_STEP_UP), <, 5);
 }
 
+/* Three experts of two layers; value / weight: 1/1 2/3 -/1, 4/1 -8/1 -/1. */
+static MsTable *
+margin_table (void)
+{
+  static const double values[2][3] = { { 1, 2, NAN }, { 4, -8, NAN } };
+  MsTable *table = ms_table_new (&example_def);
+
+  for (guint y = 0; y < 2; y++)
+    for (guint x = 0; x < 3; x++)
+      add (table, x, y, values[y][x], "", "", 0, 0, y == 0 && x == 1 ? 3 : 1);
+  return table;
+}
+
+static void
+check_margin (MsMarginKind kind, const char *weight, const double *right, const double *top)
+{
+  const Example example = { "margins",
+                            margin_table,
+                            { .name = "margins",
+                              .title = "Margins",
+                              .table = "example",
+                              .mark = MS_MARK_HEATMAP,
+                              .x = "x",
+                              .y = "y",
+                              .value = "value",
+                              .right = { kind, "Right", weight },
+                              .top = { kind, "Top", weight } } };
+  g_autoptr (MsFigure) figure = make (&example, "screen");
+
+  g_assert_cmpuint (figure->right.n, ==, 2);
+  g_assert_cmpuint (figure->top.n, ==, 3);
+  for (guint i = 0; i < 2; i++)
+    g_assert_cmpfloat_with_epsilon (figure->right.values[i], right[i], 1e-12);
+  for (guint i = 0; i < 2; i++)
+    g_assert_cmpfloat_with_epsilon (figure->top.values[i], top[i], 1e-12);
+  g_assert_true (isnan (figure->top.values[2]));
+}
+
+static void
+test_margin_values (void)
+{
+  check_margin (MS_MARGIN_MEAN, NULL, (const double[]){ 1.5, -2 }, (const double[]){ 2.5, -3 });
+  check_margin (MS_MARGIN_MEAN, "steps", (const double[]){ 1.75, -2 },
+                (const double[]){ 2.5, -0.5 });
+  check_margin (MS_MARGIN_SIZE, NULL, (const double[]){ 1.5, 6 }, (const double[]){ 2.5, 5 });
+  check_margin (MS_MARGIN_MOST, NULL, (const double[]){ 2, 4 }, (const double[]){ 4, 2 });
+}
+
+/* The bars lie beside their cells, tell of them and stand for all of them. */
+static void
+test_margin_places (void)
+{
+  const Example *example = &examples[G_N_ELEMENTS (examples) - 1];
+  const double width = 640, height = 360;
+  g_autoptr (MsFigure) figure = make (example, "screen");
+  double x, y, w, h, cx, cy, cw, ch, sx, sy, sw = 0.01, sh = 0.01;
+  g_autofree char *text = NULL;
+  const int row = 37;
+
+  g_assert_cmpstr (example->name, ==, "heatmap-margins");
+  g_assert_true (ms_figure_locate (figure, width, height, row, &cx, &cy, &cw, &ch));
+  g_assert_true (ms_figure_locate_bar (figure, width, height, row, TRUE, &x, &y, &w, &h));
+  g_assert_cmpfloat_with_epsilon (x, cx, 1e-6);
+  g_assert_cmpfloat_with_epsilon (w, cw, 1e-6);
+  g_assert_cmpfloat (y + h, <, cy);
+  g_assert_true (ms_figure_locate_bar (figure, width, height, row, FALSE, &x, &y, &w, &h));
+  g_assert_cmpfloat_with_epsilon (y, cy, 1e-6);
+  g_assert_cmpfloat_with_epsilon (h, ch, 1e-6);
+  g_assert_cmpfloat (x, >, cx + cw);
+  /* No cell is there, but words are. */
+  g_assert_cmpint (ms_figure_pick (figure, width, height, x + 1, y + h / 2), ==, -1);
+  text = ms_figure_describe_bar (figure, width, height, x + 1, y + h / 2);
+  g_assert_true (g_str_has_prefix (text, "Layer "));
+  g_assert_nonnull (strstr (text, ": Highest load "));
+  g_assert_null (ms_figure_describe_bar (figure, width, height, cx + 1, cy + 1));
+  sx = x + 1;
+  sy = y + h / 2;
+  g_assert_true (ms_figure_stretch (figure, width, height, &sx, &sy, &sw, &sh));
+  g_assert_cmpfloat (sx, <=, cx);
+  g_assert_cmpfloat (sx + sw, >=, cx + cw);
+  g_assert_cmpfloat_with_epsilon (sy, y + h / 2, 1e-9);
+  sx = cx + 1;
+  g_assert_false (ms_figure_stretch (figure, width, height, &sx, &sy, &cw, &ch));
+}
+
+/* A small figure and one told so go without, and then look as if the plot asked for none. */
+static void
+test_margin_off (void)
+{
+  const Example *example = &examples[G_N_ELEMENTS (examples) - 1];
+  MsFigureOptions options = { .theme = ms_theme_find ("screen"), .no_margins = TRUE };
+  g_autoptr (MsTable) table = example->table ();
+  g_autoptr (MsFigure) with = make (example, "screen"), plain = make (&examples[0], "screen");
+  g_autoptr (MsFigure) without = ms_figure_new (table, &example->plot, &options, NULL);
+  double x, y, w, h;
+
+  g_assert_false (ms_figure_locate_bar (without, 640, 360, 3, TRUE, &x, &y, &w, &h));
+  g_assert_false (ms_figure_locate_bar (with, 220, 132, 3, TRUE, &x, &y, &w, &h));
+  g_assert_true (ms_figure_locate_bar (with, 640, 360, 3, TRUE, &x, &y, &w, &h));
+  g_assert_cmpfloat (ms_figure_natural_height (without, 640), ==,
+                     ms_figure_natural_height (plain, 640));
+  g_assert_cmpfloat (ms_figure_natural_height (with, 640), >,
+                     ms_figure_natural_height (plain, 640));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -897,6 +1015,9 @@ main (int argc, char **argv)
   g_test_add_func ("/figure/missing-column", test_missing_column);
   g_test_add_func ("/figure/large", test_large);
   g_test_add_func ("/figure/dendrogram", test_dendrogram);
+  g_test_add_func ("/figure/margins/values", test_margin_values);
+  g_test_add_func ("/figure/margins/places", test_margin_places);
+  g_test_add_func ("/figure/margins/off", test_margin_off);
   g_test_add_func ("/figure/directions", test_directions);
   g_test_add_func ("/figure/locale", test_locale);
   g_test_add_func ("/figure/colours", test_colours);

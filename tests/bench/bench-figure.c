@@ -63,7 +63,9 @@ main (void)
                           .x = "x",
                           .y = "y",
                           .value = "value",
-                          .value_scale = MS_SCALE_RATIO };
+                          .value_scale = MS_SCALE_RATIO,
+                          .right = { MS_MARGIN_MOST, "Highest", NULL },
+                          .top = { MS_MARGIN_MEAN, "Mean", NULL } };
   const MsPlotDef line
       = { .name = "line", .title = "Line", .mark = MS_MARK_LINE, .x = "x", .y = "value" };
   const MsPlotDef scatter

@@ -321,8 +321,21 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
           right = MAX (right, panel->plot.x + panel->plot.w);
           low = MAX (low, panel->plot.y + panel->plot.h);
         }
-      ms_pen_text (&pen, (first->plot.x + right) / 2, layout->x_title_y, 0.5, 0, 0, MS_TEXT_PLAIN,
-                   ink, MAX (right - first->plot.x, width * 0.8), x_title);
+      {
+        double middle = (first->plot.x + right) / 2,
+               most = MAX (right - first->plot.x, width * 0.8);
+
+        if (layout->bars > 0)
+          {
+            /* What the bars at the right are is told beside it. */
+            double length;
+
+            most = MIN (most, right - em);
+            ms_pen_measure (&pen, x_title, MS_TEXT_PLAIN, most, &length, NULL);
+            middle = MIN (middle, right - 0.4 * em - length / 2);
+          }
+        ms_pen_text (&pen, middle, layout->x_title_y, 0.5, 0, 0, MS_TEXT_PLAIN, ink, most, x_title);
+      }
       draw_upright (layout, &pen, layout->y_title_x, (first->plot.y + low) / 2, -90, y_title);
     }
   draw_keys (figure, layout, &pen);

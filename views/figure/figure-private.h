@@ -110,7 +110,9 @@ typedef struct
   gboolean across; /* it lies below the panels */
   guint columns;   /* of panels */
   double title_y, x_title_y, y_title_x, note_y;
-  double tree; /* depth of dendrograms */
+  double tree;         /* depth of dendrograms */
+  double bars;         /* depth of the bars beside a heatmap */
+  double over, beside; /* room for either above and at the right of a panel */
 } MsLayout;
 
 void ms_layout_free (MsLayout *layout);
@@ -199,14 +201,22 @@ typedef struct
 extern const MsMarkClass ms_mark_line, ms_mark_bar, ms_mark_stack, ms_mark_histogram,
     ms_mark_scatter, ms_mark_heatmap, ms_mark_matrix, ms_mark_flow, ms_mark_tokens;
 
+/* The bars along one side of a heatmap, see margins.c. */
+typedef struct
+{
+  double *values; /* (n) in the order of the categories, NaN = nothing to say; NULL = no bars */
+  guint n;
+  MsAxis axis;
+} MsBars;
+
 struct MsFigure
 {
   MsTable *table;
   const MsPlotDef *plot;
   const MsMarkClass *mark;
   MsTheme theme;
-  char *title, *panel, *note; /* NULL = none */
-  gboolean compact;           /* MsFigureOptions */
+  char *title, *panel, *note;   /* NULL = none */
+  gboolean compact, no_margins; /* MsFigureOptions */
   guint n_rows;
   guint32 *rows; /* the rows that `where` leaves, NULL = all */
   MsChannel x, y, value, series, facet, low, high, label, x2, reference;
@@ -224,10 +234,11 @@ struct MsFigure
   guint n_tracks;
   MsTrack *tracks;
   guint32 *order,
-      *place;      /* (n) of a matrix: category at a place and back; NULL = their own order */
-  gpointer joints; /* its tree */
-  gpointer data;   /* the mark's own */
-  char *mark_note; /* what the mark left out; NULL = nothing */
+      *place;        /* (n) of a matrix: category at a place and back; NULL = their own order */
+  gpointer joints;   /* its tree */
+  MsBars right, top; /* beside a heatmap */
+  gpointer data;     /* the mark's own */
+  char *mark_note;   /* what the mark left out; NULL = nothing */
   MsLayout *layout;
 };
 
@@ -272,6 +283,14 @@ int ms_grid_pick (MsFigure *figure, const MsLayout *layout, const MsPanel *panel
 gboolean ms_grid_locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row,
                          MsRect *rect);
 int ms_grid_step (MsFigure *figure, int row, MsStep direction);
+
+/* margins.c */
+gboolean ms_margins_prepare (MsFigure *figure, GError **error);
+/* Depth of the bars in a figure of that size, 0 = none; height 0 = natural. */
+double ms_margins_depth (const MsFigure *figure, double width, double height, double em);
+/* Width of the labels at the left of the bars on top. */
+double ms_margins_label_width (const MsFigure *figure, MsPen *pen);
+void ms_margins_draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen);
 
 /* tracks.c */
 void ms_tracks_build (MsFigure *figure);

@@ -438,6 +438,7 @@ ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *opt
     figure->panel = g_strdup_printf ("(%s)", options->panel);
   figure->note = g_strdup (options->note);
   figure->compact = options->compact;
+  figure->no_margins = options->no_margins;
   if (!select_rows (figure, error) || !open_channels (figure, error)
       || !check_columns (figure, error))
     return NULL;
@@ -488,6 +489,8 @@ ms_figure_free (MsFigure *figure)
   g_free (figure->order);
   g_free (figure->place);
   g_free (figure->joints);
+  g_free (figure->right.values);
+  g_free (figure->top.values);
   g_free (figure->title);
   g_free (figure->panel);
   g_free (figure->note);

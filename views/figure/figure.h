@@ -54,6 +54,7 @@ typedef struct
   double low, high;     /* fixed limits of the value scale; both 0 = from the data */
   double font_points;   /* 0 = the theme's */
   const char *note;     /* small text below, e.g. what the interval is; NULL = none */
+  gboolean no_margins;  /* leave out the bars beside a heatmap */
   gboolean
       compact; /* SVG for browsers alone: maps as images, texts as wide as the font makes them */
 } MsFigureOptions;
@@ -79,6 +80,17 @@ gboolean ms_figure_locate (MsFigure *figure, double width, double height, int ro
                            double *y, double *w, double *h);
 /* What the row says, one line: tooltip, accessible text, command line (newly allocated). */
 char *ms_figure_describe (MsFigure *figure, int row);
+
+/* The place, in the bars beside a heatmap, of those that count the row's cell: the bar on top or that
+ * at the right; FALSE when there is none. */
+gboolean ms_figure_locate_bar (MsFigure *figure, double width, double height, int row, gboolean top,
+                               double *x, double *y, double *w, double *h);
+/* What the bar at (x, y) says (newly allocated), NULL where there is none. */
+char *ms_figure_describe_bar (MsFigure *figure, double width, double height, double x, double y);
+/* Stretches a rectangle that lies in the bars over the cells that they count; FALSE, and unchanged,
+ * when it does not. */
+gboolean ms_figure_stretch (MsFigure *figure, double width, double height, double *x, double *y,
+                            double *w, double *h);
 
 typedef enum
 {

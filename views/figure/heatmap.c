@@ -463,10 +463,23 @@ panel_height (MsFigure *figure, double width, double em)
   return MAX (height, names);
 }
 
-const MsMarkClass ms_mark_heatmap = { .prepare = ms_grid_prepare,
+static gboolean
+prepare (MsFigure *figure, GError **error)
+{
+  return ms_grid_prepare (figure, error) && ms_margins_prepare (figure, error);
+}
+
+static void
+draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
+{
+  ms_grid_draw (figure, layout, panel, pen);
+  ms_margins_draw (figure, layout, panel, pen);
+}
+
+const MsMarkClass ms_mark_heatmap = { .prepare = prepare,
                                       .finish = ms_grid_finish,
                                       .panel_height = panel_height,
-                                      .draw = ms_grid_draw,
+                                      .draw = draw,
                                       .pick = ms_grid_pick,
                                       .locate = ms_grid_locate,
                                       .step = ms_grid_step,

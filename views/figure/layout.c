@@ -395,6 +395,12 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
   layout->tree = figure->mark == &ms_mark_matrix && figure->n_facets == 1 && figure->x.n > 2
                      ? MIN (3.2 * em, 0.09 * width)
                      : 0;
+  layout->over = layout->beside = layout->tree;
+  layout->bars = ms_margins_depth (figure, width, height, em);
+  if (layout->bars > 0 && figure->right.values != NULL)
+    layout->beside += layout->bars + 1.3 * em;
+  if (layout->bars > 0 && figure->top.values != NULL)
+    layout->over += layout->bars + 0.6 * em + line;
 
   {
     double x_labels = axes ? line + gap * 0.8 : 0, y_labels = axes ? 3 * em : 0, edge = 0;
@@ -419,17 +425,17 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
     gap_y = em * 0.7 + strip;
     for (guint round = 0; round < 3; round++)
       {
-        panel_w = (width - left - y_labels - right - edge - layout->tree - gap_x * (columns - 1))
+        panel_w = (width - left - y_labels - right - edge - layout->beside - gap_x * (columns - 1))
                   / columns;
         panel_w = MAX (panel_w, 4);
         if (natural)
           {
             panel_h = MAX (figure->mark->panel_height (figure, panel_w, em), 2 * em);
-            layout->height = top + strip + layout->tree + rows * panel_h + (rows - 1) * gap_y
+            layout->height = top + strip + layout->over + rows * panel_h + (rows - 1) * gap_y
                              + x_labels + bottom;
           }
         else
-          panel_h = (height - top - strip - layout->tree - x_labels - bottom - gap_y * (rows - 1))
+          panel_h = (height - top - strip - layout->over - x_labels - bottom - gap_y * (rows - 1))
                     / rows;
         panel_h = MAX (panel_h, 4);
         if (!axes)
@@ -442,6 +448,8 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
                        layout->y_labels);
         y_labels
             = widest (&pen, layout->y_labels, layout->y_style, layout->y_label_width) + gap * 1.2;
+        if (layout->bars > 0)
+          y_labels = MAX (y_labels, ms_margins_label_width (figure, &pen) + gap * 1.2);
         /* Labels of x: level while they fit, else leaning, else fewer. */
         layout->x_angle = 0;
         layout->x_style = MS_TEXT_PLAIN;
@@ -505,7 +513,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
       {
         double tall = rows * panel_h + (rows - 1) * gap_y;
 
-        layout->bar = (MsRect){ width - right + gap + em * 0.4, top + strip + layout->tree,
+        layout->bar = (MsRect){ width - right + gap + em * 0.4, top + strip + layout->over,
                                 em * 0.9, MIN (tall, 16 * em) };
         axis_labels (&figure->value_axis, (guint) CLAMP (layout->bar.h / (2 * line), 2, 7),
                      layout->bar_labels);
@@ -516,7 +524,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
         guint column = f % columns, row = f / columns;
         MsPanel panel
             = { .plot = { left + column * (panel_w + gap_x),
-                          top + strip + layout->tree + row * (panel_h + gap_y), panel_w, panel_h },
+                          top + strip + layout->over + row * (panel_h + gap_y), panel_w, panel_h },
                 .facet = f,
                 .left = column == 0,
                 .bottom = f + columns >= figure->n_facets };

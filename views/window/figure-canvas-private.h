@@ -27,6 +27,8 @@ int ms_figure_canvas_get_cursor (MsFigureCanvas *canvas);
 void ms_figure_canvas_set_cursor (MsFigureCanvas *canvas, int row);
 /* The cursor's next row in a direction, brushing on the way when `brush`. */
 void ms_figure_canvas_step (MsFigureCanvas *canvas, MsStep step, gboolean brush);
+/* Brushes the cells that the bar at (x, y) in a map's margins counts; FALSE when there is none. */
+gboolean ms_figure_canvas_brush_bar (MsFigureCanvas *canvas, double x, double y, MsBrush mode);
 /* 1 = fills the space given. */
 void ms_figure_canvas_set_zoom (MsFigureCanvas *canvas, double zoom);
 double ms_figure_canvas_get_zoom (MsFigureCanvas *canvas);

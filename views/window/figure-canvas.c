@@ -118,6 +118,21 @@ locate (MsFigureCanvas *self, int row, graphene_rect_t *rect)
   return TRUE;
 }
 
+/* The place of a row's bar in a margin of the map. */
+static gboolean
+locate_bar (MsFigureCanvas *self, int row, gboolean top, graphene_rect_t *rect)
+{
+  double x, y, w, h;
+
+  if (row < 0
+      || !ms_figure_locate_bar (self->figure, gtk_widget_get_width (GTK_WIDGET (self)),
+                                gtk_widget_get_height (GTK_WIDGET (self)), row, top, &x, &y, &w,
+                                &h))
+    return FALSE;
+  *rect = GRAPHENE_RECT_INIT ((float) x, (float) y, (float) w, (float) h);
+  return TRUE;
+}
+
 static void
 append_region (GtkSnapshot *snapshot, const cairo_region_t *region, const GdkRGBA *colour)
 {
@@ -132,38 +147,49 @@ append_region (GtkSnapshot *snapshot, const cairo_region_t *region, const GdkRGB
     }
 }
 
+static void
+unite (cairo_region_t *region, const graphene_rect_t *rect, int grown)
+{
+  int x = (int) floorf (rect->origin.x), y = (int) floorf (rect->origin.y);
+  int width = (int) ceilf (rect->origin.x + rect->size.width) - x;
+  int height = (int) ceilf (rect->origin.y + rect->size.height) - y;
+
+  cairo_region_union_rectangle (
+      region,
+      &(cairo_rectangle_int_t){ x - grown, y - grown, width + 2 * grown, height + 2 * grown });
+}
+
 /* The outline of the marked rows' union in ink with a rim of paper, so that it shows on any colour: each
- * ring is a grown union minus the one inside it. */
+ * ring is a grown union minus the one inside it.  The bars that count them are tinted. */
 static GskRenderNode *
-make_marks (MsFigureCanvas *self, const GdkRGBA *ink, const GdkRGBA *paper)
+make_marks (MsFigureCanvas *self, const GdkRGBA *ink, const GdkRGBA *paper, const GdkRGBA *tint)
 {
   GtkSnapshot *own = gtk_snapshot_new ();
-  cairo_region_t *rings[3];
+  cairo_region_t *rings[3], *bars = cairo_region_create ();
 
   for (guint ring = 0; ring < 3; ring++)
     rings[ring] = cairo_region_create ();
   for (guint i = 0; i < self->marked->len; i++)
     {
+      int row = (int) g_array_index (self->marked, guint, i);
       graphene_rect_t rect;
-      int x, y, width, height;
 
-      if (!locate (self, (int) g_array_index (self->marked, guint, i), &rect))
+      if (!locate (self, row, &rect))
         continue;
-      x = (int) floorf (rect.origin.x);
-      y = (int) floorf (rect.origin.y);
-      width = (int) ceilf (rect.origin.x + rect.size.width) - x;
-      height = (int) ceilf (rect.origin.y + rect.size.height) - y;
       for (int ring = 0; ring < 3; ring++)
-        cairo_region_union_rectangle (
-            rings[ring], &(cairo_rectangle_int_t){ x - 2 * ring, y - 2 * ring, width + 4 * ring,
-                                                   height + 4 * ring });
+        unite (rings[ring], &rect, 2 * ring);
+      for (gboolean top = FALSE; top <= TRUE; top++)
+        if (locate_bar (self, row, top, &rect))
+          unite (bars, &rect, 0);
     }
   cairo_region_subtract (rings[2], rings[1]);
   cairo_region_subtract (rings[1], rings[0]);
   append_region (own, rings[2], paper);
   append_region (own, rings[1], ink);
+  append_region (own, bars, tint);
   for (guint ring = 0; ring < 3; ring++)
     cairo_region_destroy (rings[ring]);
+  cairo_region_destroy (bars);
   return gtk_snapshot_free_to_node (own);
 }
 
@@ -195,16 +221,20 @@ draw_overlays (MsFigureCanvas *self, GtkSnapshot *snapshot)
     {
       if (self->marks == NULL)
         {
-          GdkRGBA paper = ink;
+          GdkRGBA paper = ink, tint = accent;
 
+          tint.alpha = 0.35f;
           paper.red = paper.green = paper.blue = ink.red + ink.green + ink.blue > 1.5f ? 0 : 1;
-          self->marks = make_marks (self, &ink, &paper);
+          self->marks = make_marks (self, &ink, &paper, &tint);
         }
       if (self->marks != NULL)
         gtk_snapshot_append_node (snapshot, self->marks);
     }
   if (locate (self, self->hover, &rect))
     draw_border (snapshot, rect, 1, &ink);
+  for (gboolean top = FALSE; top <= TRUE; top++)
+    if (locate_bar (self, self->hover, top, &rect))
+      gtk_snapshot_append_color (snapshot, &veil, &rect);
   if (gtk_widget_has_focus (GTK_WIDGET (self)) && locate (self, self->cursor, &rect))
     {
       draw_border (snapshot, rect, 2, &accent);
@@ -293,9 +323,15 @@ on_query_tooltip (MsFigureCanvas *self, int x, int y, gboolean keyboard, GtkTool
   g_autofree char *text = NULL;
   graphene_rect_t rect;
 
-  if (self->figure == NULL || self->thumbnail || row < 0)
+  if (self->figure == NULL || self->thumbnail)
     return FALSE;
-  text = ms_figure_describe (self->figure, row);
+  text = row >= 0 ? ms_figure_describe (self->figure, row)
+         : keyboard
+             ? NULL
+             : ms_figure_describe_bar (self->figure, gtk_widget_get_width (GTK_WIDGET (self)),
+                                       gtk_widget_get_height (GTK_WIDGET (self)), x, y);
+  if (text == NULL)
+    return FALSE;
   gtk_tooltip_set_text (tooltip, text);
   if (locate (self, row, &rect))
     gtk_tooltip_set_tip_area (tooltip, &(GdkRectangle){ (int) rect.origin.x, (int) rect.origin.y,
@@ -345,18 +381,16 @@ on_drag_update (MsFigureCanvas *self, double dx, double dy, GtkGestureDrag *gest
   gtk_widget_queue_draw (GTK_WIDGET (self));
 }
 
+/* Brushes the cells that the rectangle touches, or those of the bars that it lies in. */
 static void
-on_drag_end (MsFigureCanvas *self, double dx, double dy, GtkGestureDrag *gesture)
+brush_area (MsFigureCanvas *self, double x, double y, double w, double h, MsBrush mode)
 {
-  g_autoptr (GArray) rows = NULL;
+  g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (guint));
   graphene_rect_t brush;
 
-  if (!self->dragging || self->figure == NULL)
-    return;
-  self->dragging = FALSE;
-  brush = GRAPHENE_RECT_INIT ((float) self->drag_x, (float) self->drag_y, (float) dx, (float) dy);
-  graphene_rect_normalize (&brush);
-  rows = g_array_new (FALSE, FALSE, sizeof (guint));
+  ms_figure_stretch (self->figure, gtk_widget_get_width (GTK_WIDGET (self)),
+                     gtk_widget_get_height (GTK_WIDGET (self)), &x, &y, &w, &h);
+  brush = GRAPHENE_RECT_INIT ((float) x, (float) y, (float) w, (float) h);
   for (guint row = 0; row < ms_table_n_rows (ms_figure_table (self->figure)); row++)
     {
       graphene_rect_t rect;
@@ -364,7 +398,29 @@ on_drag_end (MsFigureCanvas *self, double dx, double dy, GtkGestureDrag *gesture
       if (locate (self, (int) row, &rect) && graphene_rect_intersection (&rect, &brush, NULL))
         g_array_append_val (rows, row);
     }
-  emit_brush (self, rows, brush_mode (GTK_EVENT_CONTROLLER (gesture)));
+  emit_brush (self, rows, mode);
+}
+
+gboolean
+ms_figure_canvas_brush_bar (MsFigureCanvas *self, double x, double y, MsBrush mode)
+{
+  g_autofree char *bar
+      = ms_figure_describe_bar (self->figure, gtk_widget_get_width (GTK_WIDGET (self)),
+                                gtk_widget_get_height (GTK_WIDGET (self)), x, y);
+
+  if (bar != NULL)
+    brush_area (self, x, y, 0.01, 0.01, mode);
+  return bar != NULL;
+}
+
+static void
+on_drag_end (MsFigureCanvas *self, double dx, double dy, GtkGestureDrag *gesture)
+{
+  if (!self->dragging || self->figure == NULL)
+    return;
+  self->dragging = FALSE;
+  brush_area (self, MIN (self->drag_x, self->drag_x + dx), MIN (self->drag_y, self->drag_y + dy),
+              fabs (dx), fabs (dy), brush_mode (GTK_EVENT_CONTROLLER (gesture)));
   gtk_widget_queue_draw (GTK_WIDGET (self));
 }
 
@@ -380,9 +436,14 @@ on_released (MsFigureCanvas *self, int n, double x, double y, GtkGestureClick *g
 {
   int row = pick (self, x, y);
 
-  if (self->dragging || row < 0)
+  if (self->dragging || self->figure == NULL || self->thumbnail)
     return;
-  if (n == 2)
+  if (row < 0)
+    {
+      if (n == 1)
+        ms_figure_canvas_brush_bar (self, x, y, brush_mode (GTK_EVENT_CONTROLLER (gesture)));
+    }
+  else if (n == 2)
     g_signal_emit (self, signals[ROW_ACTIVATED], 0, row);
   else if (n == 1)
     brush_row (self, row, brush_mode (GTK_EVENT_CONTROLLER (gesture)));
