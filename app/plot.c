@@ -210,8 +210,11 @@ const MsCommand ms_command_plot = {
   .name = "plot",
   .usage = "RUN.db NAME -o FILE.{pdf,svg,png} [--PARAMETER VALUE]... [OPTION...]",
   .summary = "Draw a plot of an analysis: PDF, SVG or PNG",
-  .details = "NAME is an analysis; its parameters are options here as with `moescope analyze`.\n"
-             "`moescope plot --list` lists all plots.  The same command makes the same bytes.",
+  .details
+  = "NAME is an analysis; its parameters are options here as with `moescope analyze`.\n"
+    "`moescope plot --list` lists all plots.  The same command makes the same bytes.\n"
+    "Where a plot has more panels (layers) than a page holds, an evenly spread part is drawn\n"
+    "and the figure says so; --select layer=0-15 chooses, --data writes the numbers of all.",
   .example = "moescope plot run.db load -o load.pdf --width 3.25in --data\n"
              "  moescope plot run.db load --plot map -o load.png --theme dark",
   .run = run,

@@ -636,6 +636,151 @@ test_step (gconstpointer data)
     }
 }
 
+/* --- Small multiples -------------------------------------------------------------------------------- */
+
+/* `plot` of a table with one facet for each layer, on paper. */
+static MsFigure *
+make_layers (MsMark mark, guint n_layers, guint n_experts, gboolean names)
+{
+  static const MsPlotDef plots[]
+      = { { .title = "Layers", .table = "example", .x = "x", .y = "real", .facet = "y" },
+          { .title = "Layers",
+            .table = "example",
+            .x = "x",
+            .y = "steps",
+            .value = "value",
+            .facet = "y" },
+          { .title = "Layers",
+            .table = "example",
+            .x = "name",
+            .y = "other",
+            .value = "value",
+            .facet = "y" } };
+  static MsPlotDef plot;
+  MsTable *table = ms_table_new (&example_def);
+  const MsFigureOptions options = { .theme = ms_theme_find ("paper") };
+  gboolean grid = mark == MS_MARK_HEATMAP || mark == MS_MARK_MATRIX;
+  MsFigure *figure;
+  GError *error = NULL;
+
+  plot = plots[!grid ? 0 : names ? 2 : 1];
+  plot.name = "layers";
+  plot.mark = mark;
+  for (guint layer = 0; layer < n_layers; layer++)
+    for (guint i = 0; i < n_experts; i++)
+      for (guint j = 0; j < (grid ? n_experts : 1); j++)
+        {
+          g_autofree char *a = g_strdup_printf ("l%u", i), *b = g_strdup_printf ("l%u", j);
+
+          add (table, i, layer, 1 + noise (i, j + layer), a, b, 100 * noise (i, layer), 5, j);
+        }
+  figure = ms_figure_new (table, &plot, &options, &error);
+  g_assert_no_error (error);
+  ms_table_unref (table);
+  return figure;
+}
+
+static guint
+facet_at (const MsLayout *layout, guint i)
+{
+  return g_array_index (layout->panels, MsPanel, i).facet;
+}
+
+/* Of many layers an evenly spread part is drawn, from the first to the last, and a note says so. */
+static void
+test_many_panels (void)
+{
+  static const MsMark kinds[]
+      = { MS_MARK_LINE, MS_MARK_BAR, MS_MARK_SCATTER, MS_MARK_HEATMAP, MS_MARK_MATRIX };
+  static const double sizes[][2]
+      = { { 312, 0 }, { 648, 0 }, { 1200, 0 }, { 312, 250 }, { 900, 700 }, { 150, 90 } };
+
+  for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
+    for (guint s = 0; s < G_N_ELEMENTS (sizes); s++)
+      {
+        g_autoptr (MsFigure) figure = make_layers (kinds[k], 64, 24, FALSE);
+        double width = sizes[s][0], x, y, w, h;
+        double height = sizes[s][1] > 0 ? sizes[s][1] : ms_figure_natural_height (figure, width);
+        const MsLayout *layout = ms_figure_layout (figure, width, height);
+        guint n = layout->shown;
+        g_autofree char *note = ms_figure_notes (figure, n);
+        g_autofree char *counts = g_strdup_printf ("%u of 64 panels", n);
+
+        g_assert_cmpuint (layout->panels->len, ==, n);
+        g_assert_cmpuint (n, >=, 3);
+        g_assert_cmpuint (n, <, 64);
+        g_assert_nonnull (strstr (note, counts));
+        g_assert_cmpuint (facet_at (layout, 0), ==, 0);
+        g_assert_cmpuint (facet_at (layout, n - 1), ==, 63);
+        for (guint i = 1; i < n; i++)
+          {
+            guint step = facet_at (layout, i) - facet_at (layout, i - 1);
+
+            g_assert_cmpfloat (fabs (step - 63.0 / (n - 1)), <=, 1);
+          }
+        if (sizes[s][1] == 0)
+          g_assert_cmpfloat (height, <=, 1.15 * MAX (MIN (1.6 * width, 845), 1.3 * width));
+        /* What is left out has no place, and the keys pass over it. */
+        g_assert_true (ms_figure_locate (figure, width, height, 0, &x, &y, &w, &h));
+        g_assert_false (ms_figure_locate (figure, width, height,
+                                          (int) ms_table_n_rows (ms_figure_table (figure)) / 64, &x,
+                                          &y, &w, &h));
+        for (MsStep direction = MS_STEP_LEFT; direction <= MS_STEP_LAST; direction++)
+          for (int row = 0, before = -1; row != before;)
+            {
+              g_assert_true (ms_figure_locate (figure, width, height, row, &x, &y, &w, &h));
+              before = row;
+              row = ms_figure_step (figure, row, direction);
+            }
+      }
+}
+
+/* Few panels are all drawn, however little room there is. */
+static void
+test_few_panels (void)
+{
+  for (guint n = 1; n <= 3; n++)
+    {
+      g_autoptr (MsFigure) figure = make_layers (MS_MARK_HEATMAP, n, 300, FALSE);
+      g_autofree char *note = ms_figure_notes (figure, ms_figure_layout (figure, 200, 100)->shown);
+
+      g_assert_cmpuint (figure->layout->panels->len, ==, n);
+      g_assert_null (note);
+    }
+  /* The layers of a usual model fit a column. */
+  {
+    g_autoptr (MsFigure) figure = make_layers (MS_MARK_LINE, 16, 30, FALSE);
+
+    g_assert_cmpuint (ms_figure_layout (figure, 312, ms_figure_natural_height (figure, 312))->shown,
+                      ==, 16);
+  }
+}
+
+/* Twenty-two languages keep all their names in the panels of a narrow column. */
+static void
+test_names_in_panels (void)
+{
+  static const MsMark kinds[] = { MS_MARK_HEATMAP, MS_MARK_MATRIX };
+
+  for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
+    {
+      g_autoptr (MsFigure) figure = make_layers (kinds[k], 8, 22, TRUE);
+      double height = ms_figure_natural_height (figure, 312);
+      const MsLayout *layout = ms_figure_layout (figure, 312, height);
+      double room = g_array_index (layout->panels, MsPanel, 0).plot.h / 22;
+
+      g_assert_cmpuint (layout->x_labels->len, ==, 22);
+      g_assert_cmpuint (layout->y_labels->len, ==, 22);
+      g_assert_cmpuint (layout->columns, >, 1);
+      /* Names in one rank are 0.7 em high at least; those of two ranks alternate. */
+      g_assert_true (room >= 0.7 * layout->em || layout->y_rank > 0);
+      g_assert_cmpfloat (room, >=, MS_NAME_LEAST * layout->em * 0.99);
+      if (layout->y_rank > 0)
+        for (guint i = 0; i < 22; i++)
+          g_assert_cmpuint (g_array_index (layout->y_labels, MsLabel, i).rank, ==, i % 2);
+    }
+}
+
 /* --- Odd data --------------------------------------------------------------------------------------- */
 
 static void
@@ -1009,6 +1154,9 @@ main (int argc, char **argv)
           g_test_add_data_func (path, &examples[i], tests[t].func);
         }
     }
+  g_test_add_func ("/figure/many-panels", test_many_panels);
+  g_test_add_func ("/figure/few-panels", test_few_panels);
+  g_test_add_func ("/figure/names-in-panels", test_names_in_panels);
   g_test_add_func ("/figure/empty", test_empty);
   g_test_add_func ("/figure/degenerate", test_degenerate);
   g_test_add_func ("/figure/hatch", test_hatch);

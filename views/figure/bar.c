@@ -243,9 +243,20 @@ locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint ro
   return bar_rect (figure, panel, row, rect);
 }
 
+/* Bars wide enough to be told apart; more than a column of print holds stay as they are. */
+static double
+panel_least (MsFigure *figure, double em)
+{
+  gboolean side_by_side = figure->plot->mark == MS_MARK_BAR && !figure->lone_bars;
+
+  return figure->plot->mark == MS_MARK_HISTOGRAM
+             ? 0
+             : MIN (0.22 * em * figure->x.n * (side_by_side ? figure->n_series : 1), 20 * em);
+}
+
 #define BARS                                                                                       \
-  .panel_height = ms_chart_height, .draw = draw, .pick = pick, .locate = locate,                   \
-  .step = ms_tracks_step, .axes = TRUE, .grid = TRUE, .swatch_box = TRUE
+  .panel_height = ms_chart_height, .panel_least = panel_least, .draw = draw, .pick = pick,         \
+  .locate = locate, .step = ms_tracks_step, .axes = TRUE, .grid = TRUE, .swatch_box = TRUE
 
 const MsMarkClass ms_mark_bar = { BARS, .prepare = prepare };
 const MsMarkClass ms_mark_stack = { BARS };

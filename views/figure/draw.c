@@ -20,6 +20,17 @@ draw_grid (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen
     }
 }
 
+/* A faint line from a tick to a label that stands behind the others; returns the y of its end. */
+static double
+lead (MsPen *pen, double x, double y, double dx, double dy)
+{
+  cairo_set_line_width (pen->cr, 0.35);
+  ms_pen_colour (pen, ms_pen_ink (pen, MS_TEXT_FAINT), 1);
+  ms_pen_line (pen, x, y, x + dx, y + dy);
+  cairo_set_line_width (pen->cr, 0.7);
+  return y + dy;
+}
+
 static void
 draw_axes (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
 {
@@ -51,6 +62,8 @@ draw_axes (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen
       ms_pen_line (pen, x, y, x, y + tick);
       if (!panel->bottom)
         continue;
+      if (label->rank > 0)
+        y = lead (pen, x, y + tick, 0, layout->x_rank) - tick;
       if (layout->x_angle == 0)
         ms_pen_text (pen, x, y + pad, 0.5, 0, 0, layout->x_style, ink, layout->x_label_width,
                      label->text);
@@ -66,9 +79,12 @@ draw_axes (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen
 
       ms_pen_colour (pen, ink, 1);
       ms_pen_line (pen, plot->x - tick, y, plot->x, y);
-      if (panel->left)
-        ms_pen_text (pen, plot->x - pad, y, 1, 0.5, 0, layout->y_style, ink, layout->y_label_width,
-                     label->text);
+      if (!panel->left)
+        continue;
+      if (label->rank > 0)
+        lead (pen, plot->x - tick, y, -layout->y_rank, 0);
+      ms_pen_text (pen, plot->x - pad - (label->rank > 0 ? layout->y_rank : 0), y, 1, 0.5, 0,
+                   layout->y_style, ink, layout->y_label_width, label->text);
     }
 }
 
@@ -265,7 +281,7 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
   g_auto (MsPen) pen = { 0 };
   MsColour ink;
   double em = layout->em;
-  g_autofree char *notes = ms_figure_notes (figure);
+  g_autofree char *notes = ms_figure_notes (figure, layout->shown);
   g_autofree char *x_title = ms_figure_x_title (figure);
   g_autofree char *y_title = ms_figure_y_title (figure);
   double x = em * 0.4;

@@ -76,7 +76,8 @@ ms_track_row (const MsTrack *track, guint i)
 
 typedef struct
 {
-  double at; /* 0..1 along the axis */
+  double at;  /* 0..1 along the axis */
+  guint rank; /* 1: in a second row or column of labels, away from the axis */
   char *text;
 } MsLabel;
 
@@ -102,6 +103,7 @@ typedef struct
   double x_angle;                           /* 0, 45 or 90: x labels lean so */
   guint x_style, y_style;                   /* MsTextStyle of the labels */
   double x_label_width, y_label_width;      /* longest allowed */
+  double x_rank, y_rank;                    /* how far labels of rank 1 stand behind the others */
   gboolean strips;                          /* panels have a heading */
   GArray *keys;                             /* of MsKey: the legend */
   gboolean direct;                          /* series are named at the ends of their lines */
@@ -109,6 +111,7 @@ typedef struct
   MsRect bar;      /* colour bar, w = 0 for none */
   gboolean across; /* it lies below the panels */
   guint columns;   /* of panels */
+  guint shown;     /* panels drawn, from the first facet to the last, of n_facets */
   double title_y, x_title_y, y_title_x, note_y;
   double tree;         /* depth of dendrograms */
   double bars;         /* depth of the bars beside a heatmap */
@@ -188,6 +191,8 @@ typedef struct
   void (*finish) (MsFigure *figure); /* frees figure->data; may be NULL */
   /* Height of one panel's plot area that suits `width`. */
   double (*panel_height) (MsFigure *figure, double width, double em);
+  /* The least width in which one panel of several is legible; NULL = a few em. */
+  double (*panel_least) (MsFigure *figure, double em);
   void (*draw) (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen);
   int (*pick) (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, double x, double y);
   gboolean (*locate) (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row,
@@ -260,6 +265,8 @@ double ms_panel_y (const MsFigure *figure, const MsPanel *panel, double value);
 /* A dashed line along the reference column, with its name. */
 void ms_reference_draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen);
 double ms_chart_height (MsFigure *figure, double width, double em);
+/* Room that a name in a column of names needs, in em: small ones in two ranks are the tightest. */
+#define MS_NAME_LEAST 0.39
 gboolean ms_point_locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row,
                           MsRect *rect);
 /* Steps along tracks: left and right within one, up and down to the nearest x of the next. */
@@ -269,8 +276,8 @@ char *ms_series_name (const MsFigure *figure, guint series);
 char *ms_figure_x_title (const MsFigure *figure);
 char *ms_figure_y_title (const MsFigure *figure);
 char *ms_facet_title (const MsFigure *figure, guint facet);
-/* "7 of 23 series are coloured ..." and the caller's note; NULL for none. */
-char *ms_figure_notes (const MsFigure *figure);
+/* "Coloured are the 7 of 23 ...", what is left out, and the caller's note; NULL for none. */
+char *ms_figure_notes (const MsFigure *figure, guint panels_shown);
 
 /* Cells of two categories, for heatmap and matrix.  Row MS_NONE = no cell. */
 gboolean ms_grid_prepare (MsFigure *figure, GError **error);
@@ -283,6 +290,7 @@ int ms_grid_pick (MsFigure *figure, const MsLayout *layout, const MsPanel *panel
 gboolean ms_grid_locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row,
                          MsRect *rect);
 int ms_grid_step (MsFigure *figure, int row, MsStep direction);
+double ms_grid_least (MsFigure *figure, double em);
 
 /* margins.c */
 gboolean ms_margins_prepare (MsFigure *figure, GError **error);

@@ -608,10 +608,14 @@ ms_figure_y_title (const MsFigure *figure)
 }
 
 char *
-ms_figure_notes (const MsFigure *figure)
+ms_figure_notes (const MsFigure *figure, guint panels_shown)
 {
   g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
 
+  if (panels_shown < figure->n_facets)
+    g_ptr_array_add (
+        notes, g_strdup_printf ("%u of %u panels are drawn, evenly spread; the data hold all.",
+                                panels_shown, figure->n_facets));
   if (figure->chosen_series != NULL && figure->plot->mark != MS_MARK_HISTOGRAM)
     g_ptr_array_add (notes,
                      g_strdup_printf ("Coloured are the %u of %u %s.", figure->theme.n_series,
@@ -774,8 +778,30 @@ ms_figure_locate (MsFigure *figure, double width, double height, int row, double
   return FALSE;
 }
 
+/* Whether the row's panel is among those last laid out. */
+static gboolean
+in_shown_panel (const MsFigure *figure, guint row)
+{
+  guint facet = ms_channel_category (&figure->facet, row);
+
+  if (figure->layout == NULL || figure->layout->shown >= figure->n_facets)
+    return TRUE;
+  for (guint i = 0; i < figure->layout->panels->len; i++)
+    if (g_array_index (figure->layout->panels, MsPanel, i).facet == facet)
+      return TRUE;
+  return FALSE;
+}
+
 int
 ms_figure_step (MsFigure *figure, int row, MsStep direction)
 {
-  return figure->mark->step (figure, row, direction);
+  int next = figure->mark->step (figure, row, direction), before = row;
+
+  /* On through the panels that are left out. */
+  while (next >= 0 && next != before && !in_shown_panel (figure, (guint) next))
+    {
+      before = next;
+      next = figure->mark->step (figure, next, direction);
+    }
+  return next == before ? row : next;
 }

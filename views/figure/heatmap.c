@@ -463,6 +463,15 @@ panel_height (MsFigure *figure, double width, double em)
   return MAX (height, names);
 }
 
+/* Cells as wide as a hair and rows as high as names that can be read. */
+double
+ms_grid_least (MsFigure *figure, double em)
+{
+  guint names = figure->x.numbers == NULL ? figure->x.n : 0;
+
+  return MAX (MIN (figure->x.n * 0.12 * em, 20 * em), names * MS_NAME_LEAST * em);
+}
+
 static gboolean
 prepare (MsFigure *figure, GError **error)
 {
@@ -479,6 +488,7 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
 const MsMarkClass ms_mark_heatmap = { .prepare = prepare,
                                       .finish = ms_grid_finish,
                                       .panel_height = panel_height,
+                                      .panel_least = ms_grid_least,
                                       .draw = draw,
                                       .pick = ms_grid_pick,
                                       .locate = ms_grid_locate,

@@ -40,7 +40,7 @@ ms_layout_free (MsLayout *layout)
 static void
 add_label (GArray *labels, double at, const char *text)
 {
-  MsLabel label = { at, g_strdup (text) };
+  MsLabel label = { .at = at, .text = g_strdup (text) };
 
   g_array_append_val (labels, label);
 }
@@ -114,38 +114,64 @@ widest (MsPen *pen, const GArray *labels, guint style, double most)
   return width;
 }
 
-/* The names down an axis of `length`: all of them while a legible size lets them, else every few. */
-static guint
-fit_names (const MsChannel *channel, double length, double em, GArray *labels, const guint32 *order)
+/* Every second label stands behind the others. */
+static void
+rank_labels (GArray *labels)
 {
-  guint style = MS_TEXT_PLAIN;
-  double most = length / (em * 1.3);
-
-  for (guint i = 0; channel->numbers == NULL && i < G_N_ELEMENTS (label_styles); i++)
-    if (channel->n * em * NAME_SPACING * label_styles[i].scale <= length)
-      {
-        style = label_styles[i].style;
-        most = channel->n;
-        break;
-      }
-  category_labels (channel, most, labels, order);
-  return style;
+  for (guint i = 1; i < labels->len; i += 2)
+    g_array_index (labels, MsLabel, i).rank = 1;
 }
 
-/* The names along an axis of `length`: level, leaning or upright, whichever shows all of them in the
- * largest letters.  Returns the height they take. */
+/* The names down an axis of `length`: all of them while a legible size lets them, short ones in two
+ * ranks where one is too tight, else every few.  Sets the labels and style of y; returns their width. */
+static double
+fit_names_down (MsFigure *figure, MsLayout *layout, MsPen *pen, double length)
+{
+  const MsChannel *y = &figure->y;
+  double em = layout->em, width, room = y->n > 0 ? length / y->n : length;
+  guint last = G_N_ELEMENTS (label_styles) - 1;
+
+  layout->y_rank = 0;
+  for (guint i = 0; y->numbers == NULL && i <= last; i++)
+    if (em * NAME_SPACING * label_styles[i].scale <= room)
+      {
+        category_labels (y, y->n, layout->y_labels, figure->order);
+        layout->y_style = label_styles[i].style;
+        return widest (pen, layout->y_labels, layout->y_style, layout->y_label_width);
+      }
+  if (y->numbers == NULL && em * MS_NAME_LEAST <= room)
+    {
+      category_labels (y, y->n, layout->y_labels, figure->order);
+      width = widest (pen, layout->y_labels, label_styles[last].style, 0);
+      if (2 * width < layout->y_label_width)
+        {
+          rank_labels (layout->y_labels);
+          layout->y_style = label_styles[last].style;
+          layout->y_rank = width + 0.3 * em;
+          return width + layout->y_rank;
+        }
+    }
+  category_labels (y, length / (em * 1.3), layout->y_labels, figure->order);
+  layout->y_style = MS_TEXT_PLAIN;
+  return widest (pen, layout->y_labels, layout->y_style, layout->y_label_width);
+}
+
+/* The names along an axis of `length`: level, leaning or upright, in one rank or two, whichever shows
+ * all of them in the largest letters.  Returns the height they take. */
 static double
 fit_names_across (MsFigure *figure, MsLayout *layout, MsPen *pen, double length, gboolean may_lean)
 {
-  /* Level or not, in which style. */
+  /* Level or not, in which style, in how many ranks. */
   static const struct
   {
     double angle;
-    guint style;
-  } ways[] = { { 0, 0 }, { 0, 1 }, { 45, 0 }, { 0, 2 }, { 45, 1 }, { 90, 1 }, { 90, 2 } };
+    guint style, ranks;
+  } ways[] = { { 0, 0, 1 },  { 0, 1, 1 },  { 45, 0, 1 }, { 0, 2, 1 }, { 45, 1, 1 },
+               { 90, 1, 1 }, { 90, 2, 1 }, { 0, 2, 2 },  { 90, 2, 2 } };
   const MsChannel *x = &figure->x;
   double w = 0;
 
+  layout->x_rank = 0;
   category_labels (x, G_MAXUINT, layout->x_labels, figure->order);
   for (guint i = 0; i < G_N_ELEMENTS (ways); i++)
     {
@@ -158,15 +184,21 @@ fit_names_across (MsFigure *figure, MsLayout *layout, MsPen *pen, double length,
            : ways[i].angle == 45 ? 1.2 * em
                                  : NAME_SPACING * em)
               * x->n
-          > length)
+          > length * ways[i].ranks)
         continue;
       if (ways[i].angle == 45 && !may_lean)
         continue;
+      if (ways[i].ranks > 1)
+        {
+          rank_labels (layout->x_labels);
+          layout->x_rank = ways[i].angle == 0 ? line : w + 0.3 * em;
+        }
       layout->x_angle = ways[i].angle;
       layout->x_style = style;
-      return ways[i].angle == 0    ? line
-             : ways[i].angle == 45 ? w * G_SQRT2 / 2 + line * 0.7
-                                   : w + 0.2 * line;
+      return layout->x_rank
+             + (ways[i].angle == 0    ? line
+                : ways[i].angle == 45 ? w * G_SQRT2 / 2 + line * 0.7
+                                      : w + 0.2 * line);
     }
   layout->x_angle = may_lean ? 45 : 90;
   layout->x_style = MS_TEXT_PLAIN;
@@ -274,35 +306,103 @@ wants_direct (MsFigure *figure, MsPen *pen, double width, double line, double *r
          && ends_apart (figure, line * 0.95, ms_chart_height (figure, 0.7 * width, pen->em));
 }
 
-/* How many panels stand side by side: panels some 12 em wide in a figure that is not much higher than
- * wide, or, when the height is given, panels as large as their shape allows. */
-static guint
-choose_columns (MsFigure *figure, double width, double height, double em)
+/* The most that a figure of small multiples is high when nobody says: half as high again as a narrow
+ * column is wide and more, but no higher than the text of a page, and never less than a screenful. */
+static double
+page_height (double width)
 {
-  guint n = figure->n_facets, best = 1;
-  double best_score = 0;
+  return MAX (MIN (1.6 * width, 8.8 * 96), 1.3 * width);
+}
 
+/* So few panels are always all drawn: the first, the middle and the last. */
+#define PANELS_LEAST 3
+/* So many are an atlas, not a figure: nobody compares more. */
+#define PANELS_MOST 32
+/* Side by side and one below the other where some are left out. */
+#define PANELS_SOME 4
+
+/* The height in em of a chart's panel that gives way to others. */
+#define FLAT 7
+
+/* The space between panels, with a heading above each, in em. */
+#define PANEL_GAP_X 1.1
+#define PANEL_GAP_Y 2.2
+
+/* How many panels stand side by side and how many there are: all in panels some 12 em wide or, when the
+ * height is given, as large as their shape allows.  Where that makes panels too small to read or a figure
+ * higher than a page, fewer are shown. */
+static void
+choose_panels (MsFigure *figure, double width, double height, gboolean natural, double em,
+               guint *best_columns, guint *shown)
+{
+  guint n = figure->n_facets, columns, rows;
+  double least = figure->mark->panel_least != NULL ? figure->mark->panel_least (figure, em) : 0;
+  double best_score = -INFINITY, w, h;
+
+  *best_columns = 1;
+  *shown = n;
   if (n <= 1 || figure->mark == &ms_mark_flow || figure->mark == &ms_mark_tokens)
-    return 1;
-  for (guint columns = 1; columns <= n; columns++)
+    return;
+  least = MAX (least, 5 * em);
+  for (columns = 1; columns <= n && n <= PANELS_MOST; columns++)
     {
-      guint rows = (n + columns - 1) / columns;
-      double w = width / columns - 1.1 * em, wanted = figure->mark->panel_height (figure, w, em);
-      double empty = 3 * em * (columns * rows - n) / n, score;
+      double wanted, empty, score;
 
-      if (w < 5 * em && columns > 1)
+      rows = (n + columns - 1) / columns;
+      w = width / columns - PANEL_GAP_X * em;
+      wanted = figure->mark->panel_height (figure, w, em);
+      empty = 3 * em * (columns * rows - n) / n;
+      if (w < least && columns > 1)
         break;
-      if (height <= 0)
-        score = -fabs (w - 12 * em) - empty - MAX (0, rows * (wanted + 2.2 * em) - 1.25 * width);
+      if (n > PANELS_LEAST
+          && rows * ((natural ? wanted : MIN (wanted, 4 * em)) + PANEL_GAP_Y * em) > height)
+        continue;
+      if (natural)
+        score = -fabs (w - 12 * em) - empty
+                - MAX (0, rows * (wanted + PANEL_GAP_Y * em) - 1.25 * width);
       else
-        score = MIN (w, 30 * em) * MIN (height / rows - 2.2 * em, wanted) - empty;
-      if (columns == 1 || score > best_score)
+        score = MIN (w, 30 * em) * MIN (height / rows - PANEL_GAP_Y * em, wanted) - empty;
+      if (score > best_score)
         {
           best_score = score;
-          best = columns;
+          *best_columns = columns;
         }
     }
-  return best;
+  if (best_score > -INFINITY)
+    return;
+  /* They do not all fit: then those shown get a comfortable size; charts may be flat for it. */
+  w = MAX (least, 8.5 * em) + PANEL_GAP_X * em;
+  columns = (guint) CLAMP (width / w, 1, PANELS_SOME);
+  h = figure->mark->panel_height (figure, width / columns - PANEL_GAP_X * em, em);
+  if (figure->mark->grid)
+    h = MIN (h, FLAT * em);
+  rows = (guint) CLAMP (height / (h + PANEL_GAP_Y * em), 1, PANELS_SOME);
+  *best_columns = columns;
+  *shown = CLAMP (columns * rows, MIN (n, PANELS_LEAST), n);
+}
+
+/* Notes, colour bar and x title, as distances from the lower edge; returns their height. */
+static double
+place_bottom (MsFigure *figure, MsLayout *layout, MsPen *pen, guint shown, gboolean across)
+{
+  double em = layout->em, gap = em * 0.4, bottom = gap * 0.6;
+  g_autofree char *notes = ms_figure_notes (figure, shown);
+  g_autofree char *x_title = ms_figure_x_title (figure);
+
+  if (notes != NULL)
+    bottom
+        += ms_pen_paragraph (pen, 0, 0, layout->width - 2 * gap, MS_TEXT_SMALL, notes) + gap * 0.5;
+  layout->note_y = bottom;
+  if (figure->has_value && across)
+    bottom += 0.7 * em + gap * 0.5 + layout->line + 2.5 * gap;
+  layout->bar.y = bottom - (across ? 1.5 * gap : 0);
+  if (figure->mark->axes && x_title[0] != '\0')
+    {
+      bottom += layout->line;
+      layout->x_title_y = bottom;
+      bottom += gap * 0.3;
+    }
+  return bottom;
 }
 
 /* The layout with the colour bar at the right, or `across` below the panels. */
@@ -314,9 +414,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
   gboolean natural = height <= 0;
   gboolean axes = figure->mark->axes;
   double em, line, gap, top, bottom, left, right, legend_room = 0, strip;
-  guint columns, rows;
-  g_autofree char *notes = ms_figure_notes (figure);
-  g_autofree char *x_title = ms_figure_x_title (figure);
+  guint columns, rows, shown = figure->n_facets;
   g_autofree char *y_title = ms_figure_y_title (figure);
   double panel_w = 0, panel_h = 0, gap_x, gap_y;
 
@@ -373,23 +471,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
       right += em * 0.8 + em * 0.9 + em * 0.5 + labels + line + gap;
     }
 
-  /* Bottom: notes, x title. */
-  bottom = gap * 0.6;
-  if (notes != NULL)
-    {
-      layout->note_y = ms_pen_paragraph (&pen, 0, 0, width - 2 * gap, MS_TEXT_SMALL, notes);
-      bottom += layout->note_y + gap * 0.5;
-    }
-  layout->note_y = bottom; /* distance from the lower edge, turned into y below */
-  if (figure->has_value && across)
-    bottom += 0.7 * em + gap * 0.5 + line + 2.5 * gap;
-  layout->bar.y = bottom - (across ? 1.5 * gap : 0);
-  if (axes && x_title[0] != '\0')
-    {
-      bottom += line;
-      layout->x_title_y = bottom;
-      bottom += gap * 0.3;
-    }
+  bottom = place_bottom (figure, layout, &pen, shown, across);
   left = gap + (axes && y_title[0] != '\0' ? line + gap * 0.6 : 0);
   layout->y_title_x = gap;
   layout->tree = figure->mark == &ms_mark_matrix && figure->n_facets == 1 && figure->x.n > 2
@@ -408,46 +490,60 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
     columns = 0;
     if (!natural && figure->n_facets > 1)
       {
-        /* Near its natural height a figure keeps the columns it has there. */
+        /* Near its natural height a figure keeps the panels it has there. */
         g_autoptr (MsLayout) free_height = make_layout (figure, width, 0, across);
 
         if (fabs (free_height->height - height) < 0.2 * height)
-          columns = free_height->columns;
+          {
+            columns = free_height->columns;
+            shown = free_height->shown;
+          }
       }
     if (columns == 0)
-      columns = choose_columns (figure, width - left - y_labels - right,
-                                natural ? 0 : height - top - bottom - x_labels, em);
+      choose_panels (figure, width - left - y_labels - right,
+                     (natural ? page_height (width) : height) - top - bottom - x_labels, natural,
+                     em, &columns, &shown);
+    if (shown < figure->n_facets)
+      /* The notes say so, which takes some of the panels' room. */
+      bottom = place_bottom (figure, layout, &pen, shown, across);
     layout->columns = columns;
-    rows = (figure->n_facets + columns - 1) / columns;
+    layout->shown = shown;
+    rows = (shown + columns - 1) / columns;
     if (figure->mark == &ms_mark_flow || figure->mark == &ms_mark_tokens)
       rows = 1;
-    gap_x = em * 1.1;
+    gap_x = em * PANEL_GAP_X;
     gap_y = em * 0.7 + strip;
     for (guint round = 0; round < 3; round++)
       {
         panel_w = (width - left - y_labels - right - edge - layout->beside - gap_x * (columns - 1))
                   / columns;
         panel_w = MAX (panel_w, 4);
+        panel_h = ((natural ? page_height (width) : height) - top - strip - layout->over - x_labels
+                   - bottom - gap_y * (rows - 1))
+                  / rows;
         if (natural)
           {
-            panel_h = MAX (figure->mark->panel_height (figure, panel_w, em), 2 * em);
+            double wanted = MAX (figure->mark->panel_height (figure, panel_w, em), 2 * em);
+
+            panel_h = shown < figure->n_facets && figure->mark->grid
+                          ? CLAMP (panel_h, FLAT * em, wanted)
+                          : wanted;
             layout->height = top + strip + layout->over + rows * panel_h + (rows - 1) * gap_y
                              + x_labels + bottom;
           }
-        else
-          panel_h = (height - top - strip - layout->over - x_labels - bottom - gap_y * (rows - 1))
-                    / rows;
         panel_h = MAX (panel_h, 4);
         if (!axes)
           continue;
         /* Labels of y, and the room they take. */
         if (figure->y.of_row != NULL)
-          layout->y_style = fit_names (&figure->y, panel_h, em, layout->y_labels, figure->order);
+          y_labels = fit_names_down (figure, layout, &pen, panel_h) + gap * 1.2;
         else
-          axis_labels (&figure->y_axis, (guint) CLAMP (panel_h / (2.2 * line), 2, 8),
-                       layout->y_labels);
-        y_labels
-            = widest (&pen, layout->y_labels, layout->y_style, layout->y_label_width) + gap * 1.2;
+          {
+            axis_labels (&figure->y_axis, (guint) CLAMP (panel_h / (2.2 * line), 2, 8),
+                         layout->y_labels);
+            y_labels
+                = widest (&pen, layout->y_labels, MS_TEXT_PLAIN, layout->y_label_width) + gap * 1.2;
+          }
         if (layout->bars > 0)
           y_labels = MAX (y_labels, ms_margins_label_width (figure, &pen) + gap * 1.2);
         /* Labels of x: level while they fit, else leaning, else fewer. */
@@ -481,8 +577,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
         else
           /* Names that lean would reach under the panels of the row below. */
           x_labels
-              = fit_names_across (figure, layout, &pen, panel_w, figure->n_facets % columns == 0)
-                + gap * 0.8;
+              = fit_names_across (figure, layout, &pen, panel_w, shown % columns == 0) + gap * 0.8;
         /* The last label of a continuous axis may stick out to the right. */
         if (layout->x_angle == 0 && layout->x_labels->len > 0)
           {
@@ -519,15 +614,16 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
                      layout->bar_labels);
       }
     layout->direct_x = width - right + em * 0.35;
-    for (guint f = 0; f < (rows == 1 && columns == 1 ? 1 : figure->n_facets); f++)
+    for (guint i = 0; i < (rows == 1 && columns == 1 ? 1 : shown); i++)
       {
-        guint column = f % columns, row = f / columns;
+        guint column = i % columns, row = i / columns, all = figure->n_facets;
         MsPanel panel
             = { .plot = { left + column * (panel_w + gap_x),
                           top + strip + layout->over + row * (panel_h + gap_y), panel_w, panel_h },
-                .facet = f,
+                .facet
+                = shown < all && shown > 1 ? (guint) lround (i * (all - 1.0) / (shown - 1.0)) : i,
                 .left = column == 0,
-                .bottom = f + columns >= figure->n_facets };
+                .bottom = i + columns >= shown };
 
         g_array_append_val (layout->panels, panel);
       }

@@ -271,6 +271,7 @@ panel_height (MsFigure *figure, double width, double em)
 const MsMarkClass ms_mark_matrix = { .prepare = prepare,
                                      .finish = ms_grid_finish,
                                      .panel_height = panel_height,
+                                     .panel_least = ms_grid_least,
                                      .draw = draw,
                                      .pick = ms_grid_pick,
                                      .locate = ms_grid_locate,
