@@ -38,6 +38,17 @@ void ms_table_keep (MsTable *table, const guint8 *marked);
 MsTable *ms_table_new_grouped (const MsTableDef *def);
 /* Appends all rows of `from` (the same definition without the group) under `group`. */
 void ms_table_append_group (MsTable *table, const char *group, const MsTable *from);
+/* An empty table of `def` (grouped or not) with the first columns "run_id" and "run". */
+MsTable *ms_table_new_stacked (const MsTableDef *def);
+/* Appends all rows of `from` (the same definition without these two) as those of a run. */
+void ms_table_append_run (MsTable *table, gint64 run, const char *label, const MsTable *from);
+
+/* A result of `analysis` with empty tables, each made by `make` from its definition. */
+MsResult *ms_result_new (const MsAnalysis *analysis, MsTable *(*make) (const MsTableDef *) );
+/* Adds the findings of `one` to `all`, each behind "label: "; `run` > 0 is where their places lie. */
+void ms_result_add_findings (MsResult *all, const char *label, gint64 run, const MsResult *one);
+/* Puts the strongest findings first. */
+void ms_result_sort (MsResult *result);
 
 /* The value of parameter `i` as text (newly allocated). */
 char *ms_values_text_of (const MsValues *values, guint i);

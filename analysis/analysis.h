@@ -49,6 +49,11 @@ typedef struct
 /* A table of a result.  Filled by one thread, then never changed: shared by reference count. */
 typedef struct MsTable MsTable;
 
+/* The first columns of a table of several groups or runs (with both, the runs come first). */
+#define MS_GROUP_COLUMN  "group"
+#define MS_RUN_ID_COLUMN "run_id"
+#define MS_RUN_COLUMN    "run"
+
 MsTable *ms_table_new (const MsTableDef *def);
 MsTable *ms_table_ref (MsTable *table);
 void ms_table_unref (MsTable *table);
@@ -86,7 +91,8 @@ const double *ms_table_reals (const MsTable *table, guint column);
 /* What part of a run to look at, with the text form that the command line and the window share:
  *   "layer=4..8 expert=17,23 lang=de domain=code doc=12 phase=decode token=4097..5000"
  * Values of one key are alternatives; keys are combined with "and".  Quote values with spaces.
- * Experts choose rows of a result's tables, not decisions: see ms_analysis_run. */
+ * Experts choose rows of a result's tables, not decisions: see ms_analysis_run.  "run=3 with=1,2" shows
+ * runs 1 and 2 beside run 3: see ms_analysis_run_each. */
 typedef struct
 {
   GArray *layers;       /* of MsRange, block numbers; NULL = all (likewise below) */
@@ -99,13 +105,19 @@ typedef struct
   GPtrArray *names; /* document names */
   gint64 run;       /* 0 = not given */
   gint64 base;      /* baseline run, 0 = not given */
+  GArray *with;     /* of MsRange, further runs shown beside it; NULL = none */
 } MsSelection;
+
+/* Runs that are shown together at most: as many as there are colours for them. */
+#define MS_RUNS_MOST 7
 
 typedef struct
 {
   gint64 first, last; /* both included */
 } MsRange;
 
+/* The keys in the order of the text form, from 0: the name, NULL beyond the last, and a sentence about it. */
+const char *ms_selection_key (guint key, const char **help);
 MsSelection *ms_selection_new (void); /* everything */
 MsSelection *ms_selection_parse (const char *text, GError **error);
 char *ms_selection_format (const MsSelection *selection); /* the text form, "" for everything */
@@ -113,6 +125,12 @@ MsSelection *ms_selection_copy (const MsSelection *selection);
 /* Whether the document, whose number is `number`, fulfils what the selection says of documents. */
 gboolean ms_selection_has_document (const MsSelection *selection, const MsDocument *document,
                                     guint number);
+/* Adds a run to the further ones, or takes it out. */
+void ms_selection_show_run (MsSelection *selection, gint64 run, gboolean shown);
+/* The numbers of the further runs shown beside run `main`, ascending, *n of them (newly allocated, NULL
+ * for none).  SELECTION error when they are more than MS_RUNS_MOST with it. */
+gboolean ms_selection_list_with (const MsSelection *selection, gint64 main, gint64 **runs, guint *n,
+                                 GError **error);
 /* Whether value is in one of the ranges (of MsRange), NULL = all. */
 gboolean ms_ranges_include (const GArray *ranges, gint64 value);
 void ms_selection_free (MsSelection *selection);
@@ -344,6 +362,9 @@ typedef struct
   MsTrace *trace;
   MsTrace **others; /* (n_others) the second run, or the series in order */
   guint n_others;
+  MsTrace *
+      *with; /* (n_with) runs shown beside the trace: ms_analysis_run_each alone looks at them */
+  guint n_with;
   const MsValues *values;
   guint threads;           /* 0 = all */
   guint64 seed;            /* for bootstrap and null values */
@@ -366,6 +387,7 @@ typedef struct
   GPtrArray *notes; /* of char*: exact variant used, limits, "12 tokens had no expert" */
   GArray *findings; /* of MsFinding, the strongest first */
   char *by;         /* how documents were grouped, NULL = not at all */
+  guint n_runs;     /* of several runs shown together; 0 = of one alone */
   double seconds;   /* of computing */
 } MsResult;
 
@@ -411,6 +433,33 @@ MsResult *ms_analysis_run (const MsAnalysis *analysis, const MsContext *context,
  * ms_trace_group. */
 MsResult *ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const char *by,
                               GError **error);
+
+/* --- Several runs together ------------------------------------------------------------------ */
+
+/* What names a run among others: "3: step 001200", its number and the start of its name (newly
+ * allocated). */
+char *ms_run_label (const MsRun *run);
+/* Whether results of the analysis on several runs can stand together: not when it compares runs. */
+gboolean ms_analysis_takes_runs (const MsAnalysis *analysis);
+
+/* The result of one of several runs. */
+typedef struct
+{
+  const MsRun *run;
+  const MsResult *result; /* NULL = left out */
+  const char *reason;     /* then why, a sentence */
+} MsRunResult;
+
+/* Puts results of one analysis on several runs (n), at least one not NULL, into one: the tables get the
+ * first columns run_id and run, the runs in the order of their numbers; the summary has a line for each,
+ * findings and notes say whose they are. */
+MsResult *ms_result_stack (const MsRunResult *runs, guint n);
+/* ms_analysis_run, or with `by` (may be NULL) ms_analysis_run_by, on the context's trace and all runs of
+ * `with`, stacked; without any the result as it is.  A run that lacks what the analysis needs is left out
+ * and named, unless all lack it. */
+MsResult *ms_analysis_run_each (const MsAnalysis *analysis, const MsContext *context,
+                                const char *by, GError **error);
+
 MsTable *ms_result_table (const MsResult *result, const char *name);
 /* "95 % bootstrap interval over 24 documents", NULL when there are no intervals. */
 char *ms_interval_name (const MsContext *context);

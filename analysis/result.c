@@ -15,8 +15,8 @@ clear_finding (gpointer data)
   g_free (finding->place);
 }
 
-static MsResult *
-result_new (const MsAnalysis *analysis, MsTable *(*make) (const MsTableDef *) )
+MsResult *
+ms_result_new (const MsAnalysis *analysis, MsTable *(*make) (const MsTableDef *) )
 {
   MsResult *result = g_new0 (MsResult, 1);
 
@@ -290,14 +290,14 @@ ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **
                    analysis->name, missing);
       return NULL;
     }
-  result = result_new (analysis, ms_table_new);
+  result = ms_result_new (analysis, ms_table_new);
   if (g_cancellable_set_error_if_cancelled (context->cancel, error)
       || !analysis->compute (context, result, error)
       || g_cancellable_set_error_if_cancelled (context->cancel, error))
     return NULL;
   if (context->trace != NULL && ms_trace_selection (context->trace)->experts != NULL)
     keep_experts (result, ms_trace_selection (context->trace)->experts);
-  g_array_sort (result->findings, compare_findings);
+  ms_result_sort (result);
   result->seconds = (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
   ms_context_progress (context, 1);
   return g_steal_pointer (&result);
@@ -313,6 +313,9 @@ ms_interval_name (const MsContext *context)
     return NULL;
   n = ms_trace_n_documents (context->trace);
   ms_number_short (percent, 100 * context->confidence);
+  for (guint i = 0; i < context->n_with; i++)
+    if (ms_trace_n_documents (context->with[i]) != n)
+      return g_strdup_printf ("%s %% bootstrap interval over the documents of each run", percent);
   if (n < 2)
     return NULL;
   return g_strdup_printf ("%s %% bootstrap interval over %u documents", percent, n);
@@ -375,20 +378,24 @@ narrow_alike (MsTrace *other, const MsTrace *trace)
   return ms_trace_narrow (other, numbers, kept);
 }
 
-static void
-join_result (MsResult *all, const char *group, const MsResult *one)
+void
+ms_result_add_findings (MsResult *all, const char *label, gint64 run, const MsResult *one)
 {
-  for (guint i = 0; i < all->n_tables; i++)
-    ms_table_append_group (all->tables[i], group, one->tables[i]);
-  for (guint i = 0; i < one->notes->len; i++)
-    ms_result_note (all, "%s: %s", group, (char *) g_ptr_array_index (one->notes, i));
   for (guint i = 0; i < one->findings->len; i++)
     {
       const MsFinding *finding = &g_array_index (one->findings, MsFinding, i);
+      char *place = finding->place != NULL && run > 0
+                        ? g_strdup_printf ("run=%" G_GINT64_FORMAT " %s", run, finding->place)
+                        : g_strdup (finding->place);
 
-      ms_result_find (all, finding->strength, g_strdup (finding->place), "%s: %s", group,
-                      finding->text);
+      ms_result_find (all, finding->strength, place, "%s: %s", label, finding->text);
     }
+}
+
+void
+ms_result_sort (MsResult *result)
+{
+  g_array_sort (result->findings, compare_findings);
 }
 
 MsResult *
@@ -409,7 +416,7 @@ ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const 
   groups = ms_trace_group (context->trace, by, error);
   if (groups == NULL)
     return NULL;
-  all = result_new (analysis, ms_table_new_grouped);
+  all = ms_result_new (analysis, ms_table_new_grouped);
   all->by = g_strdup (by);
   for (guint g = 0; g < groups->n; g++)
     {
@@ -441,13 +448,18 @@ ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const 
           ms_result_note (all, "%s left out: %s", groups->names[g], failure->message);
           continue;
         }
-      join_result (all, groups->names[g], one);
+      for (guint i = 0; i < all->n_tables; i++)
+        ms_table_append_group (all->tables[i], groups->names[g], one->tables[i]);
+      for (guint i = 0; i < one->notes->len; i++)
+        ms_result_note (all, "%s: %s", groups->names[g],
+                        (char *) g_ptr_array_index (one->notes, i));
+      ms_result_add_findings (all, groups->names[g], 0, one);
       all->seconds += one->seconds;
       g_string_append_printf (summary, "%s%s: %s", done++ > 0 ? "\n" : "", groups->names[g],
                               one->summary != NULL ? one->summary : "");
     }
   all->summary = g_strdup (summary->str);
-  g_array_sort (all->findings, compare_findings);
+  ms_result_sort (all);
   return g_steal_pointer (&all);
 }
 

@@ -11,6 +11,7 @@ typedef enum
   KEY_RANGES,
   KEY_TEXTS,
   KEY_ID,
+  KEY_RUNS, /* ranges of run numbers, few in all */
 } KeyType;
 
 /* The keys in the order of the text form. */
@@ -19,17 +20,26 @@ static const struct
   const char *name;
   KeyType type;
   gsize offset;
+  const char *help;
 } keys[] = {
-  { "run", KEY_ID, G_STRUCT_OFFSET (MsSelection, run) },
-  { "base", KEY_ID, G_STRUCT_OFFSET (MsSelection, base) },
-  { "layer", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, layers) },
-  { "expert", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, experts) },
-  { "lang", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, languages) },
-  { "domain", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, domains) },
-  { "phase", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, phases) },
-  { "name", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, names) },
-  { "doc", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, documents) },
-  { "token", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, tokens) },
+  { "run", KEY_ID, G_STRUCT_OFFSET (MsSelection, run),
+    "The run, by its number; without, the newest." },
+  { "base", KEY_ID, G_STRUCT_OFFSET (MsSelection, base), "The run it is compared with." },
+  { "with", KEY_RUNS, G_STRUCT_OFFSET (MsSelection, with),
+    "Further runs shown beside it in the same tables and figures, 7 in all at most." },
+  { "layer", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, layers),
+    "Layers, by the model's block numbers." },
+  { "expert", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, experts),
+    "Keeps the rows of these experts; numbers stay measured among all." },
+  { "lang", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, languages), "Documents in these languages." },
+  { "domain", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, domains), "Documents of these domains." },
+  { "phase", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, phases),
+    "Documents of this phase, prefill or decode." },
+  { "name", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, names), "Documents with these names." },
+  { "doc", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, documents),
+    "Documents by their number, from 0." },
+  { "token", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, tokens),
+    "Tokens by their position in the corpus, from 0." },
 };
 
 /* Words that people also use. */
@@ -38,10 +48,25 @@ static const char *const aliases[][2] = {
   { "experts", "expert" }, { "tokens", "token" }, { "baseline", "base" },
 };
 
+static gboolean
+has_ranges (guint key)
+{
+  return keys[key].type == KEY_RANGES || keys[key].type == KEY_RUNS;
+}
+
 static gpointer
 field (const MsSelection *selection, guint key)
 {
   return G_STRUCT_MEMBER_P (selection, keys[key].offset);
+}
+
+const char *
+ms_selection_key (guint key, const char **help)
+{
+  if (key >= G_N_ELEMENTS (keys))
+    return NULL;
+  *help = keys[key].help;
+  return keys[key].name;
 }
 
 MsSelection *
@@ -56,7 +81,7 @@ ms_selection_free (MsSelection *selection)
   if (selection == NULL)
     return;
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
-    if (keys[i].type == KEY_RANGES)
+    if (has_ranges (i))
       g_clear_pointer ((GArray **) field (selection, i), g_array_unref);
     else if (keys[i].type == KEY_TEXTS)
       g_clear_pointer ((GPtrArray **) field (selection, i), g_ptr_array_unref);
@@ -171,6 +196,7 @@ add_value (MsSelection *selection, guint key, const char *value, GError **error)
         return TRUE;
       }
     case KEY_RANGES:
+    case KEY_RUNS:
       {
         GArray **ranges = field (selection, key);
         MsRange range;
@@ -178,6 +204,8 @@ add_value (MsSelection *selection, guint key, const char *value, GError **error)
         if (!parse_range (value, &range))
           return fail (error, "%s=%s: a number or a range such as 4..8 is needed", keys[key].name,
                        value);
+        if (keys[key].type == KEY_RUNS && range.first < 1)
+          return fail (error, "%s=%s is no run number", keys[key].name, value);
         if (*ranges == NULL)
           *ranges = g_array_new (FALSE, FALSE, sizeof (MsRange));
         g_array_append_val (*ranges, range);
@@ -194,6 +222,78 @@ add_value (MsSelection *selection, guint key, const char *value, GError **error)
         return TRUE;
       }
     }
+}
+
+static gboolean
+too_many_runs (GError **error)
+{
+  return fail (error,
+               "at most %d runs can be shown together: leave some out of with=", MS_RUNS_MOST);
+}
+
+static gint64
+count_runs (const GArray *ranges)
+{
+  gint64 n = 0;
+
+  for (guint i = 0; ranges != NULL && i < ranges->len && n <= MS_RUNS_MOST; i++)
+    {
+      const MsRange *range = &g_array_index (ranges, MsRange, i);
+
+      n += MIN (range->last - range->first, MS_RUNS_MOST) + 1;
+    }
+  return n;
+}
+
+void
+ms_selection_show_run (MsSelection *selection, gint64 run, gboolean shown)
+{
+  GArray *runs = g_array_new (FALSE, FALSE, sizeof (MsRange));
+
+  for (guint i = 0; selection->with != NULL && i < selection->with->len; i++)
+    {
+      MsRange range = g_array_index (selection->with, MsRange, i);
+      MsRange below = { range.first, MIN (range.last, run - 1) };
+      MsRange above = { MAX (range.first, run + 1), range.last };
+
+      if (below.first <= below.last)
+        g_array_append_val (runs, below);
+      if (above.first <= above.last)
+        g_array_append_val (runs, above);
+    }
+  if (shown)
+    g_array_append_val (runs, ((MsRange){ run, run }));
+  merge_ranges (runs);
+  g_clear_pointer (&selection->with, g_array_unref);
+  if (runs->len > 0)
+    selection->with = g_steal_pointer (&runs);
+  else
+    g_array_unref (runs);
+}
+
+gboolean
+ms_selection_list_with (const MsSelection *selection, gint64 main, gint64 **runs, guint *n,
+                        GError **error)
+{
+  const GArray *with = selection != NULL ? selection->with : NULL;
+
+  *runs = NULL;
+  *n = 0;
+  if (count_runs (with) > MS_RUNS_MOST)
+    return too_many_runs (error);
+  for (guint i = 0; with != NULL && i < with->len; i++)
+    for (gint64 run = g_array_index (with, MsRange, i).first;
+         run <= g_array_index (with, MsRange, i).last; run++)
+      if (run != main)
+        {
+          *runs = g_renew (gint64, *runs, *n + 1);
+          (*runs)[(*n)++] = run;
+        }
+  if (*n < MS_RUNS_MOST)
+    return TRUE;
+  g_clear_pointer (runs, g_free);
+  *n = 0;
+  return too_many_runs (error);
 }
 
 static gboolean
@@ -294,10 +394,17 @@ ms_selection_parse (const char *text, GError **error)
     {
       gpointer *member = field (selection, i);
 
-      if (keys[i].type == KEY_RANGES && *member != NULL)
+      if (has_ranges (i) && *member != NULL)
         merge_ranges (*member);
       else if (keys[i].type == KEY_TEXTS && *member != NULL)
         g_ptr_array_sort (*member, compare_texts);
+    }
+  if (selection->run != 0)
+    ms_selection_show_run (selection, selection->run, FALSE);
+  if (count_runs (selection->with) + (selection->run != 0) > MS_RUNS_MOST)
+    {
+      too_many_runs (error);
+      return NULL;
     }
   return g_steal_pointer (&selection);
 }
@@ -338,7 +445,7 @@ ms_selection_format (const MsSelection *selection)
           if (id != 0)
             g_string_append_printf (out, "%s%s=%" G_GINT64_FORMAT, blank, keys[i].name, id);
         }
-      else if (keys[i].type == KEY_RANGES)
+      else if (has_ranges (i))
         {
           const GArray *ranges = *(GArray **) field (selection, i);
 
@@ -382,7 +489,7 @@ ms_selection_copy (const MsSelection *selection)
     {
       gpointer *member = field (copy, i);
 
-      if (keys[i].type == KEY_RANGES && *member != NULL)
+      if (has_ranges (i) && *member != NULL)
         *member = g_array_copy (*member);
       else if (keys[i].type == KEY_TEXTS && *member != NULL)
         {

@@ -192,6 +192,14 @@ ms_result_store (const MsResult *result, const MsContext *context, MsDb *db, GEr
 {
   gint64 id = 0;
 
+  if (result->n_runs > 0)
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+                   "%s: results of several runs are stored one by one; leave out with= and give "
+                   "each run with --run",
+                   result->analysis->name);
+      return 0;
+    }
   if (!execute (db, sqlite3_mprintf ("SAVEPOINT ms_result"), error))
     return 0;
   id = store (result, context, db, error);

@@ -57,8 +57,9 @@ ms_table_new (const MsTableDef *def)
   return table;
 }
 
-MsTable *
-ms_table_new_grouped (const MsTableDef *def)
+/* A table with columns before those of `def`, whose texts are borrowed for good. */
+static MsTable *
+new_with_lead (const MsTableDef *def, const MsColumn *lead, guint n_lead)
 {
   MsTable *table = g_new0 (MsTable, 1);
   guint n = 0;
@@ -66,16 +67,34 @@ ms_table_new_grouped (const MsTableDef *def)
   while (def->columns[n].name != NULL)
     n++;
   g_atomic_ref_count_init (&table->refs);
-  table->own_columns = g_new0 (MsColumn, n + 2);
-  table->own_columns[0]
-      = (MsColumn){ "group", "Group", NULL, MS_COLUMN_TEXT, "The group of documents." };
-  memcpy (table->own_columns + 1, def->columns, n * sizeof (MsColumn));
+  table->own_columns = g_new0 (MsColumn, n_lead + n + 1);
+  memcpy (table->own_columns, lead, n_lead * sizeof (MsColumn));
+  memcpy (table->own_columns + n_lead, def->columns, n * sizeof (MsColumn));
   table->own_def = *def;
   table->own_def.columns = table->own_columns;
   table->def = &table->own_def;
   table->texts = g_string_chunk_new (1024);
   make_columns (table);
   return table;
+}
+
+MsTable *
+ms_table_new_grouped (const MsTableDef *def)
+{
+  static const MsColumn lead[]
+      = { { MS_GROUP_COLUMN, "Group", NULL, MS_COLUMN_TEXT, "The group of documents." } };
+
+  return new_with_lead (def, lead, G_N_ELEMENTS (lead));
+}
+
+MsTable *
+ms_table_new_stacked (const MsTableDef *def)
+{
+  static const MsColumn lead[]
+      = { { MS_RUN_ID_COLUMN, "Run number", NULL, MS_COLUMN_INT, "Number of the run in the file." },
+          { MS_RUN_COLUMN, "Run", NULL, MS_COLUMN_TEXT, "The run's number and name." } };
+
+  return new_with_lead (def, lead, G_N_ELEMENTS (lead));
 }
 
 MsTable *
@@ -168,6 +187,19 @@ ms_table_add (MsTable *table, ...)
   va_end (args);
 }
 
+/* The cells of `from` behind the n_lead cells that each of its rows has got already. */
+static void
+append_cells (MsTable *table, guint n_lead, const MsTable *from)
+{
+  for (guint i = 0; i < from->n_columns; i++)
+    if (from->def->columns[i].type == MS_COLUMN_TEXT)
+      for (guint row = 0; row < from->n_rows; row++)
+        append_text (table, i + n_lead, g_array_index (from->columns[i], const char *, row));
+    else
+      g_array_append_vals (table->columns[i + n_lead], from->columns[i]->data, from->n_rows);
+  table->n_rows += from->n_rows;
+}
+
 void
 ms_table_append_group (MsTable *table, const char *group, const MsTable *from)
 {
@@ -175,13 +207,20 @@ ms_table_append_group (MsTable *table, const char *group, const MsTable *from)
 
   for (guint row = 0; row < from->n_rows; row++)
     append_text (table, 0, group);
-  for (guint i = 0; i < from->n_columns; i++)
-    if (from->def->columns[i].type == MS_COLUMN_TEXT)
-      for (guint row = 0; row < from->n_rows; row++)
-        append_text (table, i + 1, g_array_index (from->columns[i], const char *, row));
-    else
-      g_array_append_vals (table->columns[i + 1], from->columns[i]->data, from->n_rows);
-  table->n_rows += from->n_rows;
+  append_cells (table, 1, from);
+}
+
+void
+ms_table_append_run (MsTable *table, gint64 run, const char *label, const MsTable *from)
+{
+  g_return_if_fail (table->n_columns == from->n_columns + 2);
+
+  for (guint row = 0; row < from->n_rows; row++)
+    {
+      g_array_append_val (table->columns[0], run);
+      append_text (table, 1, label);
+    }
+  append_cells (table, 2, from);
 }
 
 void

@@ -10,6 +10,7 @@ ms_job_init (MsJob *job, const MsCommand *command)
 {
   *job = (MsJob){ .command = command, .seed = 1, .bootstrap = 1000, .confidence = 0.95 };
   job->other_traces = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
+  job->with_traces = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
 }
 
 void
@@ -21,6 +22,7 @@ ms_job_clear (MsJob *job)
   g_free (job->path);
   ms_values_free (job->values);
   g_clear_pointer (&job->other_traces, g_ptr_array_unref);
+  g_clear_pointer (&job->with_traces, g_ptr_array_unref);
   g_clear_pointer (&job->trace, ms_trace_unref);
 }
 
@@ -31,7 +33,8 @@ ms_job_add_entries (MsJob *job, GArray *entries, gboolean by)
     { "run", 0, 0, G_OPTION_ARG_INT64, &job->run, "Which run of the file (default: newest)", "N" },
     { "select", 0, 0, G_OPTION_ARG_STRING, &job->select,
       "What part to look at: 'layer=4..8 lang=de domain=code doc=12 token=0..4095'; 'expert=17' "
-      "keeps rows of that expert",
+      "keeps rows of that expert; "
+      "'with=2,3' shows these runs beside it",
       "TEXT" },
     { "other", 0, 0, G_OPTION_ARG_STRING_ARRAY, &job->others,
       "A second run to compare with, or the next of a series (repeatable)", "FILE[#RUN]" },
@@ -258,6 +261,36 @@ open_other (const MsJob *job, const char *word, const MsSelection *selection, GE
   return ms_trace_open (file[0] != '\0' ? file : job->path, run, &plain, error);
 }
 
+/* The runs of `with`: shown beside the trace, or for an analysis of a series its earlier ones. */
+static gboolean
+open_with (MsJob *job, const MsSelection *selection, GError **error)
+{
+  gboolean series = job->analysis != NULL && job->analysis->needs & MS_NEEDS_SERIES;
+  g_autofree gint64 *runs = NULL;
+  guint n;
+
+  if (job->trace == NULL || selection->with == NULL)
+    return TRUE;
+  if (!series && (job->analysis == NULL || !ms_analysis_takes_runs (job->analysis)))
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+                   "%s does not show several runs side by side: leave out with=",
+                   job->analysis != NULL ? job->analysis->name : job->command->name);
+      return FALSE;
+    }
+  if (!ms_selection_list_with (selection, ms_trace_run (job->trace)->id, &runs, &n, error))
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    {
+      MsTrace *trace = ms_trace_open (job->path, runs[i], selection, error);
+
+      if (trace == NULL)
+        return FALSE;
+      g_ptr_array_add (series ? job->other_traces : job->with_traces, trace);
+    }
+  return TRUE;
+}
+
 static gboolean
 open_traces (MsJob *job, const MsSelection *selection, GError **error)
 {
@@ -265,6 +298,8 @@ open_traces (MsJob *job, const MsSelection *selection, GError **error)
 
   if (strcmp (job->path, "-") != 0
       && (job->trace = ms_trace_open (job->path, job->run, selection, error)) == NULL)
+    return FALSE;
+  if (!open_with (job, selection, error))
     return FALSE;
   if (selection->base != 0)
     {
@@ -302,6 +337,8 @@ ms_job_open (MsJob *job, MsExit *status)
   job->context = (MsContext){ .trace = job->trace,
                               .others = (MsTrace **) job->other_traces->pdata,
                               .n_others = job->other_traces->len,
+                              .with = (MsTrace **) job->with_traces->pdata,
+                              .n_with = job->with_traces->len,
                               .values = job->values,
                               .threads = (guint) job->threads,
                               .seed = (guint64) job->seed,
@@ -319,8 +356,7 @@ ms_job_run (MsJob *job, MsExit *status)
 
   job->context.progress = show_progress;
   job->context.progress_data = (gpointer) job->analysis->name;
-  result = job->by != NULL ? ms_analysis_run_by (job->analysis, &job->context, job->by, &error)
-                           : ms_analysis_run (job->analysis, &job->context, &error);
+  result = ms_analysis_run_each (job->analysis, &job->context, job->by, &error);
   ms_command_progress (NULL);
   if (result == NULL && g_error_matches (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM))
     {

@@ -23,6 +23,7 @@ typedef struct
   char *path; /* of the file; "-" = none */
   MsValues *values;
   GPtrArray *other_traces; /* of MsTrace */
+  GPtrArray *with_traces;  /* of MsTrace: runs shown beside it */
   MsTrace *trace;          /* NULL without a file */
   MsContext context;       /* complete after ms_job_open */
 } MsJob;

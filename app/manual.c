@@ -1,4 +1,5 @@
 /* moescope manual: commands and analyses as Markdown, read off their structs. */
+#include "analysis.h"
 #include "analysis-list.h"
 #include "command.h"
 
@@ -14,6 +15,24 @@ append_command (GString *out, const MsCommand *command)
   g_string_append (out, "\nExample:\n\n");
   for (guint i = 0; examples[i] != NULL; i++)
     g_string_append_printf (out, "    %s\n", g_strstrip (examples[i]));
+}
+
+static void
+append_selection (GString *out)
+{
+  const char *name, *help;
+
+  g_string_append (
+      out,
+      "\n## Selections\n\n"
+      "`--select TEXT` says what to look at, and the window shows, copies and restores the same "
+      "text: keys with values, `layer=4..8,12 lang=de,fr name=\"a b\"`.  Values of one key are "
+      "alternatives, keys narrow each other.  `run=3 with=1,2` shows three runs together: tables "
+      "get the first columns `run_id` and `run`; in figures runs are lines where a plot has none "
+      "of its own, else panels.\n\n"
+      "| Key | Meaning |\n|---|---|\n");
+  for (guint i = 0; (name = ms_selection_key (i, &help)) != NULL; i++)
+    g_string_append_printf (out, "| `%s` | %s |\n", name, help);
 }
 
 static MsExit
@@ -37,6 +56,7 @@ run (int argc, char **argv)
                         "`moescope COMMAND --help` lists the options of a command.\n");
   for (const MsCommand *const *command = ms_commands (); *command != NULL; command++)
     append_command (out, *command);
+  append_selection (out);
   g_string_append (
       out, "\n## Analyses\n\n"
            "Run them with `moescope analyze RUN.db NAME`, draw them with `moescope plot`.\n");

@@ -9,8 +9,9 @@ static GArray *
 used_columns (const MsTable *table, const MsPlotDef *plot)
 {
   const char *const names[]
-      = { "group",     plot->facet, plot->series, plot->x,     plot->x2,       plot->y,
-          plot->value, plot->low,   plot->high,   plot->label, plot->reference };
+      = { MS_RUN_ID_COLUMN, MS_RUN_COLUMN, MS_GROUP_COLUMN, plot->facet, plot->series,
+          plot->x,          plot->x2,      plot->y,         plot->value, plot->low,
+          plot->high,       plot->label,   plot->reference };
   GArray *columns = g_array_new (FALSE, FALSE, sizeof (guint));
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
@@ -62,7 +63,8 @@ make_dat (MsFigure *figure)
   g_autoptr (GArray) columns = used_columns (table, plot);
   GString *out = g_string_new (NULL);
   gboolean map = plot->mark == MS_MARK_HEATMAP || plot->mark == MS_MARK_MATRIX;
-  const char *const breaks[] = { plot->facet, plot->series, map ? plot->y : NULL };
+  const char *const breaks[]
+      = { MS_RUN_COLUMN, MS_GROUP_COLUMN, plot->facet, plot->series, map ? plot->y : NULL };
 
   g_string_append_printf (out, "# %s.  \\addplot%s table [x=%s, y=%s%s%s] {THIS FILE};\n",
                           plot->title, map ? " [matrix plot*, point meta=explicit]" : "",

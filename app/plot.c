@@ -216,6 +216,7 @@ const MsCommand ms_command_plot = {
     "Where a plot has more panels (layers) than a page holds, an evenly spread part is drawn\n"
     "and the figure says so; --select layer=0-15 chooses, --data writes the numbers of all.",
   .example = "moescope plot run.db load -o load.pdf --width 3.25in --data\n"
-             "  moescope plot run.db load --plot map -o load.png --theme dark",
+             "  moescope plot run.db load --plot map -o load.png --theme dark\n"
+             "  moescope plot run.db load --plot max-vio --select \"run=3 with=1,2\" -o runs.pdf",
   .run = run,
 };

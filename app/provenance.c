@@ -87,6 +87,21 @@ add_trace (JsonBuilder *json, MsTrace *trace)
   json_builder_end_object (json);
 }
 
+static void
+add_traces (JsonBuilder *json, const char *name, GPtrArray *traces)
+{
+  json_builder_set_member_name (json, name);
+  json_builder_begin_array (json);
+  for (guint i = 0; i < traces->len; i++)
+    {
+      json_builder_begin_object (json);
+      ms_json_add_text (json, "file", ms_trace_path (traces->pdata[i]));
+      add_trace (json, traces->pdata[i]);
+      json_builder_end_object (json);
+    }
+  json_builder_end_array (json);
+}
+
 void
 ms_provenance_add (JsonBuilder *json, const MsJob *job, const char *hash)
 {
@@ -98,18 +113,8 @@ ms_provenance_add (JsonBuilder *json, const MsJob *job, const char *hash)
   json_builder_end_object (json);
   if (job->trace != NULL)
     add_trace (json, job->trace);
-  json_builder_set_member_name (json, "others");
-  json_builder_begin_array (json);
-  for (guint i = 0; i < job->other_traces->len; i++)
-    {
-      MsTrace *other = job->other_traces->pdata[i];
-
-      json_builder_begin_object (json);
-      ms_json_add_text (json, "file", ms_trace_path (other));
-      add_trace (json, other);
-      json_builder_end_object (json);
-    }
-  json_builder_end_array (json);
+  add_traces (json, "with", job->with_traces);
+  add_traces (json, "others", job->other_traces);
   ms_json_add_text (json, "by", job->by);
   ms_json_add_int (json, "seed", job->seed);
   ms_json_add_int (json, "bootstrap", job->bootstrap);

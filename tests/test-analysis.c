@@ -7,7 +7,7 @@
 #include <string.h>
 
 static char *path, *other_path;
-static MsTrace *trace, *other;
+static MsTrace *trace, *other, *pair[2]; /* the last two are of one file */
 
 static MsContext
 make_context (const MsValues *values, guint threads)
@@ -327,6 +327,64 @@ test_groups (gconstpointer data)
     }
 }
 
+/* Two runs together are what each is alone, one below the other. */
+static void
+test_runs (gconstpointer data)
+{
+  const MsAnalysis *analysis = data;
+  g_autoptr (MsValues) values = ms_values_new (analysis);
+  g_autoptr (GError) error = NULL;
+  MsContext context = make_context (values, 2);
+  g_autoptr (MsResult) first = NULL, second = NULL, both = NULL;
+
+  if (!ms_analysis_takes_runs (analysis))
+    {
+      g_assert_true (analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES));
+      return;
+    }
+  context.bootstrap = 10;
+  context.trace = pair[0];
+  first = run (analysis, &context);
+  context.trace = pair[1];
+  second = run (analysis, &context);
+  if (first == NULL || second == NULL)
+    {
+      g_test_skip ("it needs a parameter file");
+      return;
+    }
+  context.with = &pair[0];
+  context.n_with = 1;
+  both = ms_analysis_run_each (analysis, &context, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (both->n_runs, ==, 2);
+  g_assert_true (g_str_has_prefix (both->summary, "1: "));
+  g_assert_nonnull (strstr (both->summary, "\n2: "));
+  g_assert_cmpuint (both->findings->len, ==, first->findings->len + second->findings->len);
+  for (guint i = 0; i < both->n_tables; i++)
+    {
+      const MsTable *table = both->tables[i];
+      guint n = ms_table_n_rows (first->tables[i]);
+
+      g_assert_cmpuint (ms_table_n_rows (table), ==, n + ms_table_n_rows (second->tables[i]));
+      g_assert_cmpstr (ms_table_column (table, 0)->name, ==, MS_RUN_ID_COLUMN);
+      g_assert_cmpstr (ms_table_column (table, 1)->name, ==, MS_RUN_COLUMN);
+      for (guint row = 0; row < ms_table_n_rows (table); row++)
+        {
+          const MsTable *alone = row < n ? first->tables[i] : second->tables[i];
+
+          g_assert_cmpint (ms_table_get_int (table, row, 0), ==, row < n ? 1 : 2);
+          for (guint c = 0; c < ms_table_n_columns (alone); c++)
+            {
+              g_autofree char *a = ms_table_format (table, row, c + 2);
+              g_autofree char *b = ms_table_format (alone, row < n ? row : row - n, c);
+
+              g_assert_cmpstr (a, ==, b);
+            }
+        }
+      check_csv (table);
+    }
+}
+
 /* The rows of `row`'s values in another table of the same columns, from `from` on; -1 when not there. */
 static int
 find_row (const MsTable *table, guint from, const MsTable *of, guint row)
@@ -456,8 +514,10 @@ main (int argc, char **argv)
                 { "cancel", test_cancel },
                 { "groups", test_groups },
                 { "experts", test_experts },
+                { "runs", test_runs },
                 { "store", test_store } };
   const MsAnalysis *const *all = ms_analyses ();
+  g_autofree char *pair_path = NULL;
   g_autoptr (GError) error = NULL;
   int status;
 
@@ -468,6 +528,13 @@ main (int argc, char **argv)
   g_assert_no_error (error);
   other = ms_trace_open (other_path, 0, NULL, &error);
   g_assert_no_error (error);
+  pair_path = ms_fixture_rich (NULL, 0);
+  g_free (ms_fixture_rich (pair_path, 0.3));
+  for (guint i = 0; i < 2; i++)
+    {
+      pair[i] = ms_trace_open (pair_path, i + 1, NULL, &error);
+      g_assert_no_error (error);
+    }
   for (guint i = 0; all[i] != NULL; i++)
     for (guint j = 0; j < G_N_ELEMENTS (tests); j++)
       {
@@ -478,6 +545,9 @@ main (int argc, char **argv)
   status = g_test_run ();
   ms_trace_unref (trace);
   ms_trace_unref (other);
+  for (guint i = 0; i < 2; i++)
+    ms_trace_unref (pair[i]);
+  ms_fixture_remove (pair_path);
   ms_fixture_remove (path);
   ms_fixture_remove (other_path);
   return status;

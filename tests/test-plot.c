@@ -144,6 +144,31 @@ test_data_rows (void)
   g_assert_true (g_str_has_prefix (lines[1], "layer value"));
 }
 
+/* Two runs in one figure: each its series, and what was made says so; a plot without a place refuses. */
+static void
+test_runs (void)
+{
+  g_autofree char *path = in_folder ("r.svg"), *csv = in_folder ("r.csv"), *text = NULL;
+  g_autofree char *json = in_folder ("r.json"), *svg = NULL, *making = NULL, *err = NULL;
+
+  g_assert_cmpint (run (NULL, "plot", database, "load", "--plot", "max-vio", "-o", path, "--data",
+                        "--bootstrap", "20", "--select", "run=2 with=1", NULL),
+                   ==, 0);
+  svg = contents (path, NULL);
+  g_assert_nonnull (strstr (svg, ">1: "));
+  g_assert_nonnull (strstr (svg, ">2: "));
+  text = contents (csv, NULL);
+  g_assert_true (g_str_has_prefix (text, "run_id,run,layer,"));
+  g_assert_nonnull (strstr (text, "\n2,\"2: "));
+  making = contents (json, NULL);
+  g_assert_nonnull (strstr (making, "\"run=2 with=1\""));
+  g_assert_nonnull (strstr (making, "\"with\" : ["));
+  g_assert_cmpint (run (&err, "plot", database, "hit-rate", "--plot", "layers", "-o", path,
+                        "--bootstrap", "0", "--select", "run=2 with=1", NULL),
+                   !=, 0);
+  g_assert_nonnull (strstr (err, "leave with= out"));
+}
+
 /* A locale with decimal commas changes no byte of any file.  Without the locale installed the two runs
  * are simply equal. */
 static void
@@ -417,6 +442,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plot/size", test_size);
   g_test_add_func ("/plot/data", test_data);
   g_test_add_func ("/plot/data-rows", test_data_rows);
+  g_test_add_func ("/plot/runs", test_runs);
   g_test_add_func ("/plot/locale", test_locale);
   g_test_add_func ("/plot/misuse", test_misuse);
   g_test_add_func ("/plot/list", test_list);

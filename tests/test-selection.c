@@ -21,29 +21,27 @@ check_selection (const char *text, const char *expected)
 static void
 test_selection (void)
 {
-  static const char *const wrong[] = { "layer",
-                                       "layer=",
-                                       "layer=a",
-                                       "layer=5..4",
-                                       "layer=1..",
-                                       "layer=-1",
-                                       "leyer=3",
-                                       "name=\"a",
-                                       "run=0",
-                                       "run=x",
-                                       "layer=1,",
-                                       "doc=1..2..3",
-                                       "lang=\xff",
-                                       "token=1;2",
-                                       "expert=1.5",
-                                       "=3",
-                                       "layer=99999999999999999999" };
+  static const char *const wrong[] = { "layer",           "layer=",
+                                       "layer=a",         "layer=5..4",
+                                       "layer=1..",       "layer=-1",
+                                       "leyer=3",         "name=\"a",
+                                       "run=0",           "run=x",
+                                       "layer=1,",        "doc=1..2..3",
+                                       "lang=\xff",       "token=1;2",
+                                       "expert=1.5",      "=3",
+                                       "with=0",          "with=x",
+                                       "with=1..8",       "with=1..9223372036854775807",
+                                       "run=9 with=1..7", "layer=99999999999999999999" };
 
   check_selection ("", "");
   check_selection ("  layer=4..8  expert=23,17 lang=de", "layer=4..8 expert=17,23 lang=de");
   check_selection ("layer=1 layer=2,3..5 layer=9", "layer=1..5,9");
   check_selection ("token=0..9223372036854775807,5", "token=0..9223372036854775807");
   check_selection ("language=fr,de,fr document=3 base=1 run=2", "run=2 base=1 lang=de,fr doc=3");
+  check_selection ("with=5,2 run=1 layer=3", "run=1 with=2,5 layer=3");
+  check_selection ("run=2 with=1..3,2", "run=2 with=1,3");
+  check_selection ("run=2 with=2", "run=2");
+  check_selection ("run=7 with=1..7", "run=7 with=1..6");
   check_selection ("name=\"a b\",\"c\\\"d\\\\\",e domain=\"\"",
                    "domain=\"\" name=\"a b\",\"c\\\"d\\\\\",e");
   for (guint i = 0; i < G_N_ELEMENTS (wrong); i++)
@@ -53,6 +51,36 @@ test_selection (void)
       g_assert_null (ms_selection_parse (wrong[i], &error));
       g_assert_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION);
     }
+}
+
+/* The runs shown beside another: as many as a figure has colours for, that one counted. */
+static void
+test_runs (void)
+{
+  g_autoptr (MsSelection) selection = ms_selection_parse ("with=1..7", NULL);
+  g_autofree gint64 *runs = NULL, *none = NULL;
+  g_autofree char *text = NULL;
+  g_autoptr (GError) error = NULL;
+  guint n;
+
+  g_assert_true (ms_selection_list_with (selection, 3, &runs, &n, NULL));
+  g_assert_cmpuint (n, ==, 6);
+  g_assert_cmpint (runs[0], ==, 1);
+  g_assert_cmpint (runs[2], ==, 4);
+  g_assert_false (ms_selection_list_with (selection, 8, &none, &n, &error));
+  g_assert_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION);
+  g_assert_nonnull (strstr (error->message, "at most 7"));
+  ms_selection_show_run (selection, 4, FALSE);
+  ms_selection_show_run (selection, 9, TRUE);
+  ms_selection_show_run (selection, 9, TRUE);
+  text = ms_selection_format (selection);
+  g_assert_cmpstr (text, ==, "with=1..3,5..7,9");
+  for (gint64 run = 1; run < 10; run++)
+    ms_selection_show_run (selection, run, FALSE);
+  g_assert_null (selection->with);
+  g_assert_true (ms_selection_list_with (selection, 1, &none, &n, NULL));
+  g_assert_cmpuint (n, ==, 0);
+  g_assert_null (none);
 }
 
 static const char *const policies[] = { "lru", "lfu", NULL };
@@ -135,6 +163,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/selection/text", test_selection);
+  g_test_add_func ("/selection/runs", test_runs);
   g_test_add_func ("/selection/values", test_values);
   g_test_add_func ("/selection/table", test_table);
   return g_test_run ();

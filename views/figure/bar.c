@@ -153,7 +153,7 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
           if (!bar_rect (figure, panel, row, &bar))
             continue;
           cairo_rectangle (pen->cr, bar.x, bar.y, bar.w, bar.h);
-          ms_pen_fill (pen, MAX (s, pattern_from), colour);
+          ms_pen_fill (pen, MAX (ms_figure_slot (figure, s), pattern_from), colour);
           if (figure->plot->mark != MS_MARK_BAR && bar.w > 3)
             {
               /* A hairline of paper keeps neighbours apart. */

@@ -11,8 +11,9 @@
 
 G_BEGIN_DECLS
 
-#define MS_SERIES_MAX 7
-#define MS_NONE       G_MAXUINT32
+#define MS_SERIES_MAX  7
+#define MS_YELLOW_SLOT 6 /* faint on white: drawn with an outline */
+#define MS_NONE        G_MAXUINT32
 
 typedef struct
 {
@@ -225,7 +226,8 @@ struct MsFigure
   guint n_rows;
   guint32 *rows; /* the rows that `where` leaves, NULL = all */
   MsChannel x, y, value, series, facet, low, high, label, x2, reference;
-  guint n_facets, n_series; /* at least 1 */
+  guint n_facets, n_series;   /* at least 1 */
+  guint slots[MS_SERIES_MAX]; /* which colour, dash and marker a series has */
   MsAxis x_axis, y_axis, value_axis;
   gboolean y_down;              /* categories: the first is on top */
   gboolean empty;               /* nothing has a value */
@@ -258,6 +260,8 @@ const MsLayout *ms_figure_layout (MsFigure *figure, double width, double height)
 /* Of numbered series, t in 0..1. */
 MsColour ms_figure_order_colour (const MsFigure *figure, double t);
 MsColour ms_figure_series_colour (const MsFigure *figure, guint series);
+/* Which dash, marker and pattern go with that colour. */
+guint ms_figure_slot (const MsFigure *figure, guint series);
 /* FALSE for NaN. */
 gboolean ms_figure_value_colour (const MsFigure *figure, double value, MsColour *colour);
 double ms_panel_x (const MsFigure *figure, const MsPanel *panel, double value);

@@ -49,25 +49,79 @@ select_rows (MsFigure *figure, GError **error)
   return TRUE;
 }
 
-/* Tables of an analysis run by groups have a first column `group` that no plot names: it becomes the
- * series where that place is free, else the facet. */
-static void
-place_group (MsFigure *figure, const char **series, const char **facet)
+/* How many of series and facet a plot leaves free for groups and runs: lines and bars of several can
+ * share a panel, most other marks need one each, and flows take up the whole figure. */
+static guint
+count_free (const MsPlotDef *plot, gboolean *series)
 {
-  gboolean lines = figure->plot->mark == MS_MARK_LINE || figure->plot->mark == MS_MARK_BAR
-                   || figure->plot->mark == MS_MARK_SCATTER;
-  const char *const used[] = { figure->plot->x,     figure->plot->y,     figure->plot->series,
-                               figure->plot->facet, figure->plot->value, figure->plot->label };
+  *series = plot->series == NULL
+            && (plot->mark == MS_MARK_LINE || plot->mark == MS_MARK_BAR
+                || plot->mark == MS_MARK_SCATTER);
+  return plot->mark == MS_MARK_FLOW ? 0 : (guint) *series + (plot->facet == NULL);
+}
 
-  if (ms_table_find_column (figure->table, "group") != 0)
+gboolean
+ms_plot_takes_runs (const MsPlotDef *plot, gboolean grouped)
+{
+  gboolean series;
+
+  return count_free (plot, &series) >= (grouped ? 2 : 1);
+}
+
+/* Tables of several runs or groups have first columns for them that no plot names: each becomes the
+ * series where that place is free, else the facet. */
+static gboolean
+place_lead (MsFigure *figure, const char **series, const char **facet, GError **error)
+{
+  static const char *const leads[] = { MS_RUN_COLUMN, MS_GROUP_COLUMN };
+  const MsPlotDef *plot = figure->plot;
+  const char *const used[] = { plot->x, plot->y, *series, *facet, plot->value, plot->label };
+  gboolean stacked = ms_table_find_column (figure->table, MS_RUN_ID_COLUMN) == 0;
+
+  for (guint l = 0; l < G_N_ELEMENTS (leads); l++)
+    {
+      int column = ms_table_find_column (figure->table, leads[l]);
+      gboolean known = column < 0 || column != (int) l + (stacked ? 1 : -1);
+      MsPlotDef now = *plot;
+      gboolean lines;
+
+      for (guint i = 0; i < G_N_ELEMENTS (used) && !known; i++)
+        known = g_strcmp0 (used[i], leads[l]) == 0;
+      if (known)
+        continue;
+      now.series = *series;
+      now.facet = *facet;
+      if (count_free (&now, &lines) == 0)
+        {
+          g_set_error (error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA,
+                       "plot '%s' has no place for more than one %s: leave %s out", plot->name,
+                       leads[l], l == 0 ? "with=" : "--by");
+          return FALSE;
+        }
+      *(lines ? series : facet) = leads[l];
+    }
+  return TRUE;
+}
+
+/* Runs keep the colours that they have in other figures. */
+static void
+keep_run_colours (MsFigure *figure)
+{
+  int ids = ms_table_find_column (figure->table, MS_RUN_ID_COLUMN);
+  gint64 runs[MS_SERIES_MAX] = { 0 };
+
+  for (guint s = 0; s < MS_SERIES_MAX; s++)
+    figure->slots[s] = s;
+  if (ids != 0 || figure->series.column == NULL || figure->n_series > MS_SERIES_MAX
+      || strcmp (figure->series.column->name, MS_RUN_COLUMN) != 0)
     return;
-  for (guint i = 0; i < G_N_ELEMENTS (used); i++)
-    if (g_strcmp0 (used[i], "group") == 0)
-      return;
-  if (lines && *series == NULL)
-    *series = "group";
-  else if (*facet == NULL && figure->plot->mark != MS_MARK_FLOW)
-    *facet = "group";
+  for (guint i = 0; i < figure->n_rows; i++)
+    {
+      guint row = ms_figure_row (figure, i);
+
+      runs[ms_channel_category (&figure->series, row)] = ms_table_get_int (figure->table, row, 0);
+    }
+  ms_run_slots (runs, figure->n_series, figure->slots);
 }
 
 /* Widens low..high by the finite values of a channel. */
@@ -351,7 +405,8 @@ open_channels (MsFigure *figure, GError **error)
   const MsPlotDef *plot = figure->plot;
   const char *series = plot->series, *facet = plot->facet;
 
-  place_group (figure, &series, &facet);
+  if (!place_lead (figure, &series, &facet, error))
+    return FALSE;
   {
     const struct
     {
@@ -390,6 +445,7 @@ categorize (MsFigure *figure)
     ms_channel_unite (&figure->x, &figure->y, ms_table_n_rows (figure->table));
   figure->n_facets = MAX (figure->facet.n, 1);
   figure->n_series = MAX (figure->series.n, 1);
+  keep_run_colours (figure);
 }
 
 static gboolean
@@ -541,8 +597,14 @@ ms_figure_series_colour (const MsFigure *figure, guint series)
     return ms_figure_order_colour (
         figure, ms_axis_map (&figure->value_axis, figure->series.numbers[series]));
   if (series < figure->theme.n_series)
-    return figure->theme.series[series];
+    return figure->theme.series[figure->slots[series]];
   return ms_colour_mix (figure->theme.ink, figure->theme.paper, 0.6);
+}
+
+guint
+ms_figure_slot (const MsFigure *figure, guint series)
+{
+  return series < MS_SERIES_MAX ? figure->slots[series] : series;
 }
 
 gboolean

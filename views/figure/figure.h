@@ -44,6 +44,16 @@ typedef struct
 /* "screen", "dark", "paper", or "contrast" (high contrast, screen); NULL when unknown. */
 const MsTheme *ms_theme_find (const char *name);
 
+/* Colours of runs shown together (n), at most as many as a theme has: slots (n) are places in
+ * MsTheme.series.  A run keeps its colour whichever others are shown, as long as the numbers allow it:
+ * run r has place r - 1, counted round, and gives way to an earlier run of the same place. */
+void ms_run_slots (const gint64 *runs, guint n, guint *slots);
+/* The line with its marker that stands for a slot in the legend, centred in (0, 0, width, height). */
+void ms_slot_draw (const MsTheme *theme, guint slot, cairo_t *cr, double width, double height);
+/* Whether one figure of the plot holds several runs, `grouped` by documents besides; if not, each run
+ * needs a figure of its own. */
+gboolean ms_plot_takes_runs (const MsPlotDef *plot, gboolean grouped);
+
 typedef struct MsFigure MsFigure;
 
 typedef struct

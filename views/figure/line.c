@@ -144,8 +144,8 @@ draw_markers (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPe
                                       : (double) NAN;
 
       if (isfinite (x) && isfinite (y) && (all || (!isfinite (before) && !isfinite (after))))
-        ms_pen_marker (pen, figure->ordered_series ? 0 : track->series, x, y, pen->em * 0.22,
-                       colour);
+        ms_pen_marker (pen, figure->ordered_series ? 0 : ms_figure_slot (figure, track->series), x,
+                       y, pen->em * 0.22, colour);
       before = y;
     }
 }
@@ -154,6 +154,7 @@ static void
 draw_track (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen *pen)
 {
   MsColour colour = ms_figure_series_colour (figure, track->series);
+  guint slot = figure->ordered_series ? MS_SERIES_MAX : ms_figure_slot (figure, track->series);
   gboolean grey = !figure->ordered_series && track->series >= figure->theme.n_series;
   gboolean strong = figure->ordered_series && isnan (figure->series.numbers[track->series]);
   double width = pen->theme->line_points * 96 / 72 * (grey ? 0.6 : strong ? 1.7 : 1);
@@ -173,8 +174,8 @@ draw_track (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen 
     }
   line_path (figure, track, panel, pen);
   cairo_set_line_width (cr, width);
-  ms_pen_dash (pen, figure->ordered_series ? MS_SERIES_MAX : track->series, width);
-  if (track->series == 6 && !figure->ordered_series)
+  ms_pen_dash (pen, slot, width);
+  if (slot == MS_YELLOW_SLOT)
     {
       /* Yellow is faint on white: a dark outline carries it. */
       cairo_set_line_width (cr, width + 1);

@@ -177,7 +177,7 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
           if (!place (figure, panel, row, &x, &y))
             continue;
           draw_interval (figure, panel, pen, row, x);
-          ms_pen_marker (pen, figure->ordered_series ? 0 : s - 1, x, y,
+          ms_pen_marker (pen, figure->ordered_series ? 0 : ms_figure_slot (figure, s - 1), x, y,
                          layout->em * (track->n > 300 || figure->n_rows > 150 ? 0.16 : 0.26),
                          colour);
         }

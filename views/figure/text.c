@@ -320,7 +320,8 @@ ms_pen_marker (MsPen *pen, guint series, double x, double y, double radius, MsCo
   ms_pen_colour (pen, colour, 1);
   cairo_fill_preserve (cr);
   /* Yellow is faint on white: a dark outline carries it. */
-  ms_pen_colour (pen, shape == 6 ? ms_pen_ink (pen, MS_TEXT_FAINT) : pen->theme->paper, 1);
+  ms_pen_colour (pen, shape == MS_YELLOW_SLOT ? ms_pen_ink (pen, MS_TEXT_FAINT) : pen->theme->paper,
+                 1);
   cairo_set_dash (cr, NULL, 0, 0);
   cairo_set_line_width (cr, 0.5);
   cairo_stroke (cr);
@@ -374,31 +375,54 @@ ms_pen_fill (MsPen *pen, guint series, MsColour colour)
   cairo_restore (cr);
 }
 
+static void
+draw_line_swatch (MsPen *pen, guint slot, MsColour colour, MsRect box)
+{
+  double width = pen->theme->line_points * 96 / 72;
+
+  ms_pen_dash (pen, slot, width);
+  if (slot == MS_YELLOW_SLOT)
+    {
+      cairo_set_line_width (pen->cr, width + 1);
+      ms_pen_colour (pen, ms_pen_ink (pen, MS_TEXT_FAINT), 1);
+      ms_pen_line (pen, box.x, box.y + box.h / 2, box.x + box.w, box.y + box.h / 2);
+    }
+  cairo_set_line_width (pen->cr, width);
+  ms_pen_colour (pen, colour, 1);
+  ms_pen_line (pen, box.x, box.y + box.h / 2, box.x + box.w, box.y + box.h / 2);
+  cairo_set_dash (pen->cr, NULL, 0, 0);
+}
+
+static void
+draw_marker_swatch (MsPen *pen, guint slot, MsColour colour, MsRect box)
+{
+  ms_pen_marker (pen, slot, box.x + box.w / 2, box.y + box.h / 2, pen->em * 0.24, colour);
+}
+
 void
 ms_pen_swatch (MsPen *pen, MsFigure *figure, guint series, MsRect box)
 {
   MsColour colour = ms_figure_series_colour (figure, series);
-  double width = pen->theme->line_points * 96 / 72;
+  guint slot = ms_figure_slot (figure, series);
 
   if (figure->mark->swatch_box)
     {
       cairo_rectangle (pen->cr, box.x, box.y, box.w, box.h);
-      ms_pen_fill (pen, series, colour);
+      ms_pen_fill (pen, slot, colour);
       return;
     }
   if (figure->mark == &ms_mark_line)
-    {
-      ms_pen_dash (pen, series, width);
-      if (series == 6)
-        {
-          cairo_set_line_width (pen->cr, width + 1);
-          ms_pen_colour (pen, ms_pen_ink (pen, MS_TEXT_FAINT), 1);
-          ms_pen_line (pen, box.x, box.y + box.h / 2, box.x + box.w, box.y + box.h / 2);
-        }
-      cairo_set_line_width (pen->cr, width);
-      ms_pen_colour (pen, colour, 1);
-      ms_pen_line (pen, box.x, box.y + box.h / 2, box.x + box.w, box.y + box.h / 2);
-      cairo_set_dash (pen->cr, NULL, 0, 0);
-    }
-  ms_pen_marker (pen, series, box.x + box.w / 2, box.y + box.h / 2, pen->em * 0.24, colour);
+    draw_line_swatch (pen, slot, colour, box);
+  draw_marker_swatch (pen, slot, colour, box);
+}
+
+void
+ms_slot_draw (const MsTheme *theme, guint slot, cairo_t *cr, double width, double height)
+{
+  g_auto (MsPen) pen;
+
+  g_return_if_fail (slot < theme->n_series);
+  ms_pen_init (&pen, theme, cr);
+  draw_line_swatch (&pen, slot, theme->series[slot], (MsRect){ 0, 0, width, height });
+  draw_marker_swatch (&pen, slot, theme->series[slot], (MsRect){ 0, 0, width, height });
 }

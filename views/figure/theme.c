@@ -75,3 +75,29 @@ ms_theme_find (const char *name)
       return &themes[i];
   return NULL;
 }
+
+void
+ms_run_slots (const gint64 *runs, guint n, guint *slots)
+{
+  gboolean taken[MS_SERIES_MAX] = { FALSE };
+  gint64 done = 0;
+
+  g_return_if_fail (n <= MS_SERIES_MAX);
+  /* In the order of their numbers, whatever that of `runs`. */
+  for (guint i = 0; i < n; i++)
+    {
+      guint next = n, slot;
+
+      for (guint r = 0; r < n; r++)
+        if (runs[r] > done && (next == n || runs[r] < runs[next]))
+          next = r;
+      if (next == n)
+        return;
+      done = runs[next];
+      slot = (guint) ((done - 1) % MS_SERIES_MAX);
+      while (taken[slot])
+        slot = (slot + 1) % MS_SERIES_MAX;
+      taken[slot] = TRUE;
+      slots[next] = slot;
+    }
+}

@@ -1,0 +1,169 @@
+/* Results of several runs in one, so that tables and figures hold them together.
+ *
+ * Every run is computed by itself: its intervals are its own, and the numbers are those it has alone. */
+#include "analysis-private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LABEL_MOST 28 /* characters of a run's name: a legend holds seven */
+
+char *
+ms_run_label (const MsRun *run)
+{
+  g_autofree char *name = ms_text_printable (run->name != NULL ? run->name : "", -1);
+  gboolean whole = g_utf8_strlen (name, -1) <= LABEL_MOST;
+  g_autofree char *start = whole ? g_strdup (name) : g_utf8_substring (name, 0, LABEL_MOST - 1);
+
+  return g_strdup_printf ("%" G_GINT64_FORMAT ": %s%s", run->id, g_strchomp (start),
+                          whole ? "" : "…");
+}
+
+gboolean
+ms_analysis_takes_runs (const MsAnalysis *analysis)
+{
+  return !(analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES));
+}
+
+static int
+compare_runs (gconstpointer a, gconstpointer b)
+{
+  const MsRunResult *left = a, *right = b;
+
+  return (left->run->id > right->run->id) - (left->run->id < right->run->id);
+}
+
+/* An empty result with the columns of `one` behind those that name the run. */
+static MsResult *
+stack_new (const MsResult *one)
+{
+  MsResult *all = ms_result_new (one->analysis, ms_table_new_stacked);
+
+  all->by = g_strdup (one->by);
+  for (guint i = 0; one->by != NULL && i < all->n_tables; i++)
+    {
+      ms_table_unref (all->tables[i]);
+      all->tables[i] = ms_table_new_stacked (ms_table_def (one->tables[i]));
+    }
+  return all;
+}
+
+static gboolean
+has_note (const MsResult *result, const char *note)
+{
+  return g_ptr_array_find_with_equal_func (result->notes, note, g_str_equal, NULL);
+}
+
+/* A note that all runs have is said once. */
+static void
+add_notes (MsResult *all, const MsRunResult *runs, guint n)
+{
+  for (guint r = 0; r < n; r++)
+    for (guint i = 0; runs[r].result != NULL && i < runs[r].result->notes->len; i++)
+      {
+        const char *note = g_ptr_array_index (runs[r].result->notes, i);
+        g_autofree char *label = ms_run_label (runs[r].run);
+        gboolean common = TRUE;
+
+        for (guint other = 0; other < n; other++)
+          common = common && (runs[other].result == NULL || has_note (runs[other].result, note));
+        if (!common)
+          ms_result_note (all, "%s: %s", label, note);
+        else if (!has_note (all, note))
+          ms_result_note (all, "%s", note);
+      }
+}
+
+MsResult *
+ms_result_stack (const MsRunResult *runs, guint n)
+{
+  g_autofree MsRunResult *sorted = g_memdup2 (runs, n * sizeof *runs);
+  g_autoptr (GString) summary = g_string_new (NULL);
+  MsResult *all = NULL;
+
+  qsort (sorted, n, sizeof *sorted, compare_runs);
+  for (guint r = 0; r < n; r++)
+    {
+      g_autofree char *label = ms_run_label (sorted[r].run);
+      const MsResult *one = sorted[r].result;
+
+      g_string_append_printf (summary, "%s%s: ", r > 0 ? "\n" : "", label);
+      if (one == NULL)
+        {
+          g_string_append_printf (summary, "left out: %s", sorted[r].reason);
+          continue;
+        }
+      g_string_append (summary, one->summary != NULL ? one->summary : "");
+      if (all == NULL)
+        all = stack_new (one);
+      for (guint i = 0; i < all->n_tables; i++)
+        ms_table_append_run (all->tables[i], sorted[r].run->id, label, one->tables[i]);
+      ms_result_add_findings (all, label, sorted[r].run->id, one);
+      all->seconds += one->seconds;
+      all->n_runs++;
+    }
+  g_return_val_if_fail (all != NULL, NULL);
+  add_notes (all, sorted, n);
+  all->summary = g_strdup (summary->str);
+  ms_result_sort (all);
+  return all;
+}
+
+typedef struct
+{
+  const MsContext *context;
+  double from, share;
+} RunProgress;
+
+static void
+report_run (double done, gpointer data)
+{
+  const RunProgress *progress = data;
+
+  ms_context_progress (progress->context, progress->from + progress->share * done);
+}
+
+MsResult *
+ms_analysis_run_each (const MsAnalysis *analysis, const MsContext *context, const char *by,
+                      GError **error)
+{
+  guint n = context->n_with + 1;
+  g_autoptr (GPtrArray) results = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_result_free);
+  g_autoptr (GPtrArray) failures = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  g_autofree MsRunResult *runs = g_new0 (MsRunResult, n);
+
+  if (context->n_with == 0)
+    return by != NULL ? ms_analysis_run_by (analysis, context, by, error)
+                      : ms_analysis_run (analysis, context, error);
+  for (guint r = 0; r < n; r++)
+    {
+      RunProgress progress = { context, (double) r / n, 1.0 / n };
+      MsContext part = *context;
+      GError *failure = NULL;
+      MsResult *result;
+
+      part.trace = r == 0 ? context->trace : context->with[r - 1];
+      part.with = NULL;
+      part.n_with = 0;
+      part.progress = report_run;
+      part.progress_data = &progress;
+      result = ms_analysis_run_each (analysis, &part, by, &failure);
+      runs[r] = (MsRunResult){ ms_trace_run (part.trace), result,
+                               failure != NULL ? failure->message : NULL };
+      if (result != NULL)
+        g_ptr_array_add (results, result);
+      else if (g_error_matches (failure, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS))
+        g_ptr_array_add (failures, failure);
+      else
+        {
+          g_propagate_prefixed_error (error, failure, "run %" G_GINT64_FORMAT ": ",
+                                      runs[r].run->id);
+          return NULL;
+        }
+    }
+  if (results->len > 0)
+    return ms_result_stack (runs, n);
+  if (error != NULL)
+    *error = g_error_copy (failures->pdata[0]);
+  return NULL;
+}
