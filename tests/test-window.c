@@ -8,9 +8,10 @@
 #include "export-dialog-private.h"
 #include "fixture.h"
 #include "overview-screen-private.h"
+#include "kept-private.h"
 #include "palette-private.h"
+#include "report-private.h"
 #include "screenshots-private.h"
-#include "slices-private.h"
 #include "sql-form-private.h"
 #include "sql-screen-private.h"
 #include "table-view-private.h"
@@ -402,14 +403,14 @@ test_slices (void)
   g_autofree char *text = NULL;
   g_auto (GStrv) names = NULL;
 
-  g_assert_true (ms_slices_put (path, "two", "layer=2 lang=\"a b\"", NULL));
-  g_assert_true (ms_slices_put (path, awkward, "expert=1..3", NULL));
-  g_assert_true (ms_slices_put ("/other.db", "three", "expert=3", NULL));
-  names = ms_slices_list (path);
+  g_assert_true (ms_kept_put ("slices", path, "two", "layer=2 lang=\"a b\"", NULL));
+  g_assert_true (ms_kept_put ("slices", path, awkward, "expert=1..3", NULL));
+  g_assert_true (ms_kept_put ("slices", "/other.db", "three", "expert=3", NULL));
+  names = ms_kept_list ("slices", path);
   g_assert_cmpuint (g_strv_length (names), ==, 2);
   g_assert_cmpstr (names[0], ==, "two");
   g_assert_cmpstr (names[1], ==, awkward);
-  text = ms_slices_get (path, "two");
+  text = ms_kept_get ("slices", path, "two");
   g_assert_cmpstr (text, ==, "layer=2 lang=\"a b\"");
   /* A slice keeps the run looked at; it is undone like any selection. */
   ms_session_set_text (session, "run=1", NULL);
@@ -420,7 +421,7 @@ test_slices (void)
   gtk_widget_activate_action (GTK_WIDGET (window), "win.forward", NULL);
   g_assert_cmpstr (ms_session_get_text (session), ==, "run=1 expert=1..3");
   gtk_widget_activate_action (GTK_WIDGET (window), "win.forget-slice", "s", awkward);
-  g_assert_null (ms_slices_get (path, awkward));
+  g_assert_null (ms_kept_get ("slices", path, awkward));
   close_window (window);
   ms_fixture_remove (path);
 }
@@ -1156,6 +1157,58 @@ test_report (void)
   g_rmdir (folder);
 }
 
+/* Figures added are sections of the report, once each, in the order given to them. */
+static void
+test_report_sections (void)
+{
+  static const char kind[] = "report";
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsWorkbench *bench = ms_window_get_bench (window);
+  g_auto (GStrv) names = NULL, raised = NULL, left = NULL;
+  g_autofree char *command = NULL, *alone = NULL;
+
+  ms_session_set_text (ms_workbench_get_session (bench), "run=1 layer=1", NULL);
+  show_screen (window, "experts");
+  wait_until (ms_figure_view_find (GTK_WIDGET (ms_window_get_screen (window, "experts"))) != NULL);
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.report-figure", NULL);
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.report-figure", NULL);
+  show_screen (window, "cache");
+  wait_until (ms_figure_view_find (GTK_WIDGET (ms_window_get_screen (window, "cache"))) != NULL);
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.report-figure", NULL);
+  names = ms_kept_list (kind, path);
+  g_assert_cmpuint (g_strv_length (names), ==, 2);
+  g_assert_true (g_str_has_prefix (names[0], "experts "));
+  g_assert_true (g_str_has_prefix (names[1], "cache "));
+  g_assert_nonnull (strstr (names[1], "layer=1"));
+  ms_kept_raise (kind, path, names[1]);
+  raised = ms_kept_list (kind, path);
+  g_assert_cmpstr (raised[0], ==, names[1]);
+  g_assert_cmpstr (raised[1], ==, names[0]);
+  command = ms_report_dup_command (bench, "r.html", TRUE);
+  alone = ms_report_dup_command (bench, "r.html", FALSE);
+  g_assert_true (strstr (command, "--add") != NULL && strstr (command, "--sections") == NULL);
+  g_assert_nonnull (strstr (alone, "--sections none"));
+  if (g_getenv ("MOESCOPE") != NULL)
+    {
+      g_autofree char *output = g_strconcat (path, ".html", NULL), *text = NULL;
+      const char *cache, *experts;
+
+      gtk_widget_activate_action (GTK_WIDGET (window), "win.write-report", "s", output);
+      wait_until (ms_window_is_quiet (window));
+      g_assert_true (g_file_get_contents (output, &text, NULL, NULL));
+      cache = strstr (text, "<h2 id=\"cache-1\">");
+      experts = strstr (text, "<h2 id=\"experts-2\">");
+      g_assert_true (cache != NULL && experts > cache);
+      g_unlink (output);
+    }
+  ms_kept_remove (kind, path, names[0]);
+  left = ms_kept_list (kind, path);
+  g_assert_cmpuint (g_strv_length (left), ==, 1);
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* --- Actions ---------------------------------------------------------------------------------- */
 
 /* Every action of the table exists; those that leave no dialog behind are done. */
@@ -1382,6 +1435,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/sql-forms", test_sql_forms);
   g_test_add_func ("/window/import", test_import);
   g_test_add_func ("/window/report", test_report);
+  g_test_add_func ("/window/report-sections", test_report_sections);
   g_test_add_func ("/window/tab-order", test_tab_order);
   g_test_add_func ("/window/shortcuts", test_shortcuts);
   g_test_add_func ("/window/palette", test_palette);

@@ -9,6 +9,8 @@ const MsActionInfo ms_actions[] = {
   { N_ ("File"), N_ ("New Collection…"), "win.collect", "<Control>n", MS_KEYS_GLOBAL },
   { N_ ("File"), N_ ("Import a Trace…"), "win.import", "<Control>i", MS_KEYS_GLOBAL },
   { N_ ("File"), N_ ("Export Figure…"), "win.export", "<Control>e", MS_KEYS_GLOBAL },
+  { N_ ("File"), N_ ("Add Figure to Report"), "win.report-figure", "<Control><Shift>d",
+    MS_KEYS_GLOBAL },
   { N_ ("File"), N_ ("Write a Report…"), "win.report", "<Control><Shift>e", MS_KEYS_GLOBAL },
   { N_ ("File"), N_ ("Close File"), "win.close-file", NULL, MS_KEYS_GLOBAL },
   { N_ ("File"), N_ ("Read File Again"), "win.refresh", "F5", MS_KEYS_GLOBAL },

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (MsFigureView, ms_figure_view, MS, FIGURE_VIEW, AdwBin)
 
 /* Actions: figure.table, figure.copy-text, figure.copy-csv, figure.copy-image, figure.copy-command,
- * figure.sql, figure.export, figure.zoom-in, figure.zoom-out, figure.zoom-reset.  Brushing a row whose table has
+ * figure.sql, figure.export, figure.report, figure.zoom-in, figure.zoom-out, figure.zoom-reset.  Brushing a row whose table has
  * columns `layer` or `expert` brushes the session; hover and marks follow it. */
 GtkWidget *ms_figure_view_new (MsWorkbench *bench);
 /* Shows a plot of the outcome; references it.  options (borrowed, may be NULL) fix limits; the theme

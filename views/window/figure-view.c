@@ -3,6 +3,7 @@
 #include "figure-view-private.h"
 
 #include "export-dialog-private.h"
+#include "report-private.h"
 #include "sql-form-private.h"
 #include "table-view-private.h"
 
@@ -365,6 +366,15 @@ export_figure (GtkWidget *widget, const char *name, GVariant *parameter)
                               &self->plot, &self->options);
 }
 
+static void
+add_to_report (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (widget);
+
+  if (self->outcome != NULL)
+    ms_report_add (self->bench, self->outcome->request, &self->plot);
+}
+
 /* Scrolls only while zoomed: a scrolled window would hide the canvas's natural size. */
 static void
 hold_canvas (MsFigureView *self, gboolean scrolled)
@@ -465,6 +475,7 @@ make_menu (void)
   g_menu_append (zooms, _ ("Zoom _Out"), "figure.zoom-out");
   g_menu_append (zooms, _ ("_Whole Figure"), "figure.zoom-reset");
   g_menu_append (out, _ ("_Export…"), "figure.export");
+  g_menu_append (out, _ ("Add to _Report"), "figure.report");
   g_menu_append_section (menu, NULL, G_MENU_MODEL (copy));
   g_menu_append_section (menu, NULL, G_MENU_MODEL (zooms));
   g_menu_append_section (menu, NULL, G_MENU_MODEL (out));
@@ -543,6 +554,7 @@ ms_figure_view_class_init (MsFigureViewClass *class)
   gtk_widget_class_install_action (widget_class, "figure.copy-command", NULL, copy_command);
   gtk_widget_class_install_action (widget_class, "figure.sql", NULL, show_sql);
   gtk_widget_class_install_action (widget_class, "figure.export", NULL, export_figure);
+  gtk_widget_class_install_action (widget_class, "figure.report", NULL, add_to_report);
   gtk_widget_class_install_action (widget_class, "figure.zoom-in", NULL, zoom);
   gtk_widget_class_install_action (widget_class, "figure.zoom-out", NULL, zoom);
   gtk_widget_class_install_action (widget_class, "figure.zoom-reset", NULL, zoom);

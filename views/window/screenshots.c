@@ -9,13 +9,10 @@
 static const struct
 {
   const char *action, *name;
-} dialogs[] = { { "win.collect", "dialog-collect" },
-                { "win.import", "dialog-import" },
-                { "win.export", "dialog-export" },
-                { "win.palette", "dialog-palette" },
-                { "win.shortcuts", "dialog-shortcuts" },
-                { "win.help", "dialog-help" },
-                { NULL, NULL } };
+} dialogs[] = { { "win.collect", "dialog-collect" }, { "win.import", "dialog-import" },
+                { "win.export", "dialog-export" },   { "win.report", "dialog-report" },
+                { "win.palette", "dialog-palette" }, { "win.shortcuts", "dialog-shortcuts" },
+                { "win.help", "dialog-help" },       { NULL, NULL } };
 
 typedef struct
 {

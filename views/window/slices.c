@@ -1,109 +1,13 @@
-/* Slices live in one file of the user's data folder, a group for each database: databases are opened for
- * reading only and may be shared.  A slice names no run, so it can be looked at in every run of the file. */
+/* Slices are kept by name for each file.  A slice names no run, so it can be looked at in every run of the
+ * file. */
 #include "slices-private.h"
 
+#include "kept-private.h"
 #include "pieces-private.h"
 
 #include <string.h>
 
-/* --- The file --------------------------------------------------------------------------------- */
-
-static char *
-store_path (void)
-{
-  return g_build_filename (g_get_user_data_dir (), "moescope", "slices.ini", NULL);
-}
-
-static GKeyFile *
-load (void)
-{
-  GKeyFile *store = g_key_file_new ();
-  g_autofree char *path = store_path ();
-
-  g_key_file_load_from_file (store, path, G_KEY_FILE_KEEP_COMMENTS, NULL);
-  return store;
-}
-
-static gboolean
-save (GKeyFile *store, GError **error)
-{
-  g_autofree char *path = store_path ();
-  g_autofree char *folder = g_path_get_dirname (path);
-
-  if (g_mkdir_with_parents (folder, 0700) != 0)
-    {
-      g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot make the folder %s", folder);
-      return FALSE;
-    }
-  return g_key_file_save_to_file (store, path, error);
-}
-
-/* Neither groups nor keys may hold brackets; both are written as in addresses. */
-static char *
-group_of (const char *path)
-{
-  g_autofree char *whole = g_canonicalize_filename (path, NULL);
-
-  return g_uri_escape_string (whole, "/", FALSE);
-}
-
-static char *
-key_of (const char *name)
-{
-  return g_uri_escape_string (name, NULL, FALSE);
-}
-
-GStrv
-ms_slices_list (const char *path)
-{
-  g_autoptr (GKeyFile) store = load ();
-  g_autofree char *group = group_of (path);
-  GStrv keys = g_key_file_get_keys (store, group, NULL, NULL);
-
-  if (keys == NULL)
-    return g_new0 (char *, 1);
-  for (guint i = 0; keys[i] != NULL; i++)
-    {
-      g_autofree char *key = keys[i];
-
-      keys[i] = g_uri_unescape_string (key, NULL);
-      if (keys[i] == NULL)
-        keys[i] = g_strdup (key);
-    }
-  return keys;
-}
-
-char *
-ms_slices_get (const char *path, const char *name)
-{
-  g_autoptr (GKeyFile) store = load ();
-  g_autofree char *group = group_of (path);
-  g_autofree char *key = key_of (name);
-
-  return g_key_file_get_string (store, group, key, NULL);
-}
-
-gboolean
-ms_slices_put (const char *path, const char *name, const char *select, GError **error)
-{
-  g_autoptr (GKeyFile) store = load ();
-  g_autofree char *group = group_of (path);
-  g_autofree char *key = key_of (name);
-
-  g_key_file_set_string (store, group, key, select);
-  return save (store, error);
-}
-
-void
-ms_slices_remove (const char *path, const char *name)
-{
-  g_autoptr (GKeyFile) store = load ();
-  g_autofree char *group = group_of (path);
-  g_autofree char *key = key_of (name);
-
-  if (g_key_file_remove_key (store, group, key, NULL))
-    save (store, NULL);
-}
+#define KIND "slices"
 
 /* --- Actions ---------------------------------------------------------------------------------- */
 
@@ -120,7 +24,7 @@ on_named (AdwMessageDialog *dialog, const char *response, gpointer data)
 
   if (strcmp (response, "save") != 0 || ms_workbench_get_path (bench) == NULL || *select == '\0')
     return;
-  if (ms_slices_put (ms_workbench_get_path (bench), *name ? name : select, select, &error))
+  if (ms_kept_put (KIND, ms_workbench_get_path (bench), *name ? name : select, select, &error))
     ms_workbench_toast (bench, _ ("Selection saved"));
   else
     ms_workbench_toast (bench, _ ("The selection could not be saved: %s"), error->message);
@@ -161,7 +65,7 @@ on_slice (GSimpleAction *action, GVariant *parameter, gpointer data)
   MsWorkbench *bench = ms_window_get_bench (data);
   const char *path = ms_workbench_get_path (bench);
   g_autofree char *select
-      = path ? ms_slices_get (path, g_variant_get_string (parameter, NULL)) : NULL;
+      = path ? ms_kept_get (KIND, path, g_variant_get_string (parameter, NULL)) : NULL;
   g_autoptr (GError) error = NULL;
 
   if (select != NULL && !ms_session_jump (ms_workbench_get_session (bench), select, &error))
@@ -174,7 +78,7 @@ on_forget (GSimpleAction *action, GVariant *parameter, gpointer data)
   MsWorkbench *bench = ms_window_get_bench (data);
 
   if (ms_workbench_get_path (bench) != NULL)
-    ms_slices_remove (ms_workbench_get_path (bench), g_variant_get_string (parameter, NULL));
+    ms_kept_remove (KIND, ms_workbench_get_path (bench), g_variant_get_string (parameter, NULL));
 }
 
 void
@@ -213,7 +117,7 @@ static void
 fill_menu (GtkMenuButton *button, gpointer data)
 {
   const char *path = ms_workbench_get_path (data);
-  g_auto (GStrv) names = path ? ms_slices_list (path) : g_new0 (char *, 1);
+  g_auto (GStrv) names = path ? ms_kept_list (KIND, path) : g_new0 (char *, 1);
   g_autoptr (GMenu) menu = g_menu_new ();
   g_autoptr (GMenuModel) shown = list_menu (names, "win.slice");
   g_autoptr (GMenuModel) forgotten = list_menu (names, "win.forget-slice");
@@ -242,7 +146,7 @@ void
 ms_slices_add_commands (MsWorkbench *bench, MsPalette *palette)
 {
   const char *path = ms_workbench_get_path (bench);
-  g_auto (GStrv) names = path ? ms_slices_list (path) : g_new0 (char *, 1);
+  g_auto (GStrv) names = path ? ms_kept_list (KIND, path) : g_new0 (char *, 1);
 
   for (guint i = 0; names[i] != NULL; i++)
     {

@@ -332,6 +332,15 @@ export_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 }
 
 static void
+report_figure_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsFigureView *view = current_figure (data);
+
+  if (view != NULL)
+    gtk_widget_activate_action (GTK_WIDGET (view), "figure.report", NULL);
+}
+
+static void
 figure_table_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
   MsFigureView *view = current_figure (data);
@@ -630,6 +639,7 @@ static const GActionEntry entries[] = {
   { .name = "collect", .activate = collect_action },
   { .name = "import", .activate = import_action },
   { .name = "export", .activate = export_action },
+  { .name = "report-figure", .activate = report_figure_action },
   { .name = "figure-table", .activate = figure_table_action },
   { .name = "focus-figure", .activate = focus_figure_action },
   { .name = "close-file", .activate = close_file_action },
@@ -716,8 +726,9 @@ pane_toggle (AdwFlap *flap, const char *icon, const char *name)
 static GMenuModel *
 make_menu (void)
 {
-  static const char *const sections[][6] = {
-    { "win.open", "win.collect", "win.import", "win.export", "win.report", NULL },
+  static const char *const sections[][7] = {
+    { "win.open", "win.collect", "win.import", "win.export", "win.report-figure", "win.report",
+      NULL },
     { "win.edit-selection", "win.copy-selection", "win.make-baseline", "win.close-file", NULL },
     { "win.palette", "win.shortcuts", "win.help", "win.about", NULL },
   };

@@ -43,9 +43,9 @@ MsRequest *ms_request_new (const MsAnalysis *analysis);
 MsRequest *ms_request_copy (const MsRequest *request); /* (transfer full) */
 void ms_request_free (MsRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsRequest, ms_request_free)
-/* The options that say the same to `moescope analyze FILE NAME`, but for the second run. (transfer
- * full) */
-char *ms_request_format (const MsRequest *request);
+/* The words that say the same after `moescope analyze FILE`, with a plot after `moescope plot FILE`.
+ * (transfer full) */
+char *ms_request_format (const MsRequest *request, const char *plot);
 
 /* A result with what it was asked for; shared by reference count and never changed.  A result of part of
  * the tokens says so in its summary and notes. */

@@ -134,15 +134,17 @@ ms_request_copy (const MsRequest *request)
 }
 
 char *
-ms_request_format (const MsRequest *request)
+ms_request_format (const MsRequest *request, const char *plot)
 {
-  g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GString) text = g_string_new (request->analysis->name);
   g_autofree char *values = request->values ? ms_values_format (request->values) : NULL;
 
   if (values != NULL && *values != '\0')
     g_string_append_printf (text, " %s", values);
   if (request->run > 0)
     g_string_append_printf (text, " --run %" G_GINT64_FORMAT, request->run);
+  if (request->other > 0)
+    g_string_append_printf (text, " --other '#%" G_GINT64_FORMAT "'", request->other);
   if (request->select != NULL && *request->select != '\0')
     {
       g_autofree char *quoted = ms_word_quote (request->select);
@@ -153,6 +155,8 @@ ms_request_format (const MsRequest *request)
     g_string_append_printf (text, " --by %s", request->by);
   if (request->bootstrap != MS_USUAL_BOOTSTRAP)
     g_string_append_printf (text, " --bootstrap %u", request->bootstrap);
+  if (plot != NULL && *plot != '\0')
+    g_string_append_printf (text, " --plot %s", plot);
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
@@ -874,20 +878,11 @@ compute (MsJob *job, gpointer data, GError **error)
   return outcome;
 }
 
-static char *
-outcome_key (const MsRequest *request)
-{
-  g_autofree char *options = ms_request_format (request);
-
-  return g_strdup_printf ("%s%s --other %" G_GINT64_FORMAT, request->analysis->name, options,
-                          request->other);
-}
-
 MsJob *
 ms_workbench_analyze (MsWorkbench *self, MsRequest *request, guint delay, MsJobDone done,
                       MsJobPartial partial, GObject *owner)
 {
-  g_autofree char *key = outcome_key (request);
+  g_autofree char *key = ms_request_format (request, NULL);
   MsOutcome *outcome;
   guint generation;
   Order *order;
@@ -927,25 +922,11 @@ ms_workbench_dup_command (MsWorkbench *self, const MsRequest *request, const cha
                           const char *output)
 {
   g_autofree char *file = ms_word_quote (self->path ? self->path : "RUN.db");
-  g_autofree char *options = ms_request_format (request);
+  g_autofree char *words = ms_request_format (request, plot);
   g_autofree char *target = output ? ms_word_quote (output) : NULL;
-  g_autoptr (GString) command = g_string_new ("moescope ");
 
-  g_string_append_printf (command, "%s %s %s%s", plot ? "plot" : "analyze", file,
-                          request->analysis->name, options);
-  if (request->other > 0)
-    {
-      g_autofree char *other = g_strdup_printf ("%s#%" G_GINT64_FORMAT,
-                                                self->path ? self->path : "RUN.db", request->other);
-      g_autofree char *quoted = ms_word_quote (other);
-
-      g_string_append_printf (command, " --other %s", quoted);
-    }
-  if (plot != NULL && *plot != '\0')
-    g_string_append_printf (command, " --plot %s", plot);
-  if (target != NULL)
-    g_string_append_printf (command, " -o %s", target);
-  return g_string_free (g_steal_pointer (&command), FALSE);
+  return g_strconcat ("moescope ", plot ? "plot " : "analyze ", file, " ", words,
+                      target ? " -o " : NULL, target, NULL);
 }
 
 void
