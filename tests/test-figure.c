@@ -1107,6 +1107,11 @@ test_margin_places (void)
   g_assert_cmpfloat_with_epsilon (sy, y + h / 2, 1e-9);
   sx = cx + 1;
   g_assert_false (ms_figure_stretch (figure, width, height, &sx, &sy, &cw, &ch));
+  {
+    g_autoptr (MsFigure) lines = make_layers (MS_MARK_LINE, 2, 30, FALSE);
+
+    g_assert_null (ms_figure_describe_bar (lines, 312, 200, 300, 100));
+  }
 }
 
 /* A small figure and one told so go without, and then look as if the plot asked for none. */

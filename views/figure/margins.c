@@ -173,7 +173,7 @@ ms_figure_describe_bar (MsFigure *figure, double width, double height, double x,
       const MsBars *bars = bars_at (figure, layout, top, &area);
       const MsChannel *channel = top ? &figure->x : &figure->y;
       const MsMargin *margin = top ? &figure->plot->top : &figure->plot->right;
-      const char *unit = figure->value.column->unit;
+      const char *unit;
       char number[MS_NUMBER_SIZE];
       guint i;
 
@@ -181,6 +181,7 @@ ms_figure_describe_bar (MsFigure *figure, double width, double height, double x,
         continue;
       i = (guint) (top ? (x - area.x) / area.w * bars->n : (y - area.y) / area.h * bars->n);
       i = MIN (i, bars->n - 1);
+      unit = figure->value.column->unit;
       if (isnan (bars->values[i]))
         g_strlcpy (number, "no data", sizeof number);
       else
