@@ -636,6 +636,67 @@ test_step (gconstpointer data)
     }
 }
 
+/* The share of a panel's columns in which the line at `value` leaves ink. */
+static double
+line_share (MsFigure *figure, double value)
+{
+  cairo_surface_t *surface = cairo_image_surface_create (CAIRO_FORMAT_RGB24, 500, 300);
+  cairo_t *cr = cairo_create (surface);
+  const MsPanel *panel;
+  guint inked = 0, n = 0;
+  int y;
+
+  ms_figure_draw (figure, cr, 500, 300);
+  cairo_destroy (cr);
+  cairo_surface_flush (surface);
+  panel = &g_array_index (ms_figure_layout (figure, 500, 300)->panels, MsPanel, 0);
+  y = (int) ms_panel_y (figure, panel, value);
+  for (int x = (int) panel->plot.x + 4; x < panel->plot.x + panel->plot.w - 4; x++, n++)
+    {
+      const guint8 *pixel = cairo_image_surface_get_data (surface)
+                            + y * cairo_image_surface_get_stride (surface) + x * 4;
+
+      inked += pixel[0] < 220;
+    }
+  cairo_surface_destroy (surface);
+  return (double) inked / n;
+}
+
+/* The reference that several series share is drawn once: dashes over dashes would close the gaps. */
+static void
+test_shared_reference (void)
+{
+  const MsPlotDef plot = { .name = "shared",
+                           .title = "Shared",
+                           .table = "example",
+                           .mark = MS_MARK_LINE,
+                           .x = "x",
+                           .y = "real",
+                           .series = "name",
+                           .reference = "low" };
+  MsTheme theme = *ms_theme_find ("screen");
+  const MsFigureOptions options = { .theme = &theme };
+
+  theme.faint = theme.paper;
+  for (guint n_series = 1; n_series <= 6; n_series += 5)
+    {
+      g_autoptr (MsTable) table = ms_table_new (&example_def);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (MsFigure) figure = NULL;
+      double share;
+
+      /* Almost constant, and each series begins elsewhere. */
+      for (guint s = 0; s < n_series; s++)
+        for (guint x = s; x < 40; x++)
+          add (table, x, 0, 0, languages[s], "", 90 - s, 65 - s + 0.001 * (x % 2), 0);
+      figure = ms_figure_new (table, &plot, &options, &error);
+      g_assert_no_error (error);
+      share = line_share (figure, 25);
+      g_assert_cmpfloat (share, >, 0.4);
+      g_assert_cmpfloat (share, <, 0.85);
+    }
+}
+
 /* --- Small multiples -------------------------------------------------------------------------------- */
 
 /* `plot` of a table with one facet for each layer, on paper. */
@@ -1159,6 +1220,7 @@ main (int argc, char **argv)
           g_test_add_data_func (path, &examples[i], tests[t].func);
         }
     }
+  g_test_add_func ("/figure/shared-reference", test_shared_reference);
   g_test_add_func ("/figure/many-panels", test_many_panels);
   g_test_add_func ("/figure/few-panels", test_few_panels);
   g_test_add_func ("/figure/names-in-panels", test_names_in_panels);

@@ -243,9 +243,12 @@ draw_names (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPe
       g_autofree char *name = ms_series_name (figure, ends[i].series);
       double x = panel->plot.x + panel->plot.w;
 
-      cairo_set_line_width (pen->cr, 0.6);
-      ms_pen_colour (pen, colour, 1);
-      ms_pen_line (pen, x + 1, ends[i].wanted, layout->direct_x - 1, ends[i].y);
+      if (fabs (ends[i].y - ends[i].wanted) > 1)
+        {
+          cairo_set_line_width (pen->cr, 0.6);
+          ms_pen_colour (pen, colour, 1);
+          ms_pen_line (pen, x + 1, ends[i].wanted, layout->direct_x - 1, ends[i].y);
+        }
       ms_pen_text (pen, layout->direct_x + 1, ends[i].y, 0, 0.5, 0, MS_TEXT_PLAIN,
                    ms_colour_mix (colour, pen->theme->ink, 0.35), 0, name);
     }

@@ -8,24 +8,64 @@
 typedef struct
 {
   double x, y; /* x is NaN where a line begins anew */
+  guint series;
 } Point;
 
 static void
-add_point (GArray *points, double x, double y)
+add_point (GArray *points, double x, double y, guint series)
 {
-  Point point = { x, y };
+  Point point = { x, y, series };
 
   g_array_append_val (points, point);
 }
 
-/* The lines of a panel's series, one after the other; a constant one spans the panel, and is not
- * repeated. */
+/* Whether the lines collected so far pass through a point, to within what the eye tells apart. */
+static gboolean
+passes (const GArray *points, Point p)
+{
+  for (guint i = 1; i < points->len; i++)
+    {
+      Point a = g_array_index (points, Point, i - 1), b = g_array_index (points, Point, i);
+      double y;
+
+      if (!isfinite (a.x + a.y + b.x + b.y) || p.x < MIN (a.x, b.x) - 0.1
+          || p.x > MAX (a.x, b.x) + 0.1)
+        continue;
+      y = a.x == b.x ? b.y : a.y + (b.y - a.y) * (p.x - a.x) / (b.x - a.x);
+      if (fabs (y - p.y) < 0.3)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* Adds a line but for the stretches that are there already. */
+static void
+add_new (GArray *points, const GArray *line, guint series)
+{
+  guint before = points->len;
+  g_autofree gboolean *known = g_new0 (gboolean, MAX (line->len, 1));
+
+  for (guint i = 0; i < line->len && before > 0; i++)
+    known[i] = passes (points, g_array_index (line, Point, i));
+  add_point (points, NAN, NAN, series);
+  for (guint i = 0; i < line->len; i++)
+    {
+      Point p = g_array_index (line, Point, i);
+      gboolean needed
+          = !known[i] || (i > 0 && !known[i - 1]) || (i + 1 < line->len && !known[i + 1]);
+
+      add_point (points, needed ? p.x : (double) NAN, p.y, series);
+    }
+}
+
+/* The lines of a panel's series, one after the other; a constant one spans the panel.  What one series
+ * draws the next does not repeat: dashes over dashes would make a solid line. */
 static GArray *
 collect_lines (MsFigure *figure, const MsPanel *panel)
 {
   const MsChannel *channel = &figure->reference;
   GArray *points = g_array_new (FALSE, FALSE, sizeof (Point));
-  double before = NAN;
+  g_autoptr (GArray) own = g_array_new (FALSE, FALSE, sizeof (Point));
 
   for (guint series = 0; series < figure->n_series; series++)
     {
@@ -36,24 +76,23 @@ collect_lines (MsFigure *figure, const MsPanel *panel)
 
       for (guint i = 1; i < track->n && constant; i++)
         constant = ms_channel_raw (channel, ms_track_row (track, i)) == value;
-      if (constant && (isnan (value) || value == before))
+      if (constant && isnan (value))
         continue;
-      add_point (points, NAN, NAN);
+      g_array_set_size (own, 0);
       if (constant)
         {
-          before = value;
-          add_point (points, panel->plot.x, ms_panel_y (figure, panel, value));
-          add_point (points, panel->plot.x + panel->plot.w, ms_panel_y (figure, panel, value));
-          continue;
+          add_point (own, panel->plot.x, ms_panel_y (figure, panel, value), series);
+          add_point (own, panel->plot.x + panel->plot.w, ms_panel_y (figure, panel, value), series);
         }
-      for (guint i = 0; i < track->n; i += step)
+      for (guint i = 0; i < track->n && !constant; i += step)
         {
           guint row = ms_track_row (track, i);
           double x = ms_panel_x (figure, panel, ms_channel_get (&figure->x, row));
           double y = ms_panel_y (figure, panel, ms_channel_raw (channel, row));
 
-          add_point (points, isfinite (y) && isfinite (x) ? x : (double) NAN, y);
+          add_point (own, isfinite (y) && isfinite (x) ? x : (double) NAN, y, series);
         }
+      add_new (points, own, series);
     }
   return points;
 }
@@ -95,7 +134,7 @@ count_hidden (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, co
     {
       const MsTrack *track = ms_track_find (figure, panel->facet, series);
       guint step = MAX (track->n / 2000, 1);
-      Point before = { NAN, NAN };
+      Point before = { NAN, NAN, series };
 
       for (guint i = 0; i < track->n; i += step)
         {
@@ -104,8 +143,9 @@ count_hidden (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, co
 
           if (lines)
             {
-              Point point = { ms_panel_x (figure, panel, ms_channel_get (&figure->x, row)),
-                              ms_panel_y (figure, panel, ms_channel_get (&figure->y, row)) };
+              Point point
+                  = { ms_panel_x (figure, panel, ms_channel_get (&figure->x, row)),
+                      ms_panel_y (figure, panel, ms_channel_get (&figure->y, row)), series };
 
               n += crosses (before, point, box);
               before = point;
@@ -183,10 +223,41 @@ write_name (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPe
                ms_pen_ink (pen, MS_TEXT_FAINT), panel->plot.w * 0.8, name);
 }
 
+/* In one colour, or each in that of its series where they differ. */
+static void
+stroke_lines (MsFigure *figure, MsPen *pen, const GArray *points)
+{
+  const double dash[] = { 3, 2 };
+  const Point *all = (const Point *) (const gpointer) points->data;
+  gboolean several = FALSE;
+
+  for (guint i = 0, first = MS_NONE; i < points->len; i++)
+    if (!isnan (all[i].x))
+      {
+        first = MIN (first, all[i].series);
+        several |= all[i].series != first;
+      }
+  cairo_set_dash (pen->cr, dash, 2, 0);
+  cairo_set_line_width (pen->cr, pen->theme->line_points * 0.8 * 96 / 72);
+  for (guint i = 1; i < points->len; i++)
+    {
+      if (!isnan (all[i].x) && isnan (all[i - 1].x))
+        cairo_move_to (pen->cr, all[i].x, all[i].y);
+      else if (!isnan (all[i].x))
+        cairo_line_to (pen->cr, all[i].x, all[i].y);
+      if (i + 1 < points->len && all[i + 1].series == all[i].series)
+        continue;
+      ms_pen_colour (pen,
+                     several ? ms_figure_series_colour (figure, all[i].series)
+                             : ms_pen_ink (pen, MS_TEXT_FAINT),
+                     1);
+      cairo_stroke (pen->cr);
+    }
+}
+
 void
 ms_reference_draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen)
 {
-  const double dash[] = { 3, 2 };
   g_autoptr (GArray) points = NULL;
 
   if (figure->reference.column == NULL || figure->n_tracks == 0)
@@ -195,21 +266,7 @@ ms_reference_draw (MsFigure *figure, const MsLayout *layout, const MsPanel *pane
   cairo_save (pen->cr);
   cairo_rectangle (pen->cr, panel->plot.x, panel->plot.y, panel->plot.w, panel->plot.h);
   cairo_clip (pen->cr);
-  for (guint i = 1; i < points->len; i++)
-    {
-      const Point *point = &g_array_index (points, Point, i);
-
-      if (isnan (point->x))
-        continue;
-      if (isnan (point[-1].x))
-        cairo_move_to (pen->cr, point->x, point->y);
-      else
-        cairo_line_to (pen->cr, point->x, point->y);
-    }
-  cairo_set_dash (pen->cr, dash, 2, 0);
-  cairo_set_line_width (pen->cr, pen->theme->line_points * 0.8 * 96 / 72);
-  ms_pen_colour (pen, ms_pen_ink (pen, MS_TEXT_FAINT), 1);
-  cairo_stroke (pen->cr);
+  stroke_lines (figure, pen, points);
   cairo_restore (pen->cr);
   /* One panel has room for the name; with several a note tells it. */
   if (figure->n_facets == 1 && g_strcmp0 (figure->plot->reference, figure->plot->x) != 0)
