@@ -106,7 +106,8 @@ static const MsPlotDef plots[] = {
     .mark = MS_MARK_LINE,
     .x = "next_step",
     .y = "set_change_rate",
-    .series = "layer" },
+    .series = "layer",
+    .x_title = "Training step (later of two)" },
   { 0 },
 };
 

@@ -124,18 +124,22 @@ keep_run_colours (MsFigure *figure)
   ms_run_slots (runs, figure->n_series, figure->slots);
 }
 
-/* Widens low..high by the finite values of a channel. */
+/* Widens low..high by the finite values of a channel; those at zero do not count where `positive`. */
 static void
 widen (const MsFigure *figure, const MsChannel *channel, gboolean positive, double *low,
        double *high)
 {
+  /* Along a logarithmic axis empty bins reach many decades: only what has a value counts. */
+  gboolean valued = positive && channel == &figure->x && !figure->empty;
+
   if (channel->column == NULL)
     return;
   for (guint i = 0; i < figure->n_rows; i++)
     {
       double value = ms_channel_get (channel, ms_figure_row (figure, i));
 
-      if (!isfinite (value) || (positive && value <= 0))
+      if (!isfinite (value) || (positive && value <= 0)
+          || (valued && isnan (ms_channel_get (&figure->y, ms_figure_row (figure, i)))))
         continue;
       *low = MIN (*low, value);
       *high = MAX (*high, value);
@@ -499,6 +503,13 @@ ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *opt
       || !check_columns (figure, error))
     return NULL;
   categorize (figure);
+  {
+    const MsChannel *shown = figure->value.column != NULL ? &figure->value : &figure->y;
+
+    figure->empty = figure->mark->axes;
+    for (guint i = 0; i < figure->n_rows && figure->empty; i++)
+      figure->empty = isnan (ms_channel_get (shown, ms_figure_row (figure, i)));
+  }
   if (figure->mark->axes)
     make_position_axes (figure);
   if (mark == MS_MARK_HEATMAP || mark == MS_MARK_MATRIX
@@ -509,13 +520,6 @@ ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *opt
     order_series (figure);
   if (!figure->ordered_series && figure->n_series > figure->theme.n_series)
     choose_series (figure);
-  {
-    const MsChannel *shown = figure->value.column != NULL ? &figure->value : &figure->y;
-
-    figure->empty = figure->mark->axes;
-    for (guint i = 0; i < figure->n_rows && figure->empty; i++)
-      figure->empty = isnan (ms_channel_get (shown, ms_figure_row (figure, i)));
-  }
   if (mark == MS_MARK_LINE || mark == MS_MARK_BAR || mark == MS_MARK_STACK
       || mark == MS_MARK_SCATTER || mark == MS_MARK_HISTOGRAM)
     ms_tracks_build (figure);
