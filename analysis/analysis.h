@@ -325,12 +325,13 @@ typedef struct
   const char *label;      /* point labels */
   const char *x2;         /* right edge of histogram bins */
   MsScale x_scale, y_scale, value_scale;
-  double centre;       /* of a diverging scale */
-  const char *x_title; /* of the x axis, with the unit; NULL = the title of column x */
-  const char *y_title; /* the same of the y axis */
+  double centre;           /* of a diverging scale */
+  const char *x_title;     /* of the x axis, with the unit; NULL = the title of column x */
+  const char *y_title;     /* the same of the y axis */
+  const char *value_title; /* the same of the colour bar */
   const char
-      *reference;    /* column whose value is drawn as a dashed reference line (null, uniform) */
-  const char *where; /* only rows with "column=value"; NULL = all */
+      *reference;      /* column whose value is drawn as a dashed reference line (null, uniform) */
+  const char *where;   /* only rows with "column=value"; NULL = all */
   MsMargin right, top; /* bars beside a heatmap: one for each of its rows, one for each column */
 } MsPlotDef;
 

@@ -331,7 +331,7 @@ ms_plot_note (const MsPlotDef *plot, const MsTable *table, const char *interval)
     drawn = !ms_table_is_null (table, row, (guint) low);
   if (interval == NULL || !drawn)
     return NULL;
-  return g_strdup_printf ("%s: %s.", plot->mark == MS_MARK_LINE ? "Band" : "Bars", interval);
+  return g_strdup_printf ("%s: %s.", plot->mark == MS_MARK_LINE ? "Band" : "Error bars", interval);
 }
 
 /* --- Running by group ------------------------------------------------------------------------ */

@@ -201,7 +201,8 @@ make_axis (const MsFigure *figure, MsScale scale, const MsChannel *channel, doub
       high = figure->plot->centre + most;
     }
   else if (low <= high
-           && (zero == ZERO_BASE || (zero == ZERO_NEAR && low >= 0 && low < 0.5 * high)))
+           && (zero == ZERO_BASE
+               || (zero == ZERO_NEAR && low >= 0 && (low < 0.5 * high || low == high))))
     {
       low = MIN (low, 0);
       high = MAX (high, 0);
@@ -330,7 +331,8 @@ make_value_axis (MsFigure *figure, const MsChannel *channel, MsScale scale, doub
       figure->clip_high |= t > 1 + 1e-9;
     }
   figure->has_value = TRUE;
-  figure->bar_title = ms_channel_title (channel);
+  figure->bar_title = figure->plot->value_title != NULL ? g_strdup (figure->plot->value_title)
+                                                        : ms_channel_title (channel);
 }
 
 /* Many numbered series (layers, say) are an order, not names: colour runs along a scale.  So it does

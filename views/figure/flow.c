@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define RIBBONS_MOST 800 /* of the strongest flows, over all columns */
-#define STRONG       12  /* drawn in colour */
+#define STRONG       12  /* drawn in the second colour */
 #define TITLED       6   /* columns that are named in full */
 
 typedef struct
@@ -101,9 +101,13 @@ prepare (MsFigure *figure, GError **error)
 
     if (flow->n_columns > TITLED && figure->facet.numbers != NULL)
       g_string_append_printf (note, "Columns: %s. ", figure->facet.column->title);
+    if (flow->n_ribbons >= 3)
+      g_string_append_printf (note, "In colour: the %u strongest flows",
+                              MIN (STRONG, MIN (flow->n_ribbons, RIBBONS_MOST) / 3));
     if (flow->n_ribbons > RIBBONS_MOST)
-      g_string_append_printf (note, "The %d strongest of %u flows are drawn.", RIBBONS_MOST,
-                              flow->n_ribbons);
+      g_string_append_printf (note, " of the %d drawn, of %u", RIBBONS_MOST, flow->n_ribbons);
+    if (flow->n_ribbons >= 3)
+      g_string_append_c (note, '.');
     if (note->len > 0)
       figure->mark_note = g_strdup (g_strchomp (note->str));
   }

@@ -276,7 +276,7 @@ mark_signs (MsFigure *figure, const MsPanel *panel, MsPen *pen)
   MsRect cell = cell_rect (figure, panel, 0, 0);
   double half = MIN (MIN (cell.w, cell.h) * 0.25, 2.5);
 
-  if (MIN (cell.w, cell.h) < 4)
+  if (MIN (cell.w, cell.h) < 3)
     return;
   cairo_set_line_width (pen->cr, 0.6);
   for (guint y = 0; y < figure->y.n; y++)
@@ -302,24 +302,20 @@ static GPtrArray *
 make_numbers (MsFigure *figure, const MsPanel *panel, MsPen *pen, double width, int decimals)
 {
   g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
-  char format[16];
 
-  g_snprintf (format, sizeof format, "%%.%df", decimals);
   for (guint y = 0; y < figure->y.n; y++)
     for (guint x = 0; x < figure->x.n; x++)
       {
         guint32 row = ms_grid_row (figure, panel->facet, x, y);
         double value = row != MS_NONE ? ms_channel_raw (&figure->value, row) : NAN, w;
-        char number[MS_NUMBER_SIZE + 320];
+        g_autoptr (GString) number = g_string_new (NULL);
 
-        if (isnan (value))
-          number[0] = '\0';
-        else
-          g_ascii_formatd (number, sizeof number, format, value);
-        ms_pen_measure (pen, number, MS_TEXT_SMALL, 0, &w, NULL);
+        if (!isnan (value))
+          ms_append_fixed (number, value, decimals);
+        ms_pen_measure (pen, number->str, MS_TEXT_SMALL, 0, &w, NULL);
         if (w > width)
           return NULL;
-        g_ptr_array_add (texts, g_strdup (number));
+        g_ptr_array_add (texts, g_strdup (number->str));
       }
   return g_steal_pointer (&texts);
 }

@@ -437,7 +437,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
   if (figure->title != NULL)
     {
       layout->title_y = top;
-      top += line * 1.25;
+      top += line * 1.45;
     }
   layout->direct = wants_direct (figure, &pen, width, line, &legend_room);
   if (!layout->direct && figure->n_series > 1 && !figure->ordered_series

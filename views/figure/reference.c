@@ -67,6 +67,17 @@ collect_lines (MsFigure *figure, const MsPanel *panel)
   GArray *points = g_array_new (FALSE, FALSE, sizeof (Point));
   g_autoptr (GArray) own = g_array_new (FALSE, FALSE, sizeof (Point));
 
+  if (g_strcmp0 (figure->plot->reference, figure->plot->x) == 0)
+    {
+      /* The diagonal, where both are equal: one line, whatever the series. */
+      double low = fmax (figure->x_axis.low, figure->y_axis.low);
+      double high = fmin (figure->x_axis.high, figure->y_axis.high);
+
+      add_point (points, NAN, NAN, 0);
+      add_point (points, ms_panel_x (figure, panel, low), ms_panel_y (figure, panel, low), 0);
+      add_point (points, ms_panel_x (figure, panel, high), ms_panel_y (figure, panel, high), 0);
+      return points;
+    }
   for (guint series = 0; series < figure->n_series; series++)
     {
       const MsTrack *track = ms_track_find (figure, panel->facet, series);

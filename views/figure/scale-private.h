@@ -42,5 +42,7 @@ double ms_axis_value (const MsAxis *axis, double t);
 /* About `most` ticks (3..MS_TICKS_MAX - 1; one more rather than only two) inside the limits, ascending;
  * returns how many. */
 guint ms_axis_ticks (const MsAxis *axis, guint most, MsTick *ticks);
+/* `value` with `decimals` decimals: no sign for what rounds to 0, the minus as typographers want it. */
+void ms_append_fixed (GString *out, double value, int decimals);
 
 G_END_DECLS

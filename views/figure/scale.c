@@ -125,9 +125,8 @@ superscript (GString *out, int number)
     g_string_append (out, *c == '-' ? "\xe2\x81\xbb" : digits[*c - '0']);
 }
 
-/* `value` with `decimals` decimals; the minus sign as typographers want it. */
-static void
-append_fixed (GString *out, double value, int decimals)
+void
+ms_append_fixed (GString *out, double value, int decimals)
 {
   char format[16], number[MS_NUMBER_SIZE + 320];
 
@@ -158,7 +157,7 @@ label_linear (MsTick *tick, double step, double most)
       int exponent = (int) floor (log10 (most) + 1e-9);
       double unit = pow (10, exponent);
 
-      append_fixed (out, tick->value / unit, decimals_of (step / unit));
+      ms_append_fixed (out, tick->value / unit, decimals_of (step / unit));
       if (tick->value != 0)
         {
           g_string_append (out, TIMES "10");
@@ -178,7 +177,7 @@ label_linear (MsTick *tick, double step, double most)
 
       while (u < 3 && most < units[u].unit * (u == 2 ? 10 : 1))
         u++;
-      append_fixed (out, tick->value / units[u].unit, decimals_of (step / units[u].unit));
+      ms_append_fixed (out, tick->value / units[u].unit, decimals_of (step / units[u].unit));
       if (tick->value != 0)
         g_string_append (out, units[u].suffix);
       else
@@ -240,7 +239,7 @@ linear_ticks (const MsAxis *axis, guint most, MsTick *ticks)
         {
           g_autoptr (GString) out = g_string_new (NULL);
 
-          append_fixed (out, ticks[i].value / length, fmod (step, length) == 0 ? 0 : 1);
+          ms_append_fixed (out, ticks[i].value / length, fmod (step, length) == 0 ? 0 : 1);
           g_string_append_printf (out, " %s", unit);
           g_strlcpy (ticks[i].label, out->str, sizeof ticks[i].label);
         }
@@ -278,7 +277,7 @@ label_log (MsTick *tick, MsAxisKind kind)
       superscript (out, (int) lround (exponent));
     }
   else
-    append_fixed (out, tick->value, decimals_of (pow (10, floor (magnitude + 1e-9))));
+    ms_append_fixed (out, tick->value, decimals_of (pow (10, floor (magnitude + 1e-9))));
   g_strlcpy (tick->label, out->str, sizeof tick->label);
 }
 
