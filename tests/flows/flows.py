@@ -62,7 +62,7 @@ def compare_two_runs():
     gui = Gui("--screen", "compare", database)
     try:
         gui.press("Compare With the Run Before", "push button")
-        gui.find("Sets of Experts Changed", "image")
+        gui.find("Sets of experts changed", "image")
     finally:
         gui.close()
 
