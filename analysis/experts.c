@@ -12,7 +12,9 @@
 /* Rows of the table of distances: beyond this it is left empty. */
 #define MOST_PAIRS 500000
 
-static const char *const labels[] = { "language", "domain", "phase", "document", NULL };
+static const char *const labels[] = { "auto", "language", "domain", "phase", "document", NULL };
+#define AUTO_FIRST 1 /* what "auto" tries, */
+#define AUTO_LAST  3
 
 typedef struct
 {
@@ -29,7 +31,8 @@ typedef struct
 
 typedef struct
 {
-  MsGroups *groups; /* NULL = no document has the label */
+  const char *label; /* what the groups are of */
+  MsGroups *groups;  /* NULL = no document has the label */
   guint columns;
   gboolean similar;
   Layer *layers; /* (n_layers) */
@@ -211,12 +214,34 @@ specialise (const Layer *layer, guint expert, const double *all, guint n_groups,
   return ms_kl (own, all, n_groups);
 }
 
+/* Sums over the layer's choices of what is defined. */
+typedef struct
+{
+  double sum, choices;
+} Mean;
+
 static void
-write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table)
+mean_add (Mean *mean, double value, double choices)
+{
+  if (isnan (value))
+    return;
+  mean->sum += value * choices;
+  mean->choices += choices;
+}
+
+static double
+mean_of (const Mean *mean)
+{
+  return mean->choices > 0 ? mean->sum / mean->choices : (double) NAN;
+}
+
+static void
+write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table, MsTable *layers)
 {
   g_autofree guint *rank = g_new (guint, layer->n_experts);
   guint n_groups = map->groups != NULL ? map->groups->n : 0;
   g_autofree double *all = g_new0 (double, n_groups);
+  Mean entropy = { 0 }, margin = { 0 }, specialisation = { 0 };
 
   rank_experts (layer, rank);
   for (guint e = 0; e < layer->n_experts; e++)
@@ -225,7 +250,7 @@ write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table)
   for (guint e = 0; e < layer->n_experts; e++)
     {
       double count = (double) layer->counts[e], load = NAN, base = NAN, top_ratio = NAN;
-      double special = NAN;
+      double special = NAN, own_entropy = NAN, own_margin = NAN;
       int top = -1;
 
       load = ratio (layer->counts[e], layer->n_choices, layer->n_experts);
@@ -239,14 +264,24 @@ write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table)
       ms_table_put_int (table, layer->place != NULL ? layer->place[e] : e);
       ms_table_put_int (table, (gint64) layer->counts[e]);
       ms_table_put_real (table, load);
-      ms_table_put_real (table, layer->entropy && count > 0 ? layer->entropy[e] / count : NAN);
-      ms_table_put_real (table, layer->margin && count > 0 ? layer->margin[e] / count : NAN);
+      if (layer->entropy != NULL && count > 0)
+        own_entropy = layer->entropy[e] / count;
+      if (layer->margin != NULL && count > 0)
+        own_margin = layer->margin[e] / count;
+      mean_add (&entropy, own_entropy, count);
+      mean_add (&margin, own_margin, count);
+      mean_add (&specialisation, special, count);
+      ms_table_put_real (table, own_entropy);
+      ms_table_put_real (table, own_margin);
       ms_table_put_real (table, special);
       ms_table_put_text (table, top >= 0 ? map->groups->names[top] : NULL);
       ms_table_put_real (table, top_ratio);
       ms_table_put_real (table, base);
       ms_table_put_real (table, load - base);
     }
+  ms_table_add (layers, block, (gint64) layer->n_experts, (gint64) layer->n_choices,
+                mean_of (&entropy), mean_of (&margin), mean_of (&specialisation),
+                map->groups != NULL ? map->label : NULL);
 }
 
 static void
@@ -307,13 +342,18 @@ static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
-  const char *label = labels[ms_values_choice (context->values, "label")];
+  guint choice = ms_values_choice (context->values, "label");
   Map map
-      = { .groups = ms_trace_group (context->trace, label, NULL),
-          .columns = ms_trace_run (context->trace)->columns & (MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN),
+      = { .columns = ms_trace_run (context->trace)->columns & (MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN),
           .layers = g_new0 (Layer, n_layers) };
   gboolean asked = ms_values_bool (context->values, "similar"), fine;
 
+  for (guint i = choice > 0 ? choice : AUTO_FIRST;
+       i <= (choice > 0 ? choice : AUTO_LAST) && map.groups == NULL; i++)
+    {
+      map.label = labels[i];
+      map.groups = ms_trace_group (context->trace, map.label, NULL);
+    }
   map.similar = asked && map.groups != NULL;
   fine = ms_context_tasks (context, n_layers, do_layer, &map, 0, 1, error);
 
@@ -321,13 +361,16 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       for (guint l = 0; l < n_layers; l++)
         write_layer (&map, &map.layers[l], ms_trace_layer (context->trace, l)->block,
-                     result->tables[0]);
+                     result->tables[0], ms_result_table (result, "layers"));
       summarise (context, &map, result);
       if (map.similar)
         write_pairs (context, &map, result);
       if (map.groups == NULL)
-        ms_result_note (result, "no document has a %s: specialisation%s undefined", label,
+        ms_result_note (result, "no document has a %s: specialisation%s undefined",
+                        choice > 0 ? map.label : "language, domain or phase",
                         asked ? " and similarity are" : " is");
+      else if (choice == 0)
+        ms_result_note (result, "specialisation is in the documents' %s", map.label);
       ms_result_note (result, "expert numbers mean nothing across layers");
     }
   clear_map (&map, n_layers);
@@ -337,7 +380,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
 static const MsParam params[] = {
   { .name = "label",
     .title = "Specialisation in",
-    .help = "Which label of the documents specialisation is measured against.",
+    .help = "Which label of the documents specialisation is measured against; auto takes the "
+            "first of language, domain and phase that they have.",
     .type = MS_PARAM_CHOICE,
     .choices = labels },
   { .name = "similar",
@@ -380,9 +424,23 @@ static const MsColumn pair_columns[] = {
   { 0 },
 };
 
+static const MsColumn layer_columns[] = {
+  MS_LAYER_COLUMN,
+  { "n_experts", "Experts", "experts", MS_COLUMN_INT, "Routed experts of the layer." },
+  { "choices", "Choices", NULL, MS_COLUMN_INT, "Of an expert by a token." },
+  { "entropy", "Router entropy", "nats", MS_COLUMN_REAL, "Mean over the choices." },
+  { "margin", "Margin", NULL, MS_COLUMN_REAL, "Mean over the choices." },
+  { "specialisation", "Specialisation", "nats", MS_COLUMN_REAL,
+    "Mean over the choices of the experts' specialisation: the mutual information of label and "
+    "expert, but for experts below 20 choices." },
+  { "label", "Specialisation in", NULL, MS_COLUMN_TEXT, "The documents' label." },
+  { 0 },
+};
+
 static const MsTableDef tables[] = {
   { "map", "All experts", map_columns },
   { "similarity", "Distances between the experts of a layer", pair_columns },
+  { "layers", "All layers", layer_columns },
   { 0 },
 };
 
@@ -442,7 +500,7 @@ const MsAnalysis ms_analysis_experts = {
     "the leaves of the UPGMA tree over JS (p(label | a), p(label | b)).",
   .cite = "metrics.md a (load) and f (specialisation); UPGMA: Sokal and Michener 1958; the map "
           "itself is our own.",
-  .version = 2,
+  .version = 3,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -501,6 +501,128 @@ test_store (gconstpointer data)
     }
 }
 
+/* --- The headline ----------------------------------------------------------------------------- */
+
+static double
+number_in (const MsTable *table, guint row, const char *column)
+{
+  return ms_table_get_real (table, row, (guint) ms_table_find_column (table, column));
+}
+
+/* What each number must be, found in the tables another way. */
+static double
+expected_headline (const char *name, const MsResult *result)
+{
+  const MsTable *table = result->tables[strcmp (name, "top-expert") == 0 ? 1 : 0];
+  guint n = ms_table_n_rows (table);
+  double sum = 0, weight = 0, most = -INFINITY, layer = NAN;
+
+  if (strcmp (result->analysis->name, "experts") == 0)
+    table = ms_result_table (result, "layers");
+  for (guint row = 0; row < ms_table_n_rows (table); row++)
+    {
+      if (strcmp (name, "imbalance") == 0)
+        sum += (1 + number_in (table, row, "max_vio")) / n;
+      else if (strcmp (name, "dead-experts") == 0)
+        sum += number_in (table, row, "idle");
+      else if (strcmp (name, "top-expert") == 0)
+        sum = MAX (sum, number_in (table, row, "load"));
+      else if (strcmp (name, "entropy") == 0)
+        sum += number_in (table, row, "entropy") / ms_table_n_rows (table);
+      else if (strcmp (name, "cache-hits") == 0
+               && strcmp (ms_table_get_text (table, row, 0), "lru") == 0
+               && number_in (table, row, "capacity") == 6)
+        sum = number_in (table, row, "hit_rate");
+    }
+  if (strcmp (name, "specialisation") != 0)
+    return sum;
+  for (gint64 block = 0; block < 8; block++)
+    {
+      sum = weight = 0;
+      for (guint row = 0; row < ms_table_n_rows (result->tables[0]); row++)
+        if (number_in (result->tables[0], row, "layer") == (double) block
+            && !isnan (number_in (result->tables[0], row, "specialisation")))
+          {
+            sum += number_in (result->tables[0], row, "count")
+                   * number_in (result->tables[0], row, "specialisation");
+            weight += number_in (result->tables[0], row, "count");
+          }
+      if (weight > 0 && sum / weight > most)
+        {
+          most = sum / weight;
+          layer = (double) block;
+        }
+    }
+  return layer;
+}
+
+static void
+test_headlines (void)
+{
+  guint n = 0;
+
+  for (const MsHeadlineDef *def = ms_headlines (); def->name != NULL; def++, n++)
+    {
+      const MsAnalysis *analysis = ms_analysis_find (def->analysis);
+      g_autoptr (MsValues) values = ms_values_new (analysis);
+      MsContext context = make_context (values, 2);
+      g_autoptr (MsResult) result = run (analysis, &context);
+      g_autoptr (MsResult) grouped = ms_analysis_run_by (analysis, &context, "language", NULL);
+      g_autoptr (MsHeadline) headline = ms_headline_new (def, result);
+      g_autoptr (MsHeadline) none = ms_headline_new (def, grouped);
+
+      g_assert_true (is_name (def->name, '-'));
+      g_assert_cmpfloat_with_epsilon (headline->value, expected_headline (def->name, result), 1e-9);
+      g_assert_nonnull (headline->number);
+      g_assert_true (g_str_has_suffix (headline->text, "."));
+      if (headline->place != NULL)
+        {
+          g_autoptr (MsSelection) place = ms_selection_parse (headline->place, NULL);
+
+          g_assert_nonnull (place);
+          g_assert_nonnull (place->layers);
+        }
+      g_assert_null (none->number);
+      g_assert_true (isnan (none->value));
+      g_assert_cmpstr (none->text, !=, "");
+    }
+  g_assert_cmpuint (n, ==, 6);
+}
+
+static void
+fill_bare (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
+{
+  (void) layer, (void) data;
+  token->experts[0] = (guint16) (position % 3);
+}
+
+/* Without labels and entropies the numbers that need them say so. */
+static void
+test_headlines_missing (void)
+{
+  const MsAnalysis *analysis = ms_analysis_find ("experts");
+  const MsLayer layer = { .block = 3, .n_experts = 4, .k = 1 };
+  const MsDocument document = { .n_tokens = 40 };
+  const MsFixture fixture = {
+    .n_layers = 1, .layers = &layer, .n_documents = 1, .documents = &document, .fill = fill_bare
+  };
+  char *bare = ms_fixture_write (&fixture, NULL);
+  g_autoptr (MsTrace) bare_trace = ms_trace_open (bare, 0, NULL, NULL);
+  g_autoptr (MsValues) values = ms_values_new (analysis);
+  MsContext context = { .trace = bare_trace, .values = values };
+  g_autoptr (MsResult) result = run (analysis, &context);
+
+  for (const MsHeadlineDef *def = ms_headlines (); def->name != NULL; def++)
+    if (strcmp (def->analysis, "experts") == 0)
+      {
+        g_autoptr (MsHeadline) headline = ms_headline_new (def, result);
+
+        g_assert_null (headline->number);
+        g_assert_true (g_str_has_suffix (headline->text, "."));
+      }
+  ms_fixture_remove (bare);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -542,6 +664,8 @@ main (int argc, char **argv)
 
         g_test_add_data_func (name, all[i], tests[j].func);
       }
+  g_test_add_func ("/analysis/headlines", test_headlines);
+  g_test_add_func ("/analysis/headlines/missing", test_headlines_missing);
   status = g_test_run ();
   ms_trace_unref (trace);
   ms_trace_unref (other);

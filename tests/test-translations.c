@@ -19,7 +19,7 @@ add (GPtrArray *texts, GHashTable *seen, const char *text)
     g_ptr_array_add (texts, (gpointer) text);
 }
 
-/* Titles, help and units; names of choices and definitions of columns stay as the command line has them. */
+/* Titles, help and units, those of headlines too; names of choices and definitions of columns stay as the command line has them. */
 static GPtrArray *
 list_texts (void)
 {
@@ -48,6 +48,8 @@ list_texts (void)
           add (texts, seen, param->unit);
         }
     }
+  for (const MsHeadlineDef *headline = ms_headlines (); headline->name != NULL; headline++)
+    add (texts, seen, headline->title);
   return texts;
 }
 

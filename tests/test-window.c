@@ -636,6 +636,29 @@ test_overview (void)
 
   wait_until (ms_overview_screen_get_n_findings (screen) > 0);
   wait_until (ms_window_is_quiet (window));
+  {
+    MsHeadlineBox *box = ms_overview_screen_get_headlines (screen);
+    guint n = 0;
+
+    for (const MsHeadlineDef *def = ms_headlines (); def->name != NULL; def++, n++)
+      g_assert_true (g_str_has_prefix (ms_headline_box_get_text (box, n), def->title));
+    g_assert_cmpuint (n, ==, 6);
+    ms_headline_box_jump (box, 5);
+    g_assert_cmpstr (ms_window_get_screen_name (window), ==, "cache");
+    g_assert_cmpstr (ms_session_get_text (session), ==, "");
+    show_screen (window, "overview");
+    ms_headline_box_jump (box, 4);
+    g_assert_cmpstr (ms_window_get_screen_name (window), ==, "experts");
+    g_assert_true (g_str_has_prefix (ms_session_get_text (session), "layer="));
+    wait_until (ms_window_is_quiet (window));
+    g_assert_cmpstr (ms_figure_view_get_plot (ms_experts_screen_get_map (MS_EXPERTS_SCREEN (
+                                                  ms_window_get_screen (window, "experts"))))
+                         ->name,
+                     ==, "specialisation");
+    ms_session_set_text (session, "", NULL);
+    show_screen (window, "overview");
+    wait_until (ms_window_is_quiet (window));
+  }
   ms_overview_screen_jump (screen, 0);
   g_assert_cmpstr (ms_session_get_text (session), !=, "");
   g_assert_cmpstr (ms_window_get_screen_name (window), ==, "experts");

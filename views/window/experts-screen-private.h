@@ -16,6 +16,8 @@ MsAnalysisPane *ms_experts_screen_get_readers (MsExpertsScreen *screen);
 /* Colours the map by the n-th measure offered; the number of them. */
 void ms_experts_screen_set_colour (MsExpertsScreen *screen, guint n);
 guint ms_experts_screen_get_n_colours (MsExpertsScreen *screen);
+/* The same by its name. */
+void ms_experts_screen_colour_by (MsExpertsScreen *screen, const char *name);
 /* Orders experts by number (0), load (1) or similarity (2). */
 void ms_experts_screen_set_order (MsExpertsScreen *screen, guint n);
 /* How alike the experts of a layer are; shown when they are ordered by that. */

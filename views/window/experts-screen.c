@@ -372,6 +372,14 @@ ms_experts_screen_set_colour (MsExpertsScreen *self, guint n)
 }
 
 void
+ms_experts_screen_colour_by (MsExpertsScreen *self, const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (colours); i++)
+    if (strcmp (colours[i].plot, name) == 0)
+      gtk_drop_down_set_selected (self->colour, i);
+}
+
+void
 ms_experts_screen_set_order (MsExpertsScreen *self, guint n)
 {
   gtk_drop_down_set_selected (self->order, n);

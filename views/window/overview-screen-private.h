@@ -2,6 +2,7 @@
 #pragma once
 
 #include "figure-view-private.h"
+#include "headline-box-private.h"
 #include "screen-private.h"
 
 G_BEGIN_DECLS
@@ -11,6 +12,7 @@ G_DECLARE_FINAL_TYPE (MsOverviewScreen, ms_overview_screen, MS, OVERVIEW_SCREEN,
 
 GtkWidget *ms_overview_screen_new (MsWorkbench *bench);
 guint ms_overview_screen_get_n_findings (MsOverviewScreen *screen);
+MsHeadlineBox *ms_overview_screen_get_headlines (MsOverviewScreen *screen);
 /* Goes where the n-th finding is. */
 void ms_overview_screen_jump (MsOverviewScreen *screen, guint n);
 

@@ -39,6 +39,7 @@ typedef struct
 struct _MsOverviewScreen
 {
   MsScreen parent_instance;
+  MsHeadlineBox *headlines;
   GtkFlowBox *cards_box;
   GtkListBox *findings;
   GtkWidget *findings_box;
@@ -55,7 +56,8 @@ draw_card (Card *card)
 {
   const MsPlotDef *plot;
   g_autoptr (MsFigure) figure = NULL;
-  MsFigureOptions options = { .theme = ms_desktop_theme (), .title = "", .font_points = 7 };
+  MsFigureOptions options
+      = { .theme = ms_desktop_theme (), .title = "", .font_points = 7, .no_margins = TRUE };
 
   if (card->outcome == NULL)
     return;
@@ -142,6 +144,7 @@ on_partial (GObject *owner, gpointer result)
 {
   MsOverviewScreen *self = MS_OVERVIEW_SCREEN (owner);
 
+  ms_headline_box_show (self->headlines, result);
   fill_card (&self->cards[self->next], result);
   ms_screen_show_content (MS_SCREEN (self));
 }
@@ -154,6 +157,10 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
   MsOverviewScreen *self = MS_OVERVIEW_SCREEN (owner);
 
   g_clear_object (&self->job);
+  if (result != NULL)
+    ms_headline_box_show (self->headlines, result);
+  else
+    ms_headline_box_fail (self->headlines, sources[self->next].analysis, error);
   fill_card (&self->cards[self->next], result);
   if (result != NULL)
     list_findings (self);
@@ -208,6 +215,7 @@ update (MsScreen *screen)
   self->shown = g_steal_pointer (&now);
   ms_job_drop (&self->job);
   self->next = 0;
+  ms_headline_box_wait (self->headlines);
   if (self->cards[0].outcome == NULL)
     ms_screen_show_waiting (screen, _ ("Looking…"));
   ask_next (self);
@@ -241,6 +249,12 @@ jump (MsOverviewScreen *self, GtkListBoxRow *row)
   if (place == NULL || !ms_session_jump (ms_screen_get_session (MS_SCREEN (self)), place, NULL))
     return;
   gtk_widget_activate_action (GTK_WIDGET (self), "win.screen", "s", "experts");
+}
+
+MsHeadlineBox *
+ms_overview_screen_get_headlines (MsOverviewScreen *self)
+{
+  return self->headlines;
 }
 
 guint
@@ -321,7 +335,6 @@ make_card (MsOverviewScreen *self, guint i)
 static void
 ms_overview_screen_init (MsOverviewScreen *self)
 {
-  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 18);
   GtkWidget *heading = gtk_label_new (_ ("What Stands Out"));
 
   self->cards_box = GTK_FLOW_BOX (gtk_flow_box_new ());
@@ -346,10 +359,6 @@ ms_overview_screen_init (MsOverviewScreen *self)
   gtk_box_append (GTK_BOX (self->findings_box), heading);
   gtk_box_append (GTK_BOX (self->findings_box), GTK_WIDGET (self->findings));
   gtk_widget_set_visible (self->findings_box, FALSE);
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->cards_box));
-  gtk_box_append (GTK_BOX (box), self->findings_box);
-  ms_widget_set_margins (box, 12);
-  ms_screen_set_content (MS_SCREEN (self), ms_scroller_new (box));
   g_signal_connect_object (adw_style_manager_get_default (), "notify::dark",
                            G_CALLBACK (on_style_changed), self, G_CONNECT_SWAPPED);
 }
@@ -358,7 +367,14 @@ GtkWidget *
 ms_overview_screen_new (MsWorkbench *bench)
 {
   MsOverviewScreen *self = g_object_new (MS_TYPE_OVERVIEW_SCREEN, NULL);
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 18);
 
   ms_screen_set_bench (MS_SCREEN (self), bench);
+  self->headlines = MS_HEADLINE_BOX (ms_headline_box_new (bench));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->headlines));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->cards_box));
+  gtk_box_append (GTK_BOX (box), self->findings_box);
+  ms_widget_set_margins (box, 12);
+  ms_screen_set_content (MS_SCREEN (self), ms_scroller_new (box));
   return GTK_WIDGET (self);
 }

@@ -5,6 +5,7 @@
 #include "actions-private.h"
 #include "collect-dialog-private.h"
 #include "detail-pane-private.h"
+#include "experts-screen-private.h"
 #include "figure-view-private.h"
 #include "job-bar-private.h"
 #include "palette-private.h"
@@ -401,6 +402,15 @@ screen_action (GSimpleAction *action, GVariant *parameter, gpointer data)
   show_screen (data, g_variant_get_string (parameter, NULL));
 }
 
+/* Shows the map of experts, coloured by a measure. */
+static void
+map_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  show_screen (data, "experts");
+  ms_experts_screen_colour_by (MS_EXPERTS_SCREEN (ms_window_get_screen (data, "experts")),
+                               g_variant_get_string (parameter, NULL));
+}
+
 /* Opens the console with a statement, which may take long and so is not run yet. */
 static void
 sql_action (GSimpleAction *action, GVariant *parameter, gpointer data)
@@ -645,6 +655,7 @@ static const GActionEntry entries[] = {
   { .name = "close-file", .activate = close_file_action },
   { .name = "refresh", .activate = refresh_action },
   { .name = "screen", .activate = screen_action, .parameter_type = "s", .state = "'overview'" },
+  { .name = "map", .activate = map_action, .parameter_type = "s" },
   { .name = "sql", .activate = sql_action, .parameter_type = "s" },
   { .name = "back", .activate = back_action },
   { .name = "forward", .activate = forward_action },
