@@ -47,6 +47,9 @@ void ms_table_append_run (MsTable *table, gint64 run, const char *label, const M
 MsResult *ms_result_new (const MsAnalysis *analysis, MsTable *(*make) (const MsTableDef *) );
 /* Adds the findings of `one` to `all`, each behind "label: "; `run` > 0 is where their places lie. */
 void ms_result_add_findings (MsResult *all, const char *label, gint64 run, const MsResult *one);
+/* Adds the notes (n arrays of char *) of results with labels (n): one that all have is said once. */
+void ms_result_join_notes (MsResult *all, const char *const *labels, GPtrArray *const *notes,
+                           guint n);
 /* Puts the strongest findings first. */
 void ms_result_sort (MsResult *result);
 

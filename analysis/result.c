@@ -393,6 +393,31 @@ ms_result_add_findings (MsResult *all, const char *label, gint64 run, const MsRe
 }
 
 void
+ms_result_join_notes (MsResult *all, const char *const *labels, GPtrArray *const *notes, guint n)
+{
+  g_autoptr (GHashTable) had = g_hash_table_new (g_str_hash, g_str_equal); /* by how many, in all */
+
+  for (guint r = 0; r < n; r++)
+    for (guint i = 0; i < notes[r]->len; i++)
+      {
+        char *note = notes[r]->pdata[i];
+        guint before = GPOINTER_TO_UINT (g_hash_table_lookup (had, note));
+
+        g_hash_table_insert (had, note, GUINT_TO_POINTER (before + 1));
+      }
+  for (guint r = 0; r < n; r++)
+    for (guint i = 0; i < notes[r]->len; i++)
+      {
+        const char *note = notes[r]->pdata[i];
+
+        if (GPOINTER_TO_UINT (g_hash_table_lookup (had, note)) < n)
+          ms_result_note (all, "%s: %s", labels[r], note);
+        else if (r == 0)
+          ms_result_note (all, "%s", note);
+      }
+}
+
+void
 ms_result_sort (MsResult *result)
 {
   g_array_sort (result->findings, compare_findings);
@@ -404,6 +429,8 @@ ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const 
 {
   g_autoptr (MsResult) all = NULL;
   g_autoptr (MsGroups) groups = NULL;
+  g_autoptr (GPtrArray) labels = g_ptr_array_new (); /* of groups with a result, and their notes */
+  g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func ((GDestroyNotify) g_ptr_array_unref);
   g_autoptr (GString) summary = g_string_new (NULL);
   guint done = 0;
 
@@ -450,15 +477,16 @@ ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const 
         }
       for (guint i = 0; i < all->n_tables; i++)
         ms_table_append_group (all->tables[i], groups->names[g], one->tables[i]);
-      for (guint i = 0; i < one->notes->len; i++)
-        ms_result_note (all, "%s: %s", groups->names[g],
-                        (char *) g_ptr_array_index (one->notes, i));
+      g_ptr_array_add (labels, groups->names[g]);
+      g_ptr_array_add (notes, g_ptr_array_ref (one->notes));
       ms_result_add_findings (all, groups->names[g], 0, one);
       all->seconds += one->seconds;
       g_string_append_printf (summary, "%s%s: %s", done++ > 0 ? "\n" : "", groups->names[g],
                               one->summary != NULL ? one->summary : "");
     }
   all->summary = g_strdup (summary->str);
+  ms_result_join_notes (all, (const char *const *) labels->pdata, (GPtrArray **) notes->pdata,
+                        notes->len);
   ms_result_sort (all);
   return g_steal_pointer (&all);
 }

@@ -48,37 +48,13 @@ stack_new (const MsResult *one)
   return all;
 }
 
-static gboolean
-has_note (const MsResult *result, const char *note)
-{
-  return g_ptr_array_find_with_equal_func (result->notes, note, g_str_equal, NULL);
-}
-
-/* A note that all runs have is said once. */
-static void
-add_notes (MsResult *all, const MsRunResult *runs, guint n)
-{
-  for (guint r = 0; r < n; r++)
-    for (guint i = 0; runs[r].result != NULL && i < runs[r].result->notes->len; i++)
-      {
-        const char *note = g_ptr_array_index (runs[r].result->notes, i);
-        g_autofree char *label = ms_run_label (runs[r].run);
-        gboolean common = TRUE;
-
-        for (guint other = 0; other < n; other++)
-          common = common && (runs[other].result == NULL || has_note (runs[other].result, note));
-        if (!common)
-          ms_result_note (all, "%s: %s", label, note);
-        else if (!has_note (all, note))
-          ms_result_note (all, "%s", note);
-      }
-}
-
 MsResult *
 ms_result_stack (const MsRunResult *runs, guint n)
 {
   g_autofree MsRunResult *sorted = g_memdup2 (runs, n * sizeof *runs);
   g_autoptr (GString) summary = g_string_new (NULL);
+  g_autoptr (GPtrArray) notes = g_ptr_array_new ();
+  g_auto (GStrv) labels = g_new0 (char *, n + 1);
   MsResult *all = NULL;
 
   qsort (sorted, n, sizeof *sorted, compare_runs);
@@ -99,11 +75,13 @@ ms_result_stack (const MsRunResult *runs, guint n)
       for (guint i = 0; i < all->n_tables; i++)
         ms_table_append_run (all->tables[i], sorted[r].run->id, label, one->tables[i]);
       ms_result_add_findings (all, label, sorted[r].run->id, one);
+      labels[notes->len] = g_steal_pointer (&label);
+      g_ptr_array_add (notes, one->notes);
       all->seconds += one->seconds;
       all->n_runs++;
     }
   g_return_val_if_fail (all != NULL, NULL);
-  add_notes (all, sorted, n);
+  ms_result_join_notes (all, (const char *const *) labels, (GPtrArray **) notes->pdata, notes->len);
   all->summary = g_strdup (summary->str);
   ms_result_sort (all);
   return all;

@@ -271,11 +271,11 @@ open_with (MsJob *job, const MsSelection *selection, GError **error)
 
   if (job->trace == NULL || selection->with == NULL)
     return TRUE;
-  if (!series && (job->analysis == NULL || !ms_analysis_takes_runs (job->analysis)))
+  if (job->analysis != NULL && !series && !ms_analysis_takes_runs (job->analysis))
     {
-      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
-                   "%s does not show several runs side by side: leave out with=",
-                   job->analysis != NULL ? job->analysis->name : job->command->name);
+      g_set_error (
+          error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+          "%s does not show several runs side by side: leave out with=", job->analysis->name);
       return FALSE;
     }
   if (!ms_selection_list_with (selection, ms_trace_run (job->trace)->id, &runs, &n, error))

@@ -69,14 +69,14 @@ add_item (MsBlock *block, const char *name, const char *text, const MsSection *p
     clear_item (&item);
 }
 
-/* The sentence of a section; run by groups it has one for each, which are told in the section. */
+/* The sentence of a section; by groups or runs it has one for each, in lines. */
 static void
 add_sentences (GPtrArray *blocks, const MsSection *section)
 {
   g_auto (GStrv) lines = NULL;
   MsBlock *list;
 
-  if (section->result->by == NULL)
+  if (section->result->by == NULL && section->result->n_runs == 0)
     {
       add (blocks, MS_BLOCK_TEXT, MS_ROLE_LEAD, g_strdup (section->result->summary));
       return;
@@ -102,6 +102,14 @@ add_summary (GPtrArray *blocks, const MsReport *report)
 
       if (section->result == NULL)
         continue;
+      if (section->result->n_runs > 0 && section->result->by == NULL)
+        {
+          g_auto (GStrv) lines = g_strsplit (section->result->summary, "\n", -1);
+
+          for (guint line = 0; lines[line] != NULL; line++)
+            add_item (list, NULL, lines[line], section);
+          continue;
+        }
       if (section->result->by != NULL)
         groups = g_strdup_printf ("%s, once for every %s.", section->analysis->title,
                                   section->result->by);
@@ -269,6 +277,11 @@ add_provenance (GPtrArray *blocks, const MsReport *report)
 
   add_heading (blocks, 2, "Where the numbers come from", "provenance");
   add_trace (blocks, job->trace, report->hash);
+  for (guint i = 0; i < job->with_traces->len; i++)
+    {
+      add_heading (blocks, 3, "Shown beside it", NULL);
+      add_trace (blocks, job->with_traces->pdata[i], NULL);
+    }
   for (guint i = 0; i < job->other_traces->len; i++)
     {
       add_heading (blocks, 3, "Compared with", NULL);

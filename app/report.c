@@ -129,28 +129,45 @@ reason_of (const GError *error)
   return g_strdup (error != NULL ? error->message : "it was stopped");
 }
 
+/* What a section looks at.  The sections share the cores; each one alone is computed by one thread. */
+static MsContext
+section_context (const MsReport *report, const MsSection *section)
+{
+  MsContext context = section->own != NULL ? section->own->context : report->job->context;
+
+  context.threads = 1;
+  if (section->own != NULL)
+    return context;
+  context.values = section->values;
+  /* Runs shown together are the series of an analysis of one. */
+  if (section->analysis->needs & MS_NEEDS_SERIES && context.n_others == 0)
+    {
+      context.others = context.with;
+      context.n_others = context.n_with;
+    }
+  if (!ms_analysis_takes_runs (section->analysis))
+    context.n_with = 0;
+  return context;
+}
+
 static void
 do_section (guint index, guint worker, gpointer data)
 {
   Work *work = data;
   MsSection *section = work->report->sections->pdata[index];
-  const char *by = section->own != NULL ? section->own->by : NULL;
-  MsContext context = section->own != NULL ? section->own->context : work->report->job->context;
+  MsContext context = section_context (work->report, section);
   g_autoptr (GError) error = NULL;
   g_autofree char *line = NULL;
 
   (void) worker;
   if (section->reason == NULL && !g_cancellable_is_cancelled (context.cancel))
     {
-      if (section->own == NULL)
-        context.values = section->values;
-      /* The sections share the cores; each one alone is computed by one thread. */
-      context.threads = 1;
-      section->result = by != NULL ? ms_analysis_run_by (section->analysis, &context, by, &error)
-                                   : ms_analysis_run (section->analysis, &context, &error);
+      section->result = ms_analysis_run_each (
+          section->analysis, &context, section->own != NULL ? section->own->by : NULL, &error);
       if (section->result == NULL)
         section->reason = reason_of (error);
-      else if (context.n_others > 0 && !(section->analysis->needs & MS_NEEDS_OTHER))
+      else if (context.n_others > 0
+               && !(section->analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES)))
         {
           g_autoptr (MsResult) other = NULL;
 
@@ -366,10 +383,9 @@ make_report (MsReport *report, MsExit *status)
     {
       MsSection *section = report->sections->pdata[i];
 
-      if (section->own != NULL)
-        job = section->own;
-      section->reason = ms_analysis_missing (section->analysis, job->trace, job->other_traces->len);
-      job = report->job;
+      MsContext context = section_context (report, section);
+
+      section->reason = ms_analysis_missing (section->analysis, context.trace, context.n_others);
     }
   ms_parallel (job->context.threads, report->sections->len, do_section, &work);
   ms_command_progress (NULL);

@@ -400,6 +400,28 @@ test_report_added (void)
   g_assert_null (g_strstr_len (last, -1, csv));
 }
 
+/* Runs shown together are together in every section, and the series where an analysis takes one. */
+static void
+test_report_runs (void)
+{
+  g_autofree char *path = in_folder ("runs.md"), *text = NULL;
+  const char *load, *series;
+  gsize n;
+
+  g_assert_cmpint (run (NULL, "report", database, "-o", path, "--bootstrap", "20", "--run", "1",
+                        "--select", "with=2", "--sections", "load,saturation,compare", NULL),
+                   ==, 0);
+  text = contents (path, &n);
+  load = strstr (text, "\n## Load Balance\n");
+  series = strstr (text, "\n## Router Saturation");
+  g_assert_true (load != NULL && series > load);
+  g_assert_nonnull (g_strstr_len (load, series - load, "\n- 1: "));
+  g_assert_nonnull (g_strstr_len (load, series - load, "\n- 2: "));
+  g_assert_nonnull (strstr (text, "### Shown beside it"));
+  g_assert_nonnull (
+      strstr (text, "\n## Not in this report\n")); /* nothing was given to compare with */
+}
+
 static void
 test_report_misuse (void)
 {
@@ -450,6 +472,7 @@ main (int argc, char **argv)
   g_test_add_func ("/report/formats", test_report);
   g_test_add_func ("/report/pages", test_report_pages);
   g_test_add_func ("/report/added", test_report_added);
+  g_test_add_func ("/report/runs", test_report_runs);
   g_test_add_func ("/report/misuse", test_report_misuse);
   status = g_test_run ();
   clean = g_strdup_printf ("rm -r '%s'", folder);
