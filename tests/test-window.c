@@ -6,7 +6,6 @@
 #include "compare-screen-private.h"
 #include "experts-screen-private.h"
 #include "export-dialog-private.h"
-#include "fixture.h"
 #include "overview-screen-private.h"
 #include "kept-private.h"
 #include "palette-private.h"
@@ -16,30 +15,10 @@
 #include "sql-screen-private.h"
 #include "table-view-private.h"
 #include "text-screen-private.h"
-#include "window-private.h"
-#include "window.h"
+#include "windows.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
-
-/* Turns the main loop until the condition holds; fails the test after a minute. */
-#define wait_until(condition)                                                                      \
-  G_STMT_START                                                                                     \
-  {                                                                                                \
-    gint64 deadline = g_get_monotonic_time () + 60 * G_USEC_PER_SEC;                               \
-    guint ticker = g_timeout_add (20, tick, NULL);                                                 \
-    while (!(condition) && g_get_monotonic_time () < deadline)                                     \
-      g_main_context_iteration (NULL, TRUE);                                                       \
-    g_source_remove (ticker);                                                                      \
-    g_assert_true (condition);                                                                     \
-  }                                                                                                \
-  G_STMT_END
-
-static gboolean
-tick (gpointer data)
-{
-  return G_SOURCE_CONTINUE;
-}
 
 /* --- The session ------------------------------------------------------------------------------ */
 
@@ -243,38 +222,6 @@ test_job (void)
 }
 
 /* --- The window ------------------------------------------------------------------------------- */
-
-static AdwApplication *application;
-
-static MsWindow *
-open_window (const char *path)
-{
-  MsWindow *window = ms_window_new (GTK_APPLICATION (application));
-
-  gtk_window_set_default_size (GTK_WINDOW (window), 1280, 800);
-  gtk_window_present (GTK_WINDOW (window));
-  if (path != NULL)
-    {
-      ms_workbench_open (ms_window_get_bench (window), path);
-      wait_until (ms_window_is_quiet (window));
-    }
-  return window;
-}
-
-static void
-close_window (MsWindow *window)
-{
-  gtk_window_destroy (GTK_WINDOW (window));
-}
-
-static void
-show_screen (MsWindow *window, const char *name)
-{
-  gtk_widget_activate_action (GTK_WIDGET (window), "win.screen", "s", name);
-  g_assert_cmpstr (ms_window_get_screen_name (window), ==, name);
-  gtk_test_widget_wait_for_draw (GTK_WIDGET (window));
-  wait_until (ms_window_is_quiet (window));
-}
 
 /* Every screen with the rich run, with none, and with a file that is no database. */
 static void
@@ -616,15 +563,6 @@ test_left (void)
 }
 
 /* --- Screens one by one ----------------------------------------------------------------------- */
-
-static MsScreen *
-screen_of (MsWindow *window, const char *name)
-{
-  show_screen (window, name);
-  wait_until (g_str_equal (ms_screen_get_shown (ms_window_get_screen (window, name)), "content"));
-  wait_until (ms_window_is_quiet (window));
-  return ms_window_get_screen (window, name);
-}
 
 static void
 test_overview (void)
@@ -1234,55 +1172,6 @@ test_report_sections (void)
 
 /* --- Actions ---------------------------------------------------------------------------------- */
 
-/* Every action of the table exists; those that leave no dialog behind are done. */
-static GtkWidget *
-find_type (GtkWidget *root, GType type)
-{
-  if (G_TYPE_CHECK_INSTANCE_TYPE (root, type))
-    return root;
-  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
-       child = gtk_widget_get_next_sibling (child))
-    {
-      GtkWidget *found = find_type (child, type);
-
-      if (found != NULL)
-        return found;
-    }
-  return NULL;
-}
-
-/* Tab comes by the screen's own widgets and gets round, whatever the screen. */
-static void
-test_tab_order (void)
-{
-  char *path = ms_fixture_rich (NULL, 0);
-  MsWindow *window = open_window (path);
-
-  for (int i = 0; ms_screens[i].name != NULL; i++)
-    {
-      g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
-      GtkWidget *screen, *focus;
-      guint n_inside = 0;
-
-      show_screen (window, ms_screens[i].name);
-      screen = GTK_WIDGET (ms_window_get_screen (window, ms_screens[i].name));
-      ms_screen_update_now (MS_SCREEN (screen));
-      wait_until (!g_str_equal (ms_screen_get_shown (MS_SCREEN (screen)), "waiting"));
-      wait_until (ms_window_is_quiet (window));
-      gtk_window_set_focus (GTK_WINDOW (window), NULL);
-      while (gtk_widget_child_focus (GTK_WIDGET (window), GTK_DIR_TAB_FORWARD)
-             && (focus = gtk_window_get_focus (GTK_WINDOW (window))) != NULL
-             && g_hash_table_add (seen, focus))
-        {
-          g_assert_true (gtk_widget_get_mapped (focus));
-          n_inside += gtk_widget_is_ancestor (focus, screen) != FALSE;
-        }
-      g_assert_cmpuint (n_inside, >, 0);
-    }
-  close_window (window);
-  ms_fixture_remove (path);
-}
-
 static void
 list_groups (GtkWidget *root, GString *titles)
 {
@@ -1356,6 +1245,7 @@ test_palette (void)
   ms_fixture_remove (path);
 }
 
+/* Every action of the table exists; those that leave no dialog behind are done. */
 static void
 test_actions (void)
 {
@@ -1421,18 +1311,7 @@ test_table_twin (void)
 int
 main (int argc, char **argv)
 {
-  g_autofree char *state = g_dir_make_tmp ("moescope-state-XXXXXX", NULL);
-  int status;
-
-  g_setenv ("XDG_STATE_HOME", state, TRUE);
-  g_setenv ("XDG_DATA_HOME", state, TRUE);
-  g_setenv ("GTK_A11Y", "test", TRUE);
-  g_setenv ("GSETTINGS_BACKEND", "memory", TRUE);
-  g_setenv ("ADW_DISABLE_PORTAL", "1", TRUE);
-  gtk_test_init (&argc, &argv, NULL);
-  application = ms_application_new ();
-  g_application_set_flags (G_APPLICATION (application), G_APPLICATION_NON_UNIQUE);
-  g_assert_true (g_application_register (G_APPLICATION (application), NULL, NULL));
+  ms_windows_init (&argc, &argv);
   g_test_add_func ("/window/session/text", test_session_text);
   g_test_add_func ("/window/session/history", test_session_history);
   g_test_add_func ("/window/session/brush", test_session_brush);
@@ -1459,11 +1338,8 @@ main (int argc, char **argv)
   g_test_add_func ("/window/import", test_import);
   g_test_add_func ("/window/report", test_report);
   g_test_add_func ("/window/report-sections", test_report_sections);
-  g_test_add_func ("/window/tab-order", test_tab_order);
   g_test_add_func ("/window/shortcuts", test_shortcuts);
   g_test_add_func ("/window/palette", test_palette);
   g_test_add_func ("/window/actions", test_actions);
-  status = g_test_run ();
-  g_object_unref (application);
-  return status;
+  return ms_windows_run ();
 }

@@ -3,6 +3,7 @@
 #include "analyses-screen-private.h"
 
 #include "pieces-private.h"
+#include "tab-list-private.h"
 
 #include <string.h>
 
@@ -203,7 +204,7 @@ make_list (MsAnalysesScreen *self)
   gtk_widget_set_hexpand (box, FALSE);
   gtk_widget_add_css_class (box, "background");
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->search));
-  gtk_box_append (GTK_BOX (box), scroller);
+  gtk_box_append (GTK_BOX (box), ms_tab_list_new (scroller));
   return box;
 }
 
@@ -214,9 +215,8 @@ add_setting (GtkWidget *list, const char *title, const char *subtitle, GtkWidget
 
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
   adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
-  gtk_widget_set_valign (input, GTK_ALIGN_CENTER);
   gtk_accessible_update_property (GTK_ACCESSIBLE (input), GTK_ACCESSIBLE_PROPERTY_LABEL, title, -1);
-  adw_action_row_add_suffix (ADW_ACTION_ROW (row), input);
+  ms_row_add_input (row, input);
   gtk_list_box_append (GTK_LIST_BOX (list), row);
 }
 
@@ -240,7 +240,7 @@ make_settings (MsAnalysesScreen *self)
                /* xgettext:no-c-format */
                _ ("Resamples of the documents for 95 % intervals; 0 = no intervals"),
                GTK_WIDGET (self->bootstrap));
-  return list;
+  return ms_tab_form_new (GTK_LIST_BOX (list));
 }
 
 static GtkWidget *

@@ -1,6 +1,7 @@
 #include "analysis-form-private.h"
 
 #include "pieces-private.h"
+#include "tab-list-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -138,7 +139,6 @@ number_row (MsAnalysisForm *self, const MsParam *param, gboolean slider, GtkWidg
   gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (*input), TRUE);
   if (whole && param->least == -1 && param->usual == -1)
     ms_spin_name_automatic (GTK_SPIN_BUTTON (*input));
-  gtk_widget_set_valign (*input, GTK_ALIGN_CENTER);
   g_object_set_data (G_OBJECT (adjustment), "moescope-input", *input);
   g_signal_connect (adjustment, "value-changed", G_CALLBACK (on_number), self);
   if (slider && most - least > 0 && most - least < 1e7)
@@ -147,16 +147,16 @@ number_row (MsAnalysisForm *self, const MsParam *param, gboolean slider, GtkWidg
       GtkWidget *scale = gtk_scale_new (GTK_ORIENTATION_HORIZONTAL, adjustment);
 
       gtk_widget_set_size_request (scale, 150, -1);
+      gtk_widget_set_can_focus (scale, FALSE); /* the keys of the number do the same */
       name_input (scale, param);
       gtk_box_append (GTK_BOX (box), *input);
       gtk_box_append (GTK_BOX (box), scale);
-      gtk_widget_set_valign (box, GTK_ALIGN_CENTER);
       adw_action_row_set_subtitle (ADW_ACTION_ROW (row), NULL);
       gtk_widget_set_tooltip_text (row, _ (param->help));
-      adw_action_row_add_suffix (ADW_ACTION_ROW (row), box);
+      ms_row_add_input (row, box);
     }
   else
-    adw_action_row_add_suffix (ADW_ACTION_ROW (row), *input);
+    ms_row_add_input (row, *input);
   return row;
 }
 
@@ -167,9 +167,8 @@ switch_row (MsAnalysisForm *self, const MsParam *param, GtkWidget **input)
 
   *input = gtk_switch_new ();
   gtk_switch_set_active (GTK_SWITCH (*input), ms_values_bool (self->values, param->name));
-  gtk_widget_set_valign (*input, GTK_ALIGN_CENTER);
   g_signal_connect (*input, "notify::active", G_CALLBACK (on_switch), self);
-  adw_action_row_add_suffix (ADW_ACTION_ROW (row), *input);
+  ms_row_add_input (row, *input);
   adw_action_row_set_activatable_widget (ADW_ACTION_ROW (row), *input);
   return row;
 }
@@ -286,7 +285,7 @@ ms_analysis_form_new (const MsAnalysis *analysis, gboolean sliders, const char *
       }
   gtk_widget_set_visible (list, any);
   gtk_widget_set_valign (list, GTK_ALIGN_START);
-  adw_bin_set_child (ADW_BIN (self), list);
+  adw_bin_set_child (ADW_BIN (self), ms_tab_form_new (GTK_LIST_BOX (list)));
   return GTK_WIDGET (self);
 }
 

@@ -3,6 +3,7 @@
 #include "analysis-pane-private.h"
 
 #include "columns-private.h"
+#include "pieces-private.h"
 #include "screen-private.h"
 #include "table-view-private.h"
 
@@ -270,8 +271,8 @@ ms_analysis_pane_init (MsAnalysisPane *self)
 {
   GtkWidget *outer = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   GtkWidget *content = gtk_box_new (GTK_ORIENTATION_VERTICAL, 12);
-  GtkWidget *waiting = adw_status_page_new ();
   GtkWidget *spinner = gtk_spinner_new ();
+  GtkWidget *waiting = ms_status_page_new (spinner);
 
   self->views = g_ptr_array_new ();
   self->progress = GTK_PROGRESS_BAR (gtk_progress_bar_new ());
@@ -288,13 +289,11 @@ ms_analysis_pane_init (MsAnalysisPane *self)
   gtk_spinner_start (GTK_SPINNER (spinner));
   gtk_widget_set_size_request (spinner, 32, 32);
   adw_status_page_set_title (ADW_STATUS_PAGE (waiting), _ ("Computing…"));
-  adw_status_page_set_child (ADW_STATUS_PAGE (waiting), spinner);
-  self->status = ADW_STATUS_PAGE (adw_status_page_new ());
   self->button = GTK_BUTTON (gtk_button_new ());
   gtk_button_set_use_underline (self->button, TRUE);
   gtk_widget_set_halign (GTK_WIDGET (self->button), GTK_ALIGN_CENTER);
   gtk_widget_add_css_class (GTK_WIDGET (self->button), "pill");
-  adw_status_page_set_child (self->status, GTK_WIDGET (self->button));
+  self->status = ADW_STATUS_PAGE (ms_status_page_new (GTK_WIDGET (self->button)));
   self->stack = GTK_STACK (gtk_stack_new ());
   gtk_stack_set_vhomogeneous (self->stack, FALSE);
   gtk_stack_add_named (self->stack, waiting, "waiting");

@@ -4,6 +4,7 @@
 
 #include "pieces-private.h"
 #include "process-private.h"
+#include "tab-list-private.h"
 
 #include <string.h>
 
@@ -184,16 +185,17 @@ add_input (MsCollectDialog *self, const char *path)
 {
   GtkWidget *row = adw_action_row_new ();
   GtkWidget *button = gtk_button_new_from_icon_name ("list-remove-symbolic");
-  g_autofree char *name = g_filename_display_basename (path);
+  g_autofree char *name = g_filename_display_basename (path), *remove = NULL;
 
   ms_row_set_texts (row, name, path);
   adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (row), 1);
   gtk_widget_add_css_class (button, "flat");
-  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ ("Remove"), -1);
+  remove = g_strdup_printf (_ ("Remove %s"), name);
+  gtk_widget_set_tooltip_text (button, remove);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, remove,
+                                  -1);
   g_signal_connect (button, "clicked", G_CALLBACK (remove_input), self);
-  adw_action_row_add_suffix (ADW_ACTION_ROW (row), button);
+  ms_row_add_input (row, button);
   g_object_set_data_full (G_OBJECT (row), "moescope-path", g_strdup (path), g_free);
   gtk_list_box_append (self->inputs, row);
 }
@@ -310,7 +312,7 @@ make_inputs (MsCollectDialog *self)
   g_signal_connect_swapped (add, "clicked", G_CALLBACK (add_typed), self);
   g_signal_connect_swapped (self->input, "entry-activated", G_CALLBACK (add_typed), self);
   adw_entry_row_add_suffix (self->input, add);
-  adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), GTK_WIDGET (self->inputs));
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), ms_tab_form_new (self->inputs));
   gtk_widget_set_margin_top (GTK_WIDGET (self->inputs), 6);
   return group;
 }
@@ -322,10 +324,9 @@ with_suffix (const char *title, const char *subtitle, GtkWidget *suffix)
 
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
   adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
-  gtk_widget_set_valign (suffix, GTK_ALIGN_CENTER);
   gtk_accessible_update_property (GTK_ACCESSIBLE (suffix), GTK_ACCESSIBLE_PROPERTY_LABEL, title,
                                   -1);
-  adw_action_row_add_suffix (ADW_ACTION_ROW (row), suffix);
+  ms_row_add_input (row, suffix);
   return row;
 }
 
@@ -333,6 +334,7 @@ static GtkWidget *
 make_settings (MsCollectDialog *self)
 {
   GtkWidget *group = adw_preferences_group_new ();
+  GtkWidget *rows = gtk_list_box_new ();
   const char *names[] = { _ ("Reference (float32)"), _ ("Fast (bfloat16)"), NULL };
   GtkStringList *list = gtk_string_list_new (names);
 
@@ -346,14 +348,15 @@ make_settings (MsCollectDialog *self)
   g_signal_connect_swapped (self->threads, "value-changed", G_CALLBACK (update), self);
   g_signal_connect_swapped (self->lines, "notify::active", G_CALLBACK (update), self);
   adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (group), _ ("How"));
-  adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), GTK_WIDGET (self->precision));
-  adw_preferences_group_add (
-      ADW_PREFERENCES_GROUP (group),
-      with_suffix (_ ("Threads"), _ ("0 = all cores"), GTK_WIDGET (self->threads)));
-  adw_preferences_group_add (ADW_PREFERENCES_GROUP (group),
-                             with_suffix (_ ("One document for each line"),
-                                          _ ("Else each text file is one"),
-                                          GTK_WIDGET (self->lines)));
+  gtk_list_box_set_selection_mode (GTK_LIST_BOX (rows), GTK_SELECTION_NONE);
+  gtk_widget_add_css_class (rows, "boxed-list");
+  gtk_list_box_append (GTK_LIST_BOX (rows), GTK_WIDGET (self->precision));
+  gtk_list_box_append (GTK_LIST_BOX (rows), with_suffix (_ ("Threads"), _ ("0 = all cores"),
+                                                         GTK_WIDGET (self->threads)));
+  gtk_list_box_append (GTK_LIST_BOX (rows),
+                       with_suffix (_ ("One document for each line"),
+                                    _ ("Else each text file is one"), GTK_WIDGET (self->lines)));
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), ms_tab_form_new (GTK_LIST_BOX (rows)));
   return group;
 }
 

@@ -2,6 +2,8 @@
  * below.  The load is the cheapest analysis and is asked for once for each run and filter. */
 #include "detail-pane-private.h"
 
+#include "tab-list-private.h"
+
 struct _MsDetailPane
 {
   AdwBin parent_instance;
@@ -10,24 +12,27 @@ struct _MsDetailPane
   MsOutcome *load;
   char *shown; /* the run and the filter of the load */
   GtkLabel *place;
-  GtkBox *numbers, *facts;
+  GtkWidget *run; /* what is known of it */
+  GtkListBox *numbers, *facts;
 };
 
 G_DEFINE_FINAL_TYPE (MsDetailPane, ms_detail_pane, ADW_TYPE_BIN)
 
 static void
-clear_box (GtkBox *box)
+clear_list (GtkListBox *list)
 {
-  GtkWidget *child;
+  GtkListBoxRow *row;
 
-  while ((child = gtk_widget_get_first_child (GTK_WIDGET (box))) != NULL)
-    gtk_box_remove (box, child);
+  while ((row = gtk_list_box_get_row_at_index (list, 0)) != NULL)
+    gtk_list_box_remove (list, GTK_WIDGET (row));
 }
 
 static void
-add_fact (GtkBox *box, const char *name, const char *value, const char *help)
+add_fact (GtkListBox *list, const char *name, const char *value, const char *help)
 {
-  GtkWidget *row = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
+  GtkWidget *row = gtk_list_box_row_new ();
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
+  g_autofree char *words = g_strdup_printf ("%s: %s", name, value);
   GtkWidget *title = gtk_label_new (name);
   GtkWidget *label = gtk_label_new (value);
 
@@ -42,9 +47,14 @@ add_fact (GtkBox *box, const char *name, const char *value, const char *help)
   gtk_label_set_max_width_chars (GTK_LABEL (label), 20);
   gtk_widget_add_css_class (label, "numeric");
   gtk_widget_set_tooltip_text (row, help);
-  gtk_box_append (GTK_BOX (row), title);
-  gtk_box_append (GTK_BOX (row), label);
-  gtk_box_append (box, row);
+  gtk_widget_set_focusable (label, FALSE); /* the row has the keyboard and is read as a whole */
+  gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, words,
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, help ? help : "", -1);
+  gtk_box_append (GTK_BOX (box), title);
+  gtk_box_append (GTK_BOX (box), label);
+  gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
+  gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (row), FALSE);
+  gtk_list_box_append (list, row);
 }
 
 /* The row of a cell in the load table, -1 when it is not there. */
@@ -74,7 +84,7 @@ show_place (MsDetailPane *self)
     return; /* the last place stays readable while the pointer travels */
   text = g_strdup_printf (_ ("Layer %d, expert %d"), place->layer, place->expert);
   gtk_label_set_text (self->place, text);
-  clear_box (self->numbers);
+  clear_list (self->numbers);
   for (guint column = 0; column < ms_table_n_columns (table); column++)
     {
       const MsColumn *info = ms_table_column (table, column);
@@ -106,7 +116,7 @@ show_run (MsDetailPane *self)
   char number[MS_NUMBER_SIZE];
   g_autofree char *layers = NULL, *filter = NULL, *now = NULL;
 
-  gtk_widget_set_visible (gtk_widget_get_parent (GTK_WIDGET (self->facts)), item != NULL);
+  gtk_widget_set_visible (self->run, item != NULL);
   if (item == NULL)
     return;
   model = ms_run_item_model (item);
@@ -118,7 +128,7 @@ show_run (MsDetailPane *self)
     return; /* only the brush changed */
   g_free (self->shown);
   self->shown = g_steal_pointer (&now);
-  clear_box (self->facts);
+  clear_list (self->facts);
   ms_job_drop (&self->job);
   add_fact (self->facts, _ ("Model"), model->name, NULL);
   add_fact (self->facts, _ ("Architecture"), model->architecture, NULL);
@@ -164,16 +174,19 @@ ms_detail_pane_class_init (MsDetailPaneClass *class)
 }
 
 static GtkWidget *
-section (const char *title, GtkBox **rows)
+section (const char *title, GtkListBox **rows)
 {
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
   GtkWidget *label = gtk_label_new (title);
 
   gtk_label_set_xalign (GTK_LABEL (label), 0);
   gtk_widget_add_css_class (label, "heading");
-  *rows = GTK_BOX (gtk_box_new (GTK_ORIENTATION_VERTICAL, 3));
+  *rows = GTK_LIST_BOX (gtk_list_box_new ());
+  gtk_list_box_set_selection_mode (*rows, GTK_SELECTION_NONE);
+  gtk_widget_add_css_class (GTK_WIDGET (*rows), "facts");
+  gtk_accessible_update_property (GTK_ACCESSIBLE (*rows), GTK_ACCESSIBLE_PROPERTY_LABEL, title, -1);
   gtk_box_append (GTK_BOX (box), label);
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (*rows));
+  gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (*rows)));
   return box;
 }
 
@@ -183,15 +196,15 @@ ms_detail_pane_init (MsDetailPane *self)
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 18);
   GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkWidget *cell = section (_ ("Under the Pointer"), &self->numbers);
-  GtkWidget *run = section (_ ("This Run"), &self->facts);
 
+  self->run = section (_ ("This Run"), &self->facts);
   self->place = GTK_LABEL (gtk_label_new (_ ("Move over a figure, or use the arrow keys in it.")));
   gtk_label_set_xalign (self->place, 0);
   gtk_label_set_wrap (self->place, TRUE);
   gtk_box_insert_child_after (GTK_BOX (cell), GTK_WIDGET (self->place),
                               gtk_widget_get_first_child (cell));
   gtk_box_append (GTK_BOX (box), cell);
-  gtk_box_append (GTK_BOX (box), run);
+  gtk_box_append (GTK_BOX (box), self->run);
   gtk_widget_set_margin_start (box, 12);
   gtk_widget_set_margin_end (box, 12);
   gtk_widget_set_margin_top (box, 12);

@@ -314,7 +314,7 @@ make_controls (MsExpertsScreen *self)
 static GtkWidget *
 make_readers (MsExpertsScreen *self, MsWorkbench *bench)
 {
-  GtkWidget *hint = adw_status_page_new ();
+  GtkWidget *hint = ms_status_page_new (NULL);
 
   adw_status_page_set_title (ADW_STATUS_PAGE (hint), _ ("Brush Experts"));
   adw_status_page_set_description (

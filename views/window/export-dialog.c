@@ -3,6 +3,8 @@
 #include "export-dialog-private.h"
 
 #include "figure-canvas-private.h"
+#include "pieces-private.h"
+#include "tab-list-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -224,9 +226,8 @@ spin_row (MsExportDialog *self, GtkWidget *list, const char *title, const char *
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
   adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
   gtk_spin_button_set_digits (GTK_SPIN_BUTTON (spin), digits);
-  gtk_widget_set_valign (spin, GTK_ALIGN_CENTER);
   gtk_accessible_update_property (GTK_ACCESSIBLE (spin), GTK_ACCESSIBLE_PROPERTY_LABEL, title, -1);
-  adw_action_row_add_suffix (ADW_ACTION_ROW (row), spin);
+  ms_row_add_input (row, spin);
   gtk_list_box_append (GTK_LIST_BOX (list), row);
   g_signal_connect_object (spin, "value-changed", G_CALLBACK (update), self, G_CONNECT_SWAPPED);
   return GTK_SPIN_BUTTON (spin);
@@ -259,12 +260,11 @@ make_form (MsExportDialog *self)
   self->font = spin_row (self, list, _ ("Font size (pt)"), _ ("0 = of the theme"), 24, 0.5, 1);
   self->theme = combo_row (self, list, _ ("Theme"), names[2]);
   self->title = GTK_SWITCH (gtk_switch_new ());
-  gtk_widget_set_valign (GTK_WIDGET (self->title), GTK_ALIGN_CENTER);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->title), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   _ ("Title inside"), -1);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), _ ("Title inside"));
   adw_action_row_set_subtitle (ADW_ACTION_ROW (row), _ ("In a paper the caption has it"));
-  adw_action_row_add_suffix (ADW_ACTION_ROW (row), GTK_WIDGET (self->title));
+  ms_row_add_input (row, GTK_WIDGET (self->title));
   gtk_list_box_append (GTK_LIST_BOX (list), row);
   g_signal_connect_object (self->title, "notify::active", G_CALLBACK (update), self,
                            G_CONNECT_SWAPPED);
@@ -293,7 +293,7 @@ make_side (MsExportDialog *self)
                                   _ ("Copy Command Line"), -1);
   gtk_widget_set_halign (copy, GTK_ALIGN_START);
   g_signal_connect_swapped (copy, "clicked", G_CALLBACK (on_copy), self);
-  gtk_box_append (GTK_BOX (box), make_form (self));
+  gtk_box_append (GTK_BOX (box), ms_tab_form_new (GTK_LIST_BOX (make_form (self))));
   gtk_box_append (GTK_BOX (box), heading);
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->command));
   gtk_box_append (GTK_BOX (box), copy);

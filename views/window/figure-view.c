@@ -3,6 +3,7 @@
 #include "figure-view-private.h"
 
 #include "export-dialog-private.h"
+#include "pieces-private.h"
 #include "report-private.h"
 #include "sql-form-private.h"
 #include "table-view-private.h"
@@ -489,7 +490,7 @@ static void
 name_button (GtkWidget *button, const char *name)
 {
   gtk_widget_set_tooltip_text (button, name);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  ms_widget_name (button, name);
   gtk_widget_add_css_class (button, "flat");
 }
 

@@ -3,6 +3,7 @@
 #include "overview-screen-private.h"
 
 #include "pieces-private.h"
+#include "tab-list-private.h"
 
 #include <string.h>
 
@@ -357,7 +358,7 @@ ms_overview_screen_init (MsOverviewScreen *self)
   gtk_label_set_xalign (GTK_LABEL (heading), 0);
   gtk_widget_add_css_class (heading, "heading");
   gtk_box_append (GTK_BOX (self->findings_box), heading);
-  gtk_box_append (GTK_BOX (self->findings_box), GTK_WIDGET (self->findings));
+  gtk_box_append (GTK_BOX (self->findings_box), ms_tab_list_new (GTK_WIDGET (self->findings)));
   gtk_widget_set_visible (self->findings_box, FALSE);
   g_signal_connect_object (adw_style_manager_get_default (), "notify::dark",
                            G_CALLBACK (on_style_changed), self, G_CONNECT_SWAPPED);
@@ -372,7 +373,7 @@ ms_overview_screen_new (MsWorkbench *bench)
   ms_screen_set_bench (MS_SCREEN (self), bench);
   self->headlines = MS_HEADLINE_BOX (ms_headline_box_new (bench));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->headlines));
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->cards_box));
+  gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (self->cards_box)));
   gtk_box_append (GTK_BOX (box), self->findings_box);
   ms_widget_set_margins (box, 12);
   ms_screen_set_content (MS_SCREEN (self), ms_scroller_new (box));

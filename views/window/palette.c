@@ -1,6 +1,7 @@
 #include "palette-private.h"
 
 #include "actions-private.h"
+#include "tab-list-private.h"
 
 #include <glib/gi18n-lib.h>
 #include <string.h>
@@ -198,7 +199,7 @@ ms_palette_init (MsPalette *self)
   gtk_widget_set_margin_end (GTK_WIDGET (self->entry), 12);
   gtk_widget_set_margin_top (GTK_WIDGET (self->entry), 12);
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->entry));
-  gtk_box_append (GTK_BOX (box), scroller);
+  gtk_box_append (GTK_BOX (box), ms_tab_list_new (scroller));
   gtk_window_handle_set_child (GTK_WINDOW_HANDLE (handle), box);
   adw_window_set_content (ADW_WINDOW (self), handle);
   gtk_window_set_default_size (GTK_WINDOW (self), 480, 420);

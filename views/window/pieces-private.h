@@ -18,5 +18,10 @@ GtkWidget *ms_icon_new (const char *name);
 void ms_spin_name_automatic (GtkSpinButton *spin);
 /* Title and subtitle (NULL = none, or where the row has none) of a preferences row, as plain text. */
 void ms_row_set_texts (GtkWidget *row, const char *title, const char *subtitle);
+/* Puts an input at the end of an action row.  The input takes the keyboard, the row does not: one stop of
+ * the Tab key. */
+void ms_row_add_input (GtkWidget *row, GtkWidget *input);
+/* A page for when there is nothing else to show; `child` may be NULL. */
+GtkWidget *ms_status_page_new (GtkWidget *child);
 
 G_END_DECLS

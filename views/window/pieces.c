@@ -48,8 +48,8 @@ ms_widget_name (GtkWidget *widget, const char *name)
 
   gtk_accessible_update_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_LABEL, plain,
                                   -1);
-  /* Of a drop-down it is the button inside that gets the focus. */
-  if (GTK_IS_DROP_DOWN (widget))
+  /* Of these it is the button inside that gets the focus. */
+  if (GTK_IS_DROP_DOWN (widget) || GTK_IS_MENU_BUTTON (widget))
     gtk_accessible_update_property (GTK_ACCESSIBLE (gtk_widget_get_first_child (widget)),
                                     GTK_ACCESSIBLE_PROPERTY_LABEL, plain, -1);
 }
@@ -99,4 +99,23 @@ ms_row_set_texts (GtkWidget *row, const char *title, const char *subtitle)
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
   if (subtitle != NULL)
     adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
+}
+
+void
+ms_row_add_input (GtkWidget *row, GtkWidget *input)
+{
+  gtk_widget_set_valign (input, GTK_ALIGN_CENTER);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (row), input);
+  gtk_widget_set_focusable (row, FALSE);
+}
+
+GtkWidget *
+ms_status_page_new (GtkWidget *child)
+{
+  GtkWidget *page = adw_status_page_new ();
+
+  adw_status_page_set_child (ADW_STATUS_PAGE (page), child);
+  /* It scrolls, and so would take the keyboard where nothing in it does. */
+  gtk_widget_set_can_focus (page, child != NULL && gtk_widget_get_focusable (child));
+  return page;
 }

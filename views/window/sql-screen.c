@@ -5,6 +5,7 @@
 
 #include "figure-view-private.h"
 #include "pieces-private.h"
+#include "tab-list-private.h"
 #include "table-view-private.h"
 
 #include <gtksourceview/gtksource.h>
@@ -652,7 +653,7 @@ make_schema (MsSqlScreen *self)
   gtk_widget_set_size_request (scroller, 170, -1);
   gtk_widget_set_hexpand (scroller, FALSE);
   gtk_widget_add_css_class (scroller, "background");
-  return scroller;
+  return ms_tab_list_new (scroller);
 }
 
 static GtkDropDown *

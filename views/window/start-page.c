@@ -1,6 +1,7 @@
 #include "start-page-private.h"
 
 #include "pieces-private.h"
+#include "tab-list-private.h"
 
 #define MOST_RECENT 6
 
@@ -137,7 +138,8 @@ ms_start_page_init (MsStartPage *self)
   g_signal_connect_swapped (self->recent, "row-activated", G_CALLBACK (on_recent_activated), self);
   self->recent_group = adw_preferences_group_new ();
   adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (self->recent_group), _ ("Recent"));
-  adw_preferences_group_add (ADW_PREFERENCES_GROUP (self->recent_group), GTK_WIDGET (self->recent));
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (self->recent_group),
+                             ms_tab_list_new (GTK_WIDGET (self->recent)));
   adw_clamp_set_maximum_size (ADW_CLAMP (clamp), 520);
   adw_clamp_set_child (ADW_CLAMP (clamp), self->recent_group);
   gtk_box_append (GTK_BOX (box), buttons);

@@ -3,6 +3,7 @@
 #include "table-view-private.h"
 
 #include "pieces-private.h"
+#include "tab-list-private.h"
 
 #include <glib/gi18n-lib.h>
 
@@ -121,6 +122,7 @@ struct _MsTableView
   AdwBin parent_instance;
   MsTable *table;
   GtkColumnView *columns;
+  GtkWidget *scroller;
   GtkLabel *note;
 };
 
@@ -166,12 +168,13 @@ ms_table_view_init (MsTableView *self)
   gtk_column_view_set_reorderable (self->columns, TRUE);
   g_signal_connect_swapped (self->columns, "activate", G_CALLBACK (on_activate), self);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->columns));
+  self->scroller = scroller;
   gtk_widget_set_vexpand (scroller, TRUE);
   gtk_widget_set_size_request (scroller, -1, 120);
   gtk_widget_add_css_class (GTK_WIDGET (self->note), "dim-label");
   gtk_label_set_wrap (self->note, TRUE);
   gtk_widget_set_visible (GTK_WIDGET (self->note), FALSE);
-  gtk_box_append (GTK_BOX (box), scroller);
+  gtk_box_append (GTK_BOX (box), ms_tab_list_new (scroller));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->note));
   adw_bin_set_child (ADW_BIN (self), box);
 }
@@ -272,6 +275,7 @@ ms_table_view_set_table (MsTableView *self, MsTable *table)
     }
   g_clear_pointer (&self->table, ms_table_unref);
   gtk_widget_set_visible (GTK_WIDGET (self->note), FALSE);
+  gtk_widget_set_can_focus (self->scroller, table != NULL && ms_table_n_rows (table) > 0);
   if (table == NULL)
     return;
   self->table = ms_table_ref (table);

@@ -3,6 +3,7 @@
 #include "text-screen-private.h"
 
 #include "pieces-private.h"
+#include "tab-list-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -488,7 +489,7 @@ make_list (MsTextScreen *self)
   gtk_widget_set_hexpand (box, FALSE);
   gtk_widget_add_css_class (box, "background");
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->search));
-  gtk_box_append (GTK_BOX (box), scroller);
+  gtk_box_append (GTK_BOX (box), ms_tab_list_new (scroller));
   return box;
 }
 

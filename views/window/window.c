@@ -15,6 +15,7 @@
 #include "slices-private.h"
 #include "sql-screen-private.h"
 #include "start-page-private.h"
+#include "tab-list-private.h"
 #include "window.h"
 
 #include <string.h>
@@ -31,7 +32,9 @@ struct _MsWindow
   GtkStack *screens;
   GtkListBox *screen_list;
   AdwFlap *left, *right;
+  GtkWidget *toggles[2]; /* of the panes */
   GtkBox *crumbs;
+  GtkWidget *crumb_scroller;
   GtkWidget *clear;
   MsStartPage *start;
   GtkMenuButton *menu;
@@ -156,6 +159,9 @@ update_crumbs (MsWindow *self)
       gtk_box_append (self->crumbs, chip);
     }
   gtk_widget_set_visible (self->clear, parts[0] != NULL);
+  /* What scrolls takes the keyboard itself when nothing in it does. */
+  gtk_widget_set_can_focus (self->crumb_scroller,
+                            gtk_widget_get_first_child (GTK_WIDGET (self->crumbs)) != NULL);
 }
 
 static void
@@ -169,6 +175,10 @@ set_enabled (MsWindow *self, const char *name, gboolean enabled)
 static void
 update_enabled (MsWindow *self)
 {
+  static const char *const of_files[]
+      = { "close-file",     "refresh",    "export",    "figure-table", "focus-figure",
+          "report",         "screen",     "search",    "clear-all",    "edit-selection",
+          "copy-selection", "save-slice", "left-pane", "right-pane" };
   MsSession *session = ms_workbench_get_session (self->bench);
   gboolean open = ms_workbench_get_state (self->bench) != MS_BENCH_EMPTY;
   gboolean back, forward;
@@ -176,8 +186,10 @@ update_enabled (MsWindow *self)
   g_object_get (session, "can-go-back", &back, "can-go-forward", &forward, NULL);
   set_enabled (self, "back", back);
   set_enabled (self, "forward", forward);
-  set_enabled (self, "close-file", open);
-  set_enabled (self, "refresh", open);
+  for (guint i = 0; i < G_N_ELEMENTS (of_files); i++)
+    set_enabled (self, of_files[i], open);
+  for (guint i = 0; i < G_N_ELEMENTS (self->toggles); i++)
+    gtk_widget_set_visible (self->toggles[i], open);
   set_enabled (self, "make-baseline", ms_workbench_get_run (self->bench) != NULL);
   set_enabled (self, "clear-baseline", ms_workbench_get_base (self->bench) != NULL);
 }
@@ -379,19 +391,43 @@ refresh_action (GSimpleAction *action, GVariant *parameter, gpointer data)
     ms_screen_update_now (MS_SCREEN (screen));
 }
 
+/* The place of a screen in the list, -1 when there is none of this name. */
+static int
+screen_index (const char *name)
+{
+  for (int i = 0; ms_screens[i].name != NULL; i++)
+    if (g_strcmp0 (ms_screens[i].name, name) == 0)
+      return i;
+  return -1;
+}
+
+/* Makes a screen when it is first asked for: all of them at once would keep the window from its first
+ * frame. */
+static GtkWidget *
+ensure_screen (MsWindow *self, int index)
+{
+  GtkWidget *screen = gtk_stack_get_child_by_name (self->screens, ms_screens[index].name);
+
+  if (screen == NULL)
+    {
+      screen = ms_screens[index].make (self->bench);
+      gtk_stack_add_named (self->screens, screen, ms_screens[index].name);
+    }
+  return screen;
+}
+
 static void
 show_screen (MsWindow *self, const char *name)
 {
   GAction *action = g_action_map_lookup_action (G_ACTION_MAP (self), "screen");
+  int index = screen_index (name);
 
-  if (gtk_stack_get_child_by_name (self->screens, name) == NULL)
+  if (index < 0)
     return;
-  gtk_stack_set_visible_child_name (self->screens, name);
+  gtk_stack_set_visible_child (self->screens, ensure_screen (self, index));
   g_simple_action_set_state (G_SIMPLE_ACTION (action), g_variant_new_string (name));
-  for (int i = 0; ms_screens[i].name != NULL; i++)
-    if (strcmp (ms_screens[i].name, name) == 0)
-      gtk_list_box_select_row (self->screen_list,
-                               gtk_list_box_get_row_at_index (self->screen_list, i));
+  gtk_list_box_select_row (self->screen_list,
+                           gtk_list_box_get_row_at_index (self->screen_list, index));
   if (adw_flap_get_folded (self->left))
     adw_flap_set_reveal_flap (self->left, FALSE);
 }
@@ -597,6 +633,16 @@ menu_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 }
 
 static void
+pane_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+  gboolean left = g_str_has_prefix (g_action_get_name (G_ACTION (action)), "left");
+  AdwFlap *flap = left ? self->left : self->right;
+
+  adw_flap_set_reveal_flap (flap, !adw_flap_get_reveal_flap (flap));
+}
+
+static void
 fullscreen_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
   if (gtk_window_is_fullscreen (GTK_WINDOW (data)))
@@ -668,6 +714,8 @@ static const GActionEntry entries[] = {
   { .name = "clear-baseline", .activate = clear_baseline_action },
   { .name = "palette", .activate = palette_action },
   { .name = "search", .activate = search_action },
+  { .name = "left-pane", .activate = pane_action },
+  { .name = "right-pane", .activate = pane_action },
   { .name = "menu", .activate = menu_action },
   { .name = "fullscreen", .activate = fullscreen_action },
   { .name = "shortcuts", .activate = shortcuts_action },
@@ -695,9 +743,8 @@ on_screen_row (MsWindow *self, GtkListBoxRow *row)
 }
 
 static void
-add_screen (MsWindow *self, const MsScreenInfo *info)
+list_screen (MsWindow *self, const MsScreenInfo *info)
 {
-  GtkWidget *screen = info->make (self->bench);
   GtkWidget *row = gtk_list_box_row_new ();
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 9);
 
@@ -707,7 +754,6 @@ add_screen (MsWindow *self, const MsScreenInfo *info)
   gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   _ (info->title), -1);
   gtk_list_box_append (self->screen_list, row);
-  gtk_stack_add_named (self->screens, screen, info->name);
 }
 
 static GtkWidget *
@@ -766,9 +812,9 @@ make_header (MsWindow *self)
 
   self->title = ADW_WINDOW_TITLE (adw_window_title_new ("moescope", ""));
   adw_header_bar_set_title_widget (ADW_HEADER_BAR (header), GTK_WIDGET (self->title));
-  adw_header_bar_pack_start (
-      ADW_HEADER_BAR (header),
-      pane_toggle (self->left, "sidebar-show-symbolic", _ ("Runs and Screens")));
+  self->toggles[0] = pane_toggle (self->left, "sidebar-show-symbolic", _ ("Runs and Screens"));
+  self->toggles[1] = pane_toggle (self->right, "sidebar-show-right-symbolic", _ ("Details"));
+  adw_header_bar_pack_start (ADW_HEADER_BAR (header), self->toggles[0]);
   adw_header_bar_pack_start (
       ADW_HEADER_BAR (header),
       icon_button ("document-open-symbolic", _ ("Open a Database"), "win.open"));
@@ -777,11 +823,9 @@ make_header (MsWindow *self)
   gtk_menu_button_set_menu_model (self->menu, menu);
   gtk_menu_button_set_primary (self->menu, TRUE);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self->menu), _ ("Main Menu"));
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->menu), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ ("Main Menu"), -1);
+  ms_widget_name (GTK_WIDGET (self->menu), _ ("Main Menu"));
   adw_header_bar_pack_end (ADW_HEADER_BAR (header), GTK_WIDGET (self->menu));
-  adw_header_bar_pack_end (ADW_HEADER_BAR (header),
-                           pane_toggle (self->right, "sidebar-show-right-symbolic", _ ("Details")));
+  adw_header_bar_pack_end (ADW_HEADER_BAR (header), self->toggles[1]);
   adw_header_bar_pack_end (
       ADW_HEADER_BAR (header),
       icon_button ("system-search-symbolic", _ ("Command Palette"), "win.palette"));
@@ -824,9 +868,9 @@ make_left_pane (MsWindow *self)
   g_signal_connect_swapped (self->screen_list, "row-activated", G_CALLBACK (on_screen_row), self);
   gtk_box_append (GTK_BOX (box), pane_heading (_ ("Runs"), "list-add-symbolic",
                                                _ ("New Collection"), "win.collect"));
-  gtk_box_append (GTK_BOX (box), ms_run_list_new (self->bench));
+  gtk_box_append (GTK_BOX (box), ms_tab_list_new (ms_run_list_new (self->bench)));
   gtk_box_append (GTK_BOX (box), gtk_separator_new (GTK_ORIENTATION_HORIZONTAL));
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->screen_list));
+  gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (self->screen_list)));
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), box);
   gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
                                   GTK_POLICY_AUTOMATIC);
@@ -867,6 +911,7 @@ make_crumb_bar (MsWindow *self)
   gtk_box_append (GTK_BOX (box), ms_slices_button_new (self->bench));
   gtk_box_append (GTK_BOX (box), history[2]);
   self->clear = clear;
+  self->crumb_scroller = scroller;
   return box;
 }
 
@@ -941,8 +986,6 @@ ms_window_init (MsWindow *self)
   GtkDropTarget *drop = gtk_drop_target_new (GDK_TYPE_FILE_LIST, GDK_ACTION_COPY);
   g_autoptr (GKeyFile) state = load_state ();
   g_autofree char *screen = g_key_file_get_string (state, "window", "screen", NULL);
-  g_autoptr (GPropertyAction) left = NULL;
-  g_autoptr (GPropertyAction) right = NULL;
   int width = g_key_file_get_integer (state, "window", "width", NULL);
   int height = g_key_file_get_integer (state, "window", "height", NULL);
 
@@ -952,10 +995,6 @@ ms_window_init (MsWindow *self)
   g_action_map_add_action_entries (G_ACTION_MAP (self), entries, G_N_ELEMENTS (entries), self);
   ms_slices_install (self);
   ms_report_install (self);
-  left = g_property_action_new ("left-pane", self->left, "reveal-flap");
-  right = g_property_action_new ("right-pane", self->right, "reveal-flap");
-  g_action_map_add_action (G_ACTION_MAP (self), G_ACTION (left));
-  g_action_map_add_action (G_ACTION_MAP (self), G_ACTION (right));
 
   self->pages = GTK_STACK (gtk_stack_new ());
   self->start = MS_START_PAGE (ms_start_page_new (self->bench));
@@ -968,10 +1007,8 @@ ms_window_init (MsWindow *self)
   adw_toast_overlay_set_child (self->toasts, box);
   adw_application_window_set_content (ADW_APPLICATION_WINDOW (self), GTK_WIDGET (self->toasts));
   for (const MsScreenInfo *info = ms_screens; info->name != NULL; info++)
-    add_screen (self, info);
-  show_screen (self, screen && gtk_stack_get_child_by_name (self->screens, screen)
-                         ? screen
-                         : ms_screens[0].name);
+    list_screen (self, info);
+  show_screen (self, ms_screens[MAX (screen_index (screen), 0)].name);
 
   g_signal_connect_object (self->bench, "notify::state", G_CALLBACK (on_state_changed), self,
                            G_CONNECT_SWAPPED);
@@ -1004,9 +1041,9 @@ ms_window_get_bench (MsWindow *self)
 MsScreen *
 ms_window_get_screen (MsWindow *self, const char *name)
 {
-  GtkWidget *screen = gtk_stack_get_child_by_name (self->screens, name);
+  int index = screen_index (name);
 
-  return MS_IS_SCREEN (screen) ? MS_SCREEN (screen) : NULL;
+  return index >= 0 ? MS_SCREEN (ensure_screen (self, index)) : NULL;
 }
 
 const char *
