@@ -42,6 +42,7 @@ const MsActionInfo ms_actions[] = {
     MS_KEYS_GLOBAL },
   { N_ ("Selection"), N_ ("Compare With the Run Before"), "win.pick-baseline", NULL,
     MS_KEYS_GLOBAL },
+  { N_ ("Selection"), N_ ("Compare Two Runs"), "win.compare", NULL, MS_KEYS_GLOBAL },
   { N_ ("Selection"), N_ ("Clear Baseline"), "win.clear-baseline", NULL, MS_KEYS_GLOBAL },
   { N_ ("View"), N_ ("Command Palette"), "win.palette", "<Control>k <Control><Shift>p",
     MS_KEYS_GLOBAL },

@@ -33,16 +33,15 @@ void
 ms_analyses_screen_run (MsAnalysesScreen *self)
 {
   MsScreen *screen = MS_SCREEN (self);
-  const MsSelection *selection = ms_session_get_selection (ms_screen_get_session (screen));
+  MsSession *session = ms_screen_get_session (screen);
   MsRunItem *base = ms_workbench_get_base (ms_screen_get_bench (screen));
   MsRequest *request = ms_request_new (self->analysis);
-  g_autoptr (MsSelection) part = ms_selection_copy (selection);
+  g_autoptr (MsSelection) part = ms_session_copy_for (session, self->analysis);
 
-  part->run = part->base = 0;
-  request->run = selection->run;
+  request->run = ms_session_get_selection (session)->run;
   request->select = ms_selection_format (part);
   request->values = ms_analysis_form_dup_values (ms_analyses_screen_get_form (self));
-  if (base != NULL && (self->analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES)))
+  if (base != NULL && (self->analysis->needs & MS_NEEDS_OTHER))
     request->other = ms_run_item_run (base)->id;
   request->by = g_strdup (group_keys[gtk_drop_down_get_selected (self->group)]);
   request->bootstrap = (guint) gtk_spin_button_get_value_as_int (self->bootstrap);

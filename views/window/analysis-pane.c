@@ -54,22 +54,36 @@ nth_view (MsAnalysisPane *self, guint n)
 }
 
 static void
+show_figure (MsAnalysisPane *self, guint n, MsOutcome *outcome, const MsPlotDef *plot,
+             const char *run)
+{
+  MsFigureView *view = nth_view (self, n);
+
+  gtk_widget_set_visible (GTK_WIDGET (view), TRUE);
+  ms_figure_view_set_run (view, run);
+  ms_figure_view_show (view, outcome, plot, NULL);
+}
+
+/* One figure for each plot; of several runs one for each run where a plot has no place for them. */
+static void
 show_figures (MsAnalysisPane *self)
 {
   const MsRequest *request = self->outcome->request;
+  GPtrArray *runs = self->outcome->runs;
   guint n = 0;
 
   for (const MsPlotDef *plot = request->analysis->plots; plot != NULL && plot->name != NULL; plot++)
-    if (wanted (self, plot))
-      {
-        MsPlotDef shown = *plot;
+    if (wanted (self, plot) && (runs == NULL || ms_plot_takes_runs (plot, request->by != NULL)))
+      show_figure (self, n++, self->outcome, plot, NULL);
+    else
+      for (guint i = 0; wanted (self, plot) && i < runs->len; i++)
+        {
+          MsOutcome *one = g_ptr_array_index (runs, i);
+          MsRunItem *item = ms_workbench_find_run (self->bench, one->request->run);
+          g_autofree char *label = item ? ms_run_item_dup_label (item) : NULL;
 
-        if (request->by != NULL && shown.facet == NULL)
-          shown.facet = "group";
-        gtk_widget_set_visible (GTK_WIDGET (nth_view (self, n)), TRUE);
-        ms_figure_view_show (nth_view (self, n), self->outcome, &shown, NULL);
-        n++;
-      }
+          show_figure (self, n++, one, plot, label);
+        }
   for (guint i = n; i < self->views->len; i++)
     gtk_widget_set_visible (g_ptr_array_index (self->views, i), FALSE);
 }
@@ -146,6 +160,12 @@ on_partial (GObject *owner, gpointer outcome)
   self->outcome = outcome;
   summary = self->outcome->result->summary;
   gtk_label_set_text (self->summary, summary ? summary : "");
+  /* Of several runs, two lines for each; figures are what people look at. */
+  gtk_label_set_lines (self->summary, self->outcome->runs != NULL ? 2 : -1);
+  gtk_label_set_ellipsize (self->summary, self->outcome->runs != NULL ? PANGO_ELLIPSIZE_END
+                                                                      : PANGO_ELLIPSIZE_NONE);
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self->summary),
+                               self->outcome->runs != NULL ? summary : NULL);
   gtk_widget_set_visible (GTK_WIDGET (self->summary), summary != NULL);
   show_figures (self);
   if (self->table != NULL)

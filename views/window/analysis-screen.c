@@ -46,17 +46,18 @@ static void
 run_page (Page *page, guint delay)
 {
   MsScreen *screen = MS_SCREEN (page->screen);
-  const MsSelection *selection = ms_session_get_selection (ms_screen_get_session (screen));
+  MsSession *session = ms_screen_get_session (screen);
   MsRunItem *base = ms_workbench_get_base (ms_screen_get_bench (screen));
   MsRequest *request = ms_request_new (page->analysis);
-  g_autoptr (MsSelection) part = ms_selection_copy (selection);
+  g_autoptr (MsSelection) part = ms_session_copy_for (session, page->analysis);
 
-  part->run = part->base = 0;
   g_clear_pointer (&part->experts, g_array_unref);
-  request->run = selection->run;
+  if (page->tab->against)
+    g_clear_pointer (&part->with, g_array_unref);
+  request->run = ms_session_get_selection (session)->run;
   request->select = page->select ? g_strdup (page->select) : ms_selection_format (part);
   request->values = ms_analysis_form_dup_values (page->form);
-  if (base != NULL)
+  if (base != NULL && !(page->analysis->needs & MS_NEEDS_SERIES))
     request->other = ms_run_item_run (base)->id;
   /* Intervals cost a thousand times the work; figures that follow a slider do without. */
   request->bootstrap = page->analysis->live ? 0 : 200;
@@ -82,6 +83,8 @@ update (MsScreen *screen)
       return;
     }
   if ((page->tab->against || (page->analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES)))
+      && !((page->analysis->needs & MS_NEEDS_SERIES)
+           && ms_session_get_selection (ms_screen_get_session (screen))->with != NULL)
       && ms_workbench_get_base (ms_screen_get_bench (screen)) == NULL)
     {
       gboolean more
@@ -147,13 +150,13 @@ append_rows (MsTable *all, MsTable *table, int series, const char *name)
 static void
 merge_kept (Page *page)
 {
-  MsOutcome *outcome = ms_analysis_pane_get_outcome (page->pane);
   MsFigureView *view;
 
-  if (outcome == NULL || page->kept->len == 0)
+  if (ms_analysis_pane_get_outcome (page->pane) == NULL || page->kept->len == 0)
     return;
   for (guint n = 0; (view = ms_analysis_pane_get_figure (page->pane, n)) != NULL; n++)
     {
+      MsOutcome *outcome = ms_figure_view_get_outcome (view);
       MsPlotDef plot = *ms_figure_view_get_plot (view);
       MsTable *table = ms_result_table (outcome->result, plot.table);
       int series = plot.series ? ms_table_find_column (table, plot.series) : -1;
@@ -167,9 +170,11 @@ merge_kept (Page *page)
       for (guint i = 0; i < page->kept->len; i++)
         {
           Kept *kept = g_ptr_array_index (page->kept, i);
+          MsTable *old = ms_result_table (kept->outcome->result, plot.table);
 
-          append_rows (all, ms_result_table (kept->outcome->result, plot.table), series,
-                       kept->name);
+          /* Curves of several runs and of one alone do not go into one table. */
+          if (ms_table_n_columns (old) == ms_table_n_columns (table))
+            append_rows (all, old, series, kept->name);
         }
       ms_figure_view_show_table (view, outcome, &plot, all, NULL);
     }

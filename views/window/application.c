@@ -22,6 +22,7 @@ G_DEFINE_FINAL_TYPE (MsApplication, ms_application, ADW_TYPE_APPLICATION)
 
 static const char style[]
     = "button.crumb { padding: 1px 9px; min-height: 22px; border-radius: 12px; }"
+      "button.run { padding: 1px; min-height: 22px; min-width: 26px; }"
       ".figure-dim { opacity: 0.5; }"
       "list.facts { background: none; }"
       "list.facts > row { padding: 1px 0; min-height: 0; }"

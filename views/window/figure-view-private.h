@@ -23,6 +23,8 @@ gboolean ms_figure_view_show (MsFigureView *view, MsOutcome *outcome, const MsPl
 /* The same with another table of the same columns in the place of the outcome's (references it). */
 gboolean ms_figure_view_show_table (MsFigureView *view, MsOutcome *outcome, const MsPlotDef *plot,
                                     MsTable *table, const MsFigureOptions *options);
+/* Whose figure it is, for its title; NULL unless several runs have one each. */
+void ms_figure_view_set_run (MsFigureView *view, const char *run);
 void ms_figure_view_set_stale (MsFigureView *view, gboolean stale);
 /* Hides the title row. */
 void ms_figure_view_set_plain (MsFigureView *view, gboolean plain);

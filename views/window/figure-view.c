@@ -21,6 +21,7 @@ struct _MsFigureView
   GtkStack *stack;
   AdwBin *holder; /* the canvas, in a scrolled window while zoomed */
   MsTable *table_override;
+  char *run; /* whose figure it is among those of several runs, else NULL */
   MsTableView *table;
   GtkWidget *head;
   GtkLabel *title;
@@ -538,6 +539,7 @@ dispose (GObject *object)
 
   g_clear_pointer (&self->outcome, ms_outcome_unref);
   g_clear_pointer (&self->table_override, ms_table_unref);
+  g_clear_pointer (&self->run, g_free);
   g_clear_object (&self->bench);
   G_OBJECT_CLASS (ms_figure_view_parent_class)->dispose (object);
 }
@@ -625,8 +627,9 @@ show_title (MsFigureView *self)
   gboolean whole = self->outcome->share >= 1;
   g_autofree char *share
       = whole ? NULL : g_strdup_printf (_ ("%.2g %% of tokens"), 100 * self->outcome->share);
-  g_autofree char *title = whole ? g_strdup (_ (self->plot.title))
-                                 : g_strdup_printf ("%s · %s", _ (self->plot.title), share);
+  const char *const parts[]
+      = { _ (self->plot.title), self->run ? self->run : share, self->run ? share : NULL, NULL };
+  g_autofree char *title = g_strjoinv (" · ", (char **) parts);
 
   gtk_label_set_text (self->title, title);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self->title), title);
@@ -667,6 +670,17 @@ ms_figure_view_show_table (MsFigureView *self, MsOutcome *outcome, const MsPlotD
   self->options = wanted;
   show_title (self);
   return build (self);
+}
+
+void
+ms_figure_view_set_run (MsFigureView *self, const char *run)
+{
+  if (g_strcmp0 (run, self->run) == 0)
+    return;
+  g_free (self->run);
+  self->run = g_strdup (run);
+  if (self->outcome != NULL)
+    show_title (self);
 }
 
 void

@@ -1,4 +1,4 @@
-/* The runs of the open file: choose one, pin one as baseline. */
+/* The runs of the open file: choose one, show others beside it, pin one as baseline. */
 #pragma once
 
 #include "workbench-private.h"

@@ -37,11 +37,15 @@ gboolean ms_session_set_text (MsSession *session, const char *text, GError **err
 const MsSelection *ms_session_get_selection (MsSession *session);
 /* Pushes a selection; takes it. */
 void ms_session_take (MsSession *session, MsSelection *selection);
-/* The text form without run, base, layer and expert: the part that filters the data, where layers and
+/* The text form without runs, layer and expert: the part that filters the data, where layers and
  * experts are the brush. (transfer full) */
 char *ms_session_dup_filter (MsSession *session);
+/* What a request for the analysis selects: without run and base, and with the further runs shown only
+ * where the analysis takes several; one of a series of runs takes the baseline as one of them.
+ * (transfer full) */
+MsSelection *ms_session_copy_for (MsSession *session, const MsAnalysis *analysis);
 
-/* Selects a place given in text form in the run and against the baseline of now. */
+/* Selects a place given in text form in the runs and against the baseline of now. */
 gboolean ms_session_jump (MsSession *session, const char *place, GError **error);
 
 /* step < 0 back, > 0 forward; FALSE when there is nothing there. */
@@ -49,13 +53,19 @@ gboolean ms_session_go (MsSession *session, int step);
 /* Forgets selection and history, for another file. */
 void ms_session_reset (MsSession *session);
 
+/* The runs shown stay the same when the new run is among them, else it takes the old one's place. */
 void ms_session_set_run (MsSession *session, gint64 run);
+/* Whether figures show the run beside the main one, and showing or hiding it beside run `main`.  FALSE with a sentence when
+ * there is no colour left. */
+gboolean ms_session_shows_run (MsSession *session, gint64 run);
+gboolean ms_session_show_run (MsSession *session, gint64 main, gint64 run, gboolean shown,
+                              GError **error);
 void ms_session_set_base (MsSession *session, gint64 run);
 /* Brushes the layers and experts given as numbers; NULL or empty leaves that key as it is. */
 void ms_session_brush (MsSession *session, MsBrush mode, GArray *layers, GArray *experts);
-/* The parts of the text form but run and base, "layer=4..8", one each. (transfer full) */
+/* The parts of the text form but run, base and with, "layer=4..8", one each. (transfer full) */
 GStrv ms_session_list_parts (MsSession *session);
-/* Clears one part by its key, or everything but run and base for NULL. */
+/* Clears one part by its key, or everything but run, base and with for NULL. */
 void ms_session_clear (MsSession *session, const char *key);
 /* Whether the brush holds the cell; -1 for a coordinate that does not matter.  FALSE when nothing is
  * brushed in the coordinates given. */

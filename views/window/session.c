@@ -152,6 +152,9 @@ ms_session_jump (MsSession *self, const char *place, GError **error)
     return FALSE;
   there->run = self->selection->run;
   there->base = self->selection->base;
+  g_clear_pointer (&there->with, g_array_unref);
+  if (self->selection->with != NULL)
+    there->with = g_array_copy (self->selection->with);
   ms_session_take (self, there);
   return TRUE;
 }
@@ -162,9 +165,26 @@ ms_session_dup_filter (MsSession *self)
   g_autoptr (MsSelection) filter = ms_selection_copy (self->selection);
 
   filter->run = filter->base = 0;
+  g_clear_pointer (&filter->with, g_array_unref);
   g_clear_pointer (&filter->layers, g_array_unref);
   g_clear_pointer (&filter->experts, g_array_unref);
   return ms_selection_format (filter);
+}
+
+MsSelection *
+ms_session_copy_for (MsSession *self, const MsAnalysis *analysis)
+{
+  MsSelection *part = ms_selection_copy (self->selection);
+
+  if (analysis->needs & MS_NEEDS_SERIES)
+    {
+      if (part->base > 0)
+        ms_selection_show_run (part, part->base, TRUE);
+    }
+  else if (!ms_analysis_takes_runs (analysis))
+    g_clear_pointer (&part->with, g_array_unref);
+  part->run = part->base = 0;
+  return part;
 }
 
 gboolean
@@ -202,10 +222,38 @@ ms_session_set_run (MsSession *self, gint64 run)
 {
   MsSelection *selection = ms_selection_copy (self->selection);
 
+  if (ms_session_shows_run (self, run))
+    {
+      ms_selection_show_run (selection, run, FALSE);
+      if (selection->run > 0)
+        ms_selection_show_run (selection, selection->run, TRUE);
+    }
   selection->run = run;
   if (selection->base == run)
     selection->base = 0;
   ms_session_take (self, selection);
+}
+
+gboolean
+ms_session_shows_run (MsSession *self, gint64 run)
+{
+  return self->selection->with != NULL && ms_ranges_include (self->selection->with, run);
+}
+
+gboolean
+ms_session_show_run (MsSession *self, gint64 main, gint64 run, gboolean shown, GError **error)
+{
+  g_autoptr (MsSelection) selection = ms_selection_copy (self->selection);
+  g_autofree gint64 *runs = NULL;
+  guint n;
+
+  /* Said by its number, so that a newer run does not take its place. */
+  selection->run = main;
+  ms_selection_show_run (selection, run, shown);
+  if (!ms_selection_list_with (selection, main, &runs, &n, error))
+    return FALSE;
+  ms_session_take (self, g_steal_pointer (&selection));
+  return TRUE;
 }
 
 void
@@ -309,6 +357,14 @@ cut_parts (const char *text)
     }
 }
 
+/* Whether a part of the text form says which runs to look at, not what of them. */
+static gboolean
+names_runs (const char *part)
+{
+  return g_str_has_prefix (part, "run=") || g_str_has_prefix (part, "base=")
+         || g_str_has_prefix (part, "with=");
+}
+
 GStrv
 ms_session_list_parts (MsSession *self)
 {
@@ -318,7 +374,7 @@ ms_session_list_parts (MsSession *self)
     {
       const char *part = g_ptr_array_index (parts, i - 1);
 
-      if (g_str_has_prefix (part, "run=") || g_str_has_prefix (part, "base="))
+      if (names_runs (part))
         g_ptr_array_remove_index (parts, i - 1);
     }
   g_ptr_array_add (parts, NULL);
@@ -335,8 +391,7 @@ ms_session_clear (MsSession *self, const char *key)
   for (guint i = 0; i < parts->len; i++)
     {
       const char *part = g_ptr_array_index (parts, i);
-      gboolean keep = prefix ? !g_str_has_prefix (part, prefix)
-                             : g_str_has_prefix (part, "run=") || g_str_has_prefix (part, "base=");
+      gboolean keep = prefix ? !g_str_has_prefix (part, prefix) : names_runs (part);
 
       if (keep)
         g_string_append_printf (rest, "%s%s", rest->len > 0 ? " " : "", part);

@@ -181,8 +181,8 @@ ms_sql_form_direct (const MsRequest *request, gint64 run, const char *table)
   return g_string_free (g_steal_pointer (&sql), FALSE);
 }
 
-char *
-ms_sql_form (MsWorkbench *bench, const MsRequest *request, const char *table)
+static char *
+form_alone (MsWorkbench *bench, const MsRequest *request, const char *table)
 {
   MsRunItem *item = ms_workbench_find_run (bench, request->run);
   gint64 run = item ? ms_run_item_run (item)->id : request->run;
@@ -202,4 +202,15 @@ ms_sql_form (MsWorkbench *bench, const MsRequest *request, const char *table)
       "WHERE result = (SELECT max (result) FROM result\n"
       "                WHERE analysis = '%s' AND run = %" G_GINT64_FORMAT ")",
       command, name, request->analysis->name, run);
+}
+
+char *
+ms_sql_form (MsWorkbench *bench, const MsRequest *request, const char *table)
+{
+  g_autoptr (MsRequest) alone = ms_request_alone (request);
+  g_autofree char *sql = form_alone (bench, alone, table);
+
+  if (g_strcmp0 (alone->select, request->select) == 0)
+    return g_steal_pointer (&sql);
+  return g_strdup_printf ("-- One of the runs shown; the others' numbers give theirs.\n%s", sql);
 }

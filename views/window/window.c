@@ -125,6 +125,46 @@ on_crumb_clicked (GtkButton *button, gpointer data)
 }
 
 static void
+on_with_clicked (MsWindow *self)
+{
+  ms_session_clear (ms_workbench_get_session (self->bench), "with");
+}
+
+/* The runs shown beside the selected one, by their numbers; their names are in the tooltip. */
+static void
+add_with_crumb (MsWindow *self)
+{
+  const MsSelection *selection = ms_session_get_selection (ms_workbench_get_session (self->bench));
+  MsRunItem *main = ms_workbench_get_run (self->bench);
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GString) names = g_string_new (_ ("Hide the other runs:"));
+  g_autofree gint64 *runs = NULL;
+  GtkWidget *chip;
+  guint n = 0;
+
+  if (main == NULL
+      || !ms_selection_list_with (selection, ms_run_item_run (main)->id, &runs, &n, NULL) || n == 0)
+    return;
+  for (guint i = 0; i < n; i++)
+    {
+      MsRunItem *item = ms_workbench_find_run (self->bench, runs[i]);
+      g_autofree char *label = item ? ms_run_item_dup_label (item) : NULL;
+
+      g_string_append_printf (text, "%s%" G_GINT64_FORMAT, i > 0 ? ", " : "", runs[i]);
+      g_string_append_printf (names, "\n%s", label ? label : "");
+    }
+  g_string_prepend (text, n == 1 ? _ ("with run ") : _ ("with runs "));
+  g_string_append (text, "  ×");
+  chip = gtk_button_new_with_label (text->str);
+  gtk_widget_add_css_class (chip, "crumb");
+  gtk_widget_set_tooltip_text (chip, names->str);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (chip), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Hide the other runs"), -1);
+  g_signal_connect_swapped (chip, "clicked", G_CALLBACK (on_with_clicked), self);
+  gtk_box_append (self->crumbs, chip);
+}
+
+static void
 update_crumbs (MsWindow *self)
 {
   g_auto (GStrv) parts = ms_session_list_parts (ms_workbench_get_session (self->bench));
@@ -135,7 +175,7 @@ update_crumbs (MsWindow *self)
     gtk_box_remove (self->crumbs, child);
   if (base != NULL)
     {
-      g_autofree char *title = ms_run_item_dup_title (base);
+      g_autofree char *title = ms_run_item_dup_label (base);
       g_autofree char *text = g_strdup_printf (_ ("baseline %s"), title);
       GtkWidget *label = gtk_button_new_with_label (text);
 
@@ -144,6 +184,7 @@ update_crumbs (MsWindow *self)
       gtk_widget_set_tooltip_text (label, _ ("Clear the baseline"));
       gtk_box_append (self->crumbs, label);
     }
+  add_with_crumb (self);
   for (guint i = 0; parts[i] != NULL; i++)
     {
       g_autofree char *text = g_strconcat (parts[i], "  ×", NULL);
@@ -191,6 +232,7 @@ update_enabled (MsWindow *self)
   for (guint i = 0; i < G_N_ELEMENTS (self->toggles); i++)
     gtk_widget_set_visible (self->toggles[i], open);
   set_enabled (self, "make-baseline", ms_workbench_get_run (self->bench) != NULL);
+  set_enabled (self, "compare", g_list_model_get_n_items (ms_workbench_get_runs (self->bench)) > 1);
   set_enabled (self, "clear-baseline", ms_workbench_get_base (self->bench) != NULL);
 }
 
@@ -578,6 +620,17 @@ pick_baseline_action (GSimpleAction *action, GVariant *parameter, gpointer data)
     ms_session_set_base (ms_workbench_get_session (self->bench), base);
 }
 
+/* The session's run against its baseline, or if none is pinned against the run before. */
+static void
+compare_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  MsWindow *self = data;
+
+  if (ms_workbench_get_base (self->bench) == NULL)
+    pick_baseline_action (NULL, NULL, self);
+  gtk_widget_activate_action (GTK_WIDGET (self), "win.screen", "s", "compare");
+}
+
 static void
 clear_baseline_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
@@ -711,6 +764,7 @@ static const GActionEntry entries[] = {
   { .name = "edit-selection", .activate = edit_selection_action },
   { .name = "make-baseline", .activate = make_baseline_action },
   { .name = "pick-baseline", .activate = pick_baseline_action },
+  { .name = "compare", .activate = compare_action },
   { .name = "clear-baseline", .activate = clear_baseline_action },
   { .name = "palette", .activate = palette_action },
   { .name = "search", .activate = search_action },
@@ -860,14 +914,18 @@ make_left_pane (MsWindow *self)
 {
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   GtkWidget *scroller = gtk_scrolled_window_new ();
+  GtkWidget *compare = icon_button ("view-dual-symbolic", _ ("Compare Two Runs"), "win.compare");
+  GtkWidget *heading;
 
   self->screen_list = GTK_LIST_BOX (gtk_list_box_new ());
   gtk_widget_add_css_class (GTK_WIDGET (self->screen_list), "navigation-sidebar");
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->screen_list), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   _ ("Screens"), -1);
   g_signal_connect_swapped (self->screen_list, "row-activated", G_CALLBACK (on_screen_row), self);
-  gtk_box_append (GTK_BOX (box), pane_heading (_ ("Runs"), "list-add-symbolic",
-                                               _ ("New Collection"), "win.collect"));
+  heading = pane_heading (_ ("Runs"), "list-add-symbolic", _ ("New Collection"), "win.collect");
+  gtk_widget_add_css_class (compare, "flat");
+  gtk_box_insert_child_after (GTK_BOX (heading), compare, gtk_widget_get_first_child (heading));
+  gtk_box_append (GTK_BOX (box), heading);
   gtk_box_append (GTK_BOX (box), ms_tab_list_new (ms_run_list_new (self->bench)));
   gtk_box_append (GTK_BOX (box), gtk_separator_new (GTK_ORIENTATION_HORIZONTAL));
   gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (self->screen_list)));

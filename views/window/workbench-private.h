@@ -13,11 +13,22 @@ G_BEGIN_DECLS
 #define MS_TYPE_RUN_ITEM (ms_run_item_get_type ())
 G_DECLARE_FINAL_TYPE (MsRunItem, ms_run_item, MS, RUN_ITEM, GObject)
 
+typedef enum
+{
+  MS_RUN_COMPLETE,
+  MS_RUN_COLLECTING, /* unfinished, and the file changes */
+  MS_RUN_STOPPED,    /* unfinished; the same command goes on with it */
+  MS_RUN_BROKEN,     /* finished, but tokens are missing */
+} MsRunState;
+
+MsRunState ms_run_item_get_state (MsRunItem *item);
 const MsRun *ms_run_item_run (MsRunItem *item);
 const MsModel *ms_run_item_model (MsRunItem *item);
 const MsCorpus *ms_run_item_corpus (MsRunItem *item);
 /* "OLMoE / mixed-12" (transfer full) */
 char *ms_run_item_dup_title (MsRunItem *item);
+/* "3: step 001200": what names it among others in lists and figures. (transfer full) */
+char *ms_run_item_dup_label (MsRunItem *item);
 /* Tokens, layers x experts, state: one line. (transfer full) */
 char *ms_run_item_dup_subtitle (MsRunItem *item);
 /* The share of the corpus recorded, 1 when finished. */
@@ -33,7 +44,7 @@ typedef struct
   const MsAnalysis *analysis;
   MsValues *values; /* NULL = defaults; owned */
   gint64 run;       /* 0 = newest */
-  char *select;     /* text form; owned, may be NULL */
+  char *select;     /* text form, with= for several runs; owned, may be NULL */
   gint64 other;     /* second run, 0 = none */
   char *by;         /* once per group of this kind; owned, NULL = not */
   guint bootstrap;
@@ -43,6 +54,8 @@ MsRequest *ms_request_new (const MsAnalysis *analysis);
 MsRequest *ms_request_copy (const MsRequest *request); /* (transfer full) */
 void ms_request_free (MsRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsRequest, ms_request_free)
+/* The same about its main run alone. (transfer full) */
+MsRequest *ms_request_alone (const MsRequest *request);
 /* The words that say the same after `moescope analyze FILE`, with a plot after `moescope plot FILE`.
  * (transfer full) */
 char *ms_request_format (const MsRequest *request, const char *plot);
@@ -55,7 +68,8 @@ typedef struct
   MsResult *result;
   char *interval; /* what bands and whiskers are, NULL when there are none */
   double seconds;
-  double share; /* of the tokens asked for that it rests on, 1 = all */
+  double share;    /* of the tokens asked for that it rests on, 1 = all */
+  GPtrArray *runs; /* of several runs together: of MsOutcome, one for each; else NULL */
 } MsOutcome;
 
 MsOutcome *ms_outcome_ref (MsOutcome *outcome);

@@ -2,10 +2,15 @@
  * run items (plain facts read once) and finished results. */
 #include "workbench-private.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
+#include <time.h>
 
-#define MAX_TRACES   6
+#define MAX_TRACES   12
 #define MAX_OUTCOMES 64
+
+/* Seconds after a change within which an unfinished run counts as being collected. */
+#define WRITTEN_SECONDS 120
 
 /* Decisions of tokens (tokens times layers) below which a scan is too short to look at parts first. */
 #define LONG_SCAN 2000000
@@ -20,6 +25,7 @@ struct _MsRunItem
   MsRun *run;
   MsModel *model;
   MsCorpus *corpus;
+  MsRunState state;
 };
 
 G_DEFINE_FINAL_TYPE (MsRunItem, ms_run_item, G_TYPE_OBJECT)
@@ -70,6 +76,18 @@ ms_run_item_dup_title (MsRunItem *self)
   return g_strdup_printf ("%s / %s", self->model->name, self->corpus->name);
 }
 
+char *
+ms_run_item_dup_label (MsRunItem *self)
+{
+  return ms_run_label (self->run);
+}
+
+MsRunState
+ms_run_item_get_state (MsRunItem *self)
+{
+  return self->state;
+}
+
 double
 ms_run_item_get_progress (MsRunItem *self)
 {
@@ -89,14 +107,26 @@ ms_run_item_dup_subtitle (MsRunItem *self)
   if (self->model->n_layers > 0)
     g_string_append_printf (text, " · %u × %u", self->model->n_layers,
                             self->model->layers[0].n_experts);
-  if (self->run->finished == NULL)
+  switch (self->state)
     {
+    case MS_RUN_COMPLETE:
+      g_string_append_printf (text, " · %.10s", self->run->finished);
+      break;
+    case MS_RUN_COLLECTING:
       g_string_append (text, " · ");
-      g_string_append_printf (text, _ ("unfinished, %.0f %%"),
+      g_string_append_printf (text, _ ("collecting %.0f %%"),
                               100 * ms_run_item_get_progress (self));
+      break;
+    case MS_RUN_STOPPED:
+      g_string_append (text, " · ");
+      g_string_append_printf (text, _ ("stopped at %.0f %%"),
+                              100 * ms_run_item_get_progress (self));
+      break;
+    case MS_RUN_BROKEN:
+      g_string_append (text, " · ");
+      g_string_append (text, _ ("broken: tokens are missing"));
+      break;
     }
-  else
-    g_string_append_printf (text, " · %.10s", self->run->finished);
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
@@ -160,6 +190,21 @@ ms_request_format (const MsRequest *request, const char *plot)
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
+MsRequest *
+ms_request_alone (const MsRequest *request)
+{
+  MsRequest *alone = ms_request_copy (request);
+  g_autoptr (MsSelection) selection
+      = ms_selection_parse (request->select ? request->select : "", NULL);
+
+  if (selection == NULL || selection->with == NULL)
+    return alone;
+  g_clear_pointer (&selection->with, g_array_unref);
+  g_free (alone->select);
+  alone->select = ms_selection_format (selection);
+  return alone;
+}
+
 static void
 clear_outcome (gpointer data)
 {
@@ -168,6 +213,7 @@ clear_outcome (gpointer data)
   g_clear_pointer (&outcome->request, ms_request_free);
   g_clear_pointer (&outcome->result, ms_result_free);
   g_clear_pointer (&outcome->interval, g_free);
+  g_clear_pointer (&outcome->runs, g_ptr_array_unref);
 }
 
 MsOutcome *
@@ -351,6 +397,45 @@ set_state (MsWorkbench *self, MsBenchState state)
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
 }
 
+/* Whether the file, or what is about to go into it, changed lately: a block of tokens may take long. */
+static gboolean
+is_written (const char *path)
+{
+  static const char *const endings[] = { "", "-wal", "-journal" };
+  time_t now = time (NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (endings); i++)
+    {
+      g_autofree char *name = g_strconcat (path, endings[i], NULL);
+      GStatBuf facts;
+
+      if (g_stat (name, &facts) == 0 && now - facts.st_mtime < WRITTEN_SECONDS)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* items: newest first.  Of the unfinished runs only the newest can be the one that is collected. */
+static void
+find_states (GPtrArray *items, const char *path)
+{
+  gboolean written = is_written (path);
+
+  for (guint i = 0; i < items->len; i++)
+    {
+      MsRunItem *item = g_ptr_array_index (items, i);
+
+      if (item->run->finished != NULL)
+        item->state
+            = item->run->n_tokens < item->corpus->n_tokens ? MS_RUN_BROKEN : MS_RUN_COMPLETE;
+      else
+        {
+          item->state = written ? MS_RUN_COLLECTING : MS_RUN_STOPPED;
+          written = FALSE;
+        }
+    }
+}
+
 /* Reads what the window lists: runs with their models and corpora, newest first. */
 static gpointer
 read_runs (MsJob *job, gpointer data, GError **error)
@@ -380,6 +465,7 @@ read_runs (MsJob *job, gpointer data, GError **error)
         return NULL;
       g_ptr_array_add (items, g_steal_pointer (&item));
     }
+  find_states (items, data);
   return g_steal_pointer (&items);
 }
 
@@ -404,7 +490,7 @@ same_runs (MsWorkbench *self, GPtrArray *items)
       MsRunItem *new = g_ptr_array_index (items, i);
 
       if (old->run->id != new->run->id || old->run->n_tokens != new->run->n_tokens
-          || (old->run->finished == NULL) != (new->run->finished == NULL))
+          || old->state != new->state)
         return FALSE;
     }
   return TRUE;
@@ -641,13 +727,13 @@ pass_progress (double done, gpointer data)
 
 /* Takes the request. */
 static MsOutcome *
-run_pass (MsRequest *request, MsTrace *trace, MsTrace *other, Pass *pass, GError **error)
+run_pass (MsRequest *request, MsTrace *trace, GPtrArray *others, Pass *pass, GError **error)
 {
   g_autoptr (MsRequest) own = request;
   g_autoptr (MsValues) defaults = own->values ? NULL : ms_values_new (own->analysis);
   MsContext context = { .trace = trace,
-                        .others = other ? &other : NULL,
-                        .n_others = other ? 1 : 0,
+                        .others = (MsTrace **) others->pdata,
+                        .n_others = others->len,
                         .values = own->values ? own->values : defaults,
                         .seed = 1,
                         .bootstrap = pass->rough ? 0 : own->bootstrap,
@@ -685,6 +771,22 @@ thin (MsTrace *trace, guint of)
   return n > 0 ? ms_trace_narrow (trace, numbers, n) : NULL;
 }
 
+static GPtrArray *
+thin_all (GPtrArray *traces, guint of)
+{
+  g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
+
+  for (guint i = 0; i < traces->len; i++)
+    {
+      MsTrace *part = thin (g_ptr_array_index (traces, i), of);
+
+      if (part == NULL)
+        return NULL;
+      g_ptr_array_add (parts, part);
+    }
+  return g_steal_pointer (&parts);
+}
+
 /* Says in words what the outcome rests on, wherever it is shown, copied or read aloud. */
 static void
 mark_partial (MsOutcome *outcome, double share)
@@ -708,7 +810,7 @@ cancel_too (GCancellable *cancelled, gpointer other)
 /* Long scans are first made on few documents, then on more.  What takes long all the same is not worth
  * it: the whole is computed at once. */
 static double
-look_ahead (MsJob *job, const Order *order, MsTrace *trace, MsTrace *other)
+look_ahead (MsJob *job, const Order *order, MsTrace *trace, GPtrArray *others)
 {
   static const struct
   {
@@ -722,7 +824,7 @@ look_ahead (MsJob *job, const Order *order, MsTrace *trace, MsTrace *other)
   for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
     {
       g_autoptr (MsTrace) part = thin (trace, parts[i].of);
-      g_autoptr (MsTrace) other_part = other ? thin (other, parts[i].of) : NULL;
+      g_autoptr (GPtrArray) other_parts = thin_all (others, parts[i].of);
       g_autoptr (GCancellable) cancel = g_cancellable_new ();
       double share
           = part ? (double) ms_trace_n_tokens (part) / (double) ms_trace_n_tokens (trace) : 1;
@@ -731,12 +833,12 @@ look_ahead (MsJob *job, const Order *order, MsTrace *trace, MsTrace *other)
       gulong link;
 
       if (share > 0.5 || share < 2 * before || share * rate > parts[i].seconds
-          || (other != NULL && other_part == NULL))
+          || other_parts == NULL)
         continue;
       pass.deadline = g_get_monotonic_time () + (gint64) (parts[i].seconds * G_USEC_PER_SEC);
       link
           = g_cancellable_connect (ms_job_cancellable (job), G_CALLBACK (cancel_too), cancel, NULL);
-      outcome = run_pass (ms_request_copy (order->request), part, other_part, &pass, NULL);
+      outcome = run_pass (ms_request_copy (order->request), part, other_parts, &pass, NULL);
       g_cancellable_disconnect (ms_job_cancellable (job), link);
       if (outcome == NULL)
         return reached; /* too long, or not possible on a part */
@@ -840,37 +942,66 @@ let_go (const Order *order, Computation *computation)
   computation_unref (computation);
 }
 
-static gpointer
-compute (MsJob *job, gpointer data, GError **error)
+/* `run` is the request's, or the newest where it names none: they are kept as the same. */
+static char *
+outcome_key (const MsRequest *request, gint64 run)
 {
-  Order *order = data;
-  MsRequest *request = order->request;
-  g_autoptr (MsTrace) trace = NULL;
-  g_autoptr (MsTrace) other = NULL;
-  Pass pass = { .job = job, .to = 1 };
+  MsRequest named = *request;
+
+  named.run = run;
+  return ms_request_format (&named, NULL);
+}
+
+/* The traces beside the request's: the second run, or of a series all further ones. */
+static GPtrArray *
+open_others (const Order *order, const MsTrace *trace, const MsSelection *selection, GError **error)
+{
+  const MsRequest *request = order->request;
+  g_autoptr (GPtrArray) others = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
+  g_autofree gint64 *runs = NULL;
+  MsTrace *other;
+  guint n = 0;
+
+  if ((request->analysis->needs & MS_NEEDS_SERIES)
+      && !ms_selection_list_with (selection, ms_trace_run (trace)->id, &runs, &n, error))
+    return NULL;
+  if (request->other > 0)
+    {
+      runs = g_renew (gint64, runs, n + 1);
+      runs[n++] = request->other;
+    }
+  for (guint i = 0; i < n; i++)
+    {
+      other = ms_workbench_trace (order->bench, order->path, runs[i], request->select, error);
+      if (other == NULL)
+        return NULL;
+      g_ptr_array_add (others, other);
+    }
+  return g_steal_pointer (&others);
+}
+
+/* Computes what the order asks for, about one run, between `from` and `to` of the job's progress. */
+static MsOutcome *
+compute_one (MsJob *job, Order *order, MsTrace *trace, const MsSelection *selection, double from,
+             double to, GError **error)
+{
+  g_autoptr (GPtrArray) others = open_others (order, trace, selection, error);
+  Pass pass = { .job = job, .from = from, .to = to };
   Computation *computation;
   MsOutcome *outcome;
   gulong link;
 
-  trace = ms_workbench_trace (order->bench, order->path, request->run, request->select, error);
-  if (trace == NULL)
+  if (others == NULL)
     return NULL;
-  if (request->other > 0)
-    {
-      other
-          = ms_workbench_trace (order->bench, order->path, request->other, request->select, error);
-      if (other == NULL)
-        return NULL;
-    }
   if (order->partial)
-    pass.from = look_ahead (job, order, trace, other);
+    pass.from = look_ahead (job, order, trace, others);
   computation = claim (job, order, &outcome, error);
   if (computation == NULL)
     return outcome;
   pass.cancel = computation->cancel;
   link = g_cancellable_connect (ms_job_cancellable (job), G_CALLBACK (on_worker_cancelled),
                                 computation, NULL);
-  outcome = run_pass (g_steal_pointer (&order->request), trace, other, &pass, error);
+  outcome = run_pass (g_steal_pointer (&order->request), trace, others, &pass, error);
   g_cancellable_disconnect (ms_job_cancellable (job), link);
   if (outcome != NULL)
     keep_outcome (order->bench, order, outcome);
@@ -878,11 +1009,145 @@ compute (MsJob *job, gpointer data, GError **error)
   return outcome;
 }
 
+/* What one of several runs gives, computed or as it is kept from when it was shown alone. */
+static MsOutcome *
+compute_part (MsJob *job, const Order *order, MsTrace *trace, double from, double to,
+              GError **error)
+{
+  Order part = *order;
+  g_autoptr (MsSelection) selection = NULL;
+  MsOutcome *outcome;
+
+  part.request = ms_request_alone (order->request);
+  part.request->run = ms_trace_run (trace)->id;
+  part.key = outcome_key (part.request, part.request->run);
+  part.partial = FALSE;
+  selection = ms_selection_parse (part.request->select ? part.request->select : "", NULL);
+  outcome = compute_one (job, &part, trace, selection, from, to, error);
+  g_clear_pointer (&part.request, ms_request_free);
+  g_free (part.key);
+  return outcome;
+}
+
+static int
+compare_outcomes (gconstpointer a, gconstpointer b)
+{
+  const MsOutcome *left = *(MsOutcome *const *) a, *right = *(MsOutcome *const *) b;
+
+  return (left->request->run > right->request->run) - (left->request->run < right->request->run);
+}
+
+/* The outcomes of the runs of the traces as one. */
+static MsOutcome *
+stack_outcomes (Order *order, GPtrArray *traces, GPtrArray *outcomes, const MsRunResult *runs)
+{
+  MsContext context = { .trace = g_ptr_array_index (traces, 0),
+                        .with = (MsTrace **) traces->pdata + 1,
+                        .n_with = traces->len - 1,
+                        .bootstrap = order->request->bootstrap,
+                        .confidence = 0.95 };
+  MsOutcome *all = g_atomic_rc_box_new0 (MsOutcome);
+
+  all->request = g_steal_pointer (&order->request);
+  all->result = ms_result_stack (runs, traces->len);
+  all->interval = ms_interval_name (&context);
+  all->runs = g_ptr_array_ref (outcomes);
+  g_ptr_array_sort (all->runs, compare_outcomes);
+  for (guint i = 0; i < outcomes->len; i++)
+    all->seconds += ((MsOutcome *) g_ptr_array_index (outcomes, i))->seconds;
+  all->share = 1;
+  keep_outcome (order->bench, order, all);
+  return all;
+}
+
+/* Opens the runs shown beside the main one, whose trace is the first. */
+static gboolean
+open_with (const Order *order, const MsSelection *selection, GPtrArray *traces, GError **error)
+{
+  g_autoptr (MsRequest) alone = ms_request_alone (order->request);
+  MsTrace *main = g_ptr_array_index (traces, 0);
+  g_autofree gint64 *runs = NULL;
+  guint n;
+
+  if (!ms_selection_list_with (selection, ms_trace_run (main)->id, &runs, &n, error))
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    {
+      MsTrace *trace
+          = ms_workbench_trace (order->bench, order->path, runs[i], alone->select, error);
+
+      if (trace == NULL)
+        return FALSE;
+      g_ptr_array_add (traces, trace);
+    }
+  return TRUE;
+}
+
+/* The same on several runs, one after the other. */
+static MsOutcome *
+compute_runs (MsJob *job, Order *order, MsTrace *main, const MsSelection *selection, GError **error)
+{
+  g_autoptr (GPtrArray) traces = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
+  g_autoptr (GPtrArray) outcomes
+      = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_outcome_unref);
+  g_autoptr (GPtrArray) failures = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  MsRunResult runs[MS_RUNS_MOST] = { { NULL, NULL, NULL } };
+
+  g_ptr_array_add (traces, ms_trace_ref (main));
+  if (!open_with (order, selection, traces, error))
+    return NULL;
+  for (guint i = 0; i < traces->len; i++)
+    {
+      MsTrace *trace = g_ptr_array_index (traces, i);
+      GError *failure = NULL;
+      MsOutcome *outcome = compute_part (job, order, trace, (double) i / traces->len,
+                                         (i + 1.0) / traces->len, &failure);
+
+      if (outcome == NULL && !g_error_matches (failure, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS))
+        {
+          g_propagate_error (error, failure);
+          return NULL;
+        }
+      if (outcome != NULL)
+        g_ptr_array_add (outcomes, outcome);
+      else
+        g_ptr_array_add (failures, failure);
+      runs[i] = (MsRunResult){ ms_trace_run (trace), outcome ? outcome->result : NULL,
+                               failure ? failure->message : NULL };
+    }
+  if (outcomes->len > 0)
+    return stack_outcomes (order, traces, outcomes, runs);
+  g_propagate_error (error, g_error_copy (g_ptr_array_index (failures, 0)));
+  return NULL;
+}
+
+static gpointer
+compute (MsJob *job, gpointer data, GError **error)
+{
+  Order *order = data;
+  const MsRequest *request = order->request;
+  g_autoptr (MsSelection) selection
+      = ms_selection_parse (request->select ? request->select : "", error);
+  g_autoptr (MsRequest) alone = NULL;
+  g_autoptr (MsTrace) trace = NULL;
+
+  if (selection == NULL)
+    return NULL;
+  alone = ms_request_alone (request);
+  trace = ms_workbench_trace (order->bench, order->path, request->run, alone->select, error);
+  if (trace == NULL)
+    return NULL;
+  if (selection->with != NULL && ms_analysis_takes_runs (request->analysis))
+    return compute_runs (job, order, trace, selection, error);
+  return compute_one (job, order, trace, selection, 0, 1, error);
+}
+
 MsJob *
 ms_workbench_analyze (MsWorkbench *self, MsRequest *request, guint delay, MsJobDone done,
                       MsJobPartial partial, GObject *owner)
 {
-  g_autofree char *key = ms_request_format (request, NULL);
+  MsRunItem *item = ms_workbench_find_run (self, request->run);
+  g_autofree char *key = outcome_key (request, item ? item->run->id : request->run);
   MsOutcome *outcome;
   guint generation;
   Order *order;
