@@ -44,14 +44,17 @@ add_words (GPtrArray *argv, const char *option, const char *value)
 static GStrv
 make_words (MsWorkbench *bench, const char *output, gboolean whole)
 {
-  g_auto (GStrv) parts = ms_session_list_parts (ms_workbench_get_session (bench));
-  g_autofree char *select = g_strjoinv (" ", parts);
+  g_autoptr (MsSelection) part
+      = ms_selection_copy (ms_session_get_selection (ms_workbench_get_session (bench)));
+  g_autofree char *select = NULL;
   MsRunItem *run = ms_workbench_get_run (bench), *base = ms_workbench_get_base (bench);
   const char *path = ms_workbench_get_path (bench);
   g_auto (GStrv) sections = ms_kept_list (KIND, path);
   GPtrArray *words = g_ptr_array_new ();
   char number[32];
 
+  part->run = part->base = 0;
+  select = ms_selection_format (part);
   add_words (words, "report", path);
   add_words (words, "-o", output);
   g_snprintf (number, sizeof number, "%" G_GINT64_FORMAT, ms_run_item_run (run)->id);
