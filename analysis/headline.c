@@ -254,8 +254,8 @@ MsHeadline *
 ms_headline_new (const MsHeadlineDef *def, const MsResult *result)
 {
   g_return_val_if_fail (strcmp (result->analysis->name, def->analysis) == 0, NULL);
-  if (result->by != NULL)
-    return lack ("The result is by groups of documents.");
+  if (result->by != NULL || result->n_runs > 0)
+    return lack ("The result is that of several groups or runs.");
   return def->tell (result);
 }
 

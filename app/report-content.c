@@ -13,6 +13,7 @@ clear_item (gpointer data)
 
   g_free (item->name);
   g_free (item->text);
+  g_free (item->number);
 }
 
 static void
@@ -61,12 +62,64 @@ add_items (GPtrArray *blocks, MsBlockKind kind, MsBlockRole role)
 static void
 add_item (MsBlock *block, const char *name, const char *text, const MsSection *place)
 {
-  MsItem item = { g_strdup (name), g_strdup (text), place };
+  MsItem item = { .name = g_strdup (name), .text = g_strdup (text), .place = place };
 
   if (text != NULL && text[0] != '\0')
     g_array_append_val (block->items, item);
   else
     clear_item (&item);
+}
+
+const MsSection *
+ms_report_headline (const MsReport *report, const MsHeadlineDef *def, MsHeadline **headline)
+{
+  *headline = NULL;
+  for (guint i = 0; i < report->sections->len; i++)
+    {
+      const MsSection *section = report->sections->pdata[i];
+
+      if (section->own != NULL || strcmp (section->analysis->name, def->analysis) != 0)
+        continue;
+      if (section->result != NULL && (section->result->by != NULL || section->result->n_runs > 0))
+        return NULL;
+      if (section->result != NULL)
+        *headline = ms_headline_new (def, section->result);
+      return section;
+    }
+  return NULL;
+}
+
+static void
+add_headlines (GPtrArray *blocks, const MsReport *report)
+{
+  MsBlock *list = add_items (blocks, MS_BLOCK_NUMBERS, MS_ROLE_PLAIN);
+
+  for (const MsHeadlineDef *def = ms_headlines (); def->name != NULL; def++)
+    {
+      g_autoptr (MsHeadline) headline = NULL;
+      const MsSection *section = ms_report_headline (report, def, &headline);
+      MsItem item = { .name = g_strdup (def->title) };
+
+      if (section == NULL)
+        {
+          clear_item (&item);
+          continue;
+        }
+      if (headline != NULL && headline->number != NULL)
+        {
+          item.number = g_strdup (headline->number);
+          item.unit = headline->unit;
+          item.text = g_strdup (headline->text);
+          item.place = section;
+        }
+      else
+        item.text = g_strdup_printf ("Not available: %s", headline != NULL  ? headline->text
+                                                          : section->reason ? section->reason
+                                                                            : "it did not run");
+      g_array_append_val (list->items, item);
+    }
+  if (list->items->len == 0)
+    g_ptr_array_remove (blocks, list);
 }
 
 /* The sentence of a section; by groups or runs it has one for each, in lines. */
@@ -334,6 +387,7 @@ ms_report_content (const MsReport *report)
   if (report->n_bad > 0)
     add (blocks, MS_BLOCK_TEXT, MS_ROLE_WARNING,
          g_strdup ("The file is damaged: see the trace check at the end."));
+  add_headlines (blocks, report);
   add_summary (blocks, report);
   add_findings (blocks, report);
   for (guint i = 0; i < report->sections->len; i++)

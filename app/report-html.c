@@ -25,6 +25,11 @@ static const char style[]
       "h3{font-size:1rem;margin:1.4rem 0 .3rem}\n"
       "a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}"
       ".sub,.note,figcaption,.place{color:var(--soft)}.note,figcaption{font-size:.88rem}\n"
+      ".six{display:grid;grid-template-columns:repeat(auto-fill,minmax(13rem,1fr));gap:.7rem;"
+      "margin:1.2rem 0}.six div{border:1px solid var(--rule);border-radius:.5rem;padding:.5rem "
+      ".8rem;"
+      "break-inside:avoid}.six b{font-size:1.7rem;line-height:1.3}.six p{margin:.1rem 0;"
+      "font-size:.85rem}\n"
       ".lead{font-size:1.05rem;margin:.4rem 0 1rem}"
       "ol,ul{padding-left:1.3rem}li{margin:.28rem 0}.place{font-size:.85rem;white-space:nowrap}\n"
       "figure{margin:1rem 0}figure svg{max-width:100%;height:auto;display:block}\n"
@@ -241,6 +246,26 @@ append_items (GString *out, const MsBlock *block)
 }
 
 static void
+append_numbers (GString *out, const MsBlock *block)
+{
+  g_string_append (out, "<div class=\"six\">\n");
+  for (guint i = 0; i < block->items->len; i++)
+    {
+      const MsItem *item = &g_array_index (block->items, MsItem, i);
+
+      g_string_append (out, "<div><p>");
+      if (item->place != NULL)
+        append (out, "<a href=\"#%s\">%s</a>", item->place->id, item->name);
+      else
+        append (out, "%s", item->name);
+      append (out, "</p><b>%s</b> %s<p>%s</p></div>\n",
+              item->number != NULL ? item->number : "\xe2\x80\x93",
+              item->unit != NULL ? item->unit : "", item->text);
+    }
+  g_string_append (out, "</div>\n");
+}
+
+static void
 append_text (GString *out, const MsBlock *block)
 {
   static const char *const classes[] = { [MS_ROLE_PLAIN] = "",
@@ -301,6 +326,9 @@ ms_report_html (const MsReport *report)
           break;
         case MS_BLOCK_TABLE:
           append_table (out, block);
+          break;
+        case MS_BLOCK_NUMBERS:
+          append_numbers (out, block);
           break;
         default:
           append_items (out, block);

@@ -25,6 +25,25 @@ ms_report_json (const MsReport *report)
     json_builder_add_string_value (json, report->checks->pdata[i]);
   json_builder_end_array (json);
   json_builder_end_object (json);
+  json_builder_set_member_name (json, "headlines");
+  json_builder_begin_array (json);
+  for (const MsHeadlineDef *def = ms_headlines (); def->name != NULL; def++)
+    {
+      g_autoptr (MsHeadline) headline = NULL;
+
+      if (ms_report_headline (report, def, &headline) == NULL || headline == NULL)
+        continue;
+      json_builder_begin_object (json);
+      ms_json_add_text (json, "name", def->name);
+      ms_json_add_text (json, "analysis", def->analysis);
+      ms_json_add_real (json, "value", headline->value);
+      ms_json_add_text (json, "number", headline->number);
+      ms_json_add_text (json, "unit", headline->unit);
+      ms_json_add_text (json, "text", headline->text);
+      ms_json_add_text (json, "place", headline->place);
+      json_builder_end_object (json);
+    }
+  json_builder_end_array (json);
   json_builder_set_member_name (json, "findings");
   json_builder_begin_array (json);
   for (guint i = 0; i < report->findings->len; i++)

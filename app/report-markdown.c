@@ -91,6 +91,12 @@ append_items (GString *out, const MsBlock *block)
           g_string_append_printf (out, "%u. %s (%s; strength %s)\n", i + 1, item->text,
                                   item->place->title, item->name);
           break;
+        case MS_BLOCK_NUMBERS:
+          g_string_append_printf (out, "- %s: **%s%s%s**. %s\n", item->name,
+                                  item->number != NULL ? item->number : "\xe2\x80\x93",
+                                  item->unit != NULL ? " " : "",
+                                  item->unit != NULL ? item->unit : "", item->text);
+          break;
         case MS_BLOCK_FACTS:
           g_string_append_printf (
               out, strcmp (item->name, "Command") == 0 ? "- %s: `%s`\n" : "- %s: %s\n", item->name,

@@ -251,6 +251,65 @@ show_items (Pages *pages, const MsBlock *block)
   pages->y += 5;
 }
 
+/* One of several numbers side by side; returns its height. */
+static double
+draw_number (Pages *pages, const MsItem *item, double x, double width, gboolean draw)
+{
+  const char *number = item->number != NULL ? item->number : "\xe2\x80\x93";
+  g_autoptr (PangoLayout) name = make_layout (pages, item->name, NULL, SMALL, FALSE, width);
+  g_autoptr (PangoLayout) large = make_layout (pages, number, NULL, 17, TRUE, 0);
+  g_autoptr (PangoLayout) unit
+      = make_layout (pages, item->unit != NULL ? item->unit : "", NULL, SMALL, FALSE, 0);
+  g_autoptr (PangoLayout) text = make_layout (pages, item->text, NULL, SMALL, FALSE, width);
+  double y = pages->y + layout_height (name), below = y + layout_height (large);
+
+  if (draw)
+    {
+      use_colour (pages, soft);
+      cairo_move_to (pages->cr, x, pages->y);
+      pango_cairo_show_layout (pages->cr, name);
+      cairo_move_to (
+          pages->cr, x + layout_width (large) + 4,
+          y
+              + (double) (pango_layout_get_baseline (large) - pango_layout_get_baseline (unit))
+                    / PANGO_SCALE);
+      pango_cairo_show_layout (pages->cr, unit);
+      use_colour (pages, ink);
+      cairo_move_to (pages->cr, x, y);
+      pango_cairo_show_layout (pages->cr, large);
+      cairo_move_to (pages->cr, x, below);
+      pango_cairo_show_layout (pages->cr, text);
+    }
+  return below + layout_height (text) - pages->y;
+}
+
+static void
+show_numbers (Pages *pages, const MsBlock *block)
+{
+  const guint columns = 3;
+  double width = (text_width (pages) - (columns - 1) * GUTTER) / columns;
+
+  pages->y += 6;
+  for (guint from = 0; from < block->items->len; from += columns)
+    {
+      double tall = 0;
+
+      for (int draw = FALSE; draw <= TRUE; draw++)
+        {
+          for (guint i = 0; i < columns && from + i < block->items->len; i++)
+            {
+              const MsItem *item = &g_array_index (block->items, MsItem, from + i);
+              double own = draw_number (pages, item, MARGIN + i * (width + GUTTER), width, draw);
+
+              tall = MAX (tall, own);
+            }
+          if (!draw)
+            need (pages, tall);
+        }
+      pages->y += tall + 8;
+    }
+}
+
 /* --- Figures -------------------------------------------------------------------------------------- */
 
 /* Draws at (x, y) with the caption below; returns the height. */
@@ -473,6 +532,9 @@ show_block (Pages *pages, const MsBlock *block)
       break;
     case MS_BLOCK_TABLE:
       show_table (pages, block);
+      break;
+    case MS_BLOCK_NUMBERS:
+      show_numbers (pages, block);
       break;
     default:
       show_items (pages, block);

@@ -50,6 +50,7 @@ typedef enum
   MS_BLOCK_LIST,    /* items: text */
   MS_BLOCK_RANKED,  /* items: name is a number */
   MS_BLOCK_FACTS,   /* items: name and text */
+  MS_BLOCK_NUMBERS, /* items: name, number, unit and text */
   MS_BLOCK_FIGURE,  /* section, plot; text is the caption */
   MS_BLOCK_TABLE,   /* table; text is the command that prints all of it */
 } MsBlockKind;
@@ -66,6 +67,8 @@ typedef enum
 typedef struct
 {
   char *name, *text;
+  char *number;           /* NULL = none */
+  const char *unit;       /* likewise */
   const MsSection *place; /* the section to go to, NULL = none */
 } MsItem;
 
@@ -86,6 +89,10 @@ typedef struct
 /* The blocks (of MsBlock) in reading order: what every format writes. */
 GPtrArray *ms_report_content (const MsReport *report);
 
+/* What the report has of a headline: its section, NULL when there is none or it has groups or runs, and
+ * what it tells, NULL when the section did not run. */
+const MsSection *ms_report_headline (const MsReport *report, const MsHeadlineDef *def,
+                                     MsHeadline **headline);
 /* Whether a plot has anything to show. */
 gboolean ms_report_has_figure (const MsSection *section, const MsPlotDef *plot);
 /* Opens its figure; NULL when it cannot be drawn. */

@@ -325,6 +325,17 @@ test_report (void)
           g_autoptr (JsonParser) parser = json_parser_new ();
 
           g_assert_true (json_parser_load_from_data (parser, first, -1, NULL));
+          g_assert_cmpuint (json_array_get_length (json_object_get_array_member (
+                                json_node_get_object (json_parser_get_root (parser)), "headlines")),
+                            ==, 6);
+        }
+      /* The six numbers stand at the head, once each. */
+      for (const MsHeadlineDef *def = ms_headlines (); i < 2 && def->name != NULL; def++)
+        {
+          const char *at = strstr (first, def->title);
+
+          g_assert_nonnull (at);
+          g_assert_true (at < strstr (first, "Summary"));
         }
     }
 }
