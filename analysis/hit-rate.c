@@ -89,6 +89,7 @@ static const MsPlotDef plots[] = {
     .x = "capacity",
     .y = "layer",
     .value = "hit_rate",
+    .value_title = "LRU hit rate",
     .where = "policy=lru" },
   { .name = "model",
     .title = "Hit rate of one cache for all layers",

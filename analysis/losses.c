@@ -415,17 +415,19 @@ static const MsTableDef tables[] = {
 };
 
 /* One line plot for each loss. */
-#define LOSS_PLOT(name_, title_, measure)                                                          \
+#define LOSS_PLOT(name_, title_, y_, measure)                                                      \
   {                                                                                                \
     .name = name_, .title = title_, .table = "losses", .mark = MS_MARK_LINE, .x = "layer",         \
-    .y = "value", .low = "low", .high = "high", .reference = "even", .y_title = "Loss",            \
+    .y = "value", .low = "low", .high = "high", .reference = "even", .y_title = y_,                \
     .where = "measure=" measure                                                                    \
   }
 
 static const MsPlotDef plots[] = {
-  LOSS_PLOT ("switch", "Switch loss by layer, all tokens pooled", "aux_pooled"),
-  LOSS_PLOT ("grouped", "Switch loss by layer, mean over sequences", "aux_grouped"),
-  LOSS_PLOT ("z", "Router z-loss by layer", "z_loss"),
+  LOSS_PLOT ("switch", "Switch loss by layer, all tokens pooled", "Switch loss, pooled",
+             "aux_pooled"),
+  LOSS_PLOT ("grouped", "Switch loss by layer, mean over sequences",
+             "Switch loss, mean of sequences", "aux_grouped"),
+  LOSS_PLOT ("z", "Router z-loss by layer", "Router z-loss", "z_loss"),
   { 0 },
 };
 

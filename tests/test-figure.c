@@ -842,6 +842,42 @@ test_names_in_panels (void)
     }
 }
 
+/* A series without a value has no key, empty decades are not drawn, zeros are no negative numbers, and a
+ * long title takes a second line. */
+static void
+test_nothing_to_show (void)
+{
+  const MsPlotDef plot = { .name = "keys",
+                           .title = "Keys",
+                           .table = "example",
+                           .mark = MS_MARK_LINE,
+                           .x = "steps",
+                           .y = "real",
+                           .series = "name",
+                           .facet = "y",
+                           .x_scale = MS_SCALE_LOG10 };
+  MsFigureOptions options = { .theme = ms_theme_find ("screen") };
+  g_autoptr (MsTable) table = ms_table_new (&example_def);
+  g_autoptr (MsFigure) figure = NULL, titled = NULL;
+  double low;
+
+  for (guint s = 0; s < 9; s++)
+    for (guint i = 0; i < 20; i++)
+      add (table, i, i % 2, 0, languages[s], "", s % 4 == 1 && i > 9 ? 0 : (double) NAN, 0,
+           exp10 (i / 2.0 - 8));
+  figure = ms_figure_new (table, &plot, &options, NULL);
+  /* Of nine series two have values, so that none is without a colour. */
+  g_assert_cmpuint (ms_figure_layout (figure, 400, 300)->keys->len, ==, 2);
+  g_assert_null (ms_figure_notes (figure, 2));
+  low = log10 (figure->x_axis.low);
+  g_assert_cmpfloat (low, >, -3.5);
+  g_assert_cmpfloat (figure->y_axis.low, ==, 0);
+  options.title = "A title that says rather more about the figure than one line of it has room for";
+  titled = ms_figure_new (table, &plot, &options, NULL);
+  g_assert_cmpfloat (ms_figure_natural_height (titled, 300), >,
+                     ms_figure_natural_height (figure, 300) + 0.9 * figure->layout->line);
+}
+
 /* --- Odd data --------------------------------------------------------------------------------------- */
 
 static void
@@ -1221,6 +1257,7 @@ main (int argc, char **argv)
         }
     }
   g_test_add_func ("/figure/shared-reference", test_shared_reference);
+  g_test_add_func ("/figure/nothing-to-show", test_nothing_to_show);
   g_test_add_func ("/figure/many-panels", test_many_panels);
   g_test_add_func ("/figure/few-panels", test_few_panels);
   g_test_add_func ("/figure/names-in-panels", test_names_in_panels);

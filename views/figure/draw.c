@@ -284,7 +284,6 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
   g_autofree char *notes = ms_figure_notes (figure, layout->shown);
   g_autofree char *x_title = ms_figure_x_title (figure);
   g_autofree char *y_title = ms_figure_y_title (figure);
-  double x = em * 0.4;
 
   cairo_save (cr);
   cairo_new_path (cr);
@@ -297,16 +296,10 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
   cairo_rectangle (cr, 0, 0, width, height);
   cairo_fill (cr);
   if (figure->panel != NULL)
-    {
-      double w;
-
-      ms_pen_measure (&pen, figure->panel, MS_TEXT_BOLD, 0, &w, NULL);
-      ms_pen_text (&pen, x, em * 0.4, 0, 0, 0, MS_TEXT_BOLD, ink, 0, figure->panel);
-      x += w + em * 0.6;
-    }
+    ms_pen_text (&pen, em * 0.4, em * 0.4, 0, 0, 0, MS_TEXT_BOLD, ink, 0, figure->panel);
   if (figure->title != NULL)
-    ms_pen_text (&pen, x, layout->title_y, 0, 0, 0, MS_TEXT_BOLD, ink, width - x - em * 0.4,
-                 figure->title);
+    ms_pen_paragraph (&pen, layout->title_x, layout->title_y, width - layout->title_x - em * 0.4,
+                      MS_TEXT_BOLD, figure->title);
   for (guint i = 0; i < layout->panels->len; i++)
     {
       const MsPanel *panel = &g_array_index (layout->panels, MsPanel, i);

@@ -113,7 +113,7 @@ typedef struct
   gboolean across; /* it lies below the panels */
   guint columns;   /* of panels */
   guint shown;     /* panels drawn, from the first facet to the last, of n_facets */
-  double title_y, x_title_y, y_title_x, note_y;
+  double title_x, title_y, x_title_y, y_title_x, note_y;
   double tree;         /* depth of dendrograms */
   double bars;         /* depth of the bars beside a heatmap */
   double over, beside; /* room for either above and at the right of a panel */
@@ -229,14 +229,15 @@ struct MsFigure
   guint n_facets, n_series;   /* at least 1 */
   guint slots[MS_SERIES_MAX]; /* which colour, dash and marker a series has */
   MsAxis x_axis, y_axis, value_axis;
-  gboolean y_down;              /* categories: the first is on top */
-  gboolean empty;               /* nothing has a value */
-  gboolean has_value;           /* colour comes from value_axis; with a colour bar */
-  gboolean diverging;           /* value_axis is symmetric about the middle */
-  gboolean lone_bars;           /* one bar in each category, whatever its series */
-  gboolean ordered_series;      /* many numbered series: coloured along a scale */
-  const char *chosen_series;    /* more than there are colours: which come first; else NULL */
-  gboolean clip_low, clip_high; /* values lie beyond value_axis */
+  gboolean y_down;                /* categories: the first is on top */
+  gboolean empty;                 /* nothing has a value */
+  gboolean has_value;             /* colour comes from value_axis; with a colour bar */
+  gboolean diverging;             /* value_axis is symmetric about the middle */
+  gboolean lone_bars;             /* one bar in each category, whatever its series */
+  gboolean ordered_series;        /* many numbered series: coloured along a scale */
+  gboolean valued[MS_SERIES_MAX]; /* those of the first series that have a value: they get a key */
+  const char *chosen_series;      /* more than there are colours: which come first; else NULL */
+  gboolean clip_low, clip_high;   /* values lie beyond value_axis */
   char *bar_title;
   guint n_tracks;
   MsTrack *tracks;

@@ -207,6 +207,8 @@ make_axis (const MsFigure *figure, MsScale scale, const MsChannel *channel, doub
       low = MIN (low, 0);
       high = MAX (high, 0);
     }
+  if (zero != ZERO_FREE && low == 0 && high == 0)
+    high = 1;
   axis = ms_axis_new (kind, low, high);
   room = high > low ? pad * (high - low) : 0;
   if (low != 0 || zero == ZERO_FREE)
@@ -317,6 +319,9 @@ make_value_axis (MsFigure *figure, const MsChannel *channel, MsScale scale, doub
     {
       if (!log && least >= 0 && least < 0.3 * most)
         least = 0;
+      /* Nothing but zeros: the scale says which way values would go. */
+      if (!log && least == 0 && most == 0)
+        most = 1;
       figure->value_axis = ms_axis_new (kind_of (scale), least, most);
     }
   figure->value_axis.whole
@@ -384,6 +389,7 @@ choose_series (MsFigure *figure)
   g_autofree double *sums = g_new0 (double, figure->n_series);
   g_autofree double *counts = g_new0 (double, figure->n_series);
   double sum = 0, count = 0;
+  guint n_valued = 0;
 
   for (guint i = 0; i < figure->n_rows; i++)
     {
@@ -397,12 +403,35 @@ choose_series (MsFigure *figure)
       sum += value;
       count++;
     }
-  for (guint s = 0; lines && s < figure->n_series; s++)
-    sums[s] = counts[s] > 0 ? fabs (sums[s] / counts[s] - sum / count) : (double) NAN;
+  for (guint s = 0; s < figure->n_series; s++)
+    {
+      n_valued += counts[s] > 0;
+      sums[s] = counts[s] == 0 ? (double) NAN
+                : lines        ? fabs (sums[s] / counts[s] - sum / count)
+                               : sums[s];
+    }
   ms_channel_sort (&figure->series, sums, ms_table_n_rows (figure->table));
+  if (n_valued <= figure->theme.n_series)
+    return;
   figure->chosen_series = lines                    ? "farthest from the mean"
                           : mark == MS_MARK_TOKENS ? "most frequent"
                                                    : "largest";
+}
+
+/* Which of the series with a colour of their own have anything to show. */
+static void
+find_valued (MsFigure *figure)
+{
+  figure->valued[0] = figure->series.column == NULL;
+  for (guint i = 0; i < figure->n_rows && figure->series.column != NULL; i++)
+    {
+      guint row = ms_figure_row (figure, i), s = ms_channel_category (&figure->series, row);
+
+      if (s < MS_SERIES_MAX
+          && (figure->plot->mark == MS_MARK_TOKENS ? figure->series.names[s][0] != '\0'
+                                                   : !isnan (ms_channel_get (&figure->y, row))))
+        figure->valued[s] = TRUE;
+    }
 }
 
 static gboolean
@@ -522,6 +551,7 @@ ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *opt
     order_series (figure);
   if (!figure->ordered_series && figure->n_series > figure->theme.n_series)
     choose_series (figure);
+  find_valued (figure);
   if (mark == MS_MARK_LINE || mark == MS_MARK_BAR || mark == MS_MARK_STACK
       || mark == MS_MARK_SCATTER || mark == MS_MARK_HISTOGRAM)
     ms_tracks_build (figure);

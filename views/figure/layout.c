@@ -91,13 +91,12 @@ category_labels (const MsChannel *channel, double most, GArray *labels, const gu
 }
 
 /* The sizes of labels, from the largest on, and the room that names in a column need, in em. */
-#define NAME_SPACING 1.1
-
 static const struct
 {
   guint style;
-  double scale;
-} label_styles[] = { { MS_TEXT_PLAIN, 1 }, { MS_TEXT_SMALL, 0.85 }, { MS_TEXT_TINY, 0.7 } };
+  double scale, spacing;
+} label_styles[]
+    = { { MS_TEXT_PLAIN, 1, 1.1 }, { MS_TEXT_SMALL, 0.85, 0.94 }, { MS_TEXT_TINY, 0.7, 0.67 } };
 
 static double
 widest (MsPen *pen, const GArray *labels, guint style, double most)
@@ -133,7 +132,7 @@ fit_names_down (MsFigure *figure, MsLayout *layout, MsPen *pen, double length)
 
   layout->y_rank = 0;
   for (guint i = 0; y->numbers == NULL && i <= last; i++)
-    if (em * NAME_SPACING * label_styles[i].scale <= room)
+    if (em * label_styles[i].spacing <= room)
       {
         category_labels (y, y->n, layout->y_labels, figure->order);
         layout->y_style = label_styles[i].style;
@@ -182,11 +181,13 @@ fit_names_across (MsFigure *figure, MsLayout *layout, MsPen *pen, double length,
       w = widest (pen, layout->x_labels, style, layout->x_label_width);
       if ((ways[i].angle == 0    ? w + 0.3 * layout->em
            : ways[i].angle == 45 ? 1.2 * em
-                                 : NAME_SPACING * em)
+                                 : label_styles[ways[i].style].spacing * layout->em)
               * x->n
           > length * ways[i].ranks)
         continue;
       if (ways[i].angle == 45 && !may_lean)
+        continue;
+      if (ways[i].ranks > 1 && w > 4 * em)
         continue;
       if (ways[i].ranks > 1)
         {
@@ -229,6 +230,8 @@ place_keys (MsFigure *figure, MsLayout *layout, MsPen *pen, double left, double 
       double w;
       MsKey key = { .series = s };
 
+      if (!figure->valued[s])
+        continue;
       ms_pen_measure (pen, figure->series.names[s], MS_TEXT_PLAIN, right - left - swatch, &w, NULL);
       w += swatch + layout->em * 0.4;
       if (x > left && x + w > right)
@@ -306,12 +309,12 @@ wants_direct (MsFigure *figure, MsPen *pen, double width, double line, double *r
          && ends_apart (figure, line * 0.95, ms_chart_height (figure, 0.7 * width, pen->em));
 }
 
-/* The most that a figure of small multiples is high when nobody says: half as high again as a narrow
- * column is wide and more, but no higher than the text of a page, and never less than a screenful. */
+/* The most that a figure of small multiples is high when nobody says: twice the width of a narrow column
+ * with all of them, less with `some`; no higher than the text of a page, never less than a screenful. */
 static double
-page_height (double width)
+page_height (double width, gboolean some)
 {
-  return MAX (MIN (1.6 * width, 8.8 * 96), 1.3 * width);
+  return MAX (MIN ((some ? 1.6 : 2) * width, 8.8 * 96), 1.3 * width);
 }
 
 /* So few panels are always all drawn: the first, the middle and the last. */
@@ -330,10 +333,10 @@ page_height (double width)
 
 /* How many panels stand side by side and how many there are: all in panels some 12 em wide or, when the
  * height is given, as large as their shape allows.  Where that makes panels too small to read or a figure
- * higher than a page, fewer are shown. */
+ * higher than a page, fewer are shown, in a height that is less by `spare`. */
 static void
-choose_panels (MsFigure *figure, double width, double height, gboolean natural, double em,
-               guint *best_columns, guint *shown)
+choose_panels (MsFigure *figure, double width, double height, double spare, gboolean natural,
+               double em, guint *best_columns, guint *shown)
 {
   guint n = figure->n_facets, columns, rows;
   double least = figure->mark->panel_least != NULL ? figure->mark->panel_least (figure, em) : 0;
@@ -376,7 +379,7 @@ choose_panels (MsFigure *figure, double width, double height, gboolean natural, 
   h = figure->mark->panel_height (figure, width / columns - PANEL_GAP_X * em, em);
   if (figure->mark->grid)
     h = MIN (h, FLAT * em);
-  rows = (guint) CLAMP (height / (h + PANEL_GAP_Y * em), 1, PANELS_SOME);
+  rows = (guint) CLAMP ((height - spare) / (h + PANEL_GAP_Y * em), 1, PANELS_SOME);
   *best_columns = columns;
   *shown = CLAMP (columns * rows, MIN (n, PANELS_LEAST), n);
 }
@@ -390,9 +393,11 @@ place_bottom (MsFigure *figure, MsLayout *layout, MsPen *pen, guint shown, gbool
   g_autofree char *x_title = ms_figure_x_title (figure);
 
   if (notes != NULL)
-    bottom
-        += ms_pen_paragraph (pen, 0, 0, layout->width - 2 * gap, MS_TEXT_SMALL, notes) + gap * 0.5;
-  layout->note_y = bottom;
+    {
+      bottom += ms_pen_paragraph (pen, 0, 0, layout->width - 2 * gap, MS_TEXT_SMALL, notes);
+      layout->note_y = bottom;
+      bottom += gap * 0.8;
+    }
   if (figure->has_value && across)
     bottom += 0.7 * em + gap * 0.5 + layout->line + 2.5 * gap;
   layout->bar.y = bottom - (across ? 1.5 * gap : 0);
@@ -400,7 +405,7 @@ place_bottom (MsFigure *figure, MsLayout *layout, MsPen *pen, guint shown, gbool
     {
       bottom += layout->line;
       layout->x_title_y = bottom;
-      bottom += gap * 0.3;
+      bottom += gap * 0.7;
     }
   return bottom;
 }
@@ -436,8 +441,18 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
   top = gap;
   if (figure->title != NULL)
     {
+      layout->title_x = gap;
+      if (figure->panel != NULL)
+        {
+          double w;
+
+          ms_pen_measure (&pen, figure->panel, MS_TEXT_BOLD, 0, &w, NULL);
+          layout->title_x += w + em * 0.6;
+        }
       layout->title_y = top;
-      top += line * 1.45;
+      top += ms_pen_paragraph (&pen, 0, 0, width - layout->title_x - gap, MS_TEXT_BOLD,
+                               figure->title)
+             + line * 0.45;
     }
   layout->direct = wants_direct (figure, &pen, width, line, &legend_room);
   if (!layout->direct && figure->n_series > 1 && !figure->ordered_series
@@ -457,6 +472,9 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
   else if (figure->panel != NULL && figure->title == NULL)
     top += line * 0.9;
   strip = layout->strips ? line * 1.05 : 0;
+  /* The label of a tick at the upper end of an axis or a colour bar. */
+  if (axes && strip == 0)
+    top = MAX (top, line * 0.55);
 
   /* Right: colour bar or names of lines. */
   right = gap;
@@ -501,7 +519,8 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
       }
     if (columns == 0)
       choose_panels (figure, width - left - y_labels - right,
-                     (natural ? page_height (width) : height) - top - bottom - x_labels, natural,
+                     (natural ? page_height (width, FALSE) : height) - top - bottom - x_labels,
+                     natural ? page_height (width, FALSE) - page_height (width, TRUE) : 0, natural,
                      em, &columns, &shown);
     if (shown < figure->n_facets)
       /* The notes say so, which takes some of the panels' room. */
@@ -518,8 +537,8 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
         panel_w = (width - left - y_labels - right - edge - layout->beside - gap_x * (columns - 1))
                   / columns;
         panel_w = MAX (panel_w, 4);
-        panel_h = ((natural ? page_height (width) : height) - top - strip - layout->over - x_labels
-                   - bottom - gap_y * (rows - 1))
+        panel_h = ((natural ? page_height (width, TRUE) : height) - top - strip - layout->over
+                   - x_labels - bottom - gap_y * (rows - 1))
                   / rows;
         if (natural)
           {
@@ -571,8 +590,14 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
             category_labels (&figure->x, G_MAXUINT, layout->x_labels, figure->order);
             w = widest (&pen, layout->x_labels, MS_TEXT_PLAIN, layout->x_label_width);
             x_labels = line + gap * 0.8;
-            category_labels (&figure->x, panel_w / MAX (w + 0.7 * em, 1.6 * em), layout->x_labels,
-                             figure->order);
+            w = panel_w / MAX (w + 0.7 * em, 1.6 * em);
+            if (figure->mark == &ms_mark_matrix)
+              {
+                /* Both sides of a square show the same numbers. */
+                w = MIN (w, panel_h / (1.3 * em));
+                category_labels (&figure->y, w, layout->y_labels, figure->order);
+              }
+            category_labels (&figure->x, w, layout->x_labels, figure->order);
           }
         else
           /* Names that lean would reach under the panels of the row below. */

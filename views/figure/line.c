@@ -150,13 +150,20 @@ draw_markers (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPe
     }
 }
 
+/* Among series coloured along a scale the one that is no number. */
+static gboolean
+is_strong (const MsFigure *figure, guint series)
+{
+  return figure->ordered_series && isnan (figure->series.numbers[series]);
+}
+
 static void
 draw_track (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen *pen)
 {
   MsColour colour = ms_figure_series_colour (figure, track->series);
   guint slot = figure->ordered_series ? MS_SERIES_MAX : ms_figure_slot (figure, track->series);
   gboolean grey = !figure->ordered_series && track->series >= figure->theme.n_series;
-  gboolean strong = figure->ordered_series && isnan (figure->series.numbers[track->series]);
+  gboolean strong = is_strong (figure, track->series);
   double width = pen->theme->line_points * 96 / 72 * (grey ? 0.6 : strong ? 1.7 : 1);
   cairo_t *cr = pen->cr;
 
@@ -261,9 +268,11 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
   cairo_rectangle (pen->cr, panel->plot.x - 3, panel->plot.y - 3, panel->plot.w + 6,
                    panel->plot.h + 6);
   cairo_clip (pen->cr);
-  /* The first series is drawn last, on top. */
-  for (guint s = figure->n_series; s > 0; s--)
-    draw_track (figure, ms_track_find (figure, panel->facet, s - 1), panel, pen);
+  /* The first series is drawn last, on top; of a scale's the strong one. */
+  for (guint round = 0; round < 2; round++)
+    for (guint s = figure->n_series; s > 0; s--)
+      if (is_strong (figure, s - 1) == (round == 1))
+        draw_track (figure, ms_track_find (figure, panel->facet, s - 1), panel, pen);
   cairo_restore (pen->cr);
   if (layout->direct)
     draw_names (figure, layout, panel, pen);

@@ -246,7 +246,7 @@ stroke_lines (MsFigure *figure, MsPen *pen, const GArray *points)
     if (!isnan (all[i].x))
       {
         first = MIN (first, all[i].series);
-        several |= all[i].series != first;
+        several |= all[i].series != first && !figure->ordered_series;
       }
   cairo_set_dash (pen->cr, dash, 2, 0);
   cairo_set_line_width (pen->cr, pen->theme->line_points * 0.8 * 96 / 72);

@@ -408,7 +408,8 @@ ms_pen_swatch (MsPen *pen, MsFigure *figure, guint series, MsRect box)
   if (figure->mark->swatch_box)
     {
       cairo_rectangle (pen->cr, box.x, box.y, box.w, box.h);
-      ms_pen_fill (pen, slot, colour);
+      /* Words carry no pattern. */
+      ms_pen_fill (pen, figure->mark == &ms_mark_tokens ? MS_SERIES_MAX : slot, colour);
       return;
     }
   if (figure->mark == &ms_mark_line)

@@ -122,7 +122,8 @@ token_colour (const MsFigure *figure, guint i, MsColour *colour)
 
   if (figure->has_value && !figure->ordered_series)
     return ms_figure_value_colour (figure, ms_channel_raw (&figure->value, row), colour);
-  if (figure->series.column == NULL || ms_channel_category (&figure->series, row) >= MS_SERIES_MAX)
+  if (figure->series.column == NULL || ms_channel_category (&figure->series, row) >= MS_SERIES_MAX
+      || !figure->valued[ms_channel_category (&figure->series, row)])
     return FALSE;
   *colour = ms_figure_series_colour (figure, ms_channel_category (&figure->series, row));
   return TRUE;
@@ -402,7 +403,7 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
   rest = count_rest (figure, limit, &y);
   if (rest > 0)
     {
-      g_autofree char *text = g_strdup_printf ("\xe2\x80\xa6 and %u more", rest);
+      g_autofree char *text = g_strdup_printf ("\xe2\x80\xa6 and %u more tokens", rest);
 
       ms_pen_text (pen, panel->plot.x, panel->plot.y + y, 0, 0, 0, MS_TEXT_FAINT,
                    ms_pen_ink (pen, MS_TEXT_FAINT), panel->plot.w, text);
