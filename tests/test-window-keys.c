@@ -1,7 +1,9 @@
 /* The window by keyboard alone: what Tab comes by, and what every key does. */
+#include "figure-view-private.h"
 #include "tab-list-private.h"
 #include "windows.h"
 
+#include <gdk/x11/gdkx.h>
 #include <string.h>
 
 /* --- Tab -------------------------------------------------------------------------------------- */
@@ -81,10 +83,252 @@ test_tab_order (void)
   ms_fixture_remove (path);
 }
 
+/* --- Keys ------------------------------------------------------------------------------------- */
+
+/* What a key is pressed in and what may come of it. */
+typedef struct
+{
+  MsWindow *window;
+  MsSession *session;
+  MsFigureView *view;     /* the first figure of the screen, NULL = none */
+  MsFigureCanvas *canvas; /* its canvas */
+} Scene;
+
+/* Presses keys as a person does, through the display; FALSE when xdotool is not there. */
+static gboolean
+press (GtkWindow *window, const char *keys)
+{
+  g_autofree char *xid = g_strdup_printf (
+      "%lu", gdk_x11_surface_get_xid (gtk_native_get_surface (GTK_NATIVE (window))));
+  const char *argv[]
+      = { "xdotool", "windowfocus", "--sync", xid, "key", "--delay", "20", keys, NULL };
+  g_autoptr (GSubprocess) process = g_subprocess_newv (argv, G_SUBPROCESS_FLAGS_NONE, NULL);
+  gint64 until;
+
+  if (process == NULL)
+    return FALSE;
+  g_assert_true (g_subprocess_wait (process, NULL, NULL));
+  until = g_get_monotonic_time () + 150 * G_TIME_SPAN_MILLISECOND;
+  wait_until (g_get_monotonic_time () > until);
+  return TRUE;
+}
+
+/* The window over the main one, NULL when there is none. */
+static GtkWindow *
+find_dialog (MsWindow *window)
+{
+  GListModel *all = gtk_window_get_toplevels ();
+
+  for (guint i = 0; i < g_list_model_get_n_items (all); i++)
+    {
+      g_autoptr (GtkWindow) top = g_list_model_get_item (all, i);
+
+      if (top != GTK_WINDOW (window) && gtk_widget_get_visible (GTK_WIDGET (top)))
+        return top; /* GTK keeps it */
+    }
+  return NULL;
+}
+
+/* What the window is in, in one line: compared before and after a key. */
+static char *
+state_of (const Scene *scene)
+{
+  GString *text = g_string_new (NULL);
+  GtkWindow *dialog = find_dialog (scene->window);
+  GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (scene->window));
+
+  g_string_append_printf (text, "screen %s; selection '%s'; ",
+                          ms_window_get_screen_name (scene->window),
+                          ms_session_get_text (scene->session));
+  if (dialog != NULL)
+    g_string_append_printf (text, "dialog %s '%s'; ", G_OBJECT_TYPE_NAME (dialog),
+                            gtk_window_get_title (dialog) ? gtk_window_get_title (dialog) : "");
+  for (guint i = 0; i < 2; i++)
+    {
+      GtkWidget *flap = find_type (GTK_WIDGET (scene->window), ADW_TYPE_FLAP);
+
+      if (i == 1)
+        flap = find_type (adw_flap_get_content (ADW_FLAP (flap)), ADW_TYPE_FLAP);
+      g_string_append_printf (text, "%s %s; ", i == 0 ? "left" : "right",
+                              adw_flap_get_reveal_flap (ADW_FLAP (flap)) ? "open" : "shut");
+    }
+  if (scene->canvas != NULL)
+    g_string_append_printf (text, "row %d; zoom %.2f; %s; ",
+                            ms_figure_canvas_get_cursor (scene->canvas),
+                            ms_figure_canvas_get_zoom (scene->canvas),
+                            gtk_widget_get_mapped (GTK_WIDGET (scene->view))
+                                    && !gtk_widget_get_mapped (GTK_WIDGET (scene->canvas))
+                                ? "table"
+                                : "figure");
+  g_string_append_printf (text, "focus %s", focus ? G_OBJECT_TYPE_NAME (focus) : "none");
+  return g_string_free (text, FALSE);
+}
+
+/* The toy trace: layers 1, 2 with experts 0 to 7, then layer 4 with 0 to 11. */
+static const struct
+{
+  const char *screen;
+  const char *selection; /* before */
+  int row;               /* the cursor before; -1 = the keyboard is not in the figure */
+  const char *keys;
+  const char *after; /* a part of the state that comes of it, and must not have been before */
+} keys[] = {
+  { "experts", "", -1, "ctrl+k", "dialog MsPalette" },
+  { "experts", "", -1, "ctrl+shift+p", "dialog MsPalette" },
+  { "experts", "", -1, "ctrl+question", "dialog GtkShortcutsWindow" },
+  { "experts", "", -1, "F1", "dialog AdwMessageDialog" },
+  { "experts", "", -1, "ctrl+o", "dialog GtkFileChooserDialog" },
+  { "experts", "", -1, "ctrl+n", "dialog MsCollectDialog 'New Collection'" },
+  { "experts", "", -1, "ctrl+i", "dialog MsCollectDialog 'Import a Trace'" },
+  { "experts", "", -1, "ctrl+e", "dialog MsExportDialog" },
+  { "cache", "", -1, "ctrl+e", "dialog MsExportDialog" },
+  { "experts", "layer=1", -1, "ctrl+l", "dialog AdwMessageDialog" },
+  { "experts", "layer=1", -1, "ctrl+d", "dialog AdwMessageDialog" },
+  { "experts", "", -1, "F9", "left shut" },
+  { "experts", "", -1, "ctrl+F9", "right shut" },
+  { "experts", "", -1, "F10", "focus GtkModelButton" },
+  { "experts", "", -1, "F6", "focus MsFigureCanvas" },
+  { "flow", "", -1, "F6", "focus MsFigureCanvas" },
+  { "text", "", -1, "ctrl+f", "focus GtkText" },
+  { "analyses", "", -1, "ctrl+f", "focus GtkText" },
+  { "cache", "", -1, "ctrl+f", "dialog MsPalette" },
+  { "overview", "", -1, "alt+2", "screen experts" },
+  { "overview", "", -1, "alt+3", "screen text" },
+  { "overview", "", -1, "alt+4", "screen cache" },
+  { "overview", "", -1, "alt+5", "screen languages" },
+  { "overview", "", -1, "alt+6", "screen compare" },
+  { "overview", "", -1, "alt+7", "screen consistency" },
+  { "overview", "", -1, "alt+8", "screen flow" },
+  { "overview", "", -1, "alt+9", "screen placement" },
+  { "overview", "", -1, "alt+0", "screen analyses" },
+  { "overview", "", -1, "alt+minus", "screen sql" },
+  { "experts", "", -1, "alt+1", "screen overview" },
+  { "experts", "layer=1", -1, "Escape", "selection ''" },
+  { "text", "layer=1", -1, "Escape", "selection ''" },
+  { "sql", "layer=1", -1, "Escape", "selection ''" },
+  { "analyses", "layer=1", -1, "Escape", "selection ''" },
+  { "experts", "layer=1", -1, "alt+Left", "selection ''" },
+  { "experts", "layer=1", -1, "ctrl+z", "selection ''" },
+  { "experts", "", -1, "ctrl+b", "selection 'base=1'" },
+  { "experts", "", -1, "ctrl+t", "; table" },
+  { "languages", "", -1, "ctrl+t", "; table" },
+  /* In a figure: a map of layers and experts, rows from the first layer down. */
+  { "experts", "", 9, "Left", "row 8;" },
+  { "experts", "", 9, "Right", "row 10;" },
+  { "experts", "", 9, "Up", "row 1;" },
+  { "experts", "", 9, "Down", "row 17;" },
+  { "experts", "", 9, "bracketright", "row 17;" },
+  { "experts", "", 9, "bracketleft", "row 1;" },
+  { "experts", "", 9, "period", "row 17;" },
+  { "experts", "", 9, "comma", "row 1;" },
+  { "experts", "", 10, "Home", "row 8;" },
+  { "experts", "", 10, "End", "row 15;" },
+  { "experts", "", 10, "ctrl+Home", "row 0;" },
+  { "experts", "", 9, "shift+Right", "selection 'layer=2 expert=1..2'" },
+  { "experts", "", 9, "Return", "selection 'layer=2 expert=1'" },
+  { "experts", "layer=1 expert=1", 9, "space", "selection 'layer=1..2 expert=1'" },
+  { "experts", "layer=1 expert=1", 9, "Escape", "selection ''" },
+  { "experts", "", 9, "plus", "zoom 1.50; figure; focus MsFigureCanvas" },
+  { "experts", "layer=2 expert=1..3", 9, "f", "focus MsFigureCanvas" },
+  { "experts", "", 9, "b", "selection 'base=1'" },
+  { "experts", "", 9, "ctrl+t", "table; focus GtkListItemWidget" },
+  { "text", "", 5, "Right", "row 6;" },
+  { "text", "", 5, "Home", "row 0;" },
+  { "cache", "", 5, "Right", "row 6;" },
+};
+
+static void
+close_dialog (MsWindow *window)
+{
+  GtkWindow *dialog = find_dialog (window);
+
+  if (dialog == NULL)
+    return;
+  g_assert_true (press (dialog, "Escape"));
+  if (find_dialog (window) != NULL) /* which the pointer would have to close */
+    g_error ("Escape leaves %s open", G_OBJECT_TYPE_NAME (dialog));
+}
+
+static void
+set_scene (Scene *scene, guint i)
+{
+  GtkWidget *screen;
+
+  show_screen (scene->window, keys[i].screen);
+  ms_session_reset (scene->session);
+  if (*keys[i].selection != '\0')
+    g_assert_true (ms_session_set_text (scene->session, keys[i].selection, NULL));
+  screen = GTK_WIDGET (ms_window_get_screen (scene->window, keys[i].screen));
+  ms_screen_update_now (MS_SCREEN (screen));
+  wait_until (!g_str_equal (ms_screen_get_shown (MS_SCREEN (screen)), "waiting"));
+  if (!g_str_equal (keys[i].screen, "overview") && !g_str_equal (keys[i].screen, "sql"))
+    wait_until (ms_figure_view_find (screen) != NULL);
+  wait_until (ms_window_is_quiet (scene->window));
+  gtk_window_set_focus (GTK_WINDOW (scene->window), NULL);
+  gtk_widget_child_focus (GTK_WIDGET (scene->window), GTK_DIR_TAB_FORWARD);
+  scene->view = ms_figure_view_find (screen);
+  scene->canvas = scene->view ? ms_figure_view_get_canvas (scene->view) : NULL;
+  if (keys[i].row >= 0)
+    {
+      gtk_widget_grab_focus (GTK_WIDGET (scene->canvas));
+      ms_figure_canvas_set_cursor (scene->canvas, keys[i].row);
+    }
+}
+
+/* Every key of the table does what it says, Escape closes every dialog, and the keyboard is then where it
+ * was. */
+static void
+test_keys (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  Scene scene = { .window = open_window (path) };
+
+  g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
+  scene.session = ms_workbench_get_session (ms_window_get_bench (scene.window));
+  if (!press (GTK_WINDOW (scene.window), "shift"))
+    g_test_skip ("xdotool is not installed");
+  else
+    for (guint i = g_getenv ("FROM") ? (guint) atoi (g_getenv ("FROM")) : 0;
+         i < G_N_ELEMENTS (keys); i++)
+      {
+        g_autofree char *before = NULL, *after = NULL;
+        GtkWidget *focus;
+
+        set_scene (&scene, i);
+        focus = gtk_window_get_focus (GTK_WINDOW (scene.window));
+        before = state_of (&scene);
+        g_assert_true (press (GTK_WINDOW (scene.window), keys[i].keys));
+        wait_until (ms_window_is_quiet (scene.window));
+        after = state_of (&scene);
+        g_test_message ("%s, %s: %s", keys[i].screen, keys[i].keys, after);
+        if (strstr (after, keys[i].after) == NULL)
+          g_error ("%s on %s: “%s”, not “%s”", keys[i].keys, keys[i].screen, after, keys[i].after);
+        if (find_dialog (scene.window) != NULL)
+          {
+            close_dialog (scene.window);
+            g_assert_true (gtk_window_get_focus (GTK_WINDOW (scene.window)) == focus);
+          }
+        /* Back to how it was. */
+        if (strstr (after, "; table") != NULL)
+          gtk_widget_activate_action (GTK_WIDGET (scene.window), "win.figure-table", NULL);
+        if (strstr (after, "left shut") != NULL)
+          gtk_widget_activate_action (GTK_WIDGET (scene.window), "win.left-pane", NULL);
+        if (strstr (after, "right shut") != NULL)
+          gtk_widget_activate_action (GTK_WIDGET (scene.window), "win.right-pane", NULL);
+        if (strstr (after, "GtkModelButton") != NULL)
+          g_assert_true (press (GTK_WINDOW (scene.window), "Escape"));
+        if (scene.view != NULL)
+          gtk_widget_activate_action (GTK_WIDGET (scene.view), "figure.zoom-reset", NULL);
+      }
+  close_window (scene.window);
+  ms_fixture_remove (path);
+}
+
 int
 main (int argc, char **argv)
 {
   ms_windows_init (&argc, &argv);
   g_test_add_func ("/window/keys/tab-order", test_tab_order);
+  g_test_add_func ("/window/keys/table", test_keys);
   return ms_windows_run ();
 }

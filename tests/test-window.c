@@ -324,14 +324,14 @@ test_figure_brush (void)
   gtk_widget_grab_focus (GTK_WIDGET (canvas));
   ms_figure_canvas_set_cursor (canvas, 0);
   ms_figure_canvas_step (canvas, MS_STEP_RIGHT, TRUE);
-  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=1");
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=0..1");
   ms_figure_canvas_step (canvas, MS_STEP_RIGHT, TRUE);
-  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=1..2");
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=0..2");
   text = ms_figure_describe (ms_figure_canvas_get_figure (canvas),
                              ms_figure_canvas_get_cursor (canvas));
   gtk_test_accessible_assert_property (canvas, GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, text);
   gtk_widget_activate_action (GTK_WIDGET (window), "win.back", NULL);
-  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=1");
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=0..1");
   gtk_widget_activate_action (GTK_WIDGET (window), "win.clear-selection", NULL);
   g_assert_cmpstr (ms_session_get_text (session), ==, "");
   close_window (window);

@@ -64,6 +64,7 @@ const MsActionInfo ms_actions[] = {
   { N_ ("Figure"), N_ ("Zoom In"), "figure.zoom-in", "plus", MS_KEYS_NONE },
   { N_ ("Figure"), N_ ("Zoom Out"), "figure.zoom-out", "minus", MS_KEYS_NONE },
   { N_ ("Figure"), N_ ("Whole Figure"), "figure.zoom-reset", "0", MS_KEYS_NONE },
+  { N_ ("Figure"), N_ ("Fit the Brush"), "figure.zoom-fit", "f", MS_KEYS_NONE },
   { N_ ("In a Figure"), N_ ("Move the Cursor"), NULL, "Left Right Up Down", MS_KEYS_NONE },
   { N_ ("In a Figure"), N_ ("Row Start, Row End"), NULL, "Home End", MS_KEYS_NONE },
   { N_ ("In a Figure"), N_ ("First Cell"), NULL, "<Control>Home", MS_KEYS_NONE },
@@ -74,7 +75,7 @@ const MsActionInfo ms_actions[] = {
   { N_ ("In a Figure"), N_ ("Look at This Alone"), NULL, "<Control>Return", MS_KEYS_NONE },
   { N_ ("In a Figure"), N_ ("Layer Down, Layer Up"), NULL, "bracketleft bracketright",
     MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("Previous, Next"), NULL, "comma period", MS_KEYS_NONE },
+  { N_ ("In a Figure"), N_ ("Previous, Next of the Expert"), NULL, "comma period", MS_KEYS_NONE },
   { NULL, NULL, NULL, NULL, MS_KEYS_NONE },
 };
 

@@ -32,5 +32,7 @@ gboolean ms_figure_canvas_brush_bar (MsFigureCanvas *canvas, double x, double y,
 /* 1 = fills the space given. */
 void ms_figure_canvas_set_zoom (MsFigureCanvas *canvas, double zoom);
 double ms_figure_canvas_get_zoom (MsFigureCanvas *canvas);
+/* What the marked rows take of the canvas; FALSE when none is marked. */
+gboolean ms_figure_canvas_get_marked_bounds (MsFigureCanvas *canvas, graphene_rect_t *bounds);
 
 G_END_DECLS

@@ -3,6 +3,8 @@
  * next to nothing.  The node's pixels are those of the headless ms_figure_draw at the same size. */
 #include "figure-canvas-private.h"
 
+#include "pieces-private.h"
+
 #include <math.h>
 
 #define DRAG_THRESHOLD 4
@@ -449,19 +451,35 @@ on_released (MsFigureCanvas *self, int n, double x, double y, GtkGestureClick *g
     brush_row (self, row, brush_mode (GTK_EVENT_CONTROLLER (gesture)));
 }
 
+/* By keys, which unlike the pointer can leave what shows. */
+static void
+move_cursor (MsFigureCanvas *self, int row)
+{
+  graphene_rect_t rect;
+
+  ms_figure_canvas_set_cursor (self, row);
+  if (locate (self, row, &rect))
+    ms_widget_reveal (GTK_WIDGET (self), &rect);
+}
+
+/* With `brush`, from the cell the cursor was in when nothing is brushed yet. */
 void
 ms_figure_canvas_step (MsFigureCanvas *self, MsStep step, gboolean brush)
 {
-  int row;
+  int from = self->cursor, row;
+  g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (int));
 
   if (self->figure == NULL)
     return;
   row = ms_figure_step (self->figure, self->cursor, step);
   if (row < 0)
     return;
-  ms_figure_canvas_set_cursor (self, row);
+  move_cursor (self, row);
+  if (from >= 0 && self->marked == NULL)
+    g_array_append_val (rows, from);
+  g_array_append_val (rows, row);
   if (brush)
-    brush_row (self, row, MS_BRUSH_EXTEND);
+    emit_brush (self, rows, MS_BRUSH_EXTEND);
 }
 
 static gboolean
@@ -504,7 +522,58 @@ on_corner (GtkWidget *widget, GVariant *args, gpointer data)
 
   if (self->figure == NULL)
     return FALSE;
-  ms_figure_canvas_set_cursor (self, ms_figure_step (self->figure, -1, MS_STEP_FIRST));
+  move_cursor (self, ms_figure_step (self->figure, -1, MS_STEP_FIRST));
+  return TRUE;
+}
+
+static gboolean
+same_cell (MsTable *table, int column, int a, int b)
+{
+  g_autofree char *one = NULL, *other = NULL;
+
+  if (column < 0)
+    return TRUE;
+  one = ms_table_format (table, (guint) a, (guint) column);
+  other = ms_table_format (table, (guint) b, (guint) column);
+  return g_str_equal (one, other);
+}
+
+/* Goes on to the next row of the same expert: of another layer, or of a token further on.  `across` is the
+ * column that must change, NULL = any row will do; without such columns to the row beside. */
+static void
+step_same (MsFigureCanvas *self, int by, const char *across)
+{
+  MsTable *table = self->figure ? ms_figure_table (self->figure) : NULL;
+  int expert = table ? ms_table_find_column (table, "expert") : -1;
+  int changing = table && across ? ms_table_find_column (table, across) : -1;
+  graphene_rect_t rect;
+
+  if (self->cursor < 0 || (across ? changing : expert) < 0)
+    {
+      ms_figure_canvas_step (self, by > 0 ? MS_STEP_RIGHT : MS_STEP_LEFT, FALSE);
+      return;
+    }
+  for (int row = self->cursor + by; row >= 0 && row < (int) ms_table_n_rows (table); row += by)
+    if (same_cell (table, expert, row, self->cursor)
+        && (changing < 0 || !same_cell (table, changing, row, self->cursor))
+        && locate (self, row, &rect))
+      {
+        move_cursor (self, row);
+        break;
+      }
+}
+
+static gboolean
+on_same (GtkWidget *widget, GVariant *args, gpointer data)
+{
+  step_same (MS_FIGURE_CANVAS (widget), g_variant_get_int32 (args), NULL);
+  return TRUE;
+}
+
+static gboolean
+on_layer (GtkWidget *widget, GVariant *args, gpointer data)
+{
+  step_same (MS_FIGURE_CANVAS (widget), g_variant_get_int32 (args), "layer");
   return TRUE;
 }
 
@@ -532,13 +601,11 @@ bind_steps (GtkWidgetClass *class)
     guint key;
     MsStep step;
   } keys[] = {
-    { GDK_KEY_Left, MS_STEP_LEFT },       { GDK_KEY_KP_Left, MS_STEP_LEFT },
-    { GDK_KEY_Right, MS_STEP_RIGHT },     { GDK_KEY_KP_Right, MS_STEP_RIGHT },
-    { GDK_KEY_Up, MS_STEP_UP },           { GDK_KEY_KP_Up, MS_STEP_UP },
-    { GDK_KEY_Down, MS_STEP_DOWN },       { GDK_KEY_KP_Down, MS_STEP_DOWN },
-    { GDK_KEY_Home, MS_STEP_FIRST },      { GDK_KEY_End, MS_STEP_LAST },
-    { GDK_KEY_bracketright, MS_STEP_UP }, { GDK_KEY_bracketleft, MS_STEP_DOWN },
-    { GDK_KEY_period, MS_STEP_RIGHT },    { GDK_KEY_comma, MS_STEP_LEFT },
+    { GDK_KEY_Left, MS_STEP_LEFT },   { GDK_KEY_KP_Left, MS_STEP_LEFT },
+    { GDK_KEY_Right, MS_STEP_RIGHT }, { GDK_KEY_KP_Right, MS_STEP_RIGHT },
+    { GDK_KEY_Up, MS_STEP_UP },       { GDK_KEY_KP_Up, MS_STEP_UP },
+    { GDK_KEY_Down, MS_STEP_DOWN },   { GDK_KEY_KP_Down, MS_STEP_DOWN },
+    { GDK_KEY_Home, MS_STEP_FIRST },  { GDK_KEY_End, MS_STEP_LAST },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
@@ -549,6 +616,10 @@ bind_steps (GtkWidgetClass *class)
                                     (int) keys[i].step, TRUE);
     }
   gtk_widget_class_add_binding (class, GDK_KEY_Home, GDK_CONTROL_MASK, on_corner, NULL);
+  gtk_widget_class_add_binding (class, GDK_KEY_period, 0, on_same, "i", 1);
+  gtk_widget_class_add_binding (class, GDK_KEY_comma, 0, on_same, "i", -1);
+  gtk_widget_class_add_binding (class, GDK_KEY_bracketright, 0, on_layer, "i", 1);
+  gtk_widget_class_add_binding (class, GDK_KEY_bracketleft, 0, on_layer, "i", -1);
   gtk_widget_class_add_binding (class, GDK_KEY_Return, 0, on_pin, "(i)", MS_BRUSH_REPLACE);
   gtk_widget_class_add_binding (class, GDK_KEY_KP_Enter, 0, on_pin, "(i)", MS_BRUSH_REPLACE);
   gtk_widget_class_add_binding (class, GDK_KEY_space, 0, on_pin, "(i)", MS_BRUSH_ADD);
@@ -687,4 +758,24 @@ double
 ms_figure_canvas_get_zoom (MsFigureCanvas *self)
 {
   return self->zoom;
+}
+
+gboolean
+ms_figure_canvas_get_marked_bounds (MsFigureCanvas *self, graphene_rect_t *bounds)
+{
+  gboolean any = FALSE;
+
+  for (guint i = 0; self->figure != NULL && self->marked != NULL && i < self->marked->len; i++)
+    {
+      graphene_rect_t rect;
+
+      if (!locate (self, (int) g_array_index (self->marked, guint, i), &rect))
+        continue;
+      if (any)
+        graphene_rect_union (bounds, &rect, bounds);
+      else
+        *bounds = rect;
+      any = TRUE;
+    }
+  return any;
 }

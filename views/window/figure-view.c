@@ -223,12 +223,28 @@ on_as_table (MsFigureView *self)
     build (self);
 }
 
+/* The rows are there after the first of two ticks. */
+static gboolean
+focus_table (GtkWidget *table, GdkFrameClock *clock, gpointer ticks)
+{
+  if ((*(guint *) ticks)++ == 0)
+    return G_SOURCE_CONTINUE;
+  if (gtk_widget_get_mapped (table))
+    gtk_widget_child_focus (table, GTK_DIR_TAB_FORWARD);
+  return G_SOURCE_REMOVE;
+}
+
+/* The keyboard stays with what is shown. */
 static void
 toggle_table (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   MsFigureView *self = MS_FIGURE_VIEW (widget);
+  gboolean table = !gtk_toggle_button_get_active (self->as_table);
+  gboolean focused = gtk_widget_has_focus (GTK_WIDGET (self->canvas));
 
-  gtk_toggle_button_set_active (self->as_table, !gtk_toggle_button_get_active (self->as_table));
+  gtk_toggle_button_set_active (self->as_table, table);
+  if (table && focused)
+    gtk_widget_add_tick_callback (GTK_WIDGET (self->table), focus_table, g_new0 (guint, 1), g_free);
 }
 
 static void
@@ -383,6 +399,7 @@ hold_canvas (MsFigureView *self, gboolean scrolled)
 {
   GtkWidget *child = adw_bin_get_child (self->holder);
   GtkWidget *canvas = GTK_WIDGET (self->canvas);
+  gboolean focused = gtk_widget_has_focus (canvas);
 
   if (GTK_IS_SCROLLED_WINDOW (child) == scrolled && child != NULL)
     return;
@@ -400,19 +417,57 @@ hold_canvas (MsFigureView *self, gboolean scrolled)
     }
   else
     adw_bin_set_child (self->holder, canvas);
+  if (focused)
+    gtk_widget_grab_focus (canvas);
   g_object_unref (canvas);
+}
+
+static void
+set_zoom (MsFigureView *self, double zoom)
+{
+  ms_figure_canvas_set_zoom (self->canvas, zoom);
+  hold_canvas (self, ms_figure_canvas_get_zoom (self->canvas) > 1);
 }
 
 static void
 zoom (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  MsFigureCanvas *canvas = MS_FIGURE_VIEW (widget)->canvas;
-  double now = ms_figure_canvas_get_zoom (canvas);
+  MsFigureView *self = MS_FIGURE_VIEW (widget);
+  double now = ms_figure_canvas_get_zoom (self->canvas);
 
-  ms_figure_canvas_set_zoom (canvas, g_str_has_suffix (name, "in")    ? now * 1.5
-                                     : g_str_has_suffix (name, "out") ? now / 1.5
-                                                                      : 1);
-  hold_canvas (MS_FIGURE_VIEW (widget), ms_figure_canvas_get_zoom (canvas) > 1);
+  set_zoom (self, g_str_has_suffix (name, "in")    ? now * 1.5
+                  : g_str_has_suffix (name, "out") ? now / 1.5
+                                                   : 1);
+}
+
+/* The canvas got its size after the first of two ticks. */
+static gboolean
+reveal_marked (GtkWidget *widget, GdkFrameClock *clock, gpointer ticks)
+{
+  graphene_rect_t bounds;
+
+  if ((*(guint *) ticks)++ == 0)
+    return G_SOURCE_CONTINUE;
+  if (ms_figure_canvas_get_marked_bounds (MS_FIGURE_CANVAS (widget), &bounds))
+    ms_widget_reveal (widget, &bounds);
+  return G_SOURCE_REMOVE;
+}
+
+/* Zooms until the brush fills what shows; without a brush, to the whole. */
+static void
+zoom_fit (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsFigureView *self = MS_FIGURE_VIEW (widget);
+  GtkWidget *canvas = GTK_WIDGET (self->canvas);
+  double width = gtk_widget_get_width (GTK_WIDGET (self->holder));
+  double height = gtk_widget_get_height (GTK_WIDGET (self->holder));
+  double now = ms_figure_canvas_get_zoom (self->canvas), times = 1 / now;
+  graphene_rect_t bounds;
+
+  if (ms_figure_canvas_get_marked_bounds (self->canvas, &bounds))
+    times = 0.8 * MIN (width / (double) bounds.size.width, height / (double) bounds.size.height);
+  set_zoom (self, now * times);
+  gtk_widget_add_tick_callback (canvas, reveal_marked, g_new0 (guint, 1), g_free);
 }
 
 /* --- The title row ---------------------------------------------------------------------------- */
@@ -476,6 +531,7 @@ make_menu (void)
   g_menu_append (zooms, _ ("Zoom _In"), "figure.zoom-in");
   g_menu_append (zooms, _ ("Zoom _Out"), "figure.zoom-out");
   g_menu_append (zooms, _ ("_Whole Figure"), "figure.zoom-reset");
+  g_menu_append (zooms, _ ("_Fit the Brush"), "figure.zoom-fit");
   g_menu_append (out, _ ("_Export…"), "figure.export");
   g_menu_append (out, _ ("Add to _Report"), "figure.report");
   g_menu_append_section (menu, NULL, G_MENU_MODEL (copy));
@@ -561,11 +617,12 @@ ms_figure_view_class_init (MsFigureViewClass *class)
   gtk_widget_class_install_action (widget_class, "figure.zoom-in", NULL, zoom);
   gtk_widget_class_install_action (widget_class, "figure.zoom-out", NULL, zoom);
   gtk_widget_class_install_action (widget_class, "figure.zoom-reset", NULL, zoom);
+  gtk_widget_class_install_action (widget_class, "figure.zoom-fit", NULL, zoom_fit);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_plus, 0, "figure.zoom-in", NULL);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_equal, 0, "figure.zoom-in", NULL);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_minus, 0, "figure.zoom-out", NULL);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_0, 0, "figure.zoom-reset", NULL);
-  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_f, 0, "figure.zoom-reset", NULL);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_f, 0, "figure.zoom-fit", NULL);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_b, 0, "win.make-baseline", NULL);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_c, GDK_CONTROL_MASK,
                                        "figure.copy-text", NULL);

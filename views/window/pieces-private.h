@@ -21,6 +21,8 @@ void ms_row_set_texts (GtkWidget *row, const char *title, const char *subtitle);
 /* Puts an input at the end of an action row.  The input takes the keyboard, the row does not: one stop of
  * the Tab key. */
 void ms_row_add_input (GtkWidget *row, GtkWidget *input);
+/* Scrolls what it lies in so far that a part of the widget shows. */
+void ms_widget_reveal (GtkWidget *widget, const graphene_rect_t *part);
 /* A page for when there is nothing else to show; `child` may be NULL. */
 GtkWidget *ms_status_page_new (GtkWidget *child);
 

@@ -119,3 +119,32 @@ ms_status_page_new (GtkWidget *child)
   gtk_widget_set_can_focus (page, child != NULL && gtk_widget_get_focusable (child));
   return page;
 }
+
+static void
+reveal_range (GtkAdjustment *adjustment, double from, double length)
+{
+  double spare = MIN (24, (gtk_adjustment_get_page_size (adjustment) - length) / 2);
+
+  if (spare > 0)
+    gtk_adjustment_clamp_page (adjustment, from - spare, from + length + spare);
+  else
+    gtk_adjustment_set_value (adjustment, from);
+}
+
+void
+ms_widget_reveal (GtkWidget *widget, const graphene_rect_t *part)
+{
+  for (GtkWidget *at = gtk_widget_get_ancestor (widget, GTK_TYPE_VIEWPORT); at != NULL;
+       at = gtk_widget_get_ancestor (gtk_widget_get_parent (at), GTK_TYPE_VIEWPORT))
+    {
+      graphene_point_t inside;
+
+      if (!gtk_widget_compute_point (widget, gtk_viewport_get_child (GTK_VIEWPORT (at)),
+                                     &part->origin, &inside))
+        continue;
+      reveal_range (gtk_scrollable_get_hadjustment (GTK_SCROLLABLE (at)), inside.x,
+                    part->size.width);
+      reveal_range (gtk_scrollable_get_vadjustment (GTK_SCROLLABLE (at)), inside.y,
+                    part->size.height);
+    }
+}

@@ -400,7 +400,9 @@ underline (MsSqlScreen *self, int offset)
 static void
 set_busy (MsSqlScreen *self, gboolean busy)
 {
-  gtk_widget_set_sensitive (GTK_WIDGET (self->run), !busy);
+  /* Run stays: what loses its sense under the keyboard would leave it nowhere. */
+  if (!busy && gtk_widget_has_focus (GTK_WIDGET (self->stop)))
+    gtk_widget_grab_focus (GTK_WIDGET (self->run));
   gtk_widget_set_sensitive (GTK_WIDGET (self->stop), busy);
 }
 

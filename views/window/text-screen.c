@@ -224,6 +224,21 @@ chosen_layer (MsTextScreen *self)
   return layer;
 }
 
+/* At an end the keyboard goes to the button that still does something. */
+static void
+set_page_buttons (MsTextScreen *self, gboolean earlier, gboolean later)
+{
+  GtkWidget *previous = GTK_WIDGET (self->previous), *next = GTK_WIDGET (self->next);
+  gboolean on_previous = gtk_widget_has_focus (previous), on_next = gtk_widget_has_focus (next);
+
+  gtk_widget_set_sensitive (previous, earlier);
+  gtk_widget_set_sensitive (next, later);
+  if (on_previous && !earlier)
+    gtk_widget_grab_focus (next);
+  if (on_next && !later)
+    gtk_widget_grab_focus (previous);
+}
+
 static void
 show_text (MsTextScreen *self)
 {
@@ -250,8 +265,7 @@ show_text (MsTextScreen *self)
   gtk_label_set_text (self->name, title);
   gtk_widget_set_visible (GTK_WIDGET (self->previous), document->n_tokens > MOST_TOKENS);
   gtk_widget_set_visible (GTK_WIDGET (self->next), document->n_tokens > MOST_TOKENS);
-  gtk_widget_set_sensitive (GTK_WIDGET (self->previous), self->page > 0);
-  gtk_widget_set_sensitive (GTK_WIDGET (self->next), self->page + MOST_TOKENS < document->n_tokens);
+  set_page_buttons (self, self->page > 0, self->page + MOST_TOKENS < document->n_tokens);
   ms_job_drop (&self->job);
   if (ms_figure_view_get_outcome (self->text) == NULL)
     ms_screen_show_waiting (screen, _ ("Reading…"));
@@ -368,6 +382,46 @@ on_row_entered (MsTextScreen *self, int row)
   gtk_label_set_text (self->card, text->str);
   ms_session_set_primary (ms_screen_get_session (MS_SCREEN (self)),
                           ms_table_get_int (tokens, (guint) row, 1));
+}
+
+/* The brackets, which in maps go from layer to layer. */
+static gboolean
+on_layer_key (GtkWidget *canvas, GVariant *args, gpointer data)
+{
+  MsTextScreen *self = data;
+  double least, most;
+  int by = g_variant_get_int32 (args);
+  MsTable *tokens = ms_figure_view_get_table (self->text);
+  int column = tokens ? ms_table_find_column (tokens, "layer") : -1;
+  gint64 now = column >= 0 && ms_table_n_rows (tokens) > 0
+                   ? ms_table_get_int (tokens, 0, (guint) column)
+                   : gtk_spin_button_get_value_as_int (self->layer);
+
+  gtk_spin_button_get_range (self->layer, &least, &most);
+  gtk_spin_button_set_value (self->layer, CLAMP ((double) (now + by), 0, most));
+  return TRUE;
+}
+
+static GtkEventController *
+make_layer_keys (MsTextScreen *self)
+{
+  static const struct
+  {
+    guint key;
+    int by;
+  } keys[] = { { GDK_KEY_bracketleft, -1 }, { GDK_KEY_bracketright, 1 } };
+  GtkEventController *controller = gtk_shortcut_controller_new ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      GtkShortcut *shortcut = gtk_shortcut_new (gtk_keyval_trigger_new (keys[i].key, 0),
+                                                gtk_callback_action_new (on_layer_key, self, NULL));
+
+      gtk_shortcut_set_arguments (shortcut, g_variant_new_int32 (keys[i].by));
+      gtk_shortcut_controller_add_shortcut (GTK_SHORTCUT_CONTROLLER (controller), shortcut);
+    }
+  gtk_event_controller_set_propagation_phase (controller, GTK_PHASE_CAPTURE);
+  return controller;
 }
 
 GtkSpinButton *
@@ -623,6 +677,8 @@ ms_text_screen_new (MsWorkbench *bench)
   gtk_widget_add_css_class (GTK_WIDGET (self->card), "caption");
   g_signal_connect_swapped (ms_figure_view_get_canvas (self->text), "row-entered",
                             G_CALLBACK (on_row_entered), self);
+  gtk_widget_add_controller (GTK_WIDGET (ms_figure_view_get_canvas (self->text)),
+                             make_layer_keys (self));
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (card), GTK_WIDGET (self->card));
   gtk_widget_set_size_request (card, -1, 110);
   gtk_paned_set_start_child (GTK_PANED (split), ms_scroller_new (GTK_WIDGET (self->text)));
