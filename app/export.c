@@ -523,6 +523,9 @@ run (int argc, char **argv)
                               argv[2]);
   if (select != NULL && (selection = ms_selection_parse (select, &error)) == NULL)
     return ms_command_fail (&ms_command_export, error);
+  if (selection != NULL && selection->with != NULL)
+    return ms_command_misuse (&ms_command_export,
+                              "a table is of one run: leave out with= and give each with --run");
   export.cancel = ms_command_cancellable ();
   if (!export_table (&export, table, argv[1], number, selection, output, &error))
     return ms_command_fail (&ms_command_export, error);

@@ -124,6 +124,54 @@ test_session_brush (void)
   g_assert_cmpstr (ms_session_get_text (session), ==, "run=2 base=1");
 }
 
+/* Runs shown beside the selected one: part of the history, kept when the selection is cleared. */
+static void
+test_session_runs (void)
+{
+  g_autoptr (MsSession) session = ms_session_new ();
+  const MsAnalysis *load = ms_analysis_find ("load"), *compare = ms_analysis_find ("compare");
+  const MsAnalysis *saturation = ms_analysis_find ("saturation");
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (ms_session_show_run (session, 3, 1, TRUE, NULL));
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=3 with=1");
+  g_assert_true (ms_session_shows_run (session, 1));
+  g_assert_false (ms_session_shows_run (session, 3));
+  ms_session_set_run (session, 1); /* the same two are shown */
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=1 with=3");
+  ms_session_set_run (session, 2); /* takes the place of the first */
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=2 with=3");
+  g_assert_true (ms_session_go (session, -1));
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=1 with=3");
+  ms_session_set_text (session, "run=7 base=2 with=1..3 layer=4 lang=de", NULL);
+  {
+    g_auto (GStrv) parts = ms_session_list_parts (session);
+    g_autofree char *filter = ms_session_dup_filter (session);
+    g_autoptr (MsSelection) together = ms_session_copy_for (session, load);
+    g_autoptr (MsSelection) alone = ms_session_copy_for (session, compare);
+    g_autoptr (MsSelection) series = ms_session_copy_for (session, saturation);
+    g_autofree char *first = ms_selection_format (together), *second = ms_selection_format (alone);
+    g_autofree char *third = ms_selection_format (series);
+
+    g_assert_cmpuint (g_strv_length (parts), ==, 2);
+    g_assert_cmpstr (filter, ==, "lang=de");
+    g_assert_cmpstr (first, ==, "with=1..3 layer=4 lang=de");
+    g_assert_cmpstr (second, ==, "layer=4 lang=de");
+    g_assert_cmpstr (third, ==, "with=1..3 layer=4 lang=de");
+  }
+  ms_session_jump (session, "layer=5", NULL);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=7 base=2 with=1..3 layer=5");
+  ms_session_clear (session, NULL);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=7 base=2 with=1..3");
+  for (gint64 run = 4; run <= 6; run++)
+    g_assert_true (ms_session_show_run (session, 7, run, TRUE, NULL));
+  g_assert_false (ms_session_show_run (session, 7, 8, TRUE, &error));
+  g_assert_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=7 base=2 with=1..6");
+  ms_session_clear (session, "with");
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=7 base=2");
+}
+
 /* --- Jobs ------------------------------------------------------------------------------------- */
 
 typedef struct
@@ -872,6 +920,88 @@ test_export (void)
   ms_fixture_remove (path);
 }
 
+/* The toggle of the run list for showing the n-th run from the top. */
+static GtkToggleButton *
+eye_of (GtkWidget *widget, guint *n)
+{
+  GtkToggleButton *found = NULL;
+
+  if (GTK_IS_TOGGLE_BUTTON (widget) && gtk_widget_has_css_class (widget, "run")
+      && g_str_has_prefix (gtk_button_get_icon_name (GTK_BUTTON (widget)), "view-reveal")
+             + g_str_has_prefix (gtk_button_get_icon_name (GTK_BUTTON (widget)), "view-conceal")
+      && (*n)-- == 0)
+    return GTK_TOGGLE_BUTTON (widget);
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL && found == NULL;
+       child = gtk_widget_get_next_sibling (child))
+    found = eye_of (child, n);
+  return found;
+}
+
+static GtkToggleButton *
+nth_eye (MsWindow *window, guint n)
+{
+  GtkToggleButton *eye = eye_of (GTK_WIDGET (window), &n);
+
+  g_assert_nonnull (eye);
+  return eye;
+}
+
+/* The eyes of the run list: what is shown, how it is drawn and written, and the eighth. */
+static void
+test_eyes (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  g_autofree char *folder = g_dir_make_tmp ("moescope-eyes-XXXXXX", NULL);
+  g_autofree char *saved = g_build_filename (folder, "saved", NULL);
+  MsWindow *window;
+  MsSession *session;
+  MsAnalysisPane *pane;
+  MsExportDialog *dialog;
+  MsOutcome *alone, *both;
+
+  for (guint i = 1; i < 8; i++)
+    g_free (ms_fixture_rich (path, 0.1 * i));
+  g_mkdir (saved, 0700);
+  window = open_window (path);
+  session = ms_workbench_get_session (ms_window_get_bench (window));
+  pane = ms_analysis_screen_get_pane (MS_ANALYSIS_SCREEN (screen_of (window, "cache")));
+  wait_until (ms_analysis_pane_get_outcome (pane) != NULL);
+  alone = ms_outcome_ref (ms_analysis_pane_get_outcome (pane));
+  g_assert_null (alone->runs);
+  g_assert_false (gtk_widget_is_sensitive (GTK_WIDGET (nth_eye (window, 0)))); /* the selected */
+  gtk_test_accessible_assert_property (nth_eye (window, 6), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                       "Show run 2 in figures");
+  gtk_toggle_button_set_active (nth_eye (window, 6), TRUE);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=8 with=2");
+  wait_until (ms_analysis_pane_get_outcome (pane) != alone && ms_window_is_quiet (window));
+  both = ms_analysis_pane_get_outcome (pane);
+  g_assert_cmpuint (both->result->n_runs, ==, 2);
+  g_assert_cmpuint (both->runs->len, ==, 2);
+  g_assert_true (g_ptr_array_index (both->runs, 1) == alone); /* not computed again */
+  /* Curves hold both runs in one figure, the map by policy has one for each. */
+  g_assert_true (ms_figure_view_get_outcome (ms_analysis_pane_get_figure (pane, 0)) == both);
+  dialog = ms_export_dialog_present (
+      GTK_WINDOW (window), ms_window_get_bench (window), both,
+      ms_figure_view_get_plot (ms_analysis_pane_get_figure (pane, 0)), NULL);
+  for (guint format = 0; format < 4; format++)
+    check_export (dialog, format, folder);
+  gtk_window_destroy (GTK_WINDOW (dialog));
+  for (guint i = 1; i < 6; i++)
+    gtk_toggle_button_set_active (nth_eye (window, i), TRUE);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=8 with=2..7");
+  gtk_toggle_button_set_active (nth_eye (window, 7), TRUE);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=8 with=2..7");
+  g_assert_false (gtk_toggle_button_get_active (nth_eye (window, 7)));
+  ms_session_set_text (session, "run=8", NULL);
+  wait_until (ms_analysis_pane_get_outcome (pane) == alone && ms_window_is_quiet (window));
+  g_assert_false (gtk_toggle_button_get_active (nth_eye (window, 6)));
+  ms_outcome_unref (alone);
+  close_window (window);
+  g_rmdir (saved);
+  g_rmdir (folder);
+  ms_fixture_remove (path);
+}
+
 static void
 test_collect_dialog (void)
 {
@@ -1315,6 +1445,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/session/text", test_session_text);
   g_test_add_func ("/window/session/history", test_session_history);
   g_test_add_func ("/window/session/brush", test_session_brush);
+  g_test_add_func ("/window/session/runs", test_session_runs);
   g_test_add_func ("/window/job", test_job);
   g_test_add_func ("/window/screens", test_screens);
   g_test_add_func ("/window/bad-files", test_bad_files);
@@ -1332,6 +1463,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/tabs", test_tabs);
   g_test_add_func ("/window/analyses", test_analyses);
   g_test_add_func ("/window/export", test_export);
+  g_test_add_func ("/window/eyes", test_eyes);
   g_test_add_func ("/window/collect-dialog", test_collect_dialog);
   g_test_add_func ("/window/sql", test_sql);
   g_test_add_func ("/window/sql-forms", test_sql_forms);

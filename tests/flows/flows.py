@@ -67,6 +67,19 @@ def compare_two_runs():
         gui.close()
 
 
+def show_two_runs_together():
+    gui = Gui("--screen", "consistency", database)
+    try:
+        gui.text("Deciding once per")
+        gui.press("Show run 1 in figures", "push button")
+        summary = gui.text("1: test: Deciding")
+        assert "\n2: " in summary, summary
+        gui.press("Hide the other runs", "push button")
+        gui.text("Deciding once per")
+    finally:
+        gui.close()
+
+
 def export_as_the_command_line_does():
     gui = Gui("--screen", "experts", database)
     saved = os.path.join(folder, "load.pdf")
@@ -128,7 +141,8 @@ def collect_a_run():
             file.write(json.dumps({"id": str(n), "text": text}) + "\n")
     try:
         command = order_a_collection(gui, texts, output)
-        row = gui.find(starts="1: moescope sample / short", role="list item")
+        row = gui.find(starts="1: moescope-sample on short", role="list item")
+        assert "moescope sample / short" in row.get_description(), row.get_description()
         assert " tokens" in row.get_description(), row.get_description()
         gui.find("Load of every expert", "image")
     finally:
@@ -148,6 +162,7 @@ try:
         run_an_analysis,
         simulate_a_cache,
         compare_two_runs,
+        show_two_runs_together,
         export_as_the_command_line_does,
         stop_a_collection,
         collect_a_run,

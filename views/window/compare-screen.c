@@ -230,9 +230,7 @@ follow (MsCompareScreen *self)
       for (guint i = 0; i < g_list_model_get_n_items (runs); i++)
         {
           g_autoptr (MsRunItem) item = g_list_model_get_item (runs, i);
-          g_autofree char *title = ms_run_item_dup_title (item);
-          g_autofree char *name
-              = g_strdup_printf ("%" G_GINT64_FORMAT ": %s", ms_run_item_run (item)->id, title);
+          g_autofree char *name = ms_run_item_dup_label (item);
 
           gtk_string_list_append (names, name);
           if (item == chosen[c])

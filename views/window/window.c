@@ -177,11 +177,14 @@ update_crumbs (MsWindow *self)
     {
       g_autofree char *title = ms_run_item_dup_label (base);
       g_autofree char *text = g_strdup_printf (_ ("baseline %s"), title);
-      GtkWidget *label = gtk_button_new_with_label (text);
+      g_autofree char *crumb = g_strconcat (text, "  ×", NULL);
+      GtkWidget *label = gtk_button_new_with_label (crumb);
 
       gtk_actionable_set_action_name (GTK_ACTIONABLE (label), "win.clear-baseline");
       gtk_widget_add_css_class (label, "crumb");
       gtk_widget_set_tooltip_text (label, _ ("Clear the baseline"));
+      gtk_accessible_update_property (GTK_ACCESSIBLE (label), GTK_ACCESSIBLE_PROPERTY_LABEL, text,
+                                      -1);
       gtk_box_append (self->crumbs, label);
     }
   add_with_crumb (self);

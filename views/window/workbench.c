@@ -1029,14 +1029,6 @@ compute_part (MsJob *job, const Order *order, MsTrace *trace, double from, doubl
   return outcome;
 }
 
-static int
-compare_outcomes (gconstpointer a, gconstpointer b)
-{
-  const MsOutcome *left = *(MsOutcome *const *) a, *right = *(MsOutcome *const *) b;
-
-  return (left->request->run > right->request->run) - (left->request->run < right->request->run);
-}
-
 /* The outcomes of the runs of the traces as one. */
 static MsOutcome *
 stack_outcomes (Order *order, GPtrArray *traces, GPtrArray *outcomes, const MsRunResult *runs)
@@ -1052,7 +1044,6 @@ stack_outcomes (Order *order, GPtrArray *traces, GPtrArray *outcomes, const MsRu
   all->result = ms_result_stack (runs, traces->len);
   all->interval = ms_interval_name (&context);
   all->runs = g_ptr_array_ref (outcomes);
-  g_ptr_array_sort (all->runs, compare_outcomes);
   for (guint i = 0; i < outcomes->len; i++)
     all->seconds += ((MsOutcome *) g_ptr_array_index (outcomes, i))->seconds;
   all->share = 1;
@@ -1060,7 +1051,17 @@ stack_outcomes (Order *order, GPtrArray *traces, GPtrArray *outcomes, const MsRu
   return all;
 }
 
-/* Opens the runs shown beside the main one, whose trace is the first. */
+static int
+compare_traces (gconstpointer a, gconstpointer b)
+{
+  gint64 left = ms_trace_run (*(MsTrace *const *) a)->id;
+  gint64 right = ms_trace_run (*(MsTrace *const *) b)->id;
+
+  return (left > right) - (left < right);
+}
+
+/* Opens the runs shown beside the main one, whose trace is there; then they are in the order of their
+ * numbers. */
 static gboolean
 open_with (const Order *order, const MsSelection *selection, GPtrArray *traces, GError **error)
 {
@@ -1080,6 +1081,7 @@ open_with (const Order *order, const MsSelection *selection, GPtrArray *traces, 
         return FALSE;
       g_ptr_array_add (traces, trace);
     }
+  g_ptr_array_sort (traces, compare_traces);
   return TRUE;
 }
 
