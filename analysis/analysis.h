@@ -397,7 +397,7 @@ typedef struct
 {
   char *text;      /* "layer 11: expert 4 takes 5.2x its share" */
   char *place;     /* "layer=11 expert=4" */
-  double strength; /* for ordering: how many standard errors or times the null */
+  double strength; /* for ordering: standard errors, or times the null (MsAnalysis.times) */
 } MsFinding;
 
 struct MsAnalysis
@@ -411,6 +411,7 @@ struct MsAnalysis
   guint needs;         /* MsNeeds */
   gboolean live;       /* fast enough to follow a slider */
   gboolean selective;  /* about a selection of experts or documents: in a report only when named */
+  gboolean times; /* findings are as strong as they are times chance, not standard errors off */
   const MsParam *params;    /* ends with an empty one; NULL = none */
   const MsTableDef *tables; /* ends with an empty one */
   const MsPlotDef *plots;   /* ends with an empty one */

@@ -552,7 +552,7 @@ write_layer (const Committee *all, const Layer *layer, MsResult *result)
   if (groups > 1 && layer->measures[AUDIT_RATIO].value >= 2)
     ms_result_find (result, MIN (layer->measures[AUDIT_RATIO].value, 1e6),
                     g_strdup_printf ("layer=%d expert=%s", (int) layer->block, experts->str),
-                    "layer %d: %s %s carr%s %.0f %% of the routing of every group's list",
+                    "layer %d: %s %s carr%s %.0f %% of the importance in the groups' lists",
                     (int) layer->block, several ? "experts" : "expert", members->str,
                     several ? "y" : "ies", 100 * coverage->value);
 }
@@ -561,7 +561,8 @@ static void
 summarise (const Committee *all, MsResult *result)
 {
   const Layer *most = &all->layers[0];
-  double jaccard = 0, coverage = 0, gini = 0, size = 0;
+  double jaccard = 0, coverage = 0, gini = 0, size = 0, presence = 0;
+  guint members = 0;
 
   for (guint i = 0; i < all->n_layers; i++)
     {
@@ -573,20 +574,25 @@ summarise (const Committee *all, MsResult *result)
       coverage += layer->measures[AUDIT_COVERAGE].value / all->n_layers;
       gini += layer->measures[AUDIT_GINI].value / all->n_layers;
       size += layer->measures[AUDIT_SIZE].value / all->n_layers;
+      for (guint e = 0; e < layer->n_experts; e++)
+        if (layer->standings[e].is_member)
+          {
+            presence += layer->standings[e].presence;
+            members++;
+          }
     }
   if (all->n_groups < 2)
     result->summary = g_strdup_printf (
         "There is one group, %s: a committee is what several rely on.", all->names[0]);
   else
-    result->summary
-        = g_strdup_printf ("On average %.1f experts of a layer stand in the lists of all %u groups "
-                           "and carry %.0f %% of "
-                           "the listed importance (most in layer %d: %.0f %%, %.3g times an "
-                           "outside expert); the lists "
-                           "of two groups overlap by %.2f (Jaccard) and importance has Gini %.2f.",
-                           size, all->n_groups, 100 * coverage, (int) most->block,
-                           100 * most->measures[AUDIT_COVERAGE].value,
-                           most->measures[AUDIT_RATIO].value, jaccard, gini);
+    result->summary = g_strdup_printf (
+        "The committee of a layer has %.1f experts on average, each in the lists of "
+        "%.1f of %u groups, and carries %.0f %% of the listed importance (most in "
+        "layer %d: %.0f %%, %.3g times an outside expert); the lists "
+        "of two groups overlap by %.2f (Jaccard) and importance has Gini %.2f.",
+        size, members > 0 ? presence / members : 0.0, all->n_groups, 100 * coverage,
+        (int) most->block, 100 * most->measures[AUDIT_COVERAGE].value,
+        most->measures[AUDIT_RATIO].value, jaccard, gini);
   if (all->strata == NULL)
     ms_result_note (result, "Importances are those of the file.");
   else
@@ -799,6 +805,7 @@ const MsAnalysis ms_analysis_committee = {
              "((1 - coverage) / (E - size)).",
   .cite = "metrics.md f.3.  COMMITTEEAUDIT, arXiv 2601.03425, and The-FinAI/CommitteeAudit.",
   .version = 1,
+  .times = TRUE,
   .needs = MS_NEEDS_NO_TRACE,
   .params = params,
   .tables = tables,

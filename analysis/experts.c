@@ -315,6 +315,7 @@ summarise (const MsContext *context, const Map *map, MsResult *result)
   guint n_layers = ms_trace_n_layers (context->trace), idle = 0, slots = 0, best_layer = 0,
         best = 0;
   double most = 0;
+  g_autofree char *chosen = NULL;
 
   for (guint l = 0; l < n_layers; l++)
     for (guint e = 0; e < map->layers[l].n_experts; e++)
@@ -331,10 +332,14 @@ summarise (const MsContext *context, const Map *map, MsResult *result)
             best = e;
           }
       }
+  if (idle == 0)
+    chosen = g_strdup_printf ("All %u experts", slots);
+  else
+    chosen = g_strdup_printf ("%u of %u experts", slots - idle, slots);
   result->summary = g_strdup_printf (
-      "Of %u experts in %u %s %u are never chosen; the busiest is expert %u of layer %d with "
+      "%s in %u %s are chosen at least once; the busiest is expert %u of layer %d with "
       "%.3g times its fair share.",
-      slots, n_layers, n_layers == 1 ? "layer" : "layers", idle, best,
+      chosen, n_layers, n_layers == 1 ? "layer" : "layers", best,
       ms_trace_layer (context->trace, best_layer)->block, most);
 }
 
@@ -366,12 +371,12 @@ compute (const MsContext *context, MsResult *result, GError **error)
       if (map.similar)
         write_pairs (context, &map, result);
       if (map.groups == NULL)
-        ms_result_note (result, "no document has a %s: specialisation%s undefined",
+        ms_result_note (result, "No document has a %s: specialisation%s undefined.",
                         choice > 0 ? map.label : "language, domain or phase",
                         asked ? " and similarity are" : " is");
       else if (choice == 0)
-        ms_result_note (result, "specialisation is in the documents' %s", map.label);
-      ms_result_note (result, "expert numbers mean nothing across layers");
+        ms_result_note (result, "Specialisation is in the documents' %s.", map.label);
+      ms_result_note (result, "Expert numbers mean nothing across layers.");
     }
   clear_map (&map, n_layers);
   return fine;

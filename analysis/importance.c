@@ -642,6 +642,7 @@ const MsAnalysis ms_analysis_importance = {
   .cite
   = "REAP, arXiv 2510.13999; EASY-EP, arXiv 2504.06792; MC-SMoE, arXiv 2310.01334; metrics.md g",
   .version = 2,
+  .times = TRUE,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -895,6 +895,7 @@ const MsAnalysis ms_analysis_language_map = {
     "family distance; expert's entropy = H (share_x / sum over languages) / ln languages.",
   .cite = "metrics.md e.2: LOLA, arXiv 2409.11272.  Entropy by layer, metrics.md e.3: Apollo-MoE.",
   .version = 1,
+  .times = TRUE,
   .params = params,
   .tables = tables,
   .plots = plots,

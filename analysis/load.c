@@ -461,6 +461,7 @@ summarise (const Load *load, const double *means, MsResult *result)
 {
   const Layer *worst = &load->layers[0];
   double n_idle = 0, n_slots = 0, n_empty = 0;
+  char idle[MS_NUMBER_SIZE];
 
   for (guint i = 0; i < load->n_layers; i++)
     {
@@ -472,13 +473,15 @@ summarise (const Load *load, const double *means, MsResult *result)
       n_slots += layer->n_experts;
       n_empty += layer->n_empty;
     }
+  ms_number_short (idle, n_idle);
   result->summary = g_strdup_printf (
       "Over %u %s the busiest expert takes on average %.3g times its fair share (MaxVio %.3g; "
-      "most in layer %d: %.3g), the load is as if %.3g experts were used equally (CV %.3g, Gini "
-      "%.3g), and %.0f of %.0f experts are idle.",
+      "most in layer %d: %.3g), the load is as if %.3g of %.3g experts a layer were used equally "
+      "(CV %.3g, Gini %.3g), and %s of %.0f experts %s idle.",
       load->n_layers, load->n_layers == 1 ? "layer" : "layers", means[MS_BALANCE_MAX_VIO] + 1,
       means[MS_BALANCE_MAX_VIO], (int) worst->block, worst->values[MS_BALANCE_MAX_VIO],
-      means[MS_BALANCE_EFFECTIVE], means[MS_BALANCE_CV], means[MS_BALANCE_GINI], n_idle, n_slots);
+      means[MS_BALANCE_EFFECTIVE], n_slots / load->n_layers, means[MS_BALANCE_CV],
+      means[MS_BALANCE_GINI], n_idle > 0 ? idle : "none", n_slots, n_idle > 1 ? "are" : "is");
   ms_result_note (
       result, load->served ? "Counts are what was served: dropped assignments are left out."
                            : "Counts are the router's demand: dropped assignments are included.");

@@ -314,13 +314,13 @@ write_layer (const Position *all, const Layer *layer, MsResult *result)
         {
           g_autofree char *where
               = all->first[b] == all->first[b + 1] - 1
-                    ? g_strdup_printf ("position %" G_GINT64_FORMAT, all->first[b])
-                    : g_strdup_printf ("positions %" G_GINT64_FORMAT "-%" G_GINT64_FORMAT,
+                    ? g_strdup_printf ("position %" G_GINT64_FORMAT " is", all->first[b])
+                    : g_strdup_printf ("positions %" G_GINT64_FORMAT "-%" G_GINT64_FORMAT " are",
                                        all->first[b], all->first[b + 1] - 1);
 
           ms_result_find (result, MIN (layer->distances[b].value / layer->distance_null[b], 1e6),
                           ms_place (layer->block, top, NULL, NULL),
-                          "layer %d: %s are routed unlike the rest (JS %.3g nats, %.3g by chance), "
+                          "layer %d: %s routed unlike the rest (JS %.3g nats, %.3g by chance), "
                           "%.3gx its fair share to expert %u",
                           (int) layer->block, where, layer->distances[b].value,
                           layer->distance_null[b], own[top] * n / choices, top);
@@ -333,6 +333,7 @@ summarise (const MsContext *context, const Position *all, MsResult *result)
 {
   g_autofree double *excess = g_new0 (double, all->n_bins);
   guint most = 0, last = all->n_bins - 1;
+  g_autoptr (GString) others = NULL;
   g_autofree char *where = NULL;
 
   for (guint b = 0; b < all->n_bins; b++)
@@ -349,11 +350,16 @@ summarise (const MsContext *context, const Position *all, MsResult *result)
                              all->first[most], all->first[most + 1] - 1);
   else
     where = g_strdup_printf ("position %" G_GINT64_FORMAT, all->first[most]);
+  others = g_string_new (NULL);
+  if (most != 0)
+    g_string_append_printf (others, ", against %.3g at the first position", excess[0]);
+  if (most != last)
+    g_string_append_printf (others, "%s%.3g from position %" G_GINT64_FORMAT " on",
+                            most != 0 ? " and " : ", against ", excess[last], all->first[last]);
   result->summary = g_strdup_printf (
-      "Routing differs most from the rest at %s (%.3g nats of Jensen-Shannon above chance, mean "
-      "over "
-      "layers), against %.3g at the first position and %.3g from position %" G_GINT64_FORMAT " on.",
-      where, excess[most], excess[0], excess[last], all->first[last]);
+      "Routing differs most from the rest at %s: by %.3g nats of Jensen-Shannon above chance, mean "
+      "over layers%s.",
+      where, excess[most], others->str);
   ms_result_note (result,
                   "Positions count the selected tokens of each document from 0; the chance "
                   "value puts the tokens of every document in random places, %u times.",
@@ -521,6 +527,7 @@ const MsAnalysis ms_analysis_position = {
              "these positions.",
   .cite = "metrics.md f.2.  OpenMoE (drop towards the end, routing by position).",
   .version = 1,
+  .times = TRUE,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -306,7 +306,7 @@ ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **
 char *
 ms_interval_name (const MsContext *context)
 {
-  char percent[MS_NUMBER_SIZE];
+  char percent[MS_NUMBER_SIZE], documents[MS_NUMBER_SIZE];
   guint n;
 
   if (context->trace == NULL || context->bootstrap == 0)
@@ -318,7 +318,8 @@ ms_interval_name (const MsContext *context)
       return g_strdup_printf ("%s %% bootstrap interval over the documents of each run", percent);
   if (n < 2)
     return NULL;
-  return g_strdup_printf ("%s %% bootstrap interval over %u documents", percent, n);
+  return g_strdup_printf ("%s %% bootstrap interval over %s documents", percent,
+                          ms_number_grouped (documents, n));
 }
 
 char *

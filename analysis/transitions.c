@@ -545,6 +545,7 @@ const MsAnalysis ms_analysis_transitions = {
   .cite = "metrics.md d.6, c.3 and c.2 (activation matrix: MoE-Infinity, arXiv 2401.14361); "
           "co-activation across layers as in OLMoE, arXiv 2409.02060",
   .version = 3,
+  .times = TRUE,
   .needs = MS_NEEDS_LAYERS,
   .params = params,
   .tables = tables,

@@ -758,6 +758,7 @@ const MsAnalysis ms_analysis_vocabulary = {
   .cite = "metrics.md f.1: OLMoE, arXiv 2409.02060.  Ownership by lowest number, metrics.md b.4: "
           "arXiv 2505.16056.  Context-independent, metrics.md f.2: OpenMoE.",
   .version = 1,
+  .times = TRUE,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -184,16 +184,20 @@ add_findings (GPtrArray *blocks, const MsReport *report)
       return;
     }
   add (blocks, MS_BLOCK_TEXT, MS_ROLE_NOTE,
-       g_strdup ("Strongest first.  The number is the distance from the expected value in standard "
-                 "errors, or as a multiple of what chance gives."));
+       g_strdup (
+           "Strongest first.  SE: so many standard errors from what is expected, which says how "
+           "sure it is.  \xc3\x97: so many times what chance or an even share gives, which says "
+           "how large it is."));
   list = add_items (blocks, MS_BLOCK_RANKED, MS_ROLE_PLAIN);
   for (guint i = 0; i < shown; i++)
     {
       const MsReportFinding *f = &g_array_index (report->findings, MsReportFinding, i);
-      char strength[MS_NUMBER_SIZE];
+      char number[MS_NUMBER_SIZE];
+      g_autofree char *strength = NULL;
 
-      g_ascii_formatd (strength, sizeof strength, f->finding->strength < 10 ? "%.1f" : "%.0f",
+      g_ascii_formatd (number, sizeof number, f->finding->strength < 10 ? "%.1f" : "%.0f",
                        f->finding->strength);
+      strength = g_strconcat (number, f->section->analysis->times ? "\xc3\x97" : " SE", NULL);
       add_item (list, strength, f->finding->text, f->section);
     }
   if (shown < report->n_findings)
@@ -214,20 +218,15 @@ add_figures (GPtrArray *blocks, const MsReport *report, const MsSection *section
   for (; plot != NULL && plot->name != NULL; plot++)
     {
       MsTable *table = ms_result_table (section->result, plot->table);
-      int low = table != NULL && plot->low != NULL ? ms_table_find_column (table, plot->low) : -1;
-      gboolean interval = FALSE;
+      g_autofree char *note = NULL;
       MsBlock *block;
 
       if ((section->plot != NULL && plot != section->plot) || !ms_report_has_figure (section, plot))
         continue;
-      for (guint row = 0; low >= 0 && row < ms_table_n_rows (table) && !interval; row++)
-        interval = !ms_table_is_null (table, row, (guint) low);
-      block
-          = add (blocks, MS_BLOCK_FIGURE, MS_ROLE_PLAIN,
-                 interval && interval_name != NULL
-                     ? g_strdup_printf ("%s. %s: %s.", plot->title,
-                                        plot->mark == MS_MARK_LINE ? "Band" : "Bars", interval_name)
-                     : g_strdup_printf ("%s.", plot->title));
+      note = table != NULL ? ms_plot_note (plot, table, interval_name) : NULL;
+      block = add (blocks, MS_BLOCK_FIGURE, MS_ROLE_PLAIN,
+                   g_strdup_printf ("%s.%s%s", plot->title, note != NULL ? " " : "",
+                                    note != NULL ? note : ""));
       block->section = section;
       block->plot = plot;
       block->further = !first;

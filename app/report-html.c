@@ -8,6 +8,7 @@
 
 #define WIDTH 6.9 /* of a figure, inches */
 #define ROWS  50  /* of a table */
+#define WIDE  12  /* columns of a table that fit on paper: see the style */
 
 static const char style[]
     = ":root{color-scheme:light dark;--paper:#fff;--ink:#1d1d20;--soft:#5c5c63;--rule:#d9d9de;"
@@ -40,7 +41,8 @@ static const char style[]
       "var(--rule);"
       "vertical-align:top}th{font-weight:600;white-space:normal;vertical-align:bottom;border-"
       "bottom-width:2px}"
-      ".t{text-align:left}td.t{white-space:normal}\n"
+      ".t{text-align:left}td.t{white-space:normal}.wide{display:none}"
+      "@media(max-width:34rem){td .place{white-space:normal}}\n"
       "dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem "
       "1rem;font-size:.9rem;margin:.5rem 0}"
       "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}"
@@ -48,9 +50,12 @@ static const char style[]
       ".warn{color:var(--warn)}\n"
       "@media print{:root{--paper:#fff;--ink:#000;--soft:#444;--rule:#bbb;--link:#000;"
       "--s0:#0072b2;--s1:#d55e00;--s2:#009e73;--s3:#cc79a7;--s5:#56b4e9}"
+      "@page{margin:16mm}body{max-width:none;padding:0}figure svg{max-width:130mm}"
       "details:not([open]){display:none}.scroll{overflow:visible}.scroll table{font-size:6.5pt}"
-      ".scroll th,.scroll td{padding:.1rem .3rem}"
-      "figure,tr{break-inside:avoid}h2,h3,.sub,.lead{break-after:avoid}html{font-size:9.5pt}}\n";
+      ".scroll th,.scroll td{padding:.1rem .25rem}"
+      ".scroll th:nth-child(n+13),.scroll td:nth-child(n+13){display:none}.wide{display:block}"
+      "figure,tr{break-inside:avoid}h2,h3,.sub,.lead,summary{break-after:avoid}"
+      "html{font-size:9.5pt}}\n";
 
 /* Colours that stand for variables.  Paper is not pure white, which numbers in cells use. */
 static const MsColour ink = { 0x1d / 255.0, 0x1d / 255.0, 0x20 / 255.0 };
@@ -150,6 +155,25 @@ make_svg (MsFigure *figure, const MsTheme *theme)
   return g_regex_replace_eval (colours, start, -1, 0, 0, replace_colour, (gpointer) theme, NULL);
 }
 
+/* Escaped text; what stands between backticks becomes code, and a number keeps its per cent sign. */
+static void
+append_prose (GString *out, const char *text)
+{
+  g_autofree char *escaped = g_markup_escape_text (text, -1);
+  gboolean code = FALSE;
+
+  for (const char *c = escaped; *c != '\0'; c++)
+    if (*c == '`' && (code || strchr (c + 1, '`') != NULL))
+      {
+        g_string_append (out, code ? "</code>" : "<code>");
+        code = !code;
+      }
+    else if (*c == ' ' && c[1] == '%')
+      g_string_append (out, "\xc2\xa0");
+    else
+      g_string_append_c (out, *c);
+}
+
 static void
 append_figure (GString *out, const MsBlock *block)
 {
@@ -166,7 +190,9 @@ append_figure (GString *out, const MsBlock *block)
     return;
   append (out, "<figure role=\"img\" aria-label=\"%s\">", block->plot->title);
   g_string_append (out, svg);
-  append (out, "<figcaption>%s</figcaption></figure>\n", block->text);
+  g_string_append (out, "<figcaption>");
+  append_prose (out, block->text);
+  g_string_append (out, "</figcaption></figure>\n");
 }
 
 /* --- The other blocks ----------------------------------------------------------------------------- */
@@ -204,6 +230,10 @@ append_table (GString *out, const MsBlock *block)
       g_string_append_c (out, '\n');
     }
   g_string_append (out, "</table></div>\n");
+  if (ms_table_n_columns (table) > WIDE)
+    append (out,
+            "<p class=\"note wide\">The first %d of %u columns; all of them: <code>%s</code></p>\n",
+            WIDE, ms_table_n_columns (table), block->text);
   if (shown < n)
     append (out, "<p class=\"note\">The first %u of %u rows; all of them: <code>%s</code></p>\n",
             shown, n, block->text);
@@ -225,15 +255,18 @@ append_items (GString *out, const MsBlock *block)
     {
       const MsItem *item = &g_array_index (block->items, MsItem, i);
 
-      if (facts)
-        append (out,
-                strcmp (item->name, "Command") == 0 ? "<dt>%s</dt><dd><code>%s</code></dd>\n"
-                                                    : "<dt>%s</dt><dd>%s</dd>\n",
-                item->name, item->text);
-      else if (ranked)
-        append (out, "<tr><td>%s<td class=t>%s", item->name, item->text);
+      if (facts && strcmp (item->name, "Command") == 0)
+        append (out, "<dt>%s</dt><dd><code>%s</code></dd>\n", item->name, item->text);
       else
-        append (out, "<li>%s", item->text);
+        {
+          append (out,
+                  facts    ? "<dt>%s</dt><dd>"
+                  : ranked ? "<tr><td>%s<td class=t>"
+                           : "<li>%s",
+                  facts || ranked ? item->name : "");
+          append_prose (out, item->text);
+          g_string_append (out, facts ? "</dd>\n" : "");
+        }
       if (item->place != NULL)
         append (out,
                 ranked ? "<td class=t><a class=\"place\" href=\"#%s\">%s</a>"
@@ -275,7 +308,8 @@ append_text (GString *out, const MsBlock *block)
                                          [MS_ROLE_WARNING] = " class=\"warn\"" };
 
   g_string_append_printf (out, "<p%s>", classes[block->role]);
-  append (out, "%s</p>\n", block->text);
+  append_prose (out, block->text);
+  g_string_append (out, "</p>\n");
 }
 
 /* Figures after a section's first are folded away together. */

@@ -56,6 +56,8 @@ ms_report_json (const MsReport *report)
       ms_json_add_text (json, "text", f->finding->text);
       ms_json_add_text (json, "place", f->finding->place);
       ms_json_add_real (json, "strength", f->finding->strength);
+      ms_json_add_text (json, "strength_unit",
+                        f->section->analysis->times ? "times" : "standard errors");
       json_builder_end_object (json);
     }
   json_builder_end_array (json);

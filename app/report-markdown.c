@@ -88,8 +88,8 @@ append_items (GString *out, const MsBlock *block)
       switch (block->kind)
         {
         case MS_BLOCK_RANKED:
-          g_string_append_printf (out, "%u. %s (%s; strength %s)\n", i + 1, item->text,
-                                  item->place->title, item->name);
+          g_string_append_printf (out, "%u. %s (%s; %s)\n", i + 1, item->text, item->place->title,
+                                  item->name);
           break;
         case MS_BLOCK_NUMBERS:
           g_string_append_printf (out, "- %s: **%s%s%s**. %s\n", item->name,

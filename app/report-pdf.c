@@ -59,11 +59,14 @@ make_layout (Pages *pages, const char *text, const char *family, double size, gb
   PangoFontDescription *font = pango_font_description_from_string (
       family != NULL ? family : ms_theme_find ("paper")->font);
   g_autofree char *clean = ms_text_printable (text, -1);
+  g_auto (GStrv) parts = g_strsplit (clean, " %", -1);
+  /* A number keeps its per cent sign. */
+  g_autofree char *kept = g_strjoinv ("\xc2\xa0%", parts);
 
   pango_font_description_set_absolute_size (font, size * PANGO_SCALE);
   pango_font_description_set_weight (font, bold ? PANGO_WEIGHT_BOLD : PANGO_WEIGHT_NORMAL);
   pango_layout_set_font_description (layout, font);
-  pango_layout_set_text (layout, clean, -1);
+  pango_layout_set_text (layout, kept, -1);
   pango_layout_set_wrap (layout, PANGO_WRAP_WORD_CHAR);
   if (width > 0)
     pango_layout_set_width (layout, (int) (width * PANGO_SCALE));
@@ -334,16 +337,30 @@ draw_figure (Pages *pages, MsFigure *figure, const MsBlock *block, double x, dou
   return height + 2 + layout_height (caption);
 }
 
+static double
+figure_height (const Pages *pages, MsFigure *figure, double width)
+{
+  return MIN (0.75 * ms_figure_natural_height (figure, width / 0.75),
+              pages->height - 2 * MARGIN - 40);
+}
+
+/* The width of a section's first figure. */
+static double
+first_width (const Pages *pages, const MsBlock *block)
+{
+  return block->plot->facet != NULL ? text_width (pages) : MIN (SINGLE, text_width (pages));
+}
+
 /* One figure, or two side by side. */
 static void
 show_figures (Pages *pages, MsFigure *const *figures, const MsBlock *const *blocks, guint n,
               double width)
 {
-  double heights[2], most = pages->height - 2 * MARGIN - 40, tall = 0;
+  double heights[2], tall = 0;
 
   for (guint i = 0; i < n; i++)
     {
-      heights[i] = MIN (0.75 * ms_figure_natural_height (figures[i], width / 0.75), most);
+      heights[i] = figure_height (pages, figures[i], width);
       tall = MAX (tall, draw_figure (pages, figures[i], blocks[i], 0, width, heights[i], FALSE));
     }
   need (pages, tall);
@@ -374,9 +391,7 @@ show_figure (Pages *pages, const MsBlock *block)
     return;
   if (!block->further)
     {
-      show_figures (pages, &figure, &block, 1,
-                    block->plot->facet != NULL ? text_width (pages)
-                                               : MIN (SINGLE, text_width (pages)));
+      show_figures (pages, &figure, &block, 1, first_width (pages, block));
       return;
     }
   if (pages->beside == NULL)
@@ -541,6 +556,40 @@ show_block (Pages *pages, const MsBlock *block)
     }
 }
 
+/* The height of a section's heading, sentences and first figure, which stand on one page; 0 when it
+ * begins otherwise. */
+static double
+beginning_height (Pages *pages, const GPtrArray *blocks, guint from)
+{
+  double height = 30; /* of the spaces between them */
+
+  for (guint i = from; i < blocks->len; i++)
+    {
+      const MsBlock *block = blocks->pdata[i];
+
+      if (block->kind == MS_BLOCK_FIGURE)
+        {
+          g_autoptr (MsFigure) figure = ms_report_figure (block, ms_theme_find ("paper"), FALSE);
+          double width = first_width (pages, block);
+
+          return figure == NULL ? 0
+                                : height + figure_height (pages, figure, width)
+                                      + draw_figure (pages, figure, block, 0, width, 0, FALSE);
+        }
+      if (block->kind == MS_BLOCK_HEADING || block->kind == MS_BLOCK_TEXT)
+        {
+          g_autoptr (PangoLayout) layout = make_layout (
+              pages, block->text, NULL, block->kind == MS_BLOCK_HEADING ? 2 * BODY : BODY, FALSE,
+              text_width (pages));
+
+          height += layout_height (layout) + 5;
+        }
+      else
+        break;
+    }
+  return 0;
+}
+
 static PangoContext *
 make_context (cairo_t *cr)
 {
@@ -575,7 +624,16 @@ ms_report_pdf (const MsReport *report, double width, double height, GError **err
   pages.cr = cairo_create (pages.surface);
   pages.context = make_context (pages.cr);
   for (guint i = 0; i < blocks->len; i++)
-    show_block (&pages, blocks->pdata[i]);
+    {
+      const MsBlock *block = blocks->pdata[i];
+
+      if (block->kind == MS_BLOCK_HEADING)
+        {
+          flush_figures (&pages);
+          need (&pages, beginning_height (&pages, blocks, i));
+        }
+      show_block (&pages, block);
+    }
   flush_figures (&pages);
   end_page (&pages);
   g_object_unref (pages.context);
