@@ -56,16 +56,18 @@ axis_labels (const MsAxis *axis, guint most, GArray *labels)
     add_label (labels, ticks[i].at, ticks[i].label);
 }
 
-/* The 1-2-5 step that leaves at most `most` of n. */
+/* The step that leaves at most `most` of n: powers of two among experts counted in eights, which keeps
+ * both sides of a map alike, else 1, 2, 5. */
 static guint
 category_step (guint n, double most)
 {
-  static const guint steps[] = { 1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 200, 256, 500 };
+  static const guint decimal[] = { 1, 2, 5, 10, 20, 50, 100, 200, 500, 0 };
+  static const guint binary[] = { 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 0 };
+  const guint *step = n % 8 == 0 ? binary : decimal;
 
-  for (guint i = 0; i < G_N_ELEMENTS (steps); i++)
-    if (n / (double) steps[i] <= most)
-      return steps[i];
-  return (guint) ceil (n / MAX (most, 1));
+  while (*step > 0 && n / (double) *step > most)
+    step++;
+  return *step > 0 ? *step : (guint) ceil (n / MAX (most, 1));
 }
 
 /* Every category, or as many as `most` leaves: numbers at round values. */
@@ -591,7 +593,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
             w = widest (&pen, layout->x_labels, MS_TEXT_PLAIN, layout->x_label_width);
             x_labels = line + gap * 0.8;
             w = panel_w / MAX (w + 0.7 * em, 1.6 * em);
-            if (figure->mark == &ms_mark_matrix)
+            if (figure->y.numbers != NULL && figure->y.n == figure->x.n)
               {
                 /* Both sides of a square show the same numbers. */
                 w = MIN (w, panel_h / (1.3 * em));
