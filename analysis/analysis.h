@@ -468,6 +468,8 @@ char *ms_interval_name (const MsContext *context);
 /* "Band: 95 % bootstrap interval over 24 documents.": what ms_interval_name told, for the figure's note;
  * NULL when the plot has no intervals or all are undefined. */
 char *ms_plot_note (const MsPlotDef *plot, const MsTable *table, const char *interval);
+/* Whether the table has a row for the plot, with a value. */
+gboolean ms_plot_has_data (const MsPlotDef *plot, const MsTable *table);
 void ms_result_note (MsResult *result, const char *format, ...) G_GNUC_PRINTF (2, 3);
 void ms_result_find (MsResult *result, double strength, char *place, const char *format, ...)
     G_GNUC_PRINTF (4, 5); /* takes place */

@@ -404,7 +404,8 @@ static const MsColumn map_columns[] = {
     "In the tree of the layer's experts (average linkage over the Jensen-Shannon divergence of the "
     "labels they read); the expert's number when they are not compared." },
   { "count", "Choices", "tokens", MS_COLUMN_INT, "Tokens that choose the expert." },
-  { "load", "Load", NULL, MS_COLUMN_REAL, "Choices over the layer's mean: 1 = the fair share." },
+  { "load", "Load", "times the fair share", MS_COLUMN_REAL,
+    "Choices over the layer's mean: 1 = the fair share." },
   { "entropy", "Router entropy", "nats", MS_COLUMN_REAL,
     "Mean entropy of the router over the tokens that choose the expert." },
   { "margin", "Margin", NULL, MS_COLUMN_REAL,
@@ -452,11 +453,12 @@ static const MsTableDef tables[] = {
 /* Each measure by the expert's number, by its rank and by its place among similar ones.  The bars at the
  * right tell of a layer what the measure means for all of it: the mean over its choices is the layer's own
  * entropy and margin, and of specialisation the mutual information of label and expert. */
-#define MAP(name_, title_, value_, scale, x_, x_title_, kind, bars, weight, top_kind, top_bars)    \
+#define MAP(name_, title_, value_, scale, x_, x_title_, label_, kind, bars, weight, top_kind,      \
+            top_bars)                                                                              \
   {                                                                                                \
     .name = name_, .title = title_, .table = "map", .mark = MS_MARK_HEATMAP, .x = x_,              \
     .y = "layer", .value = value_, .value_scale = scale,                                           \
-    .centre = (scale) == MS_SCALE_RATIO ? 1 : 0, .x_title = x_title_,                              \
+    .centre = (scale) == MS_SCALE_RATIO ? 1 : 0, .x_title = x_title_, .label = label_,             \
     .right = { kind, bars, weight },                                                               \
     .top                                                                                           \
         = { top_kind,                                                                              \
@@ -464,12 +466,12 @@ static const MsTableDef tables[] = {
             NULL }                                                                                 \
   }
 #define MAPS(name_, title_, value_, scale, ...)                                                    \
-  MAP (name_, title_, value_, scale, "expert", "Expert (numbered anew in each layer)",             \
+  MAP (name_, title_, value_, scale, "expert", "Expert (numbered anew in each layer)", NULL,       \
        __VA_ARGS__),                                                                               \
       MAP (name_ "-ranked", title_ ", busiest first", value_, scale, "rank",                       \
-           "Rank by load in the layer", __VA_ARGS__),                                              \
+           "Rank by load in the layer", "expert", __VA_ARGS__),                                    \
       MAP (name_ "-similar", title_ ", similar ones together", value_, scale, "place",             \
-           "Place by similarity in the layer", __VA_ARGS__)
+           "Place by similarity in the layer", "expert", __VA_ARGS__)
 #define HIGHEST MS_MARGIN_MOST, "Highest load", NULL, MS_MARGIN_MEAN, "Mean over layers"
 #define OVER_CHOICES                                                                               \
   MS_MARGIN_MEAN, "Mean over choices", "count", MS_MARGIN_MEAN, "Mean over layers"

@@ -77,43 +77,86 @@ share (double part, double whole)
   return whole > 0 ? part / whole : NAN;
 }
 
+/* What was counted of one label, and what is written of it. */
+typedef struct
+{
+  const char *name;
+  guint n_documents;
+  double read, seen;
+  MsInterval share;
+} Label;
+
+/* The strongest readers first. */
+static int
+compare_labels (gconstpointer a, gconstpointer b)
+{
+  const Label *left = a, *right = b;
+  double p = share (left->read, left->seen), q = share (right->read, right->seen);
+
+  return p != q ? (p < q) - (p > q) : strcmp (left->name, right->name);
+}
+
+/* From read and seen of every label (G, 2) to their shares (G). */
+static void
+make_shares (const double *sums, double *out, gpointer data)
+{
+  for (guint g = 0; g < *(const guint *) data; g++)
+    out[g] = share (sums[2 * g], sums[2 * g + 1]);
+}
+
 /* One row for each label of a kind: how much of its tokens, and of all the others', is read. */
 static void
 write_labels (const MsContext *context, const Readers *readers, const char *kind, MsTable *table)
 {
   g_autoptr (MsGroups) groups = ms_trace_group (context->trace, kind, NULL);
   guint n_layers = ms_trace_n_layers (context->trace);
-  g_autofree double *read = NULL, *seen = NULL;
-  g_autofree guint *documents = NULL;
+  g_autoptr (MsBootstrap) bootstrap = NULL;
+  g_autofree double *sums = NULL;
+  g_autofree Label *labels = NULL;
+  g_autofree MsInterval *shares = NULL;
   double all_read = 0, all_seen = 0;
 
   if (groups == NULL)
     return;
-  read = g_new0 (double, groups->n);
-  seen = g_new0 (double, groups->n);
-  documents = g_new0 (guint, groups->n);
+  bootstrap = ms_bootstrap_new (context, readers->n_documents);
+  sums = g_new0 (double, (gsize) bootstrap->n_units * groups->n * 2);
+  labels = g_new0 (Label, groups->n);
+  shares = g_new (MsInterval, groups->n);
   for (guint d = 0; d < readers->n_documents; d++)
     for (guint l = 0; l < n_layers; l++)
       {
         gsize cell = (gsize) l * readers->n_documents + d;
+        double read = (double) readers->read[cell], seen = (double) readers->seen[cell];
         int group = groups->group[d];
+        double *unit = sums + (gsize) ms_bootstrap_unit (bootstrap, d) * groups->n * 2;
 
-        all_read += (double) readers->read[cell];
-        all_seen += (double) readers->seen[cell];
+        all_read += read;
+        all_seen += seen;
         if (group < 0)
           continue;
-        read[group] += (double) readers->read[cell];
-        seen[group] += (double) readers->seen[cell];
-        documents[group] += l == 0;
+        unit[2 * group] += read;
+        unit[2 * group + 1] += seen;
+        labels[group].read += read;
+        labels[group].seen += seen;
+        labels[group].n_documents += l == 0;
       }
+  ms_bootstrap_intervals (bootstrap, sums, 2 * groups->n, make_shares, &groups->n, groups->n,
+                          shares);
   for (guint g = 0; g < groups->n; g++)
     {
-      double own = share (read[g], seen[g]);
-      double rest = share (all_read - read[g], all_seen - seen[g]);
+      labels[g].name = groups->names[g];
+      labels[g].share = shares[g];
+    }
+  qsort (labels, groups->n, sizeof *labels, compare_labels);
+  for (guint g = 0; g < groups->n; g++)
+    {
+      const Label *label = &labels[g];
+      double rest = share (all_read - label->read, all_seen - label->seen);
 
-      ms_table_add (table, kind, groups->names[g], (gint64) documents[g],
-                    (gint64) (seen[g] / n_layers), own, rest, rest > 0 ? own / rest : NAN,
-                    share (all_read, all_seen));
+      ms_table_add (table, kind, label->name, (gint64) label->n_documents,
+                    (gint64) (label->seen / n_layers), (gint64) label->read, label->share.value,
+                    label->share.low, label->share.high, rest,
+                    rest > 0 ? label->share.value / rest : NAN, share (all_read, all_seen));
     }
 }
 
@@ -197,35 +240,51 @@ write_pieces (const MsContext *context, const Readers *readers, MsTable *table, 
       if (!isfinite (piece->strength) || piece->strength <= 0)
         break;
       ms_table_add (table, (gint64) i + 1, (gint64) piece->id, name,
-                    (gint64) (piece->seen / n_layers), own, own / overall, overall);
+                    (gint64) (piece->seen / n_layers), (gint64) piece->read, own, own / overall,
+                    overall);
     }
   return TRUE;
 }
 
 static void
-summarise (const MsContext *context, const MsTable *table, MsResult *result)
+summarise (const MsContext *context, const Readers *readers, const MsTable *table, MsResult *result)
 {
   const char *experts = ms_values_text (context->values, "experts");
   guint n_layers = ms_trace_n_layers (context->trace);
   const char *layers = n_layers == 1 ? "layer" : "layers";
+  guint ratio = (guint) ms_table_find_column (table, "ratio");
+  double read = 0, seen = 0;
   int best = -1;
+  g_autoptr (GString) text = g_string_new (NULL);
+  char part[MS_NUMBER_SIZE], whole[MS_NUMBER_SIZE];
 
+  for (gsize i = 0; i < (gsize) n_layers * readers->n_documents; i++)
+    {
+      read += (double) readers->read[i];
+      seen += (double) readers->seen[i];
+    }
   for (guint row = 0; row < ms_table_n_rows (table); row++)
-    if (ms_table_get_real (table, row, 6)
-        > (best < 0 ? 0 : ms_table_get_real (table, (guint) best, 6)))
+    if (ms_table_get_real (table, row, ratio)
+        > (best < 0 ? 0 : ms_table_get_real (table, (guint) best, ratio)))
       best = (int) row;
-  if (best < 0)
-    result->summary
-        = g_strdup_printf ("%s %s in %u %s: no document is labelled.",
-                           *experts ? "Experts" : "All experts", experts, n_layers, layers);
-  else
-    result->summary = g_strdup_printf (
-        "%s %s in %u %s: %s %s reaches them with %.3g %% of its tokens, %.3g times as often as the "
-        "rest.",
-        *experts ? "Experts" : "All experts", experts, n_layers, layers,
+  g_string_append_printf (text, "%s%s%s in %u %s read %s of %s tokens (%.3g %%)",
+                          *experts ? "Experts" : "All experts", *experts ? " " : "", experts,
+                          n_layers, layers, ms_number_grouped (part, llround (read / n_layers)),
+                          ms_number_grouped (whole, llround (seen / n_layers)),
+                          100 * share (read, seen));
+  if (n_layers > 1)
+    g_string_append (text, ", on average over layers");
+  if (best >= 0)
+    g_string_append_printf (
+        text, "; most of %s %s: %.3g %% of its %s tokens, %.3g times the share of the rest",
         ms_table_get_text (table, (guint) best, 0), ms_table_get_text (table, (guint) best, 1),
-        100 * ms_table_get_real (table, (guint) best, 4),
-        ms_table_get_real (table, (guint) best, 6));
+        100 * ms_table_get_real (table, (guint) best, 5),
+        ms_number_grouped (part, ms_table_get_int (table, (guint) best, 3)),
+        ms_table_get_real (table, (guint) best, ratio));
+  else
+    g_string_append (text, "; no document is labelled");
+  g_string_append_c (text, '.');
+  result->summary = g_string_free (g_steal_pointer (&text), FALSE);
 }
 
 static gboolean
@@ -250,7 +309,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
         write_labels (context, &readers, kinds[i], result->tables[0]);
-      summarise (context, result->tables[0], result);
+      summarise (context, &readers, result->tables[0], result);
       fine = write_pieces (context, &readers, result->tables[1], error);
     }
   for (guint l = 0; l < n_layers; l++)
@@ -275,8 +334,11 @@ static const MsColumn label_columns[] = {
   { "label", "Label", NULL, MS_COLUMN_TEXT, "Of the documents." },
   { "n_documents", "Documents", "documents", MS_COLUMN_INT, "Documents with the label." },
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Their tokens." },
-  { "share", "Share read", NULL, MS_COLUMN_REAL,
-    "Part of the label's (token, layer) pairs that choose one of the experts." },
+  { "n_read", "Read", NULL, MS_COLUMN_INT,
+    "Of the label's (token, layer) pairs, those that choose one of the experts." },
+  { "share", "Share read", NULL, MS_COLUMN_REAL, "n_read over all of the label's pairs." },
+  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
   { "rest", "The rest", NULL, MS_COLUMN_REAL, "The same of all other documents." },
   { "ratio", "Times the rest", NULL, MS_COLUMN_REAL, "share / rest." },
   { "overall", "All", NULL, MS_COLUMN_REAL, "The same of all documents." },
@@ -288,8 +350,9 @@ static const MsColumn piece_columns[] = {
   { "token_id", "Token id", NULL, MS_COLUMN_INT, "Number in the vocabulary." },
   { "token", "Token", NULL, MS_COLUMN_TEXT, "Its text; #id without a vocabulary." },
   { "n_tokens", "Occurrences", "tokens", MS_COLUMN_INT, "In the selected documents." },
-  { "share", "Share read", NULL, MS_COLUMN_REAL,
-    "Part of its (occurrence, layer) pairs that choose one of the experts." },
+  { "n_read", "Read", NULL, MS_COLUMN_INT,
+    "Of its (occurrence, layer) pairs, those that choose one of the experts." },
+  { "share", "Share read", NULL, MS_COLUMN_REAL, "n_read over all of its pairs." },
   { "ratio", "Times overall", NULL, MS_COLUMN_REAL, "share / overall." },
   { "overall", "All", NULL, MS_COLUMN_REAL, "The same of all tokens." },
   { 0 },
@@ -304,7 +367,8 @@ static const MsTableDef tables[] = {
 #define LABEL_PLOT(kind, title_, what)                                                             \
   {                                                                                                \
     .name = kind, .title = title_, .table = "labels", .mark = MS_MARK_BAR, .x = "label",           \
-    .x_title = what, .y = "share", .reference = "overall", .where = "kind=" kind                   \
+    .x_title = what, .y = "share", .low = "low", .high = "high", .reference = "overall",           \
+    .where = "kind=" kind                                                                          \
   }
 
 static const MsPlotDef plots[] = {
@@ -330,7 +394,7 @@ const MsAnalysis ms_analysis_readers = {
     "are ordered by (read - expected) / sqrt (expected), at least 10 occurrences.",
   .cite = "Our own; for single experts it is the share of metrics.md f.1.",
   .selective = TRUE,
-  .version = 1,
+  .version = 2,
   .live = TRUE,
   .params = params,
   .tables = tables,

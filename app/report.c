@@ -58,13 +58,8 @@ gboolean
 ms_report_has_figure (const MsSection *section, const MsPlotDef *plot)
 {
   MsTable *table = ms_result_table (section->result, plot->table);
-  const char *column = plot->value != NULL ? plot->value : plot->y;
-  int found = table != NULL && column != NULL ? ms_table_find_column (table, column) : -1;
 
-  for (guint row = 0; table != NULL && row < ms_table_n_rows (table); row++)
-    if (found < 0 || !ms_table_is_null (table, row, (guint) found))
-      return TRUE;
-  return FALSE;
+  return table != NULL && ms_plot_has_data (plot, table);
 }
 
 MsFigure *

@@ -333,6 +333,7 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
       {
         double middle = (first->plot.x + right) / 2,
                most = MAX (right - first->plot.x, width * 0.8);
+        guint style = MS_TEXT_PLAIN;
 
         if (layout->bars > 0)
           {
@@ -340,10 +341,13 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
             double length;
 
             most = MIN (most, right - em);
-            ms_pen_measure (&pen, x_title, MS_TEXT_PLAIN, most, &length, NULL);
+            ms_pen_measure (&pen, x_title, style, 0, &length, NULL);
+            if (length > most)
+              style = MS_TEXT_SMALL;
+            ms_pen_measure (&pen, x_title, style, most, &length, NULL);
             middle = MIN (middle, right - 0.4 * em - length / 2);
           }
-        ms_pen_text (&pen, middle, layout->x_title_y, 0.5, 0, 0, MS_TEXT_PLAIN, ink, most, x_title);
+        ms_pen_text (&pen, middle, layout->x_title_y, 0.5, 0, 0, style, ink, most, x_title);
       }
       draw_upright (layout, &pen, layout->y_title_x, (first->plot.y + low) / 2, -90, y_title);
     }

@@ -34,9 +34,13 @@ G_DEFINE_FINAL_TYPE (MsAnalysisPane, ms_analysis_pane, ADW_TYPE_BIN)
 
 static guint outcome_signal;
 
+/* A plot of rows that are not there (languages, where no document has one) has no place. */
 static gboolean
 wanted (MsAnalysisPane *self, const MsPlotDef *plot)
 {
+  if (plot->where != NULL
+      && !ms_plot_has_data (plot, ms_result_table (self->outcome->result, plot->table)))
+    return FALSE;
   return self->plots == NULL || g_strv_contains ((const char *const *) self->plots, plot->name);
 }
 

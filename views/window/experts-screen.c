@@ -39,9 +39,8 @@ struct _MsExpertsScreen
   GtkLabel *summary;
   GtkStack *readers_stack;
   MsAnalysisPane *readers;
-  MsFigureView *tree;   /* how alike the experts of the brushed layer are */
-  MsFigureView *layers; /* the marginal: MaxVio of each layer */
-  MsJob *job, *layers_job, *tree_job;
+  MsFigureView *tree; /* how alike the experts of the brushed layer are */
+  MsJob *job, *tree_job;
 };
 
 G_DEFINE_FINAL_TYPE (MsExpertsScreen, ms_experts_screen, MS_TYPE_SCREEN)
@@ -102,18 +101,6 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
 }
 
 static void
-on_layers (GObject *owner, gpointer result, const GError *error)
-{
-  MsExpertsScreen *self = MS_EXPERTS_SCREEN (owner);
-  g_autoptr (MsOutcome) outcome = result;
-
-  g_clear_object (&self->layers_job);
-  if (outcome != NULL)
-    ms_figure_view_show (self->layers, outcome, find_plot (outcome->request->analysis, "effective"),
-                         NULL);
-}
-
-static void
 on_tree (GObject *owner, gpointer result, const GError *error)
 {
   MsExpertsScreen *self = MS_EXPERTS_SCREEN (owner);
@@ -165,6 +152,7 @@ update_readers (MsExpertsScreen *self)
   request->select = ms_selection_format (part);
   request->values = ms_values_new (request->analysis);
   ms_values_set (request->values, "experts", experts, NULL);
+  request->bootstrap = 200;
   ms_analysis_pane_run (self->readers, request, 80);
   gtk_stack_set_visible_child_name (self->readers_stack, "readers");
 }
@@ -176,21 +164,18 @@ is_by_similarity (MsExpertsScreen *self)
 }
 
 static MsRequest *
-make_request (MsExpertsScreen *self, const char *name)
+make_request (MsExpertsScreen *self)
 {
   MsSession *session = ms_screen_get_session (MS_SCREEN (self));
-  MsRequest *request = ms_request_new (ms_analysis_find (name));
+  MsRequest *request = ms_request_new (ms_analysis_find ("experts"));
 
   request->run = ms_session_get_selection (session)->run;
   request->select = ms_session_dup_filter (session);
-  if (strcmp (name, "experts") == 0)
-    {
-      request->values = ms_values_new (request->analysis);
-      ms_values_set (request->values, "label", label_keys[gtk_drop_down_get_selected (self->label)],
-                     NULL);
-      if (is_by_similarity (self))
-        ms_values_set (request->values, "similar", "true", NULL);
-    }
+  request->values = ms_values_new (request->analysis);
+  ms_values_set (request->values, "label", label_keys[gtk_drop_down_get_selected (self->label)],
+                 NULL);
+  if (is_by_similarity (self))
+    ms_values_set (request->values, "similar", "true", NULL);
   return request;
 }
 
@@ -209,7 +194,7 @@ update_tree (MsExpertsScreen *self)
   gtk_widget_set_visible (GTK_WIDGET (self->tree), is_by_similarity (self) && model->n_layers > 0);
   if (!gtk_widget_get_visible (GTK_WIDGET (self->tree)))
     return;
-  request = make_request (self, "experts");
+  request = make_request (self);
   filter = request->select;
   request->select = g_strdup_printf ("layer=%" G_GINT64_FORMAT " %s",
                                      layers != NULL && layers->len > 0
@@ -226,18 +211,15 @@ update (MsScreen *screen)
   MsExpertsScreen *self = MS_EXPERTS_SCREEN (screen);
   MsWorkbench *bench = ms_screen_get_bench (screen);
   MsRunItem *base = ms_workbench_get_base (bench);
-  MsRequest *request = make_request (self, "experts");
+  MsRequest *request = make_request (self);
 
   request->other = base != NULL ? ms_run_item_run (base)->id : 0;
   ms_job_drop (&self->job);
-  ms_job_drop (&self->layers_job);
   if (ms_figure_view_get_outcome (self->map) == NULL)
     ms_screen_show_waiting (screen, _ ("Counting…"));
   else
     ms_figure_view_set_stale (self->map, TRUE);
   self->job = ms_workbench_analyze (bench, request, 0, on_outcome, on_partial, G_OBJECT (self));
-  self->layers_job = ms_workbench_analyze (bench, make_request (self, "load"), 0, on_layers, NULL,
-                                           G_OBJECT (self));
   update_tree (self);
   update_readers (self);
 }
@@ -246,10 +228,9 @@ static gboolean
 leave (MsScreen *screen)
 {
   MsExpertsScreen *self = MS_EXPERTS_SCREEN (screen);
-  gboolean busy = self->job != NULL || self->layers_job != NULL || self->tree_job != NULL;
+  gboolean busy = self->job != NULL || self->tree_job != NULL;
 
   ms_job_drop (&self->job);
-  ms_job_drop (&self->layers_job);
   ms_job_drop (&self->tree_job);
   return busy;
 }
@@ -337,7 +318,6 @@ ms_experts_screen_new (MsWorkbench *bench)
 
   ms_screen_set_bench (MS_SCREEN (self), bench);
   self->map = MS_FIGURE_VIEW (ms_figure_view_new (bench));
-  self->layers = MS_FIGURE_VIEW (ms_figure_view_new (bench));
   self->tree = MS_FIGURE_VIEW (ms_figure_view_new (bench));
   gtk_widget_set_visible (GTK_WIDGET (self->tree), FALSE);
   gtk_widget_set_size_request (GTK_WIDGET (ms_figure_view_get_canvas (self->map)), -1, 320);
@@ -347,7 +327,6 @@ ms_experts_screen_new (MsWorkbench *bench)
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->map));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->tree));
   gtk_box_append (GTK_BOX (box), make_readers (self, bench));
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->layers));
   ms_widget_set_margins (box, 12);
   ms_screen_set_content (MS_SCREEN (self), ms_scroller_new (box));
   return GTK_WIDGET (self);

@@ -123,6 +123,7 @@
 /* xgettext:no-c-format */ N_ ("Label")
 /* xgettext:no-c-format */ N_ ("Documents")
 /* xgettext:no-c-format */ N_ ("documents")
+/* xgettext:no-c-format */ N_ ("Read")
 /* xgettext:no-c-format */ N_ ("Share read")
 /* xgettext:no-c-format */ N_ ("The rest")
 /* xgettext:no-c-format */ N_ ("Times the rest")
