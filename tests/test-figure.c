@@ -765,14 +765,15 @@ test_many_panels (void)
         const MsLayout *layout = ms_figure_layout (figure, width, height);
         guint n = layout->shown;
         g_autofree char *note = ms_figure_notes (figure, n);
-        g_autofree char *counts = g_strdup_printf ("%u of 64 panels", n);
+        g_autofree char *counts
+            = g_strdup_printf (n > 1 ? "%u of 64 panels" : "The first of 64 panels", n);
 
         g_assert_cmpuint (layout->panels->len, ==, n);
-        g_assert_cmpuint (n, >=, 3);
+        g_assert_cmpuint (n, >=, sizes[s][1] == 0 ? 3 : 1);
         g_assert_cmpuint (n, <, 64);
         g_assert_nonnull (strstr (note, counts));
         g_assert_cmpuint (facet_at (layout, 0), ==, 0);
-        g_assert_cmpuint (facet_at (layout, n - 1), ==, 63);
+        g_assert_cmpuint (facet_at (layout, n - 1), ==, n > 1 ? 63 : 0);
         for (guint i = 1; i < n; i++)
           {
             guint step = facet_at (layout, i) - facet_at (layout, i - 1);

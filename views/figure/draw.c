@@ -297,7 +297,10 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
   cairo_fill (cr);
   if (figure->panel != NULL)
     ms_pen_text (&pen, em * 0.4, em * 0.4, 0, 0, 0, MS_TEXT_BOLD, ink, 0, figure->panel);
-  if (figure->title != NULL)
+  if (figure->title != NULL && !layout->wraps)
+    ms_pen_text (&pen, layout->title_x, layout->title_y, 0, 0, 0, MS_TEXT_BOLD, ink,
+                 width - layout->title_x - em * 0.4, figure->title);
+  else if (figure->title != NULL)
     ms_pen_paragraph (&pen, layout->title_x, layout->title_y, width - layout->title_x - em * 0.4,
                       MS_TEXT_BOLD, figure->title);
   for (guint i = 0; i < layout->panels->len; i++)

@@ -106,6 +106,7 @@ typedef struct
   double x_label_width, y_label_width;      /* longest allowed */
   double x_rank, y_rank;                    /* how far labels of rank 1 stand behind the others */
   gboolean strips;                          /* panels have a heading */
+  gboolean wraps;                           /* the title takes as many lines as it needs */
   GArray *keys;                             /* of MsKey: the legend */
   gboolean direct;                          /* series are named at the ends of their lines */
   double direct_x;

@@ -710,7 +710,10 @@ ms_figure_notes (const MsFigure *figure, guint panels_shown)
 {
   g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
 
-  if (panels_shown < figure->n_facets)
+  if (panels_shown == 1 && figure->n_facets > 1)
+    g_ptr_array_add (notes, g_strdup_printf ("The first of %u panels is drawn; the data hold all.",
+                                             figure->n_facets));
+  else if (panels_shown < figure->n_facets)
     g_ptr_array_add (
         notes, g_strdup_printf ("%u of %u panels are drawn, evenly spread; the data hold all.",
                                 panels_shown, figure->n_facets));

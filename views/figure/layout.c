@@ -383,7 +383,7 @@ choose_panels (MsFigure *figure, double width, double height, double spare, gboo
     h = MIN (h, FLAT * em);
   rows = (guint) CLAMP ((height - spare) / (h + PANEL_GAP_Y * em), 1, PANELS_SOME);
   *best_columns = columns;
-  *shown = CLAMP (columns * rows, MIN (n, PANELS_LEAST), n);
+  *shown = n <= PANELS_LEAST ? n : CLAMP (columns * rows, natural ? PANELS_LEAST : 1, n);
 }
 
 /* Notes, colour bar and x title, as distances from the lower edge; returns their height. */
@@ -452,9 +452,11 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
           layout->title_x += w + em * 0.6;
         }
       layout->title_y = top;
-      top += ms_pen_paragraph (&pen, 0, 0, width - layout->title_x - gap, MS_TEXT_BOLD,
-                               figure->title)
-             + line * 0.45;
+      layout->wraps = natural || height > 15 * em;
+      top += line * 0.45
+             + (layout->wraps ? ms_pen_paragraph (&pen, 0, 0, width - layout->title_x - gap,
+                                                  MS_TEXT_BOLD, figure->title)
+                              : line);
     }
   layout->direct = wants_direct (figure, &pen, width, line, &legend_room);
   if (!layout->direct && figure->n_series > 1 && !figure->ordered_series
