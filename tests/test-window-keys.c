@@ -61,7 +61,9 @@ test_tab_order (void)
           g_ptr_array_add (stops, focus);
           g_assert_true (gtk_widget_get_mapped (focus));
           n_inside += gtk_widget_is_ancestor (focus, screen) != FALSE;
-          if (GTK_IS_LIST_BOX_ROW (focus) && !ADW_IS_COMBO_ROW (focus) && list != NULL)
+          if (list != NULL
+              && (gtk_widget_get_ancestor (focus, GTK_TYPE_FLOW_BOX) != NULL
+                  || (GTK_IS_LIST_BOX_ROW (focus) && !ADW_IS_COMBO_ROW (focus))))
             g_assert_true (g_hash_table_add (lists, list));
         }
       g_assert_cmpuint (n_inside, >, 0);
@@ -324,11 +326,117 @@ test_keys (void)
   ms_fixture_remove (path);
 }
 
+/* Escape in a search empties it first. */
+static void
+test_search (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsSession *session = ms_workbench_get_session (ms_window_get_bench (window));
+  GtkWidget *entry;
+
+  ms_session_set_text (session, "layer=1", NULL);
+  entry = find_type (GTK_WIDGET (screen_of (window, "analyses")), GTK_TYPE_SEARCH_ENTRY);
+  gtk_widget_grab_focus (entry);
+  if (press (GTK_WINDOW (window), "shift")) /* once the window is active one can type */
+    {
+      g_assert_true (press (GTK_WINDOW (window), "l"));
+      g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (entry)), ==, "l");
+      g_assert_true (press (GTK_WINDOW (window), "Escape"));
+      g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (entry)), ==, "");
+      g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1");
+      g_assert_true (press (GTK_WINDOW (window), "Escape"));
+      g_assert_cmpstr (ms_session_get_text (session), ==, "");
+    }
+  else
+    g_test_skip ("xdotool is not installed");
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+/* The buttons that open a popover, at or below root and shown. */
+static void
+list_openers (GtkWidget *root, GPtrArray *openers)
+{
+  if (!gtk_widget_get_mapped (root))
+    return;
+  if ((GTK_IS_MENU_BUTTON (root) || GTK_IS_DROP_DOWN (root)) && gtk_widget_is_sensitive (root))
+    g_ptr_array_add (openers, gtk_widget_get_first_child (root));
+  else
+    for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
+         child = gtk_widget_get_next_sibling (child))
+      list_openers (child, openers);
+}
+
+static gboolean
+is_in_sight (MsWindow *window, GtkWidget *widget)
+{
+  graphene_rect_t bounds;
+
+  return gtk_widget_compute_bounds (widget, GTK_WIDGET (window), &bounds) && bounds.origin.y >= 0
+         && bounds.origin.y + bounds.size.height
+                <= (float) gtk_widget_get_height (GTK_WIDGET (window));
+}
+
+/* Space opens every menu and choice, Escape closes it without clearing the selection, and the keyboard is
+ * back on the button. */
+static void
+test_popovers (void)
+{
+  static const char *const screens[]
+      = { "experts", "text", "cache", "languages", "analyses", NULL };
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsSession *session = ms_workbench_get_session (ms_window_get_bench (window));
+
+  g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
+  ms_session_set_text (session, "layer=1", NULL);
+  if (!press (GTK_WINDOW (window), "shift"))
+    g_test_skip ("xdotool is not installed");
+  else
+    for (guint i = 0; screens[i] != NULL; i++)
+      {
+        g_autoptr (GPtrArray) openers = g_ptr_array_new ();
+        GtkWidget *screen = GTK_WIDGET (screen_of (window, screens[i]));
+
+        wait_until (find_type (screen, GTK_TYPE_LABEL) != NULL);
+        gtk_test_widget_wait_for_draw (screen);
+        list_openers (screen, openers);
+        g_assert_cmpuint (openers->len, >, 0);
+        for (guint o = 0; o < openers->len; o++)
+          {
+            GtkWidget *button = g_ptr_array_index (openers, o);
+            g_autofree char *words = in_words (button);
+
+            gtk_widget_grab_focus (button);
+            wait_until (is_in_sight (window, button)); /* scrolling takes a moment */
+            g_assert_true (press (GTK_WINDOW (window), "space"));
+            g_test_message ("%s: %s", screens[i], words);
+            g_assert_true (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (button)));
+            g_assert_true (gtk_window_get_focus (GTK_WINDOW (window)) != button);
+            g_assert_true (press (GTK_WINDOW (window), "Escape"));
+            g_assert_false (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (button)));
+            if (gtk_window_get_focus (GTK_WINDOW (window)) != button)
+              {
+                GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (window));
+                g_autofree char *found = focus ? in_words (focus) : g_strdup ("nothing");
+
+                g_error ("%s: Escape from %s leads to %s", screens[i], words, found);
+              }
+            g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1");
+          }
+      }
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 int
 main (int argc, char **argv)
 {
   ms_windows_init (&argc, &argv);
   g_test_add_func ("/window/keys/tab-order", test_tab_order);
   g_test_add_func ("/window/keys/table", test_keys);
+  g_test_add_func ("/window/keys/search", test_search);
+  g_test_add_func ("/window/keys/popovers", test_popovers);
   return ms_windows_run ();
 }

@@ -165,13 +165,7 @@ make_list (MsAnalysesScreen *self)
   GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkWidget *nothing = gtk_label_new (_ ("No such analysis"));
 
-  self->search = GTK_SEARCH_ENTRY (gtk_search_entry_new ());
-  g_object_set (self->search, "placeholder-text", _ ("Search analyses"), NULL);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->search), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ ("Search analyses"), -1);
-  gtk_widget_set_margin_start (GTK_WIDGET (self->search), 6);
-  gtk_widget_set_margin_end (GTK_WIDGET (self->search), 6);
-  gtk_widget_set_margin_top (GTK_WIDGET (self->search), 6);
+  self->search = GTK_SEARCH_ENTRY (ms_search_new (_ ("Search analyses")));
   self->list = GTK_LIST_BOX (gtk_list_box_new ());
   gtk_widget_add_css_class (GTK_WIDGET (self->list), "navigation-sidebar");
   gtk_list_box_set_placeholder (self->list, nothing);

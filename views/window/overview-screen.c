@@ -372,7 +372,7 @@ ms_overview_screen_new (MsWorkbench *bench)
 
   ms_screen_set_bench (MS_SCREEN (self), bench);
   self->headlines = MS_HEADLINE_BOX (ms_headline_box_new (bench));
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->headlines));
+  gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (self->headlines)));
   gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (self->cards_box)));
   gtk_box_append (GTK_BOX (box), self->findings_box);
   ms_widget_set_margins (box, 12);

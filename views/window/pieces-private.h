@@ -23,6 +23,8 @@ void ms_row_set_texts (GtkWidget *row, const char *title, const char *subtitle);
 void ms_row_add_input (GtkWidget *row, GtkWidget *input);
 /* Scrolls what it lies in so far that a part of the widget shows. */
 void ms_widget_reveal (GtkWidget *widget, const graphene_rect_t *part);
+/* A search entry over a list.  Escape empties it, and with nothing in it clears the selection as elsewhere. */
+GtkWidget *ms_search_new (const char *name);
 /* A page for when there is nothing else to show; `child` may be NULL. */
 GtkWidget *ms_status_page_new (GtkWidget *child);
 

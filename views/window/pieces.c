@@ -109,6 +109,29 @@ ms_row_add_input (GtkWidget *row, GtkWidget *input)
   gtk_widget_set_focusable (row, FALSE);
 }
 
+static void
+on_stop_search (GtkSearchEntry *entry, gpointer data)
+{
+  if (*gtk_editable_get_text (GTK_EDITABLE (entry)) != '\0')
+    gtk_editable_set_text (GTK_EDITABLE (entry), "");
+  else
+    gtk_widget_activate_action (GTK_WIDGET (entry), "win.clear-selection", NULL);
+}
+
+GtkWidget *
+ms_search_new (const char *name)
+{
+  GtkWidget *entry = gtk_search_entry_new ();
+
+  g_object_set (entry, "placeholder-text", name, NULL);
+  ms_widget_name (entry, name);
+  gtk_widget_set_margin_start (entry, 6);
+  gtk_widget_set_margin_end (entry, 6);
+  gtk_widget_set_margin_top (entry, 6);
+  g_signal_connect (entry, "stop-search", G_CALLBACK (on_stop_search), NULL);
+  return entry;
+}
+
 GtkWidget *
 ms_status_page_new (GtkWidget *child)
 {

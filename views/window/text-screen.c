@@ -515,12 +515,7 @@ make_list (MsTextScreen *self)
   GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkListItemFactory *factory = gtk_signal_list_item_factory_new ();
 
-  self->search = GTK_SEARCH_ENTRY (gtk_search_entry_new ());
-  g_object_set (self->search, "placeholder-text", _ ("Search documents"), NULL);
-  ms_widget_name (GTK_WIDGET (self->search), _ ("Search documents"));
-  gtk_widget_set_margin_start (GTK_WIDGET (self->search), 6);
-  gtk_widget_set_margin_end (GTK_WIDGET (self->search), 6);
-  gtk_widget_set_margin_top (GTK_WIDGET (self->search), 6);
+  self->search = GTK_SEARCH_ENTRY (ms_search_new (_ ("Search documents")));
   self->documents = g_list_store_new (GTK_TYPE_STRING_OBJECT);
   self->filter = gtk_custom_filter_new (matches, self, NULL);
   self->filtered = gtk_filter_list_model_new (G_LIST_MODEL (g_object_ref (self->documents)),
