@@ -263,6 +263,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsValues, ms_values_free)
 gboolean ms_values_set (MsValues *values, const char *name, const char *text, GError **error);
 /* Every value that differs from its default, "--slots 8 --policy lru". */
 char *ms_values_format (const MsValues *values);
+/* What differs from `usual` (of the same analysis, NULL = the defaults) for people: "slots 8, policy lru"
+ * (newly allocated). */
+char *ms_values_describe (const MsValues *values, const MsValues *usual);
 /* The names must exist: anything else is our own mistake. */
 gint64 ms_values_int (const MsValues *values, const char *name);
 double ms_values_real (const MsValues *values, const char *name);

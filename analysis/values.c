@@ -197,6 +197,18 @@ ms_values_text_of (const MsValues *values, guint i)
     }
 }
 
+/* Whether a value is that of `usual`, NULL = the default. */
+static gboolean
+is_usual (const MsValues *values, const MsValues *usual, guint i)
+{
+  const MsParam *param = param_at (values, i);
+  const char *text = param->usual_text != NULL ? param->usual_text : "";
+
+  if (param->type == MS_PARAM_TEXT || param->type == MS_PARAM_FILE)
+    return strcmp (values->texts[i], usual != NULL ? usual->texts[i] : text) == 0;
+  return values->numbers[i] == (usual != NULL ? usual->numbers[i] : param->usual);
+}
+
 char *
 ms_values_format (const MsValues *values)
 {
@@ -205,20 +217,34 @@ ms_values_format (const MsValues *values)
   for (guint i = 0; i < values->n; i++)
     {
       const MsParam *param = param_at (values, i);
-      gboolean is_text = param->type == MS_PARAM_TEXT || param->type == MS_PARAM_FILE;
-      const char *usual_text = param->usual_text != NULL ? param->usual_text : "";
       g_autofree char *text = NULL;
 
-      if (is_text ? strcmp (values->texts[i], usual_text) == 0 : values->numbers[i] == param->usual)
+      if (is_usual (values, NULL, i))
         continue;
       text = ms_values_text_of (values, i);
-      if (is_text)
+      if (param->type == MS_PARAM_TEXT || param->type == MS_PARAM_FILE)
         {
           g_autofree char *plain = g_steal_pointer (&text);
           text = ms_word_quote (plain);
         }
       g_string_append_printf (out, "%s--%s %s", out->len > 0 ? " " : "", param->name, text);
     }
+  return g_string_free (out, FALSE);
+}
+
+char *
+ms_values_describe (const MsValues *values, const MsValues *usual)
+{
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < values->n; i++)
+    if (!is_usual (values, usual, i))
+      {
+        g_autofree char *text = ms_values_text_of (values, i);
+
+        g_string_append_printf (out, "%s%s %s", out->len > 0 ? ", " : "",
+                                param_at (values, i)->name, text);
+      }
   return g_string_free (out, FALSE);
 }
 

@@ -221,22 +221,20 @@ refuse_help (const MsAnalysis *analysis)
 static char *
 name_section (const MsJob *job)
 {
-  g_autoptr (GPtrArray) settings = g_ptr_array_new_with_free_func (g_free);
-  g_autofree char *params = ms_values_format (job->values), *all = NULL;
-  g_auto (GStrv) each = g_strsplit (params, "--", -1);
+  g_autofree char *values = ms_values_describe (job->values, NULL);
+  g_autofree char *by = job->by != NULL ? g_strdup_printf ("by %s", job->by) : NULL;
+  const char *const parts[] = { job->select, by, values };
+  GString *title = g_string_new (job->analysis->title);
+  gboolean first = TRUE;
 
-  if (job->select != NULL && job->select[0] != '\0')
-    g_ptr_array_add (settings, g_strdup (job->select));
-  if (job->by != NULL)
-    g_ptr_array_add (settings, g_strdup_printf ("by %s", job->by));
-  for (guint i = 0; each[i] != NULL; i++)
-    if (*g_strstrip (each[i]) != '\0')
-      g_ptr_array_add (settings, g_strdup (each[i]));
-  if (settings->len == 0)
-    return g_strdup (job->analysis->title);
-  g_ptr_array_add (settings, NULL);
-  all = g_strjoinv (", ", (char **) settings->pdata);
-  return g_strdup_printf ("%s (%s)", job->analysis->title, all);
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
+    if (parts[i] != NULL && parts[i][0] != '\0')
+      {
+        g_string_append_printf (title, "%s%s", first ? " (" : ", ", parts[i]);
+        first = FALSE;
+      }
+  g_string_append (title, first ? "" : ")");
+  return g_string_free (title, FALSE);
 }
 
 /* What `words` leave open is as in the report. */

@@ -1091,6 +1091,29 @@ mixed_table (void)
   return table;
 }
 
+/* Tokens coloured by a name alone, or by nothing, have words too. */
+static void
+test_tokens_without_value (void)
+{
+  Example example = { "names",
+                      mixed_table,
+                      { .name = "tokens",
+                        .title = "Names",
+                        .table = "example",
+                        .mark = MS_MARK_TOKENS,
+                        .label = "name",
+                        .series = "other" } };
+
+  for (guint pass = 0; pass < 2; pass++)
+    {
+      g_autoptr (MsFigure) figure = make (&example, "screen");
+      g_autofree char *words = ms_figure_describe (figure, 2);
+
+      g_assert_true (g_str_has_prefix (words, " GPU"));
+      example.plot.series = NULL;
+    }
+}
+
 /* Paragraphs run in their own direction; what is found under the pointer is the token drawn there. */
 static void
 test_directions (void)
@@ -1271,6 +1294,7 @@ main (int argc, char **argv)
   g_test_add_func ("/figure/margins/values", test_margin_values);
   g_test_add_func ("/figure/margins/places", test_margin_places);
   g_test_add_func ("/figure/margins/off", test_margin_off);
+  g_test_add_func ("/figure/tokens-without-value", test_tokens_without_value);
   g_test_add_func ("/figure/directions", test_directions);
   g_test_add_func ("/figure/locale", test_locale);
   g_test_add_func ("/figure/colours", test_colours);

@@ -2,6 +2,7 @@
 #include "analyses-screen-private.h"
 #include "actions-private.h"
 #include "analysis-screen-private.h"
+#include "cache-screen-private.h"
 #include "collect-dialog-private.h"
 #include "compare-screen-private.h"
 #include "experts-screen-private.h"
@@ -1215,6 +1216,53 @@ test_import (void)
   g_rmdir (folder);
 }
 
+/* --- The cache -------------------------------------------------------------------------------- */
+
+/* The slider looks at a size that was simulated, and gives its numbers as they are in the result. */
+static void
+test_cache_size (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsCacheScreen *screen;
+  MsOutcome *outcome;
+  MsTable *total, *shown;
+  guint found = 0;
+
+  show_screen (window, "cache");
+  screen = MS_CACHE_SCREEN (ms_window_get_screen (window, "cache"));
+  wait_until (ms_cache_screen_get_table (screen) != NULL);
+  outcome
+      = ms_analysis_pane_get_outcome (ms_analysis_screen_get_pane (MS_ANALYSIS_SCREEN (screen)));
+  total = ms_result_table (outcome->result, "total");
+  for (gint64 slots = 1; slots <= 3; slots++)
+    {
+      ms_cache_screen_set_slots (screen, slots);
+      g_assert_cmpint (ms_cache_screen_get_slots (screen), ==, slots);
+      shown = ms_cache_screen_get_table (screen);
+      g_assert_cmpuint (ms_table_n_rows (shown), ==, 4);
+      for (guint row = 0; row < ms_table_n_rows (total); row++)
+        for (guint i = 0; i < ms_table_n_rows (shown); i++)
+          if (ms_table_get_int (total, row, (guint) ms_table_find_column (total, "capacity"))
+                  == slots
+              && g_str_equal (
+                  ms_table_get_text (total, row, (guint) ms_table_find_column (total, "policy")),
+                  ms_table_get_text (shown, i, 0)))
+            {
+              g_assert_cmpfloat (
+                  ms_table_get_real (total, row, (guint) ms_table_find_column (total, "hit_rate")),
+                  ==, ms_table_get_real (shown, i, 1));
+              found++;
+            }
+    }
+  g_assert_cmpuint (found, ==, 12);
+  /* Beyond what there is lies the last. */
+  ms_cache_screen_set_slots (screen, 1000000);
+  g_assert_cmpint (ms_cache_screen_get_slots (screen), <, 1000);
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* The report of what is selected, by the command line program. */
 static void
 test_report (void)
@@ -1468,6 +1516,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/sql", test_sql);
   g_test_add_func ("/window/sql-forms", test_sql_forms);
   g_test_add_func ("/window/import", test_import);
+  g_test_add_func ("/window/cache-size", test_cache_size);
   g_test_add_func ("/window/report", test_report);
   g_test_add_func ("/window/report-sections", test_report_sections);
   g_test_add_func ("/window/shortcuts", test_shortcuts);

@@ -782,6 +782,7 @@ ms_figure_describe (MsFigure *figure, int row)
 {
   g_autoptr (GString) out = g_string_new (NULL);
   gboolean coloured = figure->value.column != NULL;
+  const MsChannel *value = coloured ? &figure->value : &figure->y;
   guint r = (guint) row;
 
   if (row < 0 || r >= ms_table_n_rows (figure->table))
@@ -798,9 +799,12 @@ ms_figure_describe (MsFigure *figure, int row)
 
       g_string_append_printf (out, " to %s", edge);
     }
+  /* Text may be coloured by a category alone. */
+  if (value->column == NULL)
+    return g_string_free (g_steal_pointer (&out), FALSE);
   if (out->len > 0)
     g_string_append (out, ": ");
-  tell_value (out, figure, coloured ? &figure->value : &figure->y, r);
+  tell_value (out, figure, value, r);
   if (figure->low.column != NULL && figure->high.column != NULL
       && isfinite (ms_channel_raw (&figure->low, r))
       && isfinite (ms_channel_raw (&figure->high, r)))
@@ -850,33 +854,55 @@ ms_figure_has_row (MsFigure *figure, guint row)
   return least < figure->n_rows && figure->rows[least] == row;
 }
 
-gboolean
-ms_figure_locate (MsFigure *figure, double width, double height, int row, double *x, double *y,
-                  double *w, double *h)
+/* The panel that shows the row, and where in it; NULL when it is not drawn. */
+static const MsPanel *
+find_row (MsFigure *figure, double width, double height, int row, MsRect *rect)
 {
   const MsLayout *layout = ms_figure_layout (figure, width, height);
   guint facet;
-  MsRect rect;
 
   if (row < 0 || (guint) row >= ms_table_n_rows (figure->table)
       || !ms_figure_has_row (figure, (guint) row))
-    return FALSE;
+    return NULL;
   facet = ms_channel_category (&figure->facet, (guint) row);
   for (guint i = 0; i < layout->panels->len; i++)
     {
       const MsPanel *panel = &g_array_index (layout->panels, MsPanel, i);
 
       if ((panel->facet == facet || figure->mark == &ms_mark_flow)
-          && figure->mark->locate (figure, layout, panel, (guint) row, &rect))
-        {
-          *x = rect.x;
-          *y = rect.y;
-          *w = rect.w;
-          *h = rect.h;
-          return TRUE;
-        }
+          && figure->mark->locate (figure, layout, panel, (guint) row, rect))
+        return panel;
     }
-  return FALSE;
+  return NULL;
+}
+
+static gboolean
+give_rect (const MsRect *rect, double *x, double *y, double *w, double *h)
+{
+  *x = rect->x;
+  *y = rect->y;
+  *w = rect->w;
+  *h = rect->h;
+  return TRUE;
+}
+
+gboolean
+ms_figure_locate (MsFigure *figure, double width, double height, int row, double *x, double *y,
+                  double *w, double *h)
+{
+  MsRect rect;
+
+  return find_row (figure, width, height, row, &rect) != NULL && give_rect (&rect, x, y, w, h);
+}
+
+gboolean
+ms_figure_locate_panel (MsFigure *figure, double width, double height, int row, double *x,
+                        double *y, double *w, double *h)
+{
+  MsRect rect;
+  const MsPanel *panel = find_row (figure, width, height, row, &rect);
+
+  return panel != NULL && give_rect (&panel->plot, x, y, w, h);
 }
 
 /* Whether the row's panel is among those last laid out. */

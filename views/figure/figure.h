@@ -88,6 +88,9 @@ int ms_figure_pick (MsFigure *figure, double width, double height, double x, dou
 /* The rectangle of a row's mark; FALSE when it is not drawn. */
 gboolean ms_figure_locate (MsFigure *figure, double width, double height, int row, double *x,
                            double *y, double *w, double *h);
+/* The plot area of the panel that shows the row; FALSE when the row is not drawn. */
+gboolean ms_figure_locate_panel (MsFigure *figure, double width, double height, int row, double *x,
+                                 double *y, double *w, double *h);
 /* What the row says, one line: tooltip, accessible text, command line (newly allocated). */
 char *ms_figure_describe (MsFigure *figure, int row);
 

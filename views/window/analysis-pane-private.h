@@ -10,7 +10,7 @@ G_BEGIN_DECLS
 #define MS_TYPE_ANALYSIS_PANE (ms_analysis_pane_get_type ())
 G_DECLARE_FINAL_TYPE (MsAnalysisPane, ms_analysis_pane, MS, ANALYSIS_PANE, AdwBin)
 
-/* plots: names of the plots to show, separated by spaces; NULL = all.  Signal "outcome": there is a new
+/* plots: names of the plots to show in that order, separated by spaces; NULL = all.  Signal "outcome": there is a new
  * one (or an error instead). */
 GtkWidget *ms_analysis_pane_new (MsWorkbench *bench, const char *plots, gboolean tables);
 /* Starts; what was running is dropped, what is shown stays, faint, until the new is there.  Takes

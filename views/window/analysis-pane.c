@@ -34,16 +34,6 @@ G_DEFINE_FINAL_TYPE (MsAnalysisPane, ms_analysis_pane, ADW_TYPE_BIN)
 
 static guint outcome_signal;
 
-/* A plot of rows that are not there (languages, where no document has one) has no place. */
-static gboolean
-wanted (MsAnalysisPane *self, const MsPlotDef *plot)
-{
-  if (plot->where != NULL
-      && !ms_plot_has_data (plot, ms_result_table (self->outcome->result, plot->table)))
-    return FALSE;
-  return self->plots == NULL || g_strv_contains ((const char *const *) self->plots, plot->name);
-}
-
 static MsFigureView *
 nth_view (MsAnalysisPane *self, guint n)
 {
@@ -55,6 +45,25 @@ nth_view (MsAnalysisPane *self, guint n)
       ms_columns_append (self->figures, view);
     }
   return g_ptr_array_index (self->views, n);
+}
+
+/* The n-th plot to show, in the order that was asked for; NULL beyond the last. */
+static const MsPlotDef *
+nth_plot (MsAnalysisPane *self, guint n)
+{
+  const MsAnalysis *analysis = self->outcome->request->analysis;
+
+  if (self->plots != NULL)
+    return n < g_strv_length (self->plots) ? ms_analysis_plot (analysis, self->plots[n]) : NULL;
+  return analysis->plots != NULL && analysis->plots[n].name != NULL ? &analysis->plots[n] : NULL;
+}
+
+/* A plot of rows that are not there (languages, where no document has one) has no place. */
+static gboolean
+has_place (MsAnalysisPane *self, const MsPlotDef *plot)
+{
+  return plot->where == NULL
+         || ms_plot_has_data (plot, ms_result_table (self->outcome->result, plot->table));
 }
 
 static void
@@ -72,15 +81,18 @@ show_figure (MsAnalysisPane *self, guint n, MsOutcome *outcome, const MsPlotDef 
 static void
 show_figures (MsAnalysisPane *self)
 {
-  const MsRequest *request = self->outcome->request;
+  gboolean grouped = self->outcome->request->by != NULL;
   GPtrArray *runs = self->outcome->runs;
+  const MsPlotDef *plot;
   guint n = 0;
 
-  for (const MsPlotDef *plot = request->analysis->plots; plot != NULL && plot->name != NULL; plot++)
-    if (wanted (self, plot) && (runs == NULL || ms_plot_takes_runs (plot, request->by != NULL)))
+  for (guint p = 0; (plot = nth_plot (self, p)) != NULL; p++)
+    if (!has_place (self, plot))
+      continue;
+    else if (runs == NULL || ms_plot_takes_runs (plot, grouped))
       show_figure (self, n++, self->outcome, plot, NULL);
     else
-      for (guint i = 0; wanted (self, plot) && i < runs->len; i++)
+      for (guint i = 0; i < runs->len; i++)
         {
           MsOutcome *one = g_ptr_array_index (runs, i);
           MsRunItem *item = ms_workbench_find_run (self->bench, one->request->run);
@@ -88,8 +100,8 @@ show_figures (MsAnalysisPane *self)
 
           show_figure (self, n++, one, plot, label);
         }
-  for (guint i = n; i < self->views->len; i++)
-    gtk_widget_set_visible (g_ptr_array_index (self->views, i), FALSE);
+  for (; n < self->views->len; n++)
+    gtk_widget_set_visible (g_ptr_array_index (self->views, n), FALSE);
 }
 
 static void

@@ -11,7 +11,7 @@ typedef struct
 {
   const char *title;    /* of the tab */
   const char *analysis; /* a tab whose analysis does not exist is left out */
-  const char *plots;    /* names separated by spaces, NULL = all */
+  const char *plots;    /* names in the order shown, separated by spaces; NULL = all */
   const char *params;   /* the parameters offered, separated by spaces; NULL = all, "" = none */
   const char *values;   /* "name=value ..." that differ from the defaults; NULL = none */
   gboolean keep;        /* curves can be kept for comparison */
@@ -34,6 +34,8 @@ void ms_analysis_screen_set_top (MsAnalysisScreen *screen, GtkWidget *top);
 
 /* The same above the figures of one tab; a tab that does not exist swallows it. */
 void ms_analysis_screen_set_tab_top (MsAnalysisScreen *screen, const char *title, GtkWidget *top);
+/* The figures of a tab; NULL when it does not exist. */
+MsAnalysisPane *ms_analysis_screen_get_tab_pane (MsAnalysisScreen *screen, const char *title);
 /* What part of the run a tab looks at, instead of what the session selects. */
 void ms_analysis_screen_set_select (MsAnalysisScreen *screen, const char *title,
                                     const char *select);

@@ -12,6 +12,7 @@ typedef struct
   const MsAnalysis *analysis;
   MsAnalysisScreen *screen;
   MsAnalysisForm *form;
+  MsValues *usual; /* of the form at first */
   MsAnalysisPane *pane;
   GPtrArray *kept; /* of Kept */
   GtkBox *kept_box;
@@ -224,8 +225,9 @@ keep (Page *page)
   if (outcome == NULL || outcome->share < 1)
     return;
   kept = g_new0 (Kept, 1);
-  kept->name = outcome->request->values ? ms_values_format (outcome->request->values) : NULL;
-  if (kept->name == NULL || *kept->name == '\0')
+  kept->name = outcome->request->values ? ms_values_describe (outcome->request->values, page->usual)
+                                        : g_strdup ("");
+  if (*kept->name == '\0')
     {
       g_free (kept->name);
       kept->name = g_strdup_printf (_ ("kept %u"), page->kept->len + 1);
@@ -253,6 +255,7 @@ page_free (gpointer data)
   Page *page = data;
 
   g_ptr_array_unref (page->kept);
+  ms_values_free (page->usual);
   g_free (page->select);
   g_free (page);
 }
@@ -340,6 +343,7 @@ make_page (Page *page, MsWorkbench *bench)
       ms_analysis_form_new (page->analysis, page->analysis->live, page->tab->params));
   if (page->tab->values != NULL)
     set_values (page->form, page->tab->values);
+  page->usual = ms_analysis_form_dup_values (page->form);
   page->kept_box = GTK_BOX (gtk_box_new (GTK_ORIENTATION_VERTICAL, 3));
   page->pane = MS_ANALYSIS_PANE (ms_analysis_pane_new (bench, page->tab->plots, FALSE));
   g_signal_connect_swapped (page->form, "changed", G_CALLBACK (on_changed), page);
@@ -439,9 +443,18 @@ ms_analysis_screen_set_tab_top (MsAnalysisScreen *self, const char *title, GtkWi
   Page *page = find_page (self, title);
 
   if (page != NULL)
-    gtk_box_prepend (page->box, top);
+    gtk_box_insert_child_after (page->box, top,
+                                gtk_widget_get_first_child (GTK_WIDGET (page->box)));
   else
     g_object_unref (g_object_ref_sink (top));
+}
+
+MsAnalysisPane *
+ms_analysis_screen_get_tab_pane (MsAnalysisScreen *self, const char *title)
+{
+  Page *page = find_page (self, title);
+
+  return page != NULL ? page->pane : NULL;
 }
 
 void

@@ -19,6 +19,9 @@ void ms_figure_canvas_set_figure (MsFigureCanvas *canvas, MsFigure *figure, cons
 MsFigure *ms_figure_canvas_get_figure (MsFigureCanvas *canvas);
 /* Outlines the rows (of guint, taken; NULL = none). */
 void ms_figure_canvas_set_marked (MsFigureCanvas *canvas, GArray *rows);
+/* A line from top to bottom of each panel where the x axis, if it shows that column, has the value; stays
+ * from figure to figure.  NULL = none. */
+void ms_figure_canvas_set_rule (MsFigureCanvas *canvas, const char *column, double value);
 /* Drawn faintly while a newer figure is on its way. */
 void ms_figure_canvas_set_stale (MsFigureCanvas *canvas, gboolean stale);
 /* A small picture of something shown larger elsewhere: no cursor, no brush. */

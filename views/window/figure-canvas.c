@@ -19,6 +19,9 @@ struct _MsFigureCanvas
   int node_width, node_height;
   GskRenderNode *marks;
   GArray *marked; /* of guint, or NULL */
+  char *rule;     /* column of the x axis, NULL = no line */
+  double rule_at;
+  GArray *ruled; /* of guint: rows with that value; NULL = not looked for yet */
   int cursor, hover;
   gboolean stale, thumbnail, dragging;
   double drag_x, drag_y, drag_width, drag_height;
@@ -52,6 +55,8 @@ finalize (GObject *object)
   forget_nodes (self);
   g_clear_pointer (&self->figure, ms_figure_free);
   g_clear_pointer (&self->marked, g_array_unref);
+  g_clear_pointer (&self->ruled, g_array_unref);
+  g_free (self->rule);
   g_free (self->summary);
   G_OBJECT_CLASS (ms_figure_canvas_parent_class)->finalize (object);
 }
@@ -208,25 +213,72 @@ draw_border (GtkSnapshot *snapshot, graphene_rect_t rect, float width, const Gdk
 }
 
 static void
+find_ruled (MsFigureCanvas *self)
+{
+  const MsTable *table = ms_figure_table (self->figure);
+  int column = ms_table_find_column (table, self->rule);
+
+  self->ruled = g_array_new (FALSE, FALSE, sizeof (guint));
+  if (column < 0 || g_strcmp0 (ms_figure_plot (self->figure)->x, self->rule) != 0)
+    return;
+  for (guint row = 0; row < ms_table_n_rows (table); row++)
+    if (ms_table_get_real (table, row, (guint) column) == self->rule_at)
+      g_array_append_val (self->ruled, row);
+}
+
+/* In ink with a rim of paper, so that it shows on any colour. */
+static void
+draw_rule (MsFigureCanvas *self, GtkSnapshot *snapshot, const GdkRGBA *ink, const GdkRGBA *paper)
+{
+  double width = gtk_widget_get_width (GTK_WIDGET (self));
+  double height = gtk_widget_get_height (GTK_WIDGET (self)), before = -1, before_y = -1;
+
+  if (self->ruled == NULL)
+    find_ruled (self);
+  for (guint i = 0; i < self->ruled->len; i++)
+    {
+      int row = (int) g_array_index (self->ruled, guint, i);
+      double x, y, w, h;
+      graphene_rect_t mark;
+
+      if (!locate (self, row, &mark)
+          || !ms_figure_locate_panel (self->figure, width, height, row, &x, &y, &w, &h))
+        continue;
+      x = round (mark.origin.x + mark.size.width / 2) - 0.5;
+      if (x == before && y == before_y)
+        continue;
+      before = x;
+      before_y = y;
+      gtk_snapshot_append_color (snapshot, paper,
+                                 &GRAPHENE_RECT_INIT ((float) x - 1, (float) y, 3, (float) h));
+      gtk_snapshot_append_color (snapshot, ink,
+                                 &GRAPHENE_RECT_INIT ((float) x, (float) y, 1, (float) h));
+    }
+}
+
+static void
 draw_overlays (MsFigureCanvas *self, GtkSnapshot *snapshot)
 {
   GtkStyleContext *style = gtk_widget_get_style_context (GTK_WIDGET (self));
-  GdkRGBA ink, accent, veil;
+  GdkRGBA ink, paper, accent, veil;
   graphene_rect_t rect;
 
   gtk_style_context_get_color (style, &ink);
+  paper = ink;
+  paper.red = paper.green = paper.blue = ink.red + ink.green + ink.blue > 1.5f ? 0 : 1;
   if (!gtk_style_context_lookup_color (style, "accent_color", &accent))
     accent = ink;
   veil = ink;
   veil.alpha = 0.16f;
+  if (self->rule != NULL)
+    draw_rule (self, snapshot, &ink, &paper);
   if (self->marked != NULL && self->marked->len > 0)
     {
       if (self->marks == NULL)
         {
-          GdkRGBA paper = ink, tint = accent;
+          GdkRGBA tint = accent;
 
           tint.alpha = 0.35f;
-          paper.red = paper.green = paper.blue = ink.red + ink.green + ink.blue > 1.5f ? 0 : 1;
           self->marks = make_marks (self, &ink, &paper, &tint);
         }
       if (self->marks != NULL)
@@ -687,6 +739,7 @@ ms_figure_canvas_set_figure (MsFigureCanvas *self, MsFigure *figure, const char 
   forget_nodes (self);
   g_clear_pointer (&self->figure, ms_figure_free);
   g_clear_pointer (&self->marked, g_array_unref);
+  g_clear_pointer (&self->ruled, g_array_unref);
   g_free (self->summary);
   self->figure = figure;
   self->summary = g_strdup (summary);
@@ -704,6 +757,18 @@ MsFigure *
 ms_figure_canvas_get_figure (MsFigureCanvas *self)
 {
   return self->figure;
+}
+
+void
+ms_figure_canvas_set_rule (MsFigureCanvas *self, const char *column, double value)
+{
+  if (g_strcmp0 (self->rule, column) == 0 && self->rule_at == value)
+    return;
+  g_free (self->rule);
+  self->rule = g_strdup (column);
+  self->rule_at = value;
+  g_clear_pointer (&self->ruled, g_array_unref);
+  gtk_widget_queue_draw (GTK_WIDGET (self));
 }
 
 void

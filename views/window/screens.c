@@ -3,23 +3,13 @@
 
 #include "analyses-screen-private.h"
 #include "analysis-screen-private.h"
+#include "cache-screen-private.h"
 #include "compare-screen-private.h"
 #include "experts-screen-private.h"
 #include "languages-screen-private.h"
 #include "overview-screen-private.h"
 #include "sql-screen-private.h"
 #include "text-screen-private.h"
-
-static const MsTab cache_tabs[] = {
-  { .title = N_ ("Simulator"),
-    .analysis = "cache",
-    .plots = "hit-rate time layers",
-    .params = "policies mode scope reset warm prefetch prefetch-experts bandwidth expert-megabytes "
-              "overlap aging",
-    .keep = TRUE },
-  { .title = N_ ("All Capacities"), .analysis = "hit-rate" },
-  { NULL },
-};
 
 static const MsTab consistency_tabs[] = {
   { .title = N_ ("Segments"), .analysis = "srp" },
@@ -41,12 +31,6 @@ static const MsTab placement_tabs[] = {
   { .title = N_ ("Load Over Time"), .analysis = "load-windows" },
   { NULL },
 };
-
-static GtkWidget *
-make_cache (MsWorkbench *bench)
-{
-  return ms_analysis_screen_new (bench, cache_tabs);
-}
 
 static GtkWidget *
 make_consistency (MsWorkbench *bench)
@@ -89,8 +73,9 @@ const MsScreenInfo ms_screens[] = {
   { "cache", N_ ("Cache"), "drive-harddisk-symbolic",
     N_ ("How often the experts a token needs would be in a cache. Curves follow the settings; keep "
         "some "
-        "to compare. Belady's policy knows the future: no cache can do better."),
-    make_cache },
+        "to compare. The slider looks at one size of the cache. Belady's policy knows the future: "
+        "no cache can do better."),
+    ms_cache_screen_new },
   { "languages", N_ ("Languages"), "preferences-desktop-locale-symbolic",
     N_ ("How far languages are from each other in the experts they use, layer by layer, and "
         "translations of "

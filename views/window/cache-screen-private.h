@@ -1,0 +1,19 @@
+/* The cache simulator, with a slider for the size of the cache. */
+#pragma once
+
+#include "analysis-screen-private.h"
+
+G_BEGIN_DECLS
+
+#define MS_TYPE_CACHE_SCREEN (ms_cache_screen_get_type ())
+G_DECLARE_FINAL_TYPE (MsCacheScreen, ms_cache_screen, MS, CACHE_SCREEN, MsAnalysisScreen)
+
+GtkWidget *ms_cache_screen_new (MsWorkbench *bench);
+/* The size looked at, in slots of a layer; one that was not simulated becomes the next one that was. */
+void ms_cache_screen_set_slots (MsCacheScreen *screen, gint64 slots);
+gint64 ms_cache_screen_get_slots (MsCacheScreen *screen);
+/* What the policies reach at that size: policy, hit_rate, loads_per_token, megabytes_per_token,
+ * milliseconds_per_token.  NULL before there is a result. */
+MsTable *ms_cache_screen_get_table (MsCacheScreen *screen);
+
+G_END_DECLS
