@@ -347,6 +347,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
                        .n_strongest = (guint) ms_values_int (context->values, "pairs"),
                        .least = (guint) ms_values_int (context->values, "least") };
   const Layer *best = NULL;
+  double several = 0;
   gboolean fine;
 
   all.bootstrap = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
@@ -358,6 +359,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       const Layer *layer = &all.layers[i];
 
       write_layer (layer, result);
+      several += layer->n_tokens;
       if (layer->n_strongest > 0
           && (best == NULL || layer->strongest[0].share.value > best->strongest[0].share.value))
         best = layer;
@@ -372,8 +374,13 @@ compute (const MsContext *context, MsResult *result, GError **error)
           "one choose both, %.3g times what chance gives.",
           pair->a, pair->b, (int) best->block, 100 * pair->share.value, pair->n_ab / expected);
     }
-  else if (fine)
+  else if (fine && several == 0)
     result->summary = g_strdup ("No token has two experts, so none are chosen together.");
+  else if (fine)
+    result->summary
+        = g_strdup_printf ("No two experts of a layer are both chosen by %u tokens, the "
+                           "least for a pair to count: choose a smaller --least.",
+                           all.least);
   if (fine)
     {
       ms_result_note (result, "`share` counts all pairs of a token (the paper's text); "

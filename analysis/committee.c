@@ -509,7 +509,8 @@ write_layer (const Committee *all, const Layer *layer, MsResult *result)
   const MsInterval *coverage = &layer->measures[AUDIT_COVERAGE];
   const MsInterval *jaccard = &layer->measures[AUDIT_JACCARD];
   double size = layer->measures[AUDIT_SIZE].value, rank = 0, spread = 0;
-  g_autoptr (GString) members = g_string_new (NULL), experts = g_string_new (NULL);
+  g_autoptr (GString) members = g_string_new (NULL), experts = g_string_new (NULL),
+                      spoken = g_string_new (NULL);
   gboolean several;
   g_autofree guint *list = g_new (guint, layer->k);
 
@@ -530,6 +531,7 @@ write_layer (const Committee *all, const Layer *layer, MsResult *result)
         continue;
       g_string_append_printf (members, "%s%u", members->len > 0 ? " " : "", e);
       g_string_append_printf (experts, "%s%u", experts->len > 0 ? "," : "", e);
+      g_string_append_printf (spoken, "%s%u", spoken->len > 0 ? " and " : "", e);
       rank += mean / size;
       spread += variance / size;
     }
@@ -553,7 +555,7 @@ write_layer (const Committee *all, const Layer *layer, MsResult *result)
     ms_result_find (result, MIN (layer->measures[AUDIT_RATIO].value, 1e6),
                     g_strdup_printf ("layer=%d expert=%s", (int) layer->block, experts->str),
                     "layer %d: %s %s carr%s %.0f %% of the importance in the groups' lists",
-                    (int) layer->block, several ? "experts" : "expert", members->str,
+                    (int) layer->block, several ? "experts" : "expert", spoken->str,
                     several ? "y" : "ies", 100 * coverage->value);
 }
 

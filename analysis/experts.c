@@ -353,11 +353,20 @@ compute (const MsContext *context, MsResult *result, GError **error)
           .layers = g_new0 (Layer, n_layers) };
   gboolean asked = ms_values_bool (context->values, "similar"), fine;
 
+  /* The first label that tells documents apart, else the first that they have. */
   for (guint i = choice > 0 ? choice : AUTO_FIRST;
-       i <= (choice > 0 ? choice : AUTO_LAST) && map.groups == NULL; i++)
+       i <= (choice > 0 ? choice : AUTO_LAST) && (map.groups == NULL || map.groups->n < 2); i++)
     {
+      MsGroups *groups = ms_trace_group (context->trace, labels[i], NULL);
+
+      if (map.groups != NULL && (groups == NULL || groups->n < 2))
+        {
+          g_clear_pointer (&groups, ms_groups_free);
+          continue;
+        }
+      g_clear_pointer (&map.groups, ms_groups_free);
       map.label = labels[i];
-      map.groups = ms_trace_group (context->trace, map.label, NULL);
+      map.groups = groups;
     }
   map.similar = asked && map.groups != NULL;
   fine = ms_context_tasks (context, n_layers, do_layer, &map, 0, 1, error);
@@ -507,7 +516,7 @@ const MsAnalysis ms_analysis_experts = {
     "the leaves of the UPGMA tree over JS (p(label | a), p(label | b)).",
   .cite = "metrics.md a (load) and f (specialisation); UPGMA: Sokal and Michener 1958; the map "
           "itself is our own.",
-  .version = 3,
+  .version = 4,
   .live = TRUE,
   .params = params,
   .tables = tables,

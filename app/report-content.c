@@ -297,10 +297,13 @@ add_trace (GPtrArray *blocks, MsTrace *trace, const char *hash)
   const MsModel *model = ms_trace_model (trace);
   g_autofree char *selection = ms_selection_format (ms_trace_selection (trace));
   g_autofree char *id = g_strdup_printf ("%" G_GINT64_FORMAT " (%s)", run->id, run->name);
-  char tokens[MS_NUMBER_SIZE];
-  g_autofree char *size = g_strdup_printf ("%s tokens of %u documents at %u MoE layers",
-                                           ms_number_grouped (tokens, ms_trace_n_tokens (trace)),
-                                           ms_trace_n_documents (trace), ms_trace_n_layers (trace));
+  char tokens[MS_NUMBER_SIZE], documents[MS_NUMBER_SIZE];
+  guint n_documents = ms_trace_n_documents (trace), n_layers = ms_trace_n_layers (trace);
+  g_autofree char *size
+      = g_strdup_printf ("%s tokens of %s document%s at %u MoE layer%s",
+                         ms_number_grouped (tokens, ms_trace_n_tokens (trace)),
+                         ms_number_grouped (documents, n_documents), n_documents == 1 ? "" : "s",
+                         n_layers, n_layers == 1 ? "" : "s");
   MsBlock *facts = add_items (blocks, MS_BLOCK_FACTS, MS_ROLE_PLAIN);
 
   add_item (facts, "File", ms_trace_path (trace), NULL);
@@ -373,16 +376,17 @@ ms_report_content (const MsReport *report)
 {
   GPtrArray *blocks = g_ptr_array_new_with_free_func (free_block);
   MsTrace *trace = report->job->trace;
+  guint n_documents = ms_trace_n_documents (trace), n_layers = ms_trace_n_layers (trace);
   char tokens[MS_NUMBER_SIZE], documents[MS_NUMBER_SIZE];
   g_autofree char *selection = ms_selection_format (ms_trace_selection (trace));
 
   add_heading (blocks, 1, report->title, NULL);
   add (blocks, MS_BLOCK_TEXT, MS_ROLE_SOFT,
-       g_strdup_printf ("%s tokens, %s documents, %u MoE layers%s%s",
+       g_strdup_printf ("%s tokens, %s document%s, %u MoE layer%s%s%s",
                         ms_number_grouped (tokens, ms_trace_n_tokens (trace)),
-                        ms_number_grouped (documents, ms_trace_n_documents (trace)),
-                        ms_trace_n_layers (trace), selection[0] != '\0' ? "; selection: " : "",
-                        selection));
+                        ms_number_grouped (documents, n_documents), n_documents == 1 ? "" : "s",
+                        n_layers, n_layers == 1 ? "" : "s",
+                        selection[0] != '\0' ? "; selection: " : "", selection));
   if (report->n_bad > 0)
     add (blocks, MS_BLOCK_TEXT, MS_ROLE_WARNING,
          g_strdup ("The file is damaged: see the trace check at the end."));

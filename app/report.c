@@ -140,6 +140,8 @@ section_context (const MsReport *report, const MsSection *section)
       context.others = context.with;
       context.n_others = context.n_with;
     }
+  if (section->analysis->needs & MS_NEEDS_SERIES && report->compared)
+    context.n_others = 0;
   if (!ms_analysis_takes_runs (section->analysis))
     context.n_with = 0;
   return context;
@@ -525,6 +527,8 @@ run (int argc, char **argv)
     {
       g_autoptr (GStrvBuilder) all = g_strv_builder_new ();
 
+      report.compared
+          = options.sections == NULL && job.others == NULL && g_strv_length (options.compare) == 1;
       g_strv_builder_addv (all, (const char **) options.compare);
       if (job.others != NULL)
         g_strv_builder_addv (all, (const char **) job.others);

@@ -35,6 +35,7 @@ typedef struct
   char *hash;          /* SHA-256 of the file */
   GPtrArray *checks;   /* of char *: what the integrity check found */
   guint n_bad;         /* how many of it are faults */
+  gboolean compared;   /* the other run is compared with, and no step of a training */
   char *interval;      /* what intervals are, NULL = none */
 } MsReport;
 
