@@ -110,7 +110,7 @@ press (GtkWindow *window, const char *keys)
   if (process == NULL)
     return FALSE;
   g_assert_true (g_subprocess_wait (process, NULL, NULL));
-  until = g_get_monotonic_time () + 150 * G_TIME_SPAN_MILLISECOND;
+  until = g_get_monotonic_time () + 60 * G_TIME_SPAN_MILLISECOND;
   wait_until (g_get_monotonic_time () > until);
   return TRUE;
 }
@@ -164,6 +164,25 @@ state_of (const Scene *scene)
                                 : "figure");
   g_string_append_printf (text, "focus %s", focus ? G_OBJECT_TYPE_NAME (focus) : "none");
   return g_string_free (text, FALSE);
+}
+
+/* The state when it holds `part`, at the latest after some seconds. */
+static char *
+wait_for (const Scene *scene, const char *part)
+{
+  gint64 until = g_get_monotonic_time () + 5 * G_USEC_PER_SEC;
+  g_autofree char *state = state_of (scene);
+
+  while (strstr (state, part) == NULL && g_get_monotonic_time () < until)
+    {
+      gint64 soon = g_get_monotonic_time () + 20 * G_TIME_SPAN_MILLISECOND;
+
+      wait_until (g_get_monotonic_time () > soon);
+      g_free (state);
+      state = state_of (scene);
+    }
+  wait_until (ms_window_is_quiet (scene->window));
+  return g_steal_pointer (&state);
 }
 
 /* The toy trace: layers 1, 2 with experts 0 to 7, then layer 4 with 0 to 11. */
@@ -247,8 +266,7 @@ close_dialog (MsWindow *window)
   if (dialog == NULL)
     return;
   g_assert_true (press (dialog, "Escape"));
-  if (find_dialog (window) != NULL) /* which the pointer would have to close */
-    g_error ("Escape leaves %s open", G_OBJECT_TYPE_NAME (dialog));
+  wait_until (find_dialog (window) == NULL);
 }
 
 static void
@@ -300,15 +318,14 @@ test_keys (void)
         focus = gtk_window_get_focus (GTK_WINDOW (scene.window));
         before = state_of (&scene);
         g_assert_true (press (GTK_WINDOW (scene.window), keys[i].keys));
-        wait_until (ms_window_is_quiet (scene.window));
-        after = state_of (&scene);
+        after = wait_for (&scene, keys[i].after);
         g_test_message ("%s, %s: %s", keys[i].screen, keys[i].keys, after);
         if (strstr (after, keys[i].after) == NULL)
           g_error ("%s on %s: “%s”, not “%s”", keys[i].keys, keys[i].screen, after, keys[i].after);
         if (find_dialog (scene.window) != NULL)
           {
             close_dialog (scene.window);
-            g_assert_true (gtk_window_get_focus (GTK_WINDOW (scene.window)) == focus);
+            wait_until (gtk_window_get_focus (GTK_WINDOW (scene.window)) == focus);
           }
         /* Back to how it was. */
         if (strstr (after, "; table") != NULL)
@@ -336,17 +353,19 @@ test_search (void)
   GtkWidget *entry;
 
   ms_session_set_text (session, "layer=1", NULL);
-  entry = find_type (GTK_WIDGET (screen_of (window, "analyses")), GTK_TYPE_SEARCH_ENTRY);
-  gtk_widget_grab_focus (entry);
+  screen_of (window, "analyses");
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.search", NULL);
+  entry
+      = gtk_widget_get_ancestor (gtk_window_get_focus (GTK_WINDOW (window)), GTK_TYPE_SEARCH_ENTRY);
   if (press (GTK_WINDOW (window), "shift")) /* once the window is active one can type */
     {
       g_assert_true (press (GTK_WINDOW (window), "l"));
-      g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (entry)), ==, "l");
+      wait_until (g_str_equal (gtk_editable_get_text (GTK_EDITABLE (entry)), "l"));
       g_assert_true (press (GTK_WINDOW (window), "Escape"));
-      g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (entry)), ==, "");
+      wait_until (g_str_equal (gtk_editable_get_text (GTK_EDITABLE (entry)), ""));
       g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1");
       g_assert_true (press (GTK_WINDOW (window), "Escape"));
-      g_assert_cmpstr (ms_session_get_text (session), ==, "");
+      wait_until (g_str_equal (ms_session_get_text (session), ""));
     }
   else
     g_test_skip ("xdotool is not installed");
@@ -412,17 +431,11 @@ test_popovers (void)
             wait_until (is_in_sight (window, button)); /* scrolling takes a moment */
             g_assert_true (press (GTK_WINDOW (window), "space"));
             g_test_message ("%s: %s", screens[i], words);
-            g_assert_true (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (button)));
-            g_assert_true (gtk_window_get_focus (GTK_WINDOW (window)) != button);
+            wait_until (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (button)));
+            wait_until (gtk_window_get_focus (GTK_WINDOW (window)) != button);
             g_assert_true (press (GTK_WINDOW (window), "Escape"));
-            g_assert_false (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (button)));
-            if (gtk_window_get_focus (GTK_WINDOW (window)) != button)
-              {
-                GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (window));
-                g_autofree char *found = focus ? in_words (focus) : g_strdup ("nothing");
-
-                g_error ("%s: Escape from %s leads to %s", screens[i], words, found);
-              }
+            wait_until (!gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (button)));
+            wait_until (gtk_window_get_focus (GTK_WINDOW (window)) == button);
             g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1");
           }
       }
