@@ -152,7 +152,7 @@ fit_names_down (MsFigure *figure, MsLayout *layout, MsPen *pen, double length)
           return width + layout->y_rank;
         }
     }
-  category_labels (y, length / (em * 1.3), layout->y_labels, figure->order);
+  category_labels (y, length / (em * 1.15), layout->y_labels, figure->order);
   layout->y_style = MS_TEXT_PLAIN;
   return widest (pen, layout->y_labels, layout->y_style, layout->y_label_width);
 }
@@ -594,14 +594,8 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
             category_labels (&figure->x, G_MAXUINT, layout->x_labels, figure->order);
             w = widest (&pen, layout->x_labels, MS_TEXT_PLAIN, layout->x_label_width);
             x_labels = line + gap * 0.8;
-            w = panel_w / MAX (w + 0.7 * em, 1.6 * em);
-            if (figure->y.numbers != NULL && figure->y.n == figure->x.n)
-              {
-                /* Both sides of a square show the same numbers. */
-                w = MIN (w, panel_h / (1.3 * em));
-                category_labels (&figure->y, w, layout->y_labels, figure->order);
-              }
-            category_labels (&figure->x, w, layout->x_labels, figure->order);
+            category_labels (&figure->x, panel_w / MAX (w + 0.5 * em, 1.5 * em), layout->x_labels,
+                             figure->order);
           }
         else
           /* Names that lean would reach under the panels of the row below. */
