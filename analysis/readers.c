@@ -253,6 +253,7 @@ summarise (const MsContext *context, const Readers *readers, const MsTable *tabl
   guint n_layers = ms_trace_n_layers (context->trace);
   const char *layers = n_layers == 1 ? "layer" : "layers";
   guint ratio = (guint) ms_table_find_column (table, "ratio");
+  gboolean one = *experts != '\0' && strpbrk (experts, ",.") == NULL;
   double read = 0, seen = 0;
   int best = -1;
   g_autoptr (GString) text = g_string_new (NULL);
@@ -265,11 +266,14 @@ summarise (const MsContext *context, const Readers *readers, const MsTable *tabl
     }
   for (guint row = 0; row < ms_table_n_rows (table); row++)
     if (ms_table_get_real (table, row, ratio)
-        > (best < 0 ? 0 : ms_table_get_real (table, (guint) best, ratio)))
+        > (best < 0 ? 1 : ms_table_get_real (table, (guint) best, ratio)))
       best = (int) row;
-  g_string_append_printf (text, "%s%s%s in %u %s read %s of %s tokens (%.3g %%)",
-                          *experts ? "Experts" : "All experts", *experts ? " " : "", experts,
-                          n_layers, layers, ms_number_grouped (part, llround (read / n_layers)),
+  g_string_append_printf (text, "%s%s in %u %s %s %s of %s tokens (%.3g %%)",
+                          *experts == '\0' ? "All experts"
+                          : one            ? "Expert "
+                                           : "Experts ",
+                          experts, n_layers, layers, one ? "reads" : "read",
+                          ms_number_grouped (part, llround (read / n_layers)),
                           ms_number_grouped (whole, llround (seen / n_layers)),
                           100 * share (read, seen));
   if (n_layers > 1)
@@ -281,7 +285,7 @@ summarise (const MsContext *context, const Readers *readers, const MsTable *tabl
         100 * ms_table_get_real (table, (guint) best, 5),
         ms_number_grouped (part, ms_table_get_int (table, (guint) best, 3)),
         ms_table_get_real (table, (guint) best, ratio));
-  else
+  else if (ms_table_n_rows (table) == 0)
     g_string_append (text, "; no document is labelled");
   g_string_append_c (text, '.');
   result->summary = g_string_free (g_steal_pointer (&text), FALSE);

@@ -45,28 +45,6 @@ struct _MsExpertsScreen
 
 G_DEFINE_FINAL_TYPE (MsExpertsScreen, ms_experts_screen, MS_TYPE_SCREEN)
 
-static const MsPlotDef *
-find_plot (const MsAnalysis *analysis, const char *name)
-{
-  const MsPlotDef *plot = analysis->plots;
-
-  while (plot->name != NULL && strcmp (plot->name, name) != 0)
-    plot++;
-  return plot->name != NULL ? plot : NULL;
-}
-
-/* Whether the measure is undefined everywhere, which would be an all-hatched map. */
-static gboolean
-is_void (MsTable *table, const char *name)
-{
-  const double *values = ms_table_reals (table, (guint) ms_table_find_column (table, name));
-
-  for (guint row = 0; row < ms_table_n_rows (table); row++)
-    if (values[row] == values[row])
-      return FALSE;
-  return TRUE;
-}
-
 /* Shows the map of all tokens or of part of them. */
 static void
 on_partial (GObject *owner, gpointer result)
@@ -79,9 +57,9 @@ on_partial (GObject *owner, gpointer result)
 
   name = g_strconcat (colours[colour].plot,
                       order_suffixes[gtk_drop_down_get_selected (self->order)], NULL);
-  plot = find_plot (outcome->request->analysis, name);
+  plot = ms_analysis_plot (outcome->request->analysis, name);
   ms_figure_view_show (self->map, outcome, plot, NULL);
-  if (is_void (ms_result_table (outcome->result, plot->table), plot->value))
+  if (!ms_plot_has_data (plot, ms_result_table (outcome->result, plot->table)))
     gtk_label_set_text (self->summary, _ (colours[colour].missing));
   else
     gtk_label_set_text (self->summary, outcome->result->summary);
@@ -108,8 +86,8 @@ on_tree (GObject *owner, gpointer result, const GError *error)
 
   g_clear_object (&self->tree_job);
   if (outcome != NULL)
-    ms_figure_view_show (self->tree, outcome, find_plot (outcome->request->analysis, "similarity"),
-                         NULL);
+    ms_figure_view_show (self->tree, outcome,
+                         ms_analysis_plot (outcome->request->analysis, "similarity"), NULL);
 }
 
 static char *

@@ -15,16 +15,17 @@
 static const struct
 {
   const char *analysis, *plot;
-  const char *screen; /* where more of it is */
+  const char *screen;  /* where more of it is */
+  const char *instead; /* the plot where the first has nothing to show; NULL = none */
 } sources[] = {
-  { "load", "map", "experts" },
-  { "experts", "specialisation", "experts" },
-  { "coverage", "curve", "placement" },
-  { "hit-rate", "curve", "cache" },
-  { "repetition", "overlap", "consistency" },
-  { "transitions", "dependence", "flow" },
-  { "domains", "distance", "languages" },
-  { "coactivation", "layers", "flow" },
+  { "load", "map", "experts", NULL },
+  { "experts", "specialisation", "experts", "load-ranked" },
+  { "coverage", "curve", "placement", NULL },
+  { "hit-rate", "curve", "cache", NULL },
+  { "repetition", "overlap", "consistency", NULL },
+  { "transitions", "dependence", "flow", NULL },
+  { "domains", "distance", "languages", NULL },
+  { "coactivation", "layers", "flow", NULL },
 };
 
 typedef struct
@@ -52,6 +53,23 @@ struct _MsOverviewScreen
 
 G_DEFINE_FINAL_TYPE (MsOverviewScreen, ms_overview_screen, MS_TYPE_SCREEN)
 
+/* The plot of a card; NULL when there is none to see. */
+static const MsPlotDef *
+choose_plot (const Card *card)
+{
+  const char *const names[] = { sources[card->source].plot, sources[card->source].instead };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names) && names[i] != NULL; i++)
+    {
+      const MsPlotDef *plot = ms_analysis_plot (card->outcome->request->analysis, names[i]);
+
+      if (plot != NULL
+          && ms_plot_has_data (plot, ms_result_table (card->outcome->result, plot->table)))
+        return plot;
+    }
+  return NULL;
+}
+
 static void
 draw_card (Card *card)
 {
@@ -62,10 +80,8 @@ draw_card (Card *card)
 
   if (card->outcome == NULL)
     return;
-  plot = card->outcome->request->analysis->plots;
-  while (plot->name != NULL && strcmp (plot->name, sources[card->source].plot) != 0)
-    plot++;
-  if (plot->name != NULL)
+  plot = choose_plot (card);
+  if (plot != NULL)
     figure = ms_figure_new (ms_result_table (card->outcome->result, plot->table), plot, &options,
                             NULL);
   gtk_widget_set_visible (GTK_WIDGET (card->figure), figure != NULL);

@@ -861,20 +861,37 @@ make_menu (void)
   return G_MENU_MODEL (menu);
 }
 
+/* A window of 360 pixels has no room for what the menu holds too.  Folding is noticed while sizes are
+ * given out, too late to change them. */
+static gboolean
+fit_open_button (gpointer flap)
+{
+  gtk_widget_set_visible (g_object_get_data (flap, "moescope-open"), !adw_flap_get_folded (flap));
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_folded (AdwFlap *flap)
+{
+  g_idle_add_full (G_PRIORITY_DEFAULT_IDLE, fit_open_button, g_object_ref (flap), g_object_unref);
+}
+
 static GtkWidget *
 make_header (MsWindow *self)
 {
   GtkWidget *header = adw_header_bar_new ();
+  GtkWidget *open = icon_button ("document-open-symbolic", _ ("Open a Database"), "win.open");
   g_autoptr (GMenuModel) menu = make_menu ();
 
+  g_object_set_data_full (G_OBJECT (self->left), "moescope-open", g_object_ref (open),
+                          g_object_unref);
+  g_signal_connect (self->left, "notify::folded", G_CALLBACK (on_folded), NULL);
   self->title = ADW_WINDOW_TITLE (adw_window_title_new ("moescope", ""));
   adw_header_bar_set_title_widget (ADW_HEADER_BAR (header), GTK_WIDGET (self->title));
   self->toggles[0] = pane_toggle (self->left, "sidebar-show-symbolic", _ ("Runs and Screens"));
   self->toggles[1] = pane_toggle (self->right, "sidebar-show-right-symbolic", _ ("Details"));
   adw_header_bar_pack_start (ADW_HEADER_BAR (header), self->toggles[0]);
-  adw_header_bar_pack_start (
-      ADW_HEADER_BAR (header),
-      icon_button ("document-open-symbolic", _ ("Open a Database"), "win.open"));
+  adw_header_bar_pack_start (ADW_HEADER_BAR (header), open);
   self->menu = GTK_MENU_BUTTON (gtk_menu_button_new ());
   gtk_menu_button_set_icon_name (self->menu, "open-menu-symbolic");
   gtk_menu_button_set_menu_model (self->menu, menu);
