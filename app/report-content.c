@@ -246,8 +246,7 @@ add_section (GPtrArray *blocks, const MsReport *report, const MsSection *section
   add (blocks, MS_BLOCK_TEXT, MS_ROLE_SOFT, g_strdup (analysis->help));
   add_sentences (blocks, section);
   if (section->other != NULL)
-    add (blocks, MS_BLOCK_TEXT, MS_ROLE_PLAIN,
-         g_strdup_printf ("The run compared with: %s", section->other));
+    add (blocks, MS_BLOCK_TEXT, MS_ROLE_PLAIN, g_strdup_printf ("Run B: %s", section->other));
   add_figures (blocks, report, section);
   for (guint i = 0; i < result->n_tables; i++)
     {
@@ -387,6 +386,10 @@ ms_report_content (const MsReport *report)
                         ms_number_grouped (documents, n_documents), n_documents == 1 ? "" : "s",
                         n_layers, n_layers == 1 ? "" : "s",
                         selection[0] != '\0' ? "; selection: " : "", selection));
+  if (report->job->context.n_others == 1)
+    add (blocks, MS_BLOCK_TEXT, MS_ROLE_SOFT,
+         g_strdup_printf ("Run A, %s, is compared with run B, %s.", ms_trace_run (trace)->name,
+                          ms_trace_run (report->job->context.others[0])->name));
   if (report->n_bad > 0)
     add (blocks, MS_BLOCK_TEXT, MS_ROLE_WARNING,
          g_strdup ("The file is damaged: see the trace check at the end."));

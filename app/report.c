@@ -210,6 +210,18 @@ choose_sections (const char *list, char **wrong)
   return g_steal_pointer (&sections);
 }
 
+/* What was asked for comes first. */
+static void
+put_first (GPtrArray *sections, const MsAnalysis *analysis)
+{
+  for (guint i = 0; i < sections->len; i++)
+    if (((const MsSection *) sections->pdata[i])->analysis == analysis)
+      {
+        g_ptr_array_insert (sections, 0, g_ptr_array_steal_index (sections, i));
+        return;
+      }
+}
+
 /* --- Sections of --add -------------------------------------------------------------------------- */
 
 static MsExit
@@ -527,6 +539,8 @@ run (int argc, char **argv)
     {
       g_autoptr (GStrvBuilder) all = g_strv_builder_new ();
 
+      if (options.sections == NULL)
+        put_first (report.sections, ms_analysis_find ("compare"));
       report.compared
           = options.sections == NULL && job.others == NULL && g_strv_length (options.compare) == 1;
       g_strv_builder_addv (all, (const char **) options.compare);
