@@ -348,7 +348,7 @@ choose_panels (MsFigure *figure, double width, double height, double spare, gboo
   *shown = n;
   if (n <= 1 || figure->mark == &ms_mark_flow || figure->mark == &ms_mark_tokens)
     return;
-  least = MAX (least, 5 * em);
+  least = MAX (least, 4.5 * em);
   for (columns = 1; columns <= n && n <= PANELS_MOST; columns++)
     {
       double wanted, empty, score;
