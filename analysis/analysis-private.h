@@ -43,6 +43,16 @@ MsTable *ms_table_new_stacked (const MsTableDef *def);
 /* Appends all rows of `from` (the same definition without these two) as those of a run. */
 void ms_table_append_run (MsTable *table, gint64 run, const char *label, const MsTable *from);
 
+/* What a part of the work has done, as progress of the whole: an MsContext's progress with an
+ * MsPartProgress as its data. */
+typedef struct
+{
+  const MsContext *context; /* of the whole */
+  double from, share;       /* of the whole, 0..1 */
+} MsPartProgress;
+
+void ms_part_progress (double done, gpointer data);
+
 /* A result of `analysis` with empty tables, each made by `make` from its definition. */
 MsResult *ms_result_new (const MsAnalysis *analysis, MsTable *(*make) (const MsTableDef *) );
 /* Adds the findings of `one` to `all`, each behind "label: "; `run` > 0 is where their places lie. */

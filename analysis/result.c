@@ -362,18 +362,12 @@ ms_plot_note (const MsPlotDef *plot, const MsTable *table, const char *interval)
 
 /* --- Running by group ------------------------------------------------------------------------ */
 
-typedef struct
+void
+ms_part_progress (double done, gpointer data)
 {
-  const MsContext *context;
-  double from, share;
-} GroupProgress;
+  const MsPartProgress *part = data;
 
-static void
-report_group (double done, gpointer data)
-{
-  const GroupProgress *progress = data;
-
-  ms_context_progress (progress->context, progress->from + progress->share * done);
+  ms_context_progress (part->context, part->from + part->share * done);
 }
 
 static MsTrace *
@@ -476,7 +470,7 @@ ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const 
       g_autoptr (MsTrace) trace = narrow_to_group (context->trace, groups, g);
       g_autoptr (GPtrArray) others
           = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
-      GroupProgress progress = { context, (double) g / groups->n, 1.0 / groups->n };
+      MsPartProgress progress = { context, (double) g / groups->n, 1.0 / groups->n };
       MsContext part = *context;
       g_autoptr (MsResult) one = NULL;
       g_autoptr (GError) failure = NULL;
@@ -485,7 +479,7 @@ ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const 
         g_ptr_array_add (others, narrow_alike (context->others[i], trace));
       part.trace = trace;
       part.others = (MsTrace **) others->pdata;
-      part.progress = report_group;
+      part.progress = ms_part_progress;
       part.progress_data = &progress;
       one = ms_analysis_run (analysis, &part, &failure);
       if (one == NULL)

@@ -87,20 +87,6 @@ ms_result_stack (const MsRunResult *runs, guint n)
   return all;
 }
 
-typedef struct
-{
-  const MsContext *context;
-  double from, share;
-} RunProgress;
-
-static void
-report_run (double done, gpointer data)
-{
-  const RunProgress *progress = data;
-
-  ms_context_progress (progress->context, progress->from + progress->share * done);
-}
-
 MsResult *
 ms_analysis_run_each (const MsAnalysis *analysis, const MsContext *context, const char *by,
                       GError **error)
@@ -115,7 +101,7 @@ ms_analysis_run_each (const MsAnalysis *analysis, const MsContext *context, cons
                       : ms_analysis_run (analysis, context, error);
   for (guint r = 0; r < n; r++)
     {
-      RunProgress progress = { context, (double) r / n, 1.0 / n };
+      MsPartProgress progress = { context, (double) r / n, 1.0 / n };
       MsContext part = *context;
       GError *failure = NULL;
       MsResult *result;
@@ -123,7 +109,7 @@ ms_analysis_run_each (const MsAnalysis *analysis, const MsContext *context, cons
       part.trace = r == 0 ? context->trace : context->with[r - 1];
       part.with = NULL;
       part.n_with = 0;
-      part.progress = report_run;
+      part.progress = ms_part_progress;
       part.progress_data = &progress;
       result = ms_analysis_run_each (analysis, &part, by, &failure);
       runs[r] = (MsRunResult){ ms_trace_run (part.trace), result,

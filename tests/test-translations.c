@@ -3,7 +3,9 @@
  * --write this program writes it. */
 #include "analysis.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* New analyses may wait a little for their translation. */
 #define LEAST_SHARE 0.9
@@ -139,6 +141,47 @@ test_german (void)
   check ("de.po", "msgid ", "\nmsgstr \"");
 }
 
+/* Runs a program in the source; whether it said that all is well. */
+static gboolean
+succeeds (const char *const *argv, char **err)
+{
+  int status = 1;
+
+  return g_spawn_sync (g_getenv ("MOESCOPE_SOURCE_ROOT"), (char **) argv, NULL, G_SPAWN_SEARCH_PATH,
+                       NULL, NULL, NULL, err, &status, NULL)
+         && status == 0;
+}
+
+/* Every text of the window itself has a translation. */
+static void
+test_window (void)
+{
+  g_autofree char *xgettext = g_find_program_in_path ("xgettext");
+  g_autofree char *template = g_build_filename (g_get_tmp_dir (), "moescope-XXXXXX", NULL);
+  g_autofree char *err = NULL;
+  int file;
+
+  if (xgettext == NULL || g_getenv ("MOESCOPE_SOURCE_ROOT") == NULL)
+    {
+      g_test_skip ("xgettext is not installed, or MOESCOPE_SOURCE_ROOT does not name the source");
+      return;
+    }
+  file = g_mkstemp (template);
+  g_assert_cmpint (file, >=, 0);
+  close (file);
+  {
+    const char *const extract[] = { xgettext, "--from-code=UTF-8",        "-k_", "-kN_",
+                                    "-f",     "views/window/po/POTFILES", "-o",  template,
+                                    NULL };
+    const char *const compare[] = { "msgcmp", "views/window/po/de.po", template, NULL };
+
+    g_assert_true (succeeds (extract, NULL));
+    if (!succeeds (compare, &err))
+      g_error ("%s", err);
+  }
+  g_unlink (template);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -150,5 +193,6 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/translations/listed", test_listed);
   g_test_add_func ("/translations/german", test_german);
+  g_test_add_func ("/translations/window", test_window);
   return g_test_run ();
 }
