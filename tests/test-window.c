@@ -5,6 +5,7 @@
 #include "cache-screen-private.h"
 #include "collect-dialog-private.h"
 #include "compare-screen-private.h"
+#include "detail-pane-private.h"
 #include "experts-screen-private.h"
 #include "export-dialog-private.h"
 #include "overview-screen-private.h"
@@ -958,6 +959,7 @@ test_eyes (void)
   MsSession *session;
   MsAnalysisPane *pane;
   MsExportDialog *dialog;
+  MsDetailPane *detail;
   MsOutcome *alone, *both;
 
   for (guint i = 1; i < 8; i++)
@@ -981,6 +983,12 @@ test_eyes (void)
   g_assert_true (g_ptr_array_index (both->runs, 1) == alone); /* not computed again */
   /* Curves hold both runs in one figure, the map by policy has one for each. */
   g_assert_true (ms_figure_view_get_outcome (ms_analysis_pane_get_figure (pane, 0)) == both);
+  g_assert_nonnull (
+      strstr (ms_figure_view_get_title (ms_analysis_pane_get_figure (pane, 1)), " · 2: "));
+  /* Pointing at the other run's panel tells its numbers. */
+  ms_session_set_hover (session, 2, 1, 1, -1);
+  detail = MS_DETAIL_PANE (find_type (GTK_WIDGET (window), MS_TYPE_DETAIL_PANE));
+  wait_until (strstr (ms_detail_pane_get_text (detail), "\n2: ") != NULL);
   dialog = ms_export_dialog_present (
       GTK_WINDOW (window), ms_window_get_bench (window), both,
       ms_figure_view_get_plot (ms_analysis_pane_get_figure (pane, 0)), NULL);

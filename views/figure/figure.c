@@ -50,14 +50,16 @@ select_rows (MsFigure *figure, GError **error)
 }
 
 /* How many of series and facet a plot leaves free for groups and runs: lines and bars of several can
- * share a panel, most other marks need one each, and flows take up the whole figure. */
+ * share a panel, most other marks need one each, and flows and texts take up the whole figure. */
 static guint
 count_free (const MsPlotDef *plot, gboolean *series)
 {
   *series = plot->series == NULL
             && (plot->mark == MS_MARK_LINE || plot->mark == MS_MARK_BAR
                 || plot->mark == MS_MARK_SCATTER);
-  return plot->mark == MS_MARK_FLOW ? 0 : (guint) *series + (plot->facet == NULL);
+  if (plot->mark == MS_MARK_FLOW || plot->mark == MS_MARK_TOKENS)
+    return 0;
+  return (guint) *series + (plot->facet == NULL);
 }
 
 gboolean
@@ -87,7 +89,8 @@ place_lead (MsFigure *figure, const char **series, const char **facet, GError **
 
       for (guint i = 0; i < G_N_ELEMENTS (used) && !known; i++)
         known = g_strcmp0 (used[i], leads[l]) == 0;
-      if (known)
+      /* Groups of texts stand one after the other; runs would say the same text again. */
+      if (known || (plot->mark == MS_MARK_TOKENS && strcmp (leads[l], MS_GROUP_COLUMN) == 0))
         continue;
       now.series = *series;
       now.facet = *facet;

@@ -547,7 +547,12 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
         if (natural)
           {
             double wanted = MAX (figure->mark->panel_height (figure, panel_w, em), 2 * em);
+            double beside = strip + x_labels + (rows - 1) * gap_y, title;
 
+            /* Charts are as high as their y axis' title is long: it would reach into the legend. */
+            ms_pen_measure (&pen, y_title, MS_TEXT_PLAIN, 16 * em, &title, NULL);
+            if (figure->mark->grid)
+              wanted = MAX (wanted, (title - beside) / rows);
             panel_h = shown < figure->n_facets && figure->mark->grid
                           ? CLAMP (panel_h, FLAT * em, wanted)
                           : wanted;

@@ -11,6 +11,9 @@ struct _MsDetailPane
   MsJob *job;
   MsOutcome *load;
   char *shown; /* the run and the filter of the load */
+  MsJob *other_job;
+  gint64 other_run; /* another of those shown, pointed at last */
+  MsOutcome *other; /* its load */
   GtkLabel *place;
   GtkWidget *run; /* what is known of it */
   GtkListBox *numbers, *facts;
@@ -70,20 +73,72 @@ find_row (MsTable *table, int layer, int expert)
   return -1;
 }
 
+static void show_place (MsDetailPane *self);
+
+static void
+on_other (GObject *owner, gpointer result, const GError *error)
+{
+  MsDetailPane *self = MS_DETAIL_PANE (owner);
+
+  g_clear_object (&self->other_job);
+  g_clear_pointer (&self->other, ms_outcome_unref);
+  self->other = result;
+  if (result != NULL)
+    show_place (self);
+}
+
+static void
+ask_for_load (MsDetailPane *self, gint64 run, MsJob **job, MsJobDone done)
+{
+  MsRequest *request = ms_request_new (ms_analysis_find ("load"));
+
+  request->run = run;
+  request->select = ms_session_dup_filter (ms_workbench_get_session (self->bench));
+  ms_job_drop (job);
+  *job = ms_workbench_analyze (self->bench, request, 0, done, NULL, G_OBJECT (self));
+}
+
+/* The load of the run pointed at; NULL while it is computed. */
+static MsOutcome *
+find_load (MsDetailPane *self, gint64 run)
+{
+  MsRunItem *main = ms_workbench_get_run (self->bench);
+
+  if (main == NULL || run == 0 || run == ms_run_item_run (main)->id)
+    return self->load;
+  if (self->other != NULL && self->other_run == run)
+    return self->other;
+  if (self->other_job != NULL && self->other_run == run)
+    return NULL;
+  self->other_run = run;
+  g_clear_pointer (&self->other, ms_outcome_unref);
+  ask_for_load (self, run, &self->other_job, on_other);
+  return NULL;
+}
+
 static void
 show_place (MsDetailPane *self)
 {
-  const MsPlace *place = ms_session_get_hover (ms_workbench_get_session (self->bench));
-  MsTable *table = self->load ? ms_result_table (self->load->result, "experts") : NULL;
-  int row = table && place->layer >= 0 && place->expert >= 0
-                ? find_row (table, place->layer, place->expert)
-                : -1;
+  MsSession *session = ms_workbench_get_session (self->bench);
+  const MsPlace *place = ms_session_get_hover (session);
+  MsOutcome *load = place->layer >= 0 && place->expert >= 0 ? find_load (self, place->run) : NULL;
+  MsTable *table = load ? ms_result_table (load->result, "experts") : NULL;
+  int row = table ? find_row (table, place->layer, place->expert) : -1;
+  MsRunItem *item = ms_workbench_find_run (self->bench, place->run);
   g_autofree char *text = NULL;
 
   if (row < 0)
     return; /* the last place stays readable while the pointer travels */
   text = g_strdup_printf (_ ("Layer %d, expert %d"), place->layer, place->expert);
-  gtk_label_set_text (self->place, text);
+  if (item != NULL && ms_session_get_selection (session)->with != NULL)
+    {
+      g_autofree char *label = ms_run_item_dup_label (item);
+      g_autofree char *whose = g_strdup_printf ("%s\n%s", text, label);
+
+      gtk_label_set_text (self->place, whose);
+    }
+  else
+    gtk_label_set_text (self->place, text);
   clear_list (self->numbers);
   for (guint column = 0; column < ms_table_n_columns (table); column++)
     {
@@ -130,6 +185,8 @@ show_run (MsDetailPane *self)
   self->shown = g_steal_pointer (&now);
   clear_list (self->facts);
   ms_job_drop (&self->job);
+  ms_job_drop (&self->other_job);
+  g_clear_pointer (&self->other, ms_outcome_unref);
   add_fact (self->facts, _ ("Model"), model->name, NULL);
   add_fact (self->facts, _ ("Architecture"), model->architecture, NULL);
   if (model->n_layers > 0)
@@ -146,13 +203,7 @@ show_run (MsDetailPane *self)
   if (run->started != NULL)
     add_fact (self->facts, _ ("Started"), run->started, NULL);
   if (run->n_tokens > 0)
-    {
-      MsRequest *request = ms_request_new (ms_analysis_find ("load"));
-
-      request->run = run->id;
-      request->select = g_steal_pointer (&filter);
-      self->job = ms_workbench_analyze (self->bench, request, 0, on_load, NULL, G_OBJECT (self));
-    }
+    ask_for_load (self, run->id, &self->job, on_load);
 }
 
 static void
@@ -161,7 +212,9 @@ dispose (GObject *object)
   MsDetailPane *self = MS_DETAIL_PANE (object);
 
   ms_job_drop (&self->job);
+  ms_job_drop (&self->other_job);
   g_clear_pointer (&self->load, ms_outcome_unref);
+  g_clear_pointer (&self->other, ms_outcome_unref);
   g_clear_pointer (&self->shown, g_free);
   g_clear_object (&self->bench);
   G_OBJECT_CLASS (ms_detail_pane_parent_class)->dispose (object);

@@ -163,9 +163,12 @@ static void
 on_row_entered (MsFigureView *self, int row)
 {
   MsTable *table = ms_figure_view_get_table (self);
+  int run = ms_table_find_column (table, MS_RUN_ID_COLUMN) == 0
+                ? cell_value (table, row, MS_RUN_ID_COLUMN)
+                : (int) self->outcome->request->run;
 
-  ms_session_set_hover (ms_workbench_get_session (self->bench), cell_value (table, row, "layer"),
-                        cell_value (table, row, "expert"), -1);
+  ms_session_set_hover (ms_workbench_get_session (self->bench), MAX (run, 0),
+                        cell_value (table, row, "layer"), cell_value (table, row, "expert"), -1);
 }
 
 /* A pair of languages opened in a matrix: the session looks at these two. */

@@ -13,6 +13,7 @@ typedef struct
   int layer; /* block number */
   int expert;
   gint64 token; /* position in the corpus */
+  gint64 run;   /* 0 = the selected one */
 } MsPlace;
 
 typedef enum
@@ -73,7 +74,7 @@ gboolean ms_session_brushes (MsSession *session, int layer, int expert);
 gboolean ms_session_has_brush (MsSession *session);
 
 const MsPlace *ms_session_get_hover (MsSession *session);
-void ms_session_set_hover (MsSession *session, int layer, int expert, gint64 token);
+void ms_session_set_hover (MsSession *session, gint64 run, int layer, int expert, gint64 token);
 /* The one token looked at closely, -1 for none; no part of the history. */
 gint64 ms_session_get_primary (MsSession *session);
 void ms_session_set_primary (MsSession *session, gint64 token);

@@ -87,7 +87,7 @@ ms_session_init (MsSession *self)
   self->texts = g_ptr_array_new_with_free_func (g_free);
   g_ptr_array_add (self->texts, g_strdup (""));
   self->selection = ms_selection_new ();
-  self->hover = (MsPlace){ -1, -1, -1 };
+  self->hover = (MsPlace){ -1, -1, -1, 0 };
   self->primary = -1;
 }
 
@@ -213,7 +213,7 @@ ms_session_reset (MsSession *self)
   ms_selection_free (self->selection);
   self->selection = ms_selection_new ();
   self->primary = -1;
-  self->hover = (MsPlace){ -1, -1, -1 };
+  self->hover = (MsPlace){ -1, -1, -1, 0 };
   notify_selection (self);
 }
 
@@ -423,11 +423,13 @@ ms_session_get_hover (MsSession *self)
 }
 
 void
-ms_session_set_hover (MsSession *self, int layer, int expert, gint64 token)
+ms_session_set_hover (MsSession *self, gint64 run, int layer, int expert, gint64 token)
 {
-  if (self->hover.layer == layer && self->hover.expert == expert && self->hover.token == token)
+  const MsPlace *now = &self->hover;
+
+  if (now->layer == layer && now->expert == expert && now->token == token && now->run == run)
     return;
-  self->hover = (MsPlace){ layer, expert, token };
+  self->hover = (MsPlace){ layer, expert, token, run };
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_HOVER]);
 }
 

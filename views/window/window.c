@@ -108,9 +108,11 @@ update_title (MsWindow *self)
   const char *path = ms_workbench_get_path (self->bench);
   g_autofree char *name = path ? g_path_get_basename (path) : NULL;
   g_autofree char *title = run ? ms_run_item_dup_title (run) : NULL;
+  g_autofree char *label = run ? ms_run_item_dup_label (run) : NULL;
+  g_autofree char *subtitle = label && name ? g_strdup_printf ("%s · %s", name, label) : NULL;
 
   adw_window_title_set_title (self->title, title ? title : name ? name : "moescope");
-  adw_window_title_set_subtitle (self->title, title && name ? name : "");
+  adw_window_title_set_subtitle (self->title, subtitle ? subtitle : "");
   gtk_window_set_title (GTK_WINDOW (self), title ? title : name ? name : "moescope");
 }
 
