@@ -16,10 +16,10 @@ def open_the_sample_and_read():
     gui = Gui("--screen", "experts", sample=database)
     try:
         gui.press("Try the Sample", "push button")
-        summary = gui.text("Of 28 experts in 3 layers")
+        summary = gui.text("All 28 experts in 3 layers")
         assert "times its fair share" in summary, summary
         figure = gui.find("Load of every expert", "image")
-        assert figure.get_description().startswith("Of 28 experts"), figure.get_description()
+        assert figure.get_description().startswith("All 28 experts"), figure.get_description()
     finally:
         gui.close()
 

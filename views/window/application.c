@@ -79,7 +79,7 @@ prepare (MsApplication *self, MsWindow *window)
   if (self->size != NULL && sscanf (self->size, "%dx%d", &width, &height) == 2)
     gtk_window_set_default_size (GTK_WINDOW (window), width, height);
   if (self->screen != NULL)
-    gtk_widget_activate_action (GTK_WIDGET (window), "win.screen", "s", self->screen);
+    ms_window_show_screen (window, self->screen);
   gtk_window_present (GTK_WINDOW (window));
   if (self->screenshots != NULL)
     ms_screenshots_start (window, self->screenshots, self->wait);

@@ -25,6 +25,8 @@ MsWorkbench *ms_window_get_bench (MsWindow *window);
 /* The screen of a name, whether shown or not; NULL when there is none. */
 MsScreen *ms_window_get_screen (MsWindow *window, const char *name);
 const char *ms_window_get_screen_name (MsWindow *window);
+/* Also before a file is open, when the action for it has nothing to show yet. */
+void ms_window_show_screen (MsWindow *window, const char *name);
 /* TRUE when nothing is being opened or computed. */
 gboolean ms_window_is_quiet (MsWindow *window);
 

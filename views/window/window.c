@@ -463,8 +463,8 @@ ensure_screen (MsWindow *self, int index)
   return screen;
 }
 
-static void
-show_screen (MsWindow *self, const char *name)
+void
+ms_window_show_screen (MsWindow *self, const char *name)
 {
   GAction *action = g_action_map_lookup_action (G_ACTION_MAP (self), "screen");
   int index = screen_index (name);
@@ -482,14 +482,14 @@ show_screen (MsWindow *self, const char *name)
 static void
 screen_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
-  show_screen (data, g_variant_get_string (parameter, NULL));
+  ms_window_show_screen (data, g_variant_get_string (parameter, NULL));
 }
 
 /* Shows the map of experts, coloured by a measure. */
 static void
 map_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
-  show_screen (data, "experts");
+  ms_window_show_screen (data, "experts");
   ms_experts_screen_colour_by (MS_EXPERTS_SCREEN (ms_window_get_screen (data, "experts")),
                                g_variant_get_string (parameter, NULL));
 }
@@ -498,7 +498,7 @@ map_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 static void
 sql_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
-  show_screen (data, "sql");
+  ms_window_show_screen (data, "sql");
   ms_sql_screen_set_text (MS_SQL_SCREEN (ms_window_get_screen (data, "sql")),
                           g_variant_get_string (parameter, NULL));
 }
@@ -798,7 +798,7 @@ on_drop (MsWindow *self, const GValue *value, double x, double y)
 static void
 on_screen_row (MsWindow *self, GtkListBoxRow *row)
 {
-  show_screen (self, ms_screens[gtk_list_box_row_get_index (row)].name);
+  ms_window_show_screen (self, ms_screens[gtk_list_box_row_get_index (row)].name);
 }
 
 static void
@@ -1088,7 +1088,7 @@ ms_window_init (MsWindow *self)
   adw_application_window_set_content (ADW_APPLICATION_WINDOW (self), GTK_WIDGET (self->toasts));
   for (const MsScreenInfo *info = ms_screens; info->name != NULL; info++)
     list_screen (self, info);
-  show_screen (self, ms_screens[MAX (screen_index (screen), 0)].name);
+  ms_window_show_screen (self, ms_screens[MAX (screen_index (screen), 0)].name);
 
   g_signal_connect_object (self->bench, "notify::state", G_CALLBACK (on_state_changed), self,
                            G_CONNECT_SWAPPED);
