@@ -116,12 +116,13 @@ draw_strip (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPe
                ms_pen_ink (pen, MS_TEXT_PLAIN), most, title);
 }
 
-/* The title of an upright axis, centred at `middle` but never beyond the figure; small when long. */
+/* The title of an upright axis, centred at `middle` but between the figure's head and its notes; small when
+ * long. */
 static void
 draw_upright (const MsLayout *layout, MsPen *pen, double x, double middle, double angle,
               const char *text)
 {
-  double most = layout->height * 0.97, length;
+  double most = layout->note_y - layout->head, length;
   guint style = MS_TEXT_PLAIN;
 
   ms_pen_measure (pen, text, style, 0, &length, NULL);
@@ -130,8 +131,8 @@ draw_upright (const MsLayout *layout, MsPen *pen, double x, double middle, doubl
       style = MS_TEXT_SMALL;
       ms_pen_measure (pen, text, style, most, &length, NULL);
     }
-  middle = CLAMP (middle, MIN (length / 2 + 1, layout->height / 2),
-                  MAX (layout->height - length / 2 - 1, layout->height / 2));
+  middle = CLAMP (middle, layout->head + length / 2,
+                  MAX (layout->note_y, layout->head + length) - length / 2);
   ms_pen_text (pen, x, middle, 0.5, 0, angle, style, pen->theme->ink, most, text);
 }
 

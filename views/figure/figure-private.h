@@ -114,6 +114,7 @@ typedef struct
   gboolean across; /* it lies below the panels */
   guint columns;   /* of panels */
   guint shown;     /* panels drawn, from the first facet to the last, of n_facets */
+  double head;     /* where title and legend end */
   double title_x, title_y, x_title_y, y_title_x, note_y;
   double tree;         /* depth of dendrograms */
   double bars;         /* depth of the bars beside a heatmap */

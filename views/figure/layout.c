@@ -375,13 +375,18 @@ choose_panels (MsFigure *figure, double width, double height, double spare, gboo
     }
   if (best_score > -INFINITY)
     return;
-  /* They do not all fit: then those shown get a comfortable size; charts may be flat for it. */
-  w = MAX (least, 8.5 * em) + PANEL_GAP_X * em;
-  columns = (guint) CLAMP (width / w, 1, PANELS_SOME);
-  h = figure->mark->panel_height (figure, width / columns - PANEL_GAP_X * em, em);
-  if (figure->mark->grid)
-    h = MIN (h, FLAT * em);
-  rows = (guint) CLAMP ((height - spare) / (h + PANEL_GAP_Y * em), 1, PANELS_SOME);
+  /* They do not all fit: then those shown get a comfortable size, less comfortable where that leaves only
+   * a few; charts may be flat for it. */
+  for (w = MAX (least, 8.5 * em);; w = MAX (least, w - em))
+    {
+      columns = (guint) CLAMP (width / (w + PANEL_GAP_X * em), 1, PANELS_SOME);
+      h = figure->mark->panel_height (figure, width / columns - PANEL_GAP_X * em, em);
+      if (figure->mark->grid)
+        h = MIN (h, FLAT * em);
+      rows = (guint) CLAMP ((height - spare) / (h + PANEL_GAP_Y * em), 1, PANELS_SOME);
+      if (w <= least || columns * rows > PANELS_SOME)
+        break;
+    }
   *best_columns = columns;
   *shown = n <= PANELS_LEAST ? n : CLAMP (columns * rows, natural ? PANELS_LEAST : 1, n);
 }
@@ -423,11 +428,12 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
   double em, line, gap, top, bottom, left, right, legend_room = 0, strip;
   guint columns, rows, shown = figure->n_facets;
   g_autofree char *y_title = ms_figure_y_title (figure);
-  double panel_w = 0, panel_h = 0, gap_x, gap_y;
+  double panel_w = 0, panel_h = 0, gap_x, gap_y, y_title_length;
 
   ms_pen_init (&pen, &figure->theme, NULL);
   ms_pen_measure (&pen, "Xg", MS_TEXT_PLAIN, 0, NULL, &line);
   em = pen.em;
+  ms_pen_measure (&pen, y_title, MS_TEXT_SMALL, 0, &y_title_length, NULL);
   gap = em * 0.4;
   *layout = (MsLayout){ .width = width, .height = height, .em = em, .line = line };
   layout->panels = g_array_new (FALSE, FALSE, sizeof (MsPanel));
@@ -475,6 +481,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
     }
   else if (figure->panel != NULL && figure->title == NULL)
     top += line * 0.9;
+  layout->head = figure->title != NULL || layout->keys->len > 0 ? top : 1;
   strip = layout->strips ? line * 1.05 : 0;
   /* The label of a tick at the upper end of an axis or a colour bar. */
   if (axes && strip == 0)
@@ -507,7 +514,8 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
     layout->over += layout->bars + 0.6 * em + line;
 
   {
-    double x_labels = axes ? line + gap * 0.8 : 0, y_labels = axes ? 3 * em : 0, edge = 0;
+    double x_labels = axes ? line + gap * 0.8 : 0,
+           y_labels = axes ? (figure->y.numbers != NULL ? 1.7 : 3) * em : 0, edge = 0;
 
     columns = 0;
     if (!natural && figure->n_facets > 1)
@@ -556,6 +564,13 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
             panel_h = shown < figure->n_facets && figure->mark->grid
                           ? CLAMP (panel_h, FLAT * em, wanted)
                           : wanted;
+            /* The y title stands between the head and the notes. */
+            if (axes && figure->mark != &ms_mark_matrix)
+              panel_h += MAX (y_title_length
+                                  - (top - layout->head + strip + layout->over + rows * panel_h
+                                     + (rows - 1) * gap_y + x_labels + bottom - layout->note_y),
+                              0)
+                         / rows;
             layout->height = top + strip + layout->over + rows * panel_h + (rows - 1) * gap_y
                              + x_labels + bottom;
           }
@@ -670,9 +685,9 @@ ms_layout_new (MsFigure *figure, double width, double height)
     return layout;
   ms_pen_init (&pen, &figure->theme, NULL);
   ms_pen_measure (&pen, figure->bar_title, MS_TEXT_PLAIN, 0, &title, NULL);
-  if (title <= 0.96 * layout->height)
+  if (title <= layout->note_y - layout->head)
     return layout;
-  /* Its title is longer than the figure is high: the bar goes below. */
+  /* Its title is longer than there is room beside the panels: the bar goes below. */
   ms_layout_free (layout);
   return make_layout (figure, width, height, TRUE);
 }
