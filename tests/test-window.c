@@ -319,6 +319,46 @@ test_bad_files (void)
   g_rmdir (folder);
 }
 
+static gboolean
+runs_are (MsWindow *window, guint n)
+{
+  MsWorkbench *bench = ms_window_get_bench (window);
+
+  return ms_window_is_quiet (window) && ms_workbench_get_state (bench) == MS_BENCH_READY
+         && g_list_model_get_n_items (ms_workbench_get_runs (bench)) == n;
+}
+
+/* A file opened again, replaced by another, and deleted while it is shown. */
+static void
+test_replaced (void)
+{
+  char *path = ms_fixture_rich (NULL, 0), *other = ms_fixture_rich (NULL, 0);
+  MsWindow *window;
+  MsWorkbench *bench;
+  guint serial;
+
+  g_free (ms_fixture_rich (other, 0.5));
+  window = open_window (path);
+  bench = ms_window_get_bench (window);
+  screen_of (window, "overview");
+  ms_workbench_open (bench, path);
+  screen_of (window, "overview");
+  g_assert_true (runs_are (window, 1));
+  serial = ms_workbench_get_serial (bench);
+  g_assert_cmpint (g_rename (other, path), ==, 0);
+  wait_until (ms_workbench_get_serial (bench) != serial && runs_are (window, 2));
+  screen_of (window, "overview");
+  serial = ms_workbench_get_serial (bench);
+  g_unlink (path);
+  for (gint64 until = g_get_monotonic_time () + G_USEC_PER_SEC; g_get_monotonic_time () < until;)
+    g_main_context_iteration (NULL, FALSE);
+  g_assert_true (runs_are (window, 2)); /* what is shown stays */
+  g_assert_cmpuint (ms_workbench_get_serial (bench), ==, serial);
+  close_window (window);
+  ms_fixture_remove (path);
+  g_free (other);
+}
+
 /* The widget's pixels are those of the headless figure. */
 static void
 test_figure_pixels (void)
@@ -1505,6 +1545,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/job", test_job);
   g_test_add_func ("/window/screens", test_screens);
   g_test_add_func ("/window/bad-files", test_bad_files);
+  g_test_add_func ("/window/replaced", test_replaced);
   g_test_add_func ("/window/figure/pixels", test_figure_pixels);
   g_test_add_func ("/window/figure/brush", test_figure_brush);
   g_test_add_func ("/window/figure/table", test_table_twin);

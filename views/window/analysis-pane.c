@@ -143,7 +143,7 @@ static void
 show_error (MsAnalysisPane *self, const GError *error)
 {
   const char *icon, *title, *label, *action;
-  g_autofree char *text = g_markup_escape_text (error->message, -1);
+  g_autofree char *text = ms_error_text (error);
 
   ms_error_page (error, &icon, &title, &label, &action);
   if (g_error_matches (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS)

@@ -177,8 +177,8 @@ show_run (MsDetailPane *self)
   model = ms_run_item_model (item);
   run = ms_run_item_run (item);
   filter = ms_session_dup_filter (session);
-  now = g_strdup_printf ("%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s",
-                         ms_workbench_get_path (self->bench), run->id, run->n_tokens, filter);
+  now = g_strdup_printf ("%u %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s",
+                         ms_workbench_get_serial (self->bench), run->id, run->n_tokens, filter);
   if (g_strcmp0 (now, self->shown) == 0)
     return; /* only the brush changed */
   g_free (self->shown);

@@ -11,6 +11,7 @@ struct _MsLanguagesScreen
   MsAnalysisScreen parent_instance;
   GtkDropDown *choice;
   GtkWidget *choice_box;
+  guint listed_file; /* its serial */
   gint64 listed_corpus;
 };
 
@@ -62,11 +63,13 @@ list_keys (MsLanguagesScreen *self)
 {
   MsRunItem *run = ms_workbench_get_run (ms_screen_get_bench (MS_SCREEN (self)));
   const MsCorpus *corpus = run ? ms_run_item_corpus (run) : NULL;
+  guint file = ms_workbench_get_serial (ms_screen_get_bench (MS_SCREEN (self)));
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   GtkStringList *keys;
 
-  if (corpus == NULL || corpus->id == self->listed_corpus)
+  if (corpus == NULL || (corpus->id == self->listed_corpus && file == self->listed_file))
     return;
+  self->listed_file = file;
   self->listed_corpus = corpus->id;
   keys = gtk_string_list_new (NULL);
   for (guint i = 0; i < corpus->n_documents; i++)

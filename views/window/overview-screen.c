@@ -222,8 +222,8 @@ update (MsScreen *screen)
   g_autofree char *filter = ms_session_dup_filter (session);
   MsRunItem *run = ms_workbench_get_run (ms_screen_get_bench (screen));
   g_autofree char *now
-      = g_strdup_printf ("%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s",
-                         ms_workbench_get_path (ms_screen_get_bench (screen)),
+      = g_strdup_printf ("%u %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s",
+                         ms_workbench_get_serial (ms_screen_get_bench (screen)),
                          ms_run_item_run (run)->id, ms_run_item_run (run)->n_tokens, filter);
 
   if (g_strcmp0 (now, self->shown) == 0)

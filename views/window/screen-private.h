@@ -40,6 +40,8 @@ const char *ms_screen_get_shown (MsScreen *screen);
 /* Updates at once instead of in the next idle moment. */
 void ms_screen_update_now (MsScreen *screen);
 
+/* The message as the sentence of a page: with a capital, as markup. (transfer full) */
+char *ms_error_text (const GError *error);
 /* Title, description, button label and action (static) for an error. */
 void ms_error_page (const GError *error, const char **icon, const char **title, const char **label,
                     const char **action);

@@ -82,6 +82,18 @@ ms_error_page (const GError *error, const char **icon, const char **title, const
     }
 }
 
+char *
+ms_error_text (const GError *error)
+{
+  gunichar first = g_utf8_get_char (error->message);
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  if (first != 0)
+    g_string_append_unichar (text, g_unichar_totitle (first));
+  g_string_append (text, first != 0 ? g_utf8_next_char (error->message) : "");
+  return g_markup_escape_text (text->str, -1);
+}
+
 void
 ms_screen_show_content (MsScreen *self)
 {
@@ -111,7 +123,7 @@ void
 ms_screen_show_error (MsScreen *self, const GError *error)
 {
   const char *icon, *title, *label, *action;
-  g_autofree char *text = g_markup_escape_text (error->message, -1);
+  g_autofree char *text = ms_error_text (error);
 
   ms_error_page (error, &icon, &title, &label, &action);
   ms_screen_show_status (self, icon, title, text, label, action);

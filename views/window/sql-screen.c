@@ -43,7 +43,7 @@ struct _MsSqlScreen
   MsPlotDef plot;
   MsJob *job, *schema_job;
   int *offset;  /* where the statement is wrong, shared with the worker */
-  char *listed; /* the path whose schema is shown */
+  guint listed; /* the file whose schema is shown, by its serial */
 };
 
 G_DEFINE_FINAL_TYPE (MsSqlScreen, ms_sql_screen, MS_TYPE_SCREEN)
@@ -546,10 +546,9 @@ update (MsScreen *screen)
 
   ms_screen_show_content (screen);
   update_fields (self);
-  if (g_strcmp0 (path, self->listed) == 0)
+  if (ms_workbench_get_serial (ms_screen_get_bench (screen)) == self->listed)
     return;
-  g_free (self->listed);
-  self->listed = g_strdup (path);
+  self->listed = ms_workbench_get_serial (ms_screen_get_bench (screen));
   forget_result (self);
   gtk_label_set_text (self->message, "");
   ms_job_drop (&self->schema_job);
@@ -709,7 +708,6 @@ dispose (GObject *object)
     forget_result (self);
   self->canvas = NULL;
   g_clear_pointer (&self->inputs, g_hash_table_unref);
-  g_clear_pointer (&self->listed, g_free);
   g_clear_pointer (&self->offset, g_atomic_rc_box_release);
   G_OBJECT_CLASS (ms_sql_screen_parent_class)->dispose (object);
 }
@@ -719,6 +717,7 @@ ms_sql_screen_class_init (MsSqlScreenClass *class)
 {
   G_OBJECT_CLASS (class)->dispose = dispose;
   MS_SCREEN_CLASS (class)->update = update;
+  MS_SCREEN_CLASS (class)->works_without_run = TRUE;
 }
 
 static void

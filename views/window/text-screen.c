@@ -50,9 +50,9 @@ struct _MsTextScreen
   GtkDrawingArea *strip;
   MsJob *job;
   gint64 listed_run;
-  char *listed_path;
-  guint number; /* of the document shown */
-  gint64 page;  /* first token of the page within the document */
+  guint listed_file; /* its serial */
+  guint number;      /* of the document shown */
+  gint64 page;       /* first token of the page within the document */
 };
 
 G_DEFINE_FINAL_TYPE (MsTextScreen, ms_text_screen, MS_TYPE_SCREEN)
@@ -82,34 +82,29 @@ static void
 list_documents (MsTextScreen *self, MsRunItem *run)
 {
   const MsCorpus *corpus = ms_run_item_corpus (run);
-  const char *path = ms_workbench_get_path (ms_screen_get_bench (MS_SCREEN (self)));
+  guint file = ms_workbench_get_serial (ms_screen_get_bench (MS_SCREEN (self))), n;
   gint64 recorded = ms_run_item_run (run)->n_tokens;
   g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (g_object_unref);
 
-  if (self->listed_run == ms_run_item_run (run)->id && g_strcmp0 (path, self->listed_path) == 0)
-    return;
-  self->listed_run = ms_run_item_run (run)->id;
-  g_free (self->listed_path);
-  self->listed_path = g_strdup (path);
-  for (guint i = 0; i < corpus->n_documents; i++)
+  if (self->listed_run != ms_run_item_run (run)->id || self->listed_file != file)
     {
-      const MsDocument *document = &corpus->documents[i];
-      g_autofree char *text = document_text (document);
+      g_list_store_remove_all (self->documents);
+      self->number = 0;
+      self->page = 0;
+    }
+  self->listed_run = ms_run_item_run (run)->id;
+  self->listed_file = file;
+  n = g_list_model_get_n_items (G_LIST_MODEL (self->documents));
+  /* Those of a run that grows are added, so that the one shown stays. */
+  for (guint i = n; i < corpus->n_documents && corpus->documents[i].first_token < recorded; i++)
+    {
+      g_autofree char *text = document_text (&corpus->documents[i]);
       GtkStringObject *item = gtk_string_object_new (text);
 
-      if (document->first_token >= recorded)
-        {
-          g_object_unref (item);
-          break;
-        }
       g_object_set_data (G_OBJECT (item), "moescope-number", GUINT_TO_POINTER (i));
       g_ptr_array_add (items, item);
     }
-  self->number = 0;
-  self->page = 0;
-  g_list_store_splice (self->documents, 0,
-                       g_list_model_get_n_items (G_LIST_MODEL (self->documents)), items->pdata,
-                       items->len);
+  g_list_store_splice (self->documents, n, 0, items->pdata, items->len);
 }
 
 /* Search words, and the session's filters on language, domain and document. */
@@ -629,7 +624,6 @@ dispose (GObject *object)
   g_clear_object (&self->filtered);
   g_clear_object (&self->filter);
   g_clear_object (&self->selection);
-  g_clear_pointer (&self->listed_path, g_free);
   G_OBJECT_CLASS (ms_text_screen_parent_class)->dispose (object);
 }
 

@@ -99,6 +99,9 @@ GListModel *ms_workbench_get_runs (MsWorkbench *bench); /* of MsRunItem, newest 
 MsBenchState ms_workbench_get_state (MsWorkbench *bench);
 const char *ms_workbench_get_path (MsWorkbench *bench); /* NULL when empty */
 const GError *ms_workbench_get_error (MsWorkbench *bench);
+/* Another number for every file opened, and for one opened again: what was read from one does not hold for
+ * the next, though path and ids be the same. */
+guint ms_workbench_get_serial (MsWorkbench *bench);
 
 /* Opens a file in the background; what was open stays until the new one could be read or not. */
 void ms_workbench_open (MsWorkbench *bench, const char *path);

@@ -9,6 +9,9 @@
 #define MAX_TRACES   12
 #define MAX_OUTCOMES 64
 
+/* Programs that write a file anew take it away first. */
+#define LOOK_AFTER_MS 500
+
 /* Seconds after a change within which an unfinished run counts as being collected. */
 #define WRITTEN_SECONDS 120
 
@@ -246,7 +249,12 @@ struct _MsWorkbench
   char *path;
   GError *error;
   MsJob *opening;
-  guint refresh_timer;
+  guint serial; /* of the file */
+  guint refresh_timer, look_timer;
+  GFileMonitor *monitor;
+  dev_t device; /* which file the path meant when it was opened */
+  ino_t inode;
+  gboolean gone;        /* the path means no file any more */
   GMutex lock;          /* of what follows */
   guint generation;     /* of the file's contents: what an older one made is not kept */
   GHashTable *outcomes; /* key -> MsOutcome */
@@ -289,6 +297,15 @@ forget_results (MsWorkbench *self)
 }
 
 static void
+stop_watching (MsWorkbench *self)
+{
+  g_clear_handle_id (&self->look_timer, g_source_remove);
+  if (self->monitor != NULL)
+    g_file_monitor_cancel (self->monitor);
+  g_clear_object (&self->monitor);
+}
+
+static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
   switch (id)
@@ -308,6 +325,7 @@ finalize (GObject *object)
 
   ms_job_drop (&self->opening);
   g_clear_handle_id (&self->refresh_timer, g_source_remove);
+  stop_watching (self);
   forget_results (self);
   g_hash_table_unref (self->outcomes);
   g_hash_table_unref (self->running);
@@ -382,6 +400,12 @@ const char *
 ms_workbench_get_path (MsWorkbench *self)
 {
   return self->path;
+}
+
+guint
+ms_workbench_get_serial (MsWorkbench *self)
+{
+  return self->serial;
 }
 
 const GError *
@@ -544,6 +568,49 @@ ms_workbench_refresh (MsWorkbench *self)
                                           .owner = G_OBJECT (self) });
 }
 
+/* The file may have been taken away, or another one have its name: then nothing known of it holds. */
+static gboolean
+look_at_file (gpointer data)
+{
+  MsWorkbench *self = data;
+  GStatBuf now;
+  gboolean gone = g_stat (self->path, &now) != 0;
+
+  self->look_timer = 0;
+  if (gone && !self->gone && self->state == MS_BENCH_READY)
+    ms_workbench_toast (self, _ ("The file was deleted or moved. What is shown stays, but nothing "
+                                 "new can be computed."));
+  self->gone = gone;
+  if (!gone && (now.st_dev != self->device || now.st_ino != self->inode))
+    {
+      ms_workbench_open (self, self->path);
+      ms_workbench_toast (self, _ ("The file was replaced and is read anew"));
+    }
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_file_changed (MsWorkbench *self)
+{
+  if (self->look_timer == 0)
+    self->look_timer = g_timeout_add (LOOK_AFTER_MS, look_at_file, self);
+}
+
+static void
+watch (MsWorkbench *self)
+{
+  g_autoptr (GFile) file = g_file_new_for_path (self->path);
+  GStatBuf now;
+
+  self->gone = g_stat (self->path, &now) != 0;
+  self->device = self->gone ? 0 : now.st_dev;
+  self->inode = self->gone ? 0 : now.st_ino;
+  self->monitor = g_file_monitor_file (file, G_FILE_MONITOR_WATCH_MOVES, NULL, NULL);
+  if (self->monitor != NULL)
+    g_signal_connect_object (self->monitor, "changed", G_CALLBACK (on_file_changed), self,
+                             G_CONNECT_SWAPPED);
+}
+
 void
 ms_workbench_open (MsWorkbench *self, const char *path)
 {
@@ -551,6 +618,8 @@ ms_workbench_open (MsWorkbench *self, const char *path)
 
   ms_workbench_close (self);
   self->path = g_steal_pointer (&copy);
+  self->serial++;
+  watch (self);
   set_state (self, MS_BENCH_OPENING);
   ms_workbench_refresh (self);
 }
@@ -559,6 +628,7 @@ void
 ms_workbench_close (MsWorkbench *self)
 {
   g_clear_handle_id (&self->refresh_timer, g_source_remove);
+  stop_watching (self);
   ms_job_drop (&self->opening);
   g_clear_pointer (&self->path, g_free);
   g_clear_error (&self->error);
