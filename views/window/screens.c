@@ -99,8 +99,8 @@ const MsScreenInfo ms_screens[] = {
     make_placement },
   { "analyses", N_ ("Analyses"), "accessories-calculator-symbolic",
     N_ ("Every measure moescope knows, with its parameters, definition, tables and figures. The "
-        "command "
-        "line of each result can be copied and gives the same numbers."),
+        "command line of each result can be copied and gives the same numbers. Open the eyes of "
+        "further runs in the list on the left to draw them in the same figures."),
     ms_analyses_screen_new },
   { "sql", N_ ("SQL"), "utilities-terminal-symbolic",
     N_ ("SELECT statements on the database. Decisions are the table routing, counts the function "

@@ -571,9 +571,9 @@ static void
 edit_selection_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
   MsWindow *self = data;
-  GtkWidget *dialog = adw_message_dialog_new (
-      GTK_WINDOW (self), _ ("Selection"),
-      _ ("For example: layer=4..8 expert=17,23 lang=de domain=code doc=12 token=4097..5000"));
+  GtkWidget *dialog = adw_message_dialog_new (GTK_WINDOW (self), _ ("Selection"),
+                                              _ ("For example: with=2,3 layer=4..8 expert=17,23 "
+                                                 "lang=de domain=code doc=12 token=4097..5000"));
   GtkWidget *entry = gtk_entry_new ();
 
   gtk_editable_set_text (GTK_EDITABLE (entry),
