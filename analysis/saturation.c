@@ -113,7 +113,10 @@ static const MsPlotDef plots[] = {
     .x = "next_step",
     .y = "set_change_rate",
     .series = "layer",
-    .x_title = "Training step (later of two)" },
+    .low = "set_change_low",
+    .high = "set_change_high",
+    .x_title = "Training step (later of two)",
+    .y_title = "Sets changed (share)" },
   { 0 },
 };
 

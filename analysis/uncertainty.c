@@ -45,6 +45,9 @@ static const MsTableDef tables[] = {
         { "uncertain_ratio", "Uncertain", NULL, MS_COLUMN_REAL,
           "Share of tokens whose GW-MoE entropy (recorded entropy without scores) reaches the "
           "threshold" },
+        { "uncertain_low", "Uncertain, low", NULL, MS_COLUMN_REAL,
+          "Lower end of the bootstrap interval over documents" },
+        { "uncertain_high", "Uncertain, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "broadcast_ratio", "Broadcast", NULL, MS_COLUMN_REAL,
           "Share of tokens that are uncertain and among the first slots of their document" },
         { 0 } } },
@@ -75,6 +78,8 @@ static const MsPlotDef plots[] = {
     .mark = MS_MARK_LINE,
     .x = "layer",
     .y = "uncertain_ratio",
+    .low = "uncertain_low",
+    .high = "uncertain_high",
     .y_title = "Uncertain tokens (share)" },
   { .name = "distribution",
     .title = "Distribution of router entropy",
@@ -252,7 +257,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
                     v[SUM_PERPLEXITY].value, scores ? v[SUM_TSALLIS].value : NAN,
                     scores ? v[SUM_LARGEST].value : NAN, scores ? v[SUM_FIRST_SECOND].value : NAN,
                     recorded & MS_CHUNK_MARGIN ? v[SUM_MARGIN].value : NAN,
-                    scores ? v[SUM_GW].value : NAN, v[SUM_UNCERTAIN].value, v[SUM_BROADCAST].value);
+                    scores ? v[SUM_GW].value : NAN, v[SUM_UNCERTAIN].value, v[SUM_UNCERTAIN].low,
+                    v[SUM_UNCERTAIN].high, v[SUM_BROADCAST].value);
       for (guint i = 0; i < BINS; i++)
         ms_table_add (ms_result_table (result, "distribution"), (gint64) layer->block,
                       i * top / BINS, (i + 1) * top / BINS, (gint64) layers[l].bins[i],
@@ -293,7 +299,7 @@ const MsAnalysis ms_analysis_uncertainty = {
   = "H(p) = -sum p ln p; perplexity exp H; margin p(1) - p(2); Tsallis (1 - sum p^q) / (q - 1); "
     "GW-MoE: uncertain iff -sum p ln (p + 1e-5) >= threshold.",
   .cite = "GW-MoE, arXiv 2406.12375; DynMoLE, arXiv 2504.00661; metrics.md f.6",
-  .version = 1,
+  .version = 2,
   .live = TRUE,
   .params = params,
   .tables = tables,

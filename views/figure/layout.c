@@ -74,10 +74,12 @@ category_step (guint n, double most)
 static void
 category_labels (const MsChannel *channel, double most, GArray *labels, const guint32 *order)
 {
-  guint step = category_step (channel->n, MAX (most, 1));
   gboolean consecutive
       = channel->numbers != NULL && channel->n > 0
         && channel->numbers[channel->n - 1] - channel->numbers[0] == channel->n - 1;
+  /* Where the numbers leap no step is rounder than another. */
+  guint step = consecutive || channel->numbers == NULL ? category_step (channel->n, MAX (most, 1))
+                                                       : (guint) ceil (channel->n / MAX (most, 1));
 
   g_array_set_size (labels, 0);
   for (guint place = 0; place < channel->n; place++)

@@ -722,6 +722,8 @@
 /* xgettext:no-c-format */ N_ ("Selection margin")
 /* xgettext:no-c-format */ N_ ("Entropy, GW-MoE")
 /* xgettext:no-c-format */ N_ ("Uncertain")
+/* xgettext:no-c-format */ N_ ("Uncertain, low")
+/* xgettext:no-c-format */ N_ ("Uncertain, high")
 /* xgettext:no-c-format */ N_ ("Broadcast")
 /* xgettext:no-c-format */ N_ ("Distribution of entropy")
 /* xgettext:no-c-format */ N_ ("Entropy from")
