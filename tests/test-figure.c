@@ -843,6 +843,48 @@ test_names_in_panels (void)
     }
 }
 
+/* On paper words of all series but the first are underlined, each in its own way: grey shows them apart. */
+static void
+test_underlines (void)
+{
+  const MsPlotDef plot = { .name = "words",
+                           .title = "Words",
+                           .table = "example",
+                           .mark = MS_MARK_TOKENS,
+                           .label = "other",
+                           .series = "name" };
+  const MsFigureOptions options = { .theme = ms_theme_find ("paper") };
+  g_autoptr (MsTable) table = ms_table_new (&example_def);
+  g_autoptr (MsFigure) figure = NULL;
+  cairo_surface_t *surface = cairo_image_surface_create (CAIRO_FORMAT_RGB24, 1600, 800);
+  cairo_t *cr = cairo_create (surface);
+  guint64 ink[MS_SERIES_MAX];
+
+  for (guint s = 0; s < MS_SERIES_MAX; s++)
+    add (table, s, 0, 0, languages[s], "nnnnnnnnnn ", 0, 0, 0);
+  figure = ms_figure_new (table, &plot, &options, NULL);
+  cairo_scale (cr, 4, 4);
+  ms_figure_draw (figure, cr, 400, 200);
+  cairo_surface_flush (surface);
+  for (guint s = 0; s < MS_SERIES_MAX; s++)
+    {
+      double x, y, w, h;
+
+      ink[s] = 0;
+      g_assert_true (ms_figure_locate (figure, 400, 200, (int) s, &x, &y, &w, &h));
+      for (int v = (int) (4 * (y + h)) + 2; v < 4 * (y + h + 3); v++)
+        for (int u = (int) (4 * x) + 4; u < 4 * (x + 20); u++)
+          ink[s] += 255
+                    - cairo_image_surface_get_data (
+                        surface)[v * cairo_image_surface_get_stride (surface) + u * 4 + 1];
+      g_assert_true ((ink[s] == 0) == (s == 0));
+      for (guint before = 0; before < s; before++)
+        g_assert_cmpuint (ink[s], !=, ink[before]);
+    }
+  cairo_destroy (cr);
+  cairo_surface_destroy (surface);
+}
+
 /* A series without a value has no key, empty decades are not drawn, zeros are no negative numbers, and a
  * long title takes a second line. */
 static void
@@ -1282,6 +1324,7 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/figure/shared-reference", test_shared_reference);
   g_test_add_func ("/figure/nothing-to-show", test_nothing_to_show);
+  g_test_add_func ("/figure/underlines", test_underlines);
   g_test_add_func ("/figure/many-panels", test_many_panels);
   g_test_add_func ("/figure/few-panels", test_few_panels);
   g_test_add_func ("/figure/names-in-panels", test_names_in_panels);

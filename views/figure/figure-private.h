@@ -178,6 +178,8 @@ void ms_pen_hatch (MsPen *pen, double spacing);
 /* The dash and the marker that belong to a series beside its colour. */
 void ms_pen_dash (MsPen *pen, guint series, double line_width);
 void ms_pen_marker (MsPen *pen, guint series, double x, double y, double radius, MsColour colour);
+/* The line under words of a series, which carry no pattern; slot 0 has none. */
+void ms_pen_underline (MsPen *pen, guint slot, double x1, double x2, double y);
 /* Fills the current path with the series' colour and its pattern. */
 void ms_pen_fill (MsPen *pen, guint series, MsColour colour);
 /* The series as the legend shows it. */

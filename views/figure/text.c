@@ -400,6 +400,39 @@ draw_marker_swatch (MsPen *pen, guint slot, MsColour colour, MsRect box)
 }
 
 void
+ms_pen_underline (MsPen *pen, guint slot, double x1, double x2, double y)
+{
+  static const struct
+  {
+    double width, dash[2];
+    gboolean twice;
+  } lines[] = { { 0, { 0 }, FALSE },  { 0.7, { 0 }, FALSE }, { 0.9, { 0.9, 1.3 }, FALSE },
+                { 0.6, { 0 }, TRUE }, { 1.7, { 0 }, FALSE }, { 0.8, { 3, 1.6 }, FALSE },
+                { 0.6, { 0 }, FALSE } };
+  const guint wave = G_N_ELEMENTS (lines) - 1;
+  cairo_t *cr = pen->cr;
+
+  if (slot >= G_N_ELEMENTS (lines) || lines[slot].width == 0)
+    return;
+  ms_pen_colour (pen, pen->theme->ink, 1);
+  cairo_set_line_width (cr, lines[slot].width);
+  cairo_set_dash (cr, lines[slot].dash, lines[slot].dash[0] > 0 ? 2 : 0, 0);
+  cairo_move_to (cr, x1, y);
+  if (slot == wave)
+    for (guint i = 1; x1 + 1.2 * i <= x2; i++)
+      cairo_line_to (cr, x1 + 1.2 * i, y + (i % 2 == 0 ? -0.7 : 0.7));
+  else
+    cairo_line_to (cr, x2, y);
+  if (lines[slot].twice)
+    {
+      cairo_move_to (cr, x1, y + 1.5);
+      cairo_line_to (cr, x2, y + 1.5);
+    }
+  cairo_stroke (cr);
+  cairo_set_dash (cr, NULL, 0, 0);
+}
+
+void
 ms_pen_swatch (MsPen *pen, MsFigure *figure, guint series, MsRect box)
 {
   MsColour colour = ms_figure_series_colour (figure, series);
@@ -408,8 +441,9 @@ ms_pen_swatch (MsPen *pen, MsFigure *figure, guint series, MsRect box)
   if (figure->mark->swatch_box)
     {
       cairo_rectangle (pen->cr, box.x, box.y, box.w, box.h);
-      /* Words carry no pattern. */
       ms_pen_fill (pen, figure->mark == &ms_mark_tokens ? MS_SERIES_MAX : slot, colour);
+      if (figure->mark == &ms_mark_tokens && pen->theme->signs)
+        ms_pen_underline (pen, slot, box.x, box.x + box.w, box.y + box.h + 1.2);
       return;
     }
   if (figure->mark == &ms_mark_line)

@@ -114,6 +114,12 @@ is_mark (const char *text)
   return text[0] == '<' && text[1] != '\0' && g_str_has_suffix (text, ">");
 }
 
+static guint
+series_of (const MsFigure *figure, guint i)
+{
+  return ms_channel_category (&figure->series, ms_figure_row (figure, i));
+}
+
 /* The colour behind a token; FALSE when it has none. */
 static gboolean
 token_colour (const MsFigure *figure, guint i, MsColour *colour)
@@ -122,10 +128,10 @@ token_colour (const MsFigure *figure, guint i, MsColour *colour)
 
   if (figure->has_value && !figure->ordered_series)
     return ms_figure_value_colour (figure, ms_channel_raw (&figure->value, row), colour);
-  if (figure->series.column == NULL || ms_channel_category (&figure->series, row) >= MS_SERIES_MAX
-      || !figure->valued[ms_channel_category (&figure->series, row)])
+  if (figure->series.column == NULL || series_of (figure, i) >= MS_SERIES_MAX
+      || !figure->valued[series_of (figure, i)])
     return FALSE;
-  *colour = ms_figure_series_colour (figure, ms_channel_category (&figure->series, row));
+  *colour = ms_figure_series_colour (figure, series_of (figure, i));
   return TRUE;
 }
 
@@ -315,6 +321,11 @@ draw_backgrounds (MsFigure *figure, const MsPanel *panel, MsPen *pen, double lim
         {
           ms_pen_colour (pen, colour, 1);
           cairo_fill (pen->cr);
+          if (pen->theme->signs && !figure->has_value)
+            ms_pen_underline (pen, ms_figure_slot (figure, series_of (figure, piece->token)),
+                              panel->plot.x + piece->box.x + 0.3,
+                              panel->plot.x + piece->box.x + piece->box.w - 0.3,
+                              panel->plot.y + piece->box.y + piece->box.h + 1.2);
         }
       else if (figure->has_value)
         ms_pen_hatch (pen, 3.5);
