@@ -24,8 +24,7 @@ static const char style[]
     = "button.crumb { padding: 1px 9px; min-height: 22px; border-radius: 12px; }"
       "button.run { padding: 1px; min-height: 22px; min-width: 26px; }"
       ".figure-dim { opacity: 0.5; }"
-      "figure { outline: 0 solid transparent; outline-offset: -2px; border-radius: 6px; }"
-      "figure:focus-visible { outline: 2px solid alpha(@accent_color, 0.7); }"
+      "figure:focus-visible { outline: 2px solid alpha(@accent_color, 0.7); outline-offset: -2px; }"
       "list.facts { background: none; }"
       "list.facts > row { padding: 1px 0; min-height: 0; }"
       "textview.sql { font-family: monospace; }";

@@ -137,10 +137,19 @@ finalize (GObject *object)
   G_OBJECT_CLASS (ms_table_view_parent_class)->finalize (object);
 }
 
+/* GTK asks what is in a closed expander, too, which has no window. */
+static gboolean
+focus (GtkWidget *widget, GtkDirectionType direction)
+{
+  return gtk_widget_get_mapped (widget)
+         && GTK_WIDGET_CLASS (ms_table_view_parent_class)->focus (widget, direction);
+}
+
 static void
 ms_table_view_class_init (MsTableViewClass *class)
 {
   G_OBJECT_CLASS (class)->finalize = finalize;
+  GTK_WIDGET_CLASS (class)->focus = focus;
   activated_signal = g_signal_new ("row-activated", MS_TYPE_TABLE_VIEW, G_SIGNAL_RUN_LAST, 0, NULL,
                                    NULL, NULL, G_TYPE_NONE, 1, G_TYPE_UINT);
 }
