@@ -752,6 +752,33 @@ test_experts (void)
   ms_fixture_remove (path);
 }
 
+/* A click on a bar beside the map brushes what it counts, one between bars and cells nothing. */
+static void
+test_bars (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsExpertsScreen *screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
+  MsSession *session = ms_workbench_get_session (ms_window_get_bench (window));
+  MsFigureCanvas *canvas = ms_figure_view_get_canvas (ms_experts_screen_get_map (screen));
+  MsFigure *figure;
+  double width, height, x, y, w, h;
+
+  gtk_test_widget_wait_for_draw (GTK_WIDGET (canvas));
+  figure = ms_figure_canvas_get_figure (canvas);
+  width = gtk_widget_get_width (GTK_WIDGET (canvas));
+  height = gtk_widget_get_height (GTK_WIDGET (canvas));
+  g_assert_true (ms_figure_locate_bar (figure, width, height, 10, TRUE, &x, &y, &w, &h));
+  g_assert_true (ms_figure_canvas_brush_bar (canvas, x + w / 2, y + h / 2, MS_BRUSH_REPLACE));
+  g_assert_nonnull (strstr (ms_session_get_text (session), "expert=2"));
+  g_assert_true (ms_figure_locate_bar (figure, width, height, 10, FALSE, &x, &y, &w, &h));
+  g_assert_true (ms_figure_canvas_brush_bar (canvas, x + w / 2, y + h / 2, MS_BRUSH_REPLACE));
+  g_assert_nonnull (strstr (ms_session_get_text (session), "expert=0..7"));
+  g_assert_false (ms_figure_canvas_brush_bar (canvas, x - 2, y + h / 2, MS_BRUSH_REPLACE));
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 static void
 test_text (void)
 {
@@ -955,6 +982,8 @@ test_export (void)
                                      ms_figure_view_get_plot (map), NULL);
   for (guint format = 0; format < 4; format++)
     check_export (dialog, format, folder);
+  ms_export_dialog_set_margins (dialog, FALSE);
+  check_export (dialog, 0, folder);
   gtk_window_destroy (GTK_WINDOW (dialog));
   close_window (window);
   g_rmdir (saved);
@@ -1554,6 +1583,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/left", test_left);
   g_test_add_func ("/window/overview", test_overview);
   g_test_add_func ("/window/experts", test_experts);
+  g_test_add_func ("/window/bars", test_bars);
   g_test_add_func ("/window/text", test_text);
   g_test_add_func ("/window/text-without-entropy", test_text_without_entropy);
   g_test_add_func ("/window/compare", test_compare);

@@ -16,6 +16,8 @@ MsExportDialog *ms_export_dialog_present (GtkWindow *parent, MsWorkbench *bench,
                                           const MsPlotDef *plot, const MsFigureOptions *options);
 /* 0 = PDF, 1 = SVG, 2 = PNG, 3 = CSV. */
 void ms_export_dialog_set_format (MsExportDialog *dialog, guint format);
+/* Whether bars stand beside a map. */
+void ms_export_dialog_set_margins (MsExportDialog *dialog, gboolean shown);
 /* What "Copy" copies. (transfer full) */
 char *ms_export_dialog_dup_command (MsExportDialog *dialog);
 /* Writes the figure (or its table for .csv) to `path` as the dialog says. */

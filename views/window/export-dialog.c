@@ -35,7 +35,7 @@ struct _MsExportDialog
   MsFigureOptions options;
   AdwComboRow *format, *width, *theme;
   GtkSpinButton *height, *font;
-  GtkSwitch *title;
+  GtkSwitch *title, *margins;
   MsFigureCanvas *preview;
   GtkLabel *size, *command;
 };
@@ -65,6 +65,7 @@ make_figure (MsExportDialog *self, GError **error)
   options.font_points = gtk_spin_button_get_value (self->font);
   options.title = gtk_switch_get_active (self->title) ? self->plot.title : "";
   options.note = note;
+  options.no_margins = !gtk_switch_get_active (self->margins);
   return ms_figure_new (table, &self->plot, &options, error);
 }
 
@@ -92,6 +93,8 @@ dup_command (MsExportDialog *self, const char *output)
                             ms_number_short (number, gtk_spin_button_get_value (self->font)));
   if (gtk_switch_get_active (self->title))
     g_string_append (command, " --title auto");
+  if (!gtk_switch_get_active (self->margins))
+    g_string_append (command, " --no-margins");
   return g_string_free (g_steal_pointer (&command), FALSE);
 }
 
@@ -152,6 +155,12 @@ update (MsExportDialog *self)
   gtk_label_set_text (self->command, command);
   ms_figure_canvas_set_figure (self->preview, figure, self->outcome->result->summary);
   gtk_widget_set_size_request (GTK_WIDGET (self->preview), (int) width, (int) ceil (height));
+}
+
+void
+ms_export_dialog_set_margins (MsExportDialog *self, gboolean shown)
+{
+  gtk_switch_set_active (self->margins, shown);
 }
 
 /* --- Saving ----------------------------------------------------------------------------------- */
@@ -233,6 +242,24 @@ spin_row (MsExportDialog *self, GtkWidget *list, const char *title, const char *
   return GTK_SPIN_BUTTON (spin);
 }
 
+static GtkSwitch *
+switch_row (MsExportDialog *self, GtkWidget *list, const char *title, const char *subtitle,
+            gboolean active)
+{
+  GtkWidget *row = adw_action_row_new ();
+  GtkWidget *toggle = gtk_switch_new ();
+
+  gtk_switch_set_active (GTK_SWITCH (toggle), active);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (toggle), GTK_ACCESSIBLE_PROPERTY_LABEL, title,
+                                  -1);
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
+  ms_row_add_input (row, toggle);
+  gtk_list_box_append (GTK_LIST_BOX (list), row);
+  g_signal_connect_object (toggle, "notify::active", G_CALLBACK (update), self, G_CONNECT_SWAPPED);
+  return GTK_SWITCH (toggle);
+}
+
 static GtkWidget *
 make_form (MsExportDialog *self)
 {
@@ -240,7 +267,6 @@ make_form (MsExportDialog *self)
   static const char *const theme_names[]
       = { N_ ("Paper"), N_ ("Screen"), N_ ("Dark"), N_ ("High contrast"), NULL };
   GtkWidget *list = gtk_list_box_new ();
-  GtkWidget *row = adw_action_row_new ();
   GtkStringList *names[3];
 
   for (guint i = 0; i < 3; i++)
@@ -259,15 +285,13 @@ make_form (MsExportDialog *self)
       = spin_row (self, list, _ ("Height (in)"), _ ("0 = as the figure likes"), 20, 0.25, 2);
   self->font = spin_row (self, list, _ ("Font size (pt)"), _ ("0 = of the theme"), 24, 0.5, 1);
   self->theme = combo_row (self, list, _ ("Theme"), names[2]);
-  self->title = GTK_SWITCH (gtk_switch_new ());
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->title), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ ("Title inside"), -1);
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), _ ("Title inside"));
-  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), _ ("In a paper the caption has it"));
-  ms_row_add_input (row, GTK_WIDGET (self->title));
-  gtk_list_box_append (GTK_LIST_BOX (list), row);
-  g_signal_connect_object (self->title, "notify::active", G_CALLBACK (update), self,
-                           G_CONNECT_SWAPPED);
+  self->title
+      = switch_row (self, list, _ ("Title inside"), _ ("In a paper the caption has it"), FALSE);
+  self->margins = switch_row (self, list, _ ("Bars beside the map"),
+                              _ ("For each of its rows and columns"), TRUE);
+  gtk_widget_set_visible (
+      gtk_widget_get_ancestor (GTK_WIDGET (self->margins), GTK_TYPE_LIST_BOX_ROW),
+      self->plot.right.kind != MS_MARGIN_NONE || self->plot.top.kind != MS_MARGIN_NONE);
   gtk_widget_set_valign (list, GTK_ALIGN_START);
   return list;
 }
