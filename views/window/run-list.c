@@ -14,7 +14,9 @@ struct _MsRunList
   AdwBin parent_instance;
   MsWorkbench *bench;
   GtkListBox *list;
-  gboolean following; /* the session changed: do not write back */
+  GtkAdjustment *scroll; /* of the list; borrowed */
+  guint revealing;       /* the selected row comes into view when all have their places */
+  gboolean following;    /* the session changed: do not write back */
 };
 
 G_DEFINE_FINAL_TYPE (MsRunList, ms_run_list, ADW_TYPE_BIN)
@@ -224,6 +226,27 @@ follow_eye (MsRunList *self, GtkListBoxRow *row, gint64 main)
   gtk_widget_queue_draw (g_object_get_data (G_OBJECT (row), "moescope-swatch"));
 }
 
+static gboolean
+reveal_selected (gpointer data)
+{
+  MsRunList *self = data;
+  GtkListBoxRow *row = gtk_list_box_get_selected_row (self->list);
+  graphene_rect_t place;
+
+  self->revealing = 0;
+  if (row != NULL && gtk_widget_compute_bounds (GTK_WIDGET (row), GTK_WIDGET (self->list), &place))
+    gtk_adjustment_clamp_page (self->scroll, place.origin.y,
+                               (double) place.origin.y + place.size.height);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+reveal_later (MsRunList *self)
+{
+  if (self->revealing == 0)
+    self->revealing = g_idle_add_full (G_PRIORITY_LOW, reveal_selected, self, NULL);
+}
+
 /* Shows the session's runs and baseline in the list. */
 static void
 follow (MsRunList *self)
@@ -240,7 +263,10 @@ follow (MsRunList *self)
                                     selection->base == row_run (row));
       follow_eye (self, row, id);
       if (row_run (row) == id && gtk_list_box_get_selected_row (self->list) != row)
-        gtk_list_box_select_row (self->list, row);
+        {
+          gtk_list_box_select_row (self->list, row);
+          reveal_later (self);
+        }
     }
   self->following = FALSE;
 }
@@ -254,6 +280,7 @@ on_row_activated (MsRunList *self, GtkListBoxRow *row)
 static void
 dispose (GObject *object)
 {
+  g_clear_handle_id (&MS_RUN_LIST (object)->revealing, g_source_remove);
   g_clear_object (&MS_RUN_LIST (object)->bench);
   G_OBJECT_CLASS (ms_run_list_parent_class)->dispose (object);
 }
@@ -286,6 +313,9 @@ ms_run_list_init (MsRunList *self)
   gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (scroller), LIST_LEAST);
   gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (scroller), LIST_MOST);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->list));
+  self->scroll = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (scroller));
+  g_signal_connect_object (self->scroll, "changed", G_CALLBACK (reveal_later), self,
+                           G_CONNECT_SWAPPED);
   adw_bin_set_child (ADW_BIN (self), scroller);
 }
 

@@ -99,37 +99,42 @@ ms_run_item_get_progress (MsRunItem *self)
   return (double) self->run->n_tokens / (double) self->corpus->n_tokens;
 }
 
+/* What is worth knowing before the facts; NULL of a complete run. */
+static char *
+dup_state (MsRunItem *self)
+{
+  double percent = 100 * ms_run_item_get_progress (self);
+
+  switch (self->state)
+    {
+    case MS_RUN_COLLECTING:
+      return g_strdup_printf (_ ("collecting %.0f %%"), percent);
+    case MS_RUN_STOPPED:
+      return g_strdup_printf (_ ("stopped at %.0f %%"), percent);
+    case MS_RUN_BROKEN:
+      return g_strdup (_ ("broken: tokens are missing"));
+    case MS_RUN_COMPLETE:
+    default:
+      return NULL;
+    }
+}
+
 char *
 ms_run_item_dup_subtitle (MsRunItem *self)
 {
   char tokens[MS_NUMBER_SIZE];
-  g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *state = dup_state (self);
+  g_autoptr (GString) text = g_string_new (state);
 
+  if (state != NULL)
+    g_string_append (text, " · ");
   ms_number_grouped (tokens, self->run->n_tokens);
   g_string_append_printf (text, _ ("%s tokens"), tokens);
   if (self->model->n_layers > 0)
     g_string_append_printf (text, " · %u × %u", self->model->n_layers,
                             self->model->layers[0].n_experts);
-  switch (self->state)
-    {
-    case MS_RUN_COMPLETE:
-      g_string_append_printf (text, " · %.10s", self->run->finished);
-      break;
-    case MS_RUN_COLLECTING:
-      g_string_append (text, " · ");
-      g_string_append_printf (text, _ ("collecting %.0f %%"),
-                              100 * ms_run_item_get_progress (self));
-      break;
-    case MS_RUN_STOPPED:
-      g_string_append (text, " · ");
-      g_string_append_printf (text, _ ("stopped at %.0f %%"),
-                              100 * ms_run_item_get_progress (self));
-      break;
-    case MS_RUN_BROKEN:
-      g_string_append (text, " · ");
-      g_string_append (text, _ ("broken: tokens are missing"));
-      break;
-    }
+  if (state == NULL)
+    g_string_append_printf (text, " · %.10s", self->run->finished);
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
