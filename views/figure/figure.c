@@ -732,6 +732,8 @@ ms_figure_notes (const MsFigure *figure, guint panels_shown)
   if (figure->reference.column != NULL && figure->n_facets > 1 && figure->n_tracks > 0
       && g_strcmp0 (figure->plot->reference, figure->plot->x) != 0)
     g_ptr_array_add (notes, g_strdup_printf ("Dashed: %s.", figure->reference.column->title));
+  if (figure->clip_low || figure->clip_high)
+    g_ptr_array_add (notes, g_strdup ("Triangle: values beyond the scale."));
   if (figure->mark_note != NULL)
     g_ptr_array_add (notes, g_strdup (figure->mark_note));
   if (figure->note != NULL && figure->note[0] != '\0')

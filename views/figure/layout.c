@@ -687,9 +687,10 @@ ms_layout_new (MsFigure *figure, double width, double height)
     return layout;
   ms_pen_init (&pen, &figure->theme, NULL);
   ms_pen_measure (&pen, figure->bar_title, MS_TEXT_PLAIN, 0, &title, NULL);
-  if (title <= layout->note_y - layout->head)
+  if (title <= layout->note_y - layout->head && layout->bar.h >= 3 * layout->line)
     return layout;
-  /* Its title is longer than there is room beside the panels: the bar goes below. */
+  /* Its title is longer than there is room beside the panels, or its numbers would touch: the bar
+   * goes below. */
   ms_layout_free (layout);
   return make_layout (figure, width, height, TRUE);
 }
