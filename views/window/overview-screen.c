@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-#define MOST_FINDINGS 12
+#define MOST_FINDINGS  12
+#define FIRST_FINDINGS 4 /* that stand there until more are asked for */
 /* One question does not crowd out the others: strengths compare badly between them. */
 #define MOST_OF_ONE 3
 
@@ -44,7 +45,8 @@ struct _MsOverviewScreen
   MsHeadlineBox *headlines;
   GtkFlowBox *cards_box;
   GtkListBox *findings;
-  GtkWidget *findings_box;
+  GtkWidget *findings_box, *more;
+  gboolean all_findings;
   Card cards[G_N_ELEMENTS (sources)];
   guint next; /* card to ask for */
   MsJob *job;
@@ -128,7 +130,7 @@ list_findings (MsOverviewScreen *self)
         g_ptr_array_add (all, g_ptr_array_index (own, f));
     }
   g_ptr_array_sort (all, compare_findings);
-  for (guint i = 0; i < MIN (all->len, MOST_FINDINGS); i++)
+  for (guint i = 0; i < MIN (all->len, self->all_findings ? MOST_FINDINGS : FIRST_FINDINGS); i++)
     {
       const MsFinding *finding = g_ptr_array_index (all, i);
 
@@ -141,6 +143,14 @@ list_findings (MsOverviewScreen *self)
       gtk_list_box_append (self->findings, row);
     }
   gtk_widget_set_visible (self->findings_box, all->len > 0);
+  gtk_widget_set_visible (self->more, !self->all_findings && all->len > FIRST_FINDINGS);
+}
+
+static void
+on_more (MsOverviewScreen *self)
+{
+  self->all_findings = TRUE;
+  list_findings (self);
 }
 
 static void
@@ -232,6 +242,7 @@ update (MsScreen *screen)
   self->shown = g_steal_pointer (&now);
   ms_job_drop (&self->job);
   self->next = 0;
+  self->all_findings = FALSE;
   ms_headline_box_wait (self->headlines);
   if (self->cards[0].outcome == NULL)
     ms_screen_show_waiting (screen, _ ("Looking…"));
@@ -375,6 +386,12 @@ ms_overview_screen_init (MsOverviewScreen *self)
   gtk_widget_add_css_class (heading, "heading");
   gtk_box_append (GTK_BOX (self->findings_box), heading);
   gtk_box_append (GTK_BOX (self->findings_box), ms_tab_list_new (GTK_WIDGET (self->findings)));
+  self->more = gtk_button_new_with_mnemonic (_ ("Show _All"));
+  ms_widget_name (self->more, _ ("Show _All"));
+  gtk_widget_add_css_class (self->more, "flat");
+  gtk_widget_set_halign (self->more, GTK_ALIGN_CENTER);
+  g_signal_connect_swapped (self->more, "clicked", G_CALLBACK (on_more), self);
+  gtk_box_append (GTK_BOX (self->findings_box), self->more);
   gtk_widget_set_visible (self->findings_box, FALSE);
   g_signal_connect_object (adw_style_manager_get_default (), "notify::dark",
                            G_CALLBACK (on_style_changed), self, G_CONNECT_SWAPPED);
@@ -389,8 +406,8 @@ ms_overview_screen_new (MsWorkbench *bench)
   ms_screen_set_bench (MS_SCREEN (self), bench);
   self->headlines = MS_HEADLINE_BOX (ms_headline_box_new (bench));
   gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (self->headlines)));
-  gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (self->cards_box)));
   gtk_box_append (GTK_BOX (box), self->findings_box);
+  gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (self->cards_box)));
   ms_widget_set_margins (box, 12);
   ms_screen_set_content (MS_SCREEN (self), ms_scroller_new (box));
   return GTK_WIDGET (self);
