@@ -57,10 +57,14 @@ take dark 1280x800 sample
 take dark 1280x800 two-runs "$two"
 take contrast 1280x800 sample
 take contrast 1280x800 two-runs "$two"
+take contrast 1024x600 sample
+take contrast 1024x600 two-runs "$two"
 take light 1024x600 sample
 take light 1024x600 two-runs "$two"
 take light 1024x600 empty
 take light 2560x1440 sample
 take light 2560x1440 two-runs "$two"
+take dark 1280x800 large
 take dark 2560x1440 large
-take light 400x700 two-runs "$two"
+take light 360x700 sample
+take light 360x700 two-runs "$two"

@@ -967,6 +967,7 @@ check_export (MsExportDialog *dialog, guint format, const char *folder)
 static void
 test_export (void)
 {
+  static const char *const formats[] = { "a.pdf", "a.svg", "a.png", "a.csv" };
   char *path = ms_fixture_rich (NULL, 0);
   MsWindow *window = open_window (path);
   MsExpertsScreen *screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
@@ -981,7 +982,14 @@ test_export (void)
                                      ms_figure_view_get_outcome (map),
                                      ms_figure_view_get_plot (map), NULL);
   for (guint format = 0; format < 4; format++)
-    check_export (dialog, format, folder);
+    {
+      g_autofree char *nowhere = g_build_filename (folder, "none", formats[format], NULL);
+      g_autoptr (GError) error = NULL;
+
+      check_export (dialog, format, folder);
+      g_assert_false (ms_export_dialog_save (dialog, nowhere, &error));
+      g_assert_nonnull (error);
+    }
   ms_export_dialog_set_margins (dialog, FALSE);
   check_export (dialog, 0, folder);
   gtk_window_destroy (GTK_WINDOW (dialog));

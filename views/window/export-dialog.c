@@ -29,6 +29,7 @@ static const char *const themes[] = { "paper", "screen", "dark", "contrast", NUL
 struct _MsExportDialog
 {
   AdwWindow parent_instance;
+  AdwToastOverlay *toasts;
   MsWorkbench *bench;
   MsOutcome *outcome;
   MsPlotDef plot;
@@ -119,11 +120,17 @@ ms_export_dialog_save (MsExportDialog *self, const char *path, GError **error)
       g_autoptr (GFile) file = g_file_new_for_path (path);
       g_autoptr (GFileOutputStream) stream
           = g_file_replace (file, NULL, FALSE, G_FILE_CREATE_REPLACE_DESTINATION, NULL, error);
+      g_autoptr (GCancellable) cancel = g_cancellable_new ();
 
-      return stream != NULL
-             && ms_table_write_csv (ms_result_table (self->outcome->result, self->plot.table),
-                                    G_OUTPUT_STREAM (stream), error)
-             && g_output_stream_close (G_OUTPUT_STREAM (stream), NULL, error);
+      if (stream == NULL)
+        return FALSE;
+      if (ms_table_write_csv (ms_result_table (self->outcome->result, self->plot.table),
+                              G_OUTPUT_STREAM (stream), error))
+        return g_output_stream_close (G_OUTPUT_STREAM (stream), NULL, error);
+      /* Closed without this, what was written so far would take the place of the old file. */
+      g_cancellable_cancel (cancel);
+      g_output_stream_close (G_OUTPUT_STREAM (stream), cancel, NULL);
+      return FALSE;
     }
   figure = make_figure (self, error);
   return figure != NULL
@@ -165,6 +172,13 @@ ms_export_dialog_set_margins (MsExportDialog *self, gboolean shown)
 
 /* --- Saving ----------------------------------------------------------------------------------- */
 
+/* Here: the window below is covered. */
+static void
+tell (MsExportDialog *self, const char *text)
+{
+  adw_toast_overlay_add_toast (self->toasts, ms_toast_new (text));
+}
+
 static void
 on_save_response (GtkNativeDialog *chooser, int response, gpointer data)
 {
@@ -183,7 +197,11 @@ on_save_response (GtkNativeDialog *chooser, int response, gpointer data)
           gtk_window_close (GTK_WINDOW (self));
         }
       else if (error != NULL)
-        ms_workbench_toast (self->bench, _ ("Not saved: %s"), error->message);
+        {
+          g_autofree char *text = g_strdup_printf (_ ("Not saved: %s"), error->message);
+
+          tell (self, text);
+        }
     }
   g_object_unref (chooser);
 }
@@ -207,7 +225,7 @@ on_copy (MsExportDialog *self)
   g_autofree char *command = ms_export_dialog_dup_command (self);
 
   gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (self)), command);
-  ms_workbench_toast (self->bench, _ ("Command line copied"));
+  tell (self, _ ("Command line copied"));
 }
 
 /* --- Building --------------------------------------------------------------------------------- */
@@ -403,7 +421,9 @@ ms_export_dialog_present (GtkWindow *parent, MsWorkbench *bench, MsOutcome *outc
   gtk_widget_set_vexpand (flap, TRUE);
   gtk_box_append (GTK_BOX (box), header);
   gtk_box_append (GTK_BOX (box), flap);
-  adw_window_set_content (ADW_WINDOW (self), box);
+  self->toasts = ADW_TOAST_OVERLAY (adw_toast_overlay_new ());
+  adw_toast_overlay_set_child (self->toasts, box);
+  adw_window_set_content (ADW_WINDOW (self), GTK_WIDGET (self->toasts));
   gtk_window_set_default_size (GTK_WINDOW (self), 960, 640);
   adw_combo_row_set_selected (self->width, 3);
   update (self);

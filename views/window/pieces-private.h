@@ -25,6 +25,8 @@ void ms_row_add_input (GtkWidget *row, GtkWidget *input);
 void ms_widget_reveal (GtkWidget *widget, const graphene_rect_t *part);
 /* A search entry over a list.  Escape empties it, and with nothing in it clears the selection as elsewhere. */
 GtkWidget *ms_search_new (const char *name);
+/* A message that stays as long as it takes to read, as plain text. */
+AdwToast *ms_toast_new (const char *text);
 /* A page for when there is nothing else to show; `child` may be NULL. */
 GtkWidget *ms_status_page_new (GtkWidget *child);
 

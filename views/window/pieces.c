@@ -132,6 +132,16 @@ ms_search_new (const char *name)
   return entry;
 }
 
+AdwToast *
+ms_toast_new (const char *text)
+{
+  g_autofree char *markup = g_markup_escape_text (text, -1);
+  AdwToast *toast = adw_toast_new (markup);
+
+  adw_toast_set_timeout (toast, 3 + (guint) g_utf8_strlen (text, -1) / 20);
+  return toast;
+}
+
 GtkWidget *
 ms_status_page_new (GtkWidget *child)
 {

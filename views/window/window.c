@@ -283,10 +283,7 @@ on_state_changed (MsWindow *self)
 static void
 on_toast (MsWindow *self, const char *text)
 {
-  AdwToast *toast = adw_toast_new (text);
-
-  adw_toast_set_timeout (toast, 3);
-  adw_toast_overlay_add_toast (self->toasts, toast);
+  adw_toast_overlay_add_toast (self->toasts, ms_toast_new (text));
 }
 
 /* --- Actions ---------------------------------------------------------------------------------- */
