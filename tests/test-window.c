@@ -511,18 +511,18 @@ fill_long (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
 
 /* 60 blocks of nine layers: just long enough to look at parts first. */
 static char *
-write_long (void)
+write_long (guint n_documents)
 {
   MsLayer layers[9];
-  g_autofree MsDocument *documents = g_new0 (MsDocument, 240);
+  g_autofree MsDocument *documents = g_new0 (MsDocument, n_documents);
 
   for (int l = 0; l < 9; l++)
     layers[l] = (MsLayer){ l, 4, 1, 0 };
-  for (guint d = 0; d < 240; d++)
-    documents[d].n_tokens = 1024;
+  for (guint d = 0; d < n_documents; d++)
+    documents[d].n_tokens = 240 * 1024 / n_documents;
   return ms_fixture_write (&(MsFixture){ .n_layers = 9,
                                          .layers = layers,
-                                         .n_documents = 240,
+                                         .n_documents = n_documents,
                                          .documents = documents,
                                          .fill = fill_long },
                            NULL);
@@ -540,7 +540,7 @@ shows_share (MsAnalysisPane *pane, double share)
 static void
 test_partial (void)
 {
-  char *path = write_long ();
+  char *path = write_long (240);
   MsWindow *window = open_window (path);
   g_autoptr (GtkWidget) widget
       = g_object_ref_sink (ms_analysis_pane_new (ms_window_get_bench (window), NULL, FALSE));
@@ -588,6 +588,26 @@ test_partial (void)
   ms_fixture_remove (path);
 }
 
+/* One long document is first looked at from its beginning. */
+static void
+test_partial_document (void)
+{
+  char *path = write_long (1);
+  MsWindow *window = open_window (path);
+  g_autoptr (GtkWidget) widget
+      = g_object_ref_sink (ms_analysis_pane_new (ms_window_get_bench (window), NULL, FALSE));
+  MsAnalysisPane *pane = MS_ANALYSIS_PANE (widget);
+
+  g_atomic_int_set (&let_go, 0);
+  ms_analysis_pane_run (pane, ms_request_new (&slow), 0);
+  wait_until (shows_share (pane, 7 / 60.0)); /* an eighth of 60 blocks */
+  g_assert_true (ms_analysis_pane_is_busy (pane));
+  g_atomic_int_set (&let_go, 1);
+  wait_until (shows_share (pane, 1));
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* Two that show the same, of which one may go out of sight. */
 static GtkStack *
 show_in_stack (GtkWindow *window, GtkWidget *pane)
@@ -605,7 +625,7 @@ show_in_stack (GtkWindow *window, GtkWidget *pane)
 static void
 test_left (void)
 {
-  char *path = write_long ();
+  char *path = write_long (240);
   MsWindow *window = open_window (path);
   MsWorkbench *bench = ms_window_get_bench (window);
   GListModel *jobs = G_LIST_MODEL (ms_workbench_get_jobs (bench));
@@ -813,7 +833,7 @@ test_text (void)
 static void
 test_text_without_entropy (void)
 {
-  char *path = write_long ();
+  char *path = write_long (240);
   MsWindow *window = open_window (path);
   MsTextScreen *screen = MS_TEXT_SCREEN (screen_of (window, "text"));
 
@@ -1595,6 +1615,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/figure/table", test_table_twin);
   g_test_add_func ("/window/slices", test_slices);
   g_test_add_func ("/window/partial", test_partial);
+  g_test_add_func ("/window/partial-document", test_partial_document);
   g_test_add_func ("/window/left", test_left);
   g_test_add_func ("/window/overview", test_overview);
   g_test_add_func ("/window/experts", test_experts);

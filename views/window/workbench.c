@@ -846,14 +846,44 @@ thin (MsTrace *trace, guint of)
   return n > 0 ? ms_trace_narrow (trace, numbers, n) : NULL;
 }
 
+/* The first blocks of tokens, one in `of`: what can be had of a few long documents.  NULL when the selection
+ * has tokens of its own. */
+static MsTrace *
+begin (MsTrace *trace, guint of)
+{
+  g_autoptr (MsSelection) selection = ms_selection_copy (ms_trace_selection (trace));
+  gint64 blocks = ms_trace_run (trace)->n_tokens / MS_BLOCK_TOKENS / of;
+  MsRange range = { 0, MAX (blocks, 1) * MS_BLOCK_TOKENS - 1 };
+
+  if (selection->tokens != NULL)
+    return NULL;
+  selection->tokens = g_array_new (FALSE, FALSE, sizeof (MsRange));
+  g_array_append_val (selection->tokens, range);
+  return ms_trace_open (ms_trace_path (trace), ms_trace_run (trace)->id, selection, NULL);
+}
+
+/* About one in `of` tokens, NULL when that cannot be had. */
+static MsTrace *
+part_of (MsTrace *trace, guint of)
+{
+  MsTrace *part = thin (trace, of);
+
+  if (part == NULL || ms_trace_n_tokens (part) > 3 * ms_trace_n_tokens (trace) / of)
+    {
+      g_clear_pointer (&part, ms_trace_unref);
+      part = begin (trace, of);
+    }
+  return part;
+}
+
 static GPtrArray *
-thin_all (GPtrArray *traces, guint of)
+part_of_all (GPtrArray *traces, guint of)
 {
   g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
 
   for (guint i = 0; i < traces->len; i++)
     {
-      MsTrace *part = thin (g_ptr_array_index (traces, i), of);
+      MsTrace *part = part_of (g_ptr_array_index (traces, i), of);
 
       if (part == NULL)
         return NULL;
@@ -898,8 +928,8 @@ look_ahead (MsJob *job, const Order *order, MsTrace *trace, GPtrArray *others)
     return 0;
   for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
     {
-      g_autoptr (MsTrace) part = thin (trace, parts[i].of);
-      g_autoptr (GPtrArray) other_parts = thin_all (others, parts[i].of);
+      g_autoptr (MsTrace) part = part_of (trace, parts[i].of);
+      g_autoptr (GPtrArray) other_parts = part_of_all (others, parts[i].of);
       g_autoptr (GCancellable) cancel = g_cancellable_new ();
       double share
           = part ? (double) ms_trace_n_tokens (part) / (double) ms_trace_n_tokens (trace) : 1;
