@@ -686,7 +686,10 @@ show_title (MsFigureView *self)
   static const char *const final[] = { "figure.copy-csv", "figure.copy-image", "figure.export" };
   gboolean whole = self->outcome->share >= 1;
   g_autofree char *share
-      = whole ? NULL : g_strdup_printf (_ ("%.2g %% of tokens"), 100 * self->outcome->share);
+      = whole ? NULL
+        : self->outcome->runs != NULL
+            ? g_strdup_printf (_ ("runs so far: %u"), self->outcome->runs->len)
+            : g_strdup_printf (_ ("%.2g %% of tokens"), 100 * self->outcome->share);
   const char *const parts[]
       = { _ (self->plot.title), self->run ? self->run : share, self->run ? share : NULL, NULL };
   g_autofree char *title = g_strjoinv (" · ", (char **) parts);

@@ -68,7 +68,7 @@ typedef struct
   MsResult *result;
   char *interval; /* what bands and whiskers are, NULL when there are none */
   double seconds;
-  double share;    /* of the tokens asked for that it rests on, 1 = all */
+  double share;    /* of the tokens or runs asked for that it rests on, 1 = all */
   GPtrArray *runs; /* of several runs together: of MsOutcome, one for each; else NULL */
 } MsOutcome;
 

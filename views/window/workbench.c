@@ -1134,9 +1134,10 @@ compute_part (MsJob *job, const Order *order, MsTrace *trace, double from, doubl
   return outcome;
 }
 
-/* The outcomes of the runs of the traces as one. */
+/* The outcomes of the first n runs of the traces as one; that of only some of them says so. */
 static MsOutcome *
-stack_outcomes (Order *order, GPtrArray *traces, GPtrArray *outcomes, const MsRunResult *runs)
+stack_outcomes (const Order *order, GPtrArray *traces, GPtrArray *outcomes, const MsRunResult *runs,
+                guint n)
 {
   MsContext context = { .trace = g_ptr_array_index (traces, 0),
                         .with = (MsTrace **) traces->pdata + 1,
@@ -1145,14 +1146,25 @@ stack_outcomes (Order *order, GPtrArray *traces, GPtrArray *outcomes, const MsRu
                         .confidence = 0.95 };
   MsOutcome *all = g_atomic_rc_box_new0 (MsOutcome);
 
-  all->request = g_steal_pointer (&order->request);
-  all->result = ms_result_stack (runs, traces->len);
+  all->request = ms_request_copy (order->request);
+  all->result = ms_result_stack (runs, n);
   all->interval = ms_interval_name (&context);
-  all->runs = g_ptr_array_ref (outcomes);
+  all->runs = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_outcome_unref);
   for (guint i = 0; i < outcomes->len; i++)
-    all->seconds += ((MsOutcome *) g_ptr_array_index (outcomes, i))->seconds;
-  all->share = 1;
-  keep_outcome (order->bench, order, all);
+    {
+      MsOutcome *one = g_ptr_array_index (outcomes, i);
+
+      all->seconds += one->seconds;
+      g_ptr_array_add (all->runs, ms_outcome_ref (one));
+    }
+  all->share = (double) n / traces->len;
+  if (n < traces->len)
+    {
+      g_autofree char *some = g_steal_pointer (&all->result->summary);
+
+      all->result->summary
+          = g_strdup_printf (_ ("%u of %u runs so far:\n%s"), n, traces->len, some);
+    }
   return all;
 }
 
@@ -1199,6 +1211,8 @@ compute_runs (MsJob *job, Order *order, MsTrace *main, const MsSelection *select
       = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_outcome_unref);
   g_autoptr (GPtrArray) failures = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
   MsRunResult runs[MS_RUNS_MOST] = { { NULL, NULL, NULL } };
+  gint64 shown = g_get_monotonic_time ();
+  MsOutcome *all;
 
   g_ptr_array_add (traces, ms_trace_ref (main));
   if (!open_with (order, selection, traces, error))
@@ -1221,11 +1235,21 @@ compute_runs (MsJob *job, Order *order, MsTrace *main, const MsSelection *select
         g_ptr_array_add (failures, failure);
       runs[i] = (MsRunResult){ ms_trace_run (trace), outcome ? outcome->result : NULL,
                                failure ? failure->message : NULL };
+      if (order->partial && outcomes->len > 0 && i + 1 < traces->len
+          && (double) (g_get_monotonic_time () - shown) / G_USEC_PER_SEC > WORTH_A_LOOK)
+        {
+          ms_job_offer (job, stack_outcomes (order, traces, outcomes, runs, i + 1));
+          shown = g_get_monotonic_time ();
+        }
     }
-  if (outcomes->len > 0)
-    return stack_outcomes (order, traces, outcomes, runs);
-  g_propagate_error (error, g_error_copy (g_ptr_array_index (failures, 0)));
-  return NULL;
+  if (outcomes->len == 0)
+    {
+      g_propagate_error (error, g_error_copy (g_ptr_array_index (failures, 0)));
+      return NULL;
+    }
+  all = stack_outcomes (order, traces, outcomes, runs, traces->len);
+  keep_outcome (order->bench, order, all);
+  return all;
 }
 
 static gpointer
