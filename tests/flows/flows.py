@@ -28,7 +28,7 @@ def brush_and_read():
     gui = Gui("--screen", "experts", "--select", "layer=1 expert=0..3", database)
     try:
         text = gui.text("Experts 0..3 in 1 layer")
-        assert "of its tokens" in text, text
+        assert "times the share of the rest" in text, text
         gui.press("Clear layer=1", "push button")
         gui.press("Clear Selection", "push button")
         gui.find("Brush Experts")
