@@ -164,7 +164,7 @@ draw_track (MsFigure *figure, const MsTrack *track, const MsPanel *panel, MsPen 
   guint slot = figure->ordered_series ? MS_SERIES_MAX : ms_figure_slot (figure, track->series);
   gboolean grey = !figure->ordered_series && track->series >= figure->theme.n_series;
   gboolean strong = is_strong (figure, track->series);
-  double width = pen->theme->line_points * 96 / 72 * (grey ? 0.6 : strong ? 1.7 : 1);
+  double width = pen->theme->line_points * 96 / 72 * (grey ? 0.6 : strong ? 1.3 : 1);
   cairo_t *cr = pen->cr;
 
   if (figure->low.column != NULL && figure->high.column != NULL && !grey)
