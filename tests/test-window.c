@@ -877,6 +877,23 @@ test_compare (void)
   ms_fixture_remove (path);
 }
 
+/* A screen that is first shown long after the file was opened has its choices, too. */
+static void
+test_languages (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsAnalysisScreen *screen = MS_ANALYSIS_SCREEN (screen_of (window, "languages"));
+  GtkWidget *choice;
+
+  ms_analysis_screen_show_tab (screen, ms_analysis_screen_get_n_tabs (screen) - 1);
+  wait_until (ms_window_is_quiet (window));
+  choice = find_type (GTK_WIDGET (screen), GTK_TYPE_DROP_DOWN);
+  g_assert_nonnull (gtk_drop_down_get_selected_item (GTK_DROP_DOWN (choice)));
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* All tabs of the screens made from data; curves kept in the cache. */
 static void
 test_tabs (void)
@@ -1623,6 +1640,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/text", test_text);
   g_test_add_func ("/window/text-without-entropy", test_text_without_entropy);
   g_test_add_func ("/window/compare", test_compare);
+  g_test_add_func ("/window/languages", test_languages);
   g_test_add_func ("/window/tabs", test_tabs);
   g_test_add_func ("/window/analyses", test_analyses);
   g_test_add_func ("/window/export", test_export);

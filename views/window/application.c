@@ -26,6 +26,7 @@ static const char style[]
       ".figure-dim { opacity: 0.5; }"
       "figure:focus-visible { outline: 2px solid alpha(@accent_color, 0.7); outline-offset: -2px; }"
       "list.facts { background: none; }"
+      "scrolledwindow.table > overshoot { background: none; box-shadow: none; }"
       "list.facts > row { padding: 1px 0; min-height: 0; }"
       "textview.sql { font-family: monospace; }";
 

@@ -122,5 +122,6 @@ ms_languages_screen_new (MsWorkbench *bench)
   g_signal_connect_object (ms_workbench_get_session (bench), "notify::text", G_CALLBACK (list_keys),
                            self, G_CONNECT_SWAPPED);
   ms_analysis_screen_set_tab_top (MS_ANALYSIS_SCREEN (self), SENTENCES, self->choice_box);
+  list_keys (self); /* the file may be open already */
   return GTK_WIDGET (self);
 }

@@ -178,6 +178,7 @@ ms_table_view_init (MsTableView *self)
   g_signal_connect_swapped (self->columns, "activate", G_CALLBACK (on_activate), self);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->columns));
   self->scroller = scroller;
+  gtk_widget_add_css_class (scroller, "table"); /* new columns would leave a glow at the edge */
   gtk_widget_set_vexpand (scroller, TRUE);
   gtk_widget_set_size_request (scroller, -1, 120);
   gtk_widget_add_css_class (GTK_WIDGET (self->note), "dim-label");

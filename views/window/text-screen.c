@@ -554,6 +554,8 @@ make_controls (MsTextScreen *self)
 {
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   GtkWidget *toggle = gtk_toggle_button_new ();
+  GtkWidget *choices = gtk_flow_box_new (); /* under each other where it is narrow */
+  GtkWidget *layer = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   GtkWidget *label = gtk_label_new_with_mnemonic (_ ("_Layer"));
   GtkStringList *names = gtk_string_list_new (NULL);
 
@@ -579,10 +581,18 @@ make_controls (MsTextScreen *self)
   g_signal_connect_swapped (self->colour, "notify::selected", G_CALLBACK (ms_screen_update_now),
                             self);
   g_signal_connect_swapped (self->layer, "value-changed", G_CALLBACK (ms_screen_update_now), self);
+  gtk_box_append (GTK_BOX (layer), label);
+  gtk_box_append (GTK_BOX (layer), GTK_WIDGET (self->layer));
+  gtk_flow_box_set_selection_mode (GTK_FLOW_BOX (choices), GTK_SELECTION_NONE);
+  gtk_flow_box_set_max_children_per_line (GTK_FLOW_BOX (choices), 2);
+  gtk_flow_box_append (GTK_FLOW_BOX (choices), GTK_WIDGET (self->colour));
+  gtk_flow_box_append (GTK_FLOW_BOX (choices), layer);
+  for (GtkWidget *child = gtk_widget_get_first_child (choices); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    gtk_widget_set_focusable (child, FALSE);
+  gtk_widget_set_valign (toggle, GTK_ALIGN_START);
   gtk_box_append (GTK_BOX (box), toggle);
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->colour));
-  gtk_box_append (GTK_BOX (box), label);
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->layer));
+  gtk_box_append (GTK_BOX (box), choices);
   return box;
 }
 
