@@ -102,7 +102,7 @@ prepare (MsFigure *figure, GError **error)
     if (flow->n_columns > TITLED && figure->facet.numbers != NULL)
       g_string_append_printf (note, "Columns: %s. ", figure->facet.column->title);
     if (flow->n_ribbons >= 3)
-      g_string_append_printf (note, "In colour: the %u strongest flows",
+      g_string_append_printf (note, "Strong lines: the %u strongest flows",
                               MIN (STRONG, MIN (flow->n_ribbons, RIBBONS_MOST) / 3));
     if (flow->n_ribbons > RIBBONS_MOST)
       g_string_append_printf (note, " of the %d drawn, of %u", RIBBONS_MOST, flow->n_ribbons);

@@ -299,7 +299,8 @@ mark_signs (MsFigure *figure, const MsPanel *panel, MsPen *pen)
 
 /* The cells' numbers with `decimals`; NULL when one is too wide. */
 static GPtrArray *
-make_numbers (MsFigure *figure, const MsPanel *panel, MsPen *pen, double width, int decimals)
+make_numbers (MsFigure *figure, const MsPanel *panel, MsPen *pen, guint style, double width,
+              int decimals)
 {
   g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
 
@@ -312,7 +313,7 @@ make_numbers (MsFigure *figure, const MsPanel *panel, MsPen *pen, double width, 
 
         if (!isnan (value))
           ms_append_fixed (number, value, decimals);
-        ms_pen_measure (pen, number->str, MS_TEXT_SMALL, 0, &w, NULL);
+        ms_pen_measure (pen, number->str, style, 0, &w, NULL);
         if (w > width)
           return NULL;
         g_ptr_array_add (texts, g_strdup (number->str));
@@ -334,12 +335,19 @@ write_numbers (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, M
                   : (int) CLAMP (ceil (1.5 - log10 (MAX (span, 1e-9)) - 1e-9), 0, 6);
   int best = figure->value.ints != NULL ? 0 : least + 1;
   g_autoptr (GPtrArray) texts = NULL;
+  guint style = MS_TEXT_SMALL;
 
   if ((gsize) figure->x.n * figure->y.n > TEXT_CELLS || cell.h < layout->line * 0.95
       || cell.w < layout->em * 1.4)
     return FALSE;
   for (int decimals = best; decimals >= least && texts == NULL; decimals--)
-    texts = make_numbers (figure, panel, pen, cell.w * 0.92, decimals);
+    texts = make_numbers (figure, panel, pen, style, cell.w * 0.92, decimals);
+  /* Two sides need their signs, which take room. */
+  if (texts == NULL && figure->diverging)
+    {
+      style = MS_TEXT_TINY;
+      texts = make_numbers (figure, panel, pen, style, cell.w * 0.92, least);
+    }
   if (texts == NULL)
     return FALSE;
   for (guint y = 0; y < figure->y.n; y++)
@@ -350,7 +358,7 @@ write_numbers (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, M
         if (!cell_colour (figure, panel->facet, x, y, &colour))
           continue;
         cell = cell_rect (figure, panel, x, y);
-        ms_pen_text (pen, cell.x + cell.w / 2, cell.y + cell.h / 2, 0.5, 0.5, 0, MS_TEXT_SMALL,
+        ms_pen_text (pen, cell.x + cell.w / 2, cell.y + cell.h / 2, 0.5, 0.5, 0, style,
                      ms_colour_text_on (colour), 0, texts->pdata[(gsize) y * figure->x.n + x]);
       }
   return TRUE;

@@ -809,7 +809,7 @@
 /* xgettext:no-c-format */ N_ ("Dropped assignments by layer")
 /* xgettext:no-c-format */ N_ ("Drops toward the end")
 /* xgettext:no-c-format */ N_ ("Drops recovered on the own device")
-/* xgettext:no-c-format */ N_ ("Tokens changed by their batch")
+/* xgettext:no-c-format */ N_ ("Drops alone and in the batch")
 /* xgettext:no-c-format */ N_ ("Drops by capacity factor")
 /* xgettext:no-c-format */ N_ ("Dropped, low")
 /* xgettext:no-c-format */ N_ ("Dropped, high")
