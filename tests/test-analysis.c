@@ -639,7 +639,7 @@ main (int argc, char **argv)
                 { "runs", test_runs },
                 { "store", test_store } };
   const MsAnalysis *const *all = ms_analyses ();
-  g_autofree char *pair_path = NULL;
+  char *pair_path;
   g_autoptr (GError) error = NULL;
   int status;
 
