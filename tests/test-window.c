@@ -21,6 +21,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <utime.h>
 
 /* --- The session ------------------------------------------------------------------------------ */
 
@@ -1133,6 +1134,57 @@ test_eyes (void)
 }
 
 static void
+change (const char *path, const char *sql)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_WRITE, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (sqlite3_exec (ms_db_handle (db), sql, NULL, NULL, NULL), ==, SQLITE_OK);
+}
+
+/* What the run list tells of a run that was not finished, or whose tokens got lost. */
+static void
+test_run_states (void)
+{
+  static const struct
+  {
+    const char *sql, *text;
+    MsRunState state;
+  } cases[] = { { "UPDATE run SET name = name", "4,980 tokens", MS_RUN_COMPLETE },
+                { "DELETE FROM chunk WHERE block > 0", "broken: ", MS_RUN_BROKEN },
+                { "UPDATE run SET finished = NULL", "collecting 82 % · ", MS_RUN_COLLECTING } };
+  char *path = ms_fixture_rich (NULL, 0);
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      MsWindow *window;
+      MsRunItem *item;
+      g_autofree char *text = NULL;
+
+      change (path, cases[i].sql);
+      window = open_window (path);
+      item = ms_workbench_get_run (ms_window_get_bench (window));
+      text = ms_run_item_dup_subtitle (item);
+      g_assert_cmpint (ms_run_item_get_state (item), ==, cases[i].state);
+      g_assert_true (g_str_has_prefix (text, cases[i].text));
+      close_window (window);
+    }
+  {
+    /* Nobody has written for long. */
+    struct utimbuf old = { 1000000000, 1000000000 };
+    MsWindow *window;
+
+    g_assert_cmpint (g_utime (path, &old), ==, 0);
+    window = open_window (path);
+    g_assert_cmpint (ms_run_item_get_state (ms_workbench_get_run (ms_window_get_bench (window))),
+                     ==, MS_RUN_STOPPED);
+    close_window (window);
+  }
+  ms_fixture_remove (path);
+}
+
+static void
 test_collect_dialog (void)
 {
   MsWindow *window = open_window (NULL);
@@ -1645,6 +1697,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/analyses", test_analyses);
   g_test_add_func ("/window/export", test_export);
   g_test_add_func ("/window/eyes", test_eyes);
+  g_test_add_func ("/window/run-states", test_run_states);
   g_test_add_func ("/window/collect-dialog", test_collect_dialog);
   g_test_add_func ("/window/sql", test_sql);
   g_test_add_func ("/window/sql-forms", test_sql_forms);

@@ -8,15 +8,16 @@
 /* Pixels in height: between these the list scrolls. */
 #define LIST_LEAST 184
 #define LIST_MOST  480
+#define LIST_EDGE  8 /* around a row */
 
 struct _MsRunList
 {
   AdwBin parent_instance;
   MsWorkbench *bench;
   GtkListBox *list;
-  GtkAdjustment *scroll; /* of the list; borrowed */
-  guint revealing;       /* the selected row comes into view when all have their places */
-  gboolean following;    /* the session changed: do not write back */
+  GtkScrolledWindow *scroller;
+  guint revealing;    /* the selected row comes into view when all have their places */
+  gboolean following; /* the session changed: do not write back */
 };
 
 G_DEFINE_FINAL_TYPE (MsRunList, ms_run_list, ADW_TYPE_BIN)
@@ -235,8 +236,9 @@ reveal_selected (gpointer data)
 
   self->revealing = 0;
   if (row != NULL && gtk_widget_compute_bounds (GTK_WIDGET (row), GTK_WIDGET (self->list), &place))
-    gtk_adjustment_clamp_page (self->scroll, place.origin.y,
-                               (double) place.origin.y + place.size.height);
+    gtk_adjustment_clamp_page (gtk_scrolled_window_get_vadjustment (self->scroller),
+                               (double) place.origin.y - LIST_EDGE,
+                               (double) place.origin.y + place.size.height + LIST_EDGE);
   return G_SOURCE_REMOVE;
 }
 
@@ -255,6 +257,7 @@ follow (MsRunList *self)
   MsRunItem *run = ms_workbench_get_run (self->bench);
   gint64 id = run ? ms_run_item_run (run)->id : -1;
   GtkListBoxRow *row;
+  int height;
 
   self->following = TRUE;
   for (int i = 0; (row = gtk_list_box_get_row_at_index (self->list, i)) != NULL; i++)
@@ -269,6 +272,9 @@ follow (MsRunList *self)
         }
     }
   self->following = FALSE;
+  gtk_widget_measure (GTK_WIDGET (self->list), GTK_ORIENTATION_VERTICAL, -1, NULL, &height, NULL,
+                      NULL);
+  gtk_scrolled_window_set_min_content_height (self->scroller, MIN (height, LIST_LEAST));
 }
 
 static void
@@ -295,7 +301,6 @@ static void
 ms_run_list_init (MsRunList *self)
 {
   GtkWidget *nothing = gtk_label_new (_ ("No runs"));
-  GtkWidget *scroller = gtk_scrolled_window_new ();
 
   gtk_widget_add_css_class (nothing, "dim-label");
   gtk_widget_set_margin_top (nothing, 12);
@@ -306,17 +311,15 @@ ms_run_list_init (MsRunList *self)
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->list), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   _ ("Runs"), -1);
   g_signal_connect_swapped (self->list, "row-activated", G_CALLBACK (on_row_activated), self);
+  self->scroller = GTK_SCROLLED_WINDOW (gtk_scrolled_window_new ());
   /* The list takes the room that the screens below leave it. */
-  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
-                                  GTK_POLICY_AUTOMATIC);
-  gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
-  gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (scroller), LIST_LEAST);
-  gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (scroller), LIST_MOST);
-  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->list));
-  self->scroll = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (scroller));
-  g_signal_connect_object (self->scroll, "changed", G_CALLBACK (reveal_later), self,
-                           G_CONNECT_SWAPPED);
-  adw_bin_set_child (ADW_BIN (self), scroller);
+  gtk_scrolled_window_set_policy (self->scroller, GTK_POLICY_NEVER, GTK_POLICY_AUTOMATIC);
+  gtk_scrolled_window_set_propagate_natural_height (self->scroller, TRUE);
+  gtk_scrolled_window_set_max_content_height (self->scroller, LIST_MOST);
+  gtk_scrolled_window_set_child (self->scroller, GTK_WIDGET (self->list));
+  g_signal_connect_object (gtk_scrolled_window_get_vadjustment (self->scroller), "changed",
+                           G_CALLBACK (reveal_later), self, G_CONNECT_SWAPPED);
+  adw_bin_set_child (ADW_BIN (self), GTK_WIDGET (self->scroller));
 }
 
 GtkWidget *
