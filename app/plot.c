@@ -98,10 +98,11 @@ draw (MsJob *job, const Options *options, const MsPlotDef *plot, const MsFigureO
   if (table == NULL || ms_table_n_rows (table) == 0)
     return ms_command_fail (
         job->command,
-        g_error_new (MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA,
-                     "%s: there is nothing to draw in table '%s'; widen --select or choose another "
-                     "plot",
-                     job->path, plot->table));
+        g_error_new (
+            MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA,
+            "%s: there is nothing to draw in table '%s'; widen --select, change the analysis' "
+            "parameters or choose another plot",
+            job->path, plot->table));
   interval = ms_interval_name (&job->context);
   note = ms_plot_note (plot, table, interval);
   complete.note = note;

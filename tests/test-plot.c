@@ -433,6 +433,29 @@ test_report_runs (void)
       strstr (text, "\n## Not in this report\n")); /* nothing was given to compare with */
 }
 
+/* A comparison comes first, names both runs, and is no training; findings say how sure they are. */
+static void
+test_report_compare (void)
+{
+  g_autofree char *path = in_folder ("compare.md"), *text = NULL;
+  g_autofree char *other = g_strdup_printf ("%s#2", database);
+  const char *compare, *load;
+  gsize n;
+
+  g_assert_cmpint (run (NULL, "report", database, "-o", path, "--bootstrap", "20", "--run", "1",
+                        "--compare", other, NULL),
+                   ==, 0);
+  text = contents (path, &n);
+  compare = strstr (text, "\n## Compare Two Runs\n");
+  load = strstr (text, "\n## Load Balance\n");
+  g_assert_true (compare != NULL && load > compare);
+  g_assert_nonnull (strstr (text, " is compared with run B, "));
+  g_assert_nonnull (g_strstr_len (load, -1, "\nRun B: "));
+  g_assert_null (strstr (text, "\n## Router Saturation"));
+  g_assert_true (strstr (text, " SE)\n") != NULL || strstr (text, "\xc3\x97)\n") != NULL
+                 || strstr (text, "Nothing stands out") != NULL);
+}
+
 static void
 test_report_misuse (void)
 {
@@ -484,6 +507,7 @@ main (int argc, char **argv)
   g_test_add_func ("/report/pages", test_report_pages);
   g_test_add_func ("/report/added", test_report_added);
   g_test_add_func ("/report/runs", test_report_runs);
+  g_test_add_func ("/report/compare", test_report_compare);
   g_test_add_func ("/report/misuse", test_report_misuse);
   status = g_test_run ();
   clean = g_strdup_printf ("rm -r '%s'", folder);
