@@ -174,6 +174,28 @@ test_series (void)
       }
 }
 
+/* A run keeps its colour whichever others are shown; of two with the same place the later moves on. */
+static void
+test_runs (void)
+{
+  const gint64 some[] = { 3, 1 }, more[] = { 7, 3, 6, 1 }, round[] = { 9, 2, 8, 1 };
+  guint slots[4];
+
+  ms_run_slots (some, 2, slots);
+  g_assert_cmpuint (slots[0], ==, 2);
+  g_assert_cmpuint (slots[1], ==, 0);
+  ms_run_slots (more, 4, slots);
+  g_assert_cmpuint (slots[0], ==, 6);
+  g_assert_cmpuint (slots[1], ==, 2);
+  g_assert_cmpuint (slots[2], ==, 5);
+  g_assert_cmpuint (slots[3], ==, 0);
+  ms_run_slots (round, 4, slots);
+  g_assert_cmpuint (slots[3], ==, 0);
+  g_assert_cmpuint (slots[1], ==, 1);
+  g_assert_cmpuint (slots[2], ==, 2);
+  g_assert_cmpuint (slots[0], ==, 3);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -182,5 +204,6 @@ main (int argc, char **argv)
   g_test_add_func ("/colour/sequential", test_sequential);
   g_test_add_func ("/colour/diverging", test_diverging);
   g_test_add_func ("/colour/series", test_series);
+  g_test_add_func ("/colour/runs", test_runs);
   return g_test_run ();
 }
