@@ -60,8 +60,9 @@ make_layout (Pages *pages, const char *text, const char *family, double size, gb
       family != NULL ? family : ms_theme_find ("paper")->font);
   g_autofree char *clean = ms_text_printable (text, -1);
   g_auto (GStrv) parts = g_strsplit (clean, " %", -1);
-  /* A number keeps its per cent sign. */
-  g_autofree char *kept = g_strjoinv ("\xc2\xa0%", parts);
+  /* A number keeps its per cent sign: a word joiner follows the space, since the font's space that
+   * does not break is wide. */
+  g_autofree char *kept = g_strjoinv (" \xe2\x81\xa0%", parts);
 
   pango_font_description_set_absolute_size (font, size * PANGO_SCALE);
   pango_font_description_set_weight (font, bold ? PANGO_WEIGHT_BOLD : PANGO_WEIGHT_NORMAL);
