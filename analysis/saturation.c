@@ -433,10 +433,11 @@ follow_file (const char *path, Job *job, guint *n_experts, GError **error)
 }
 
 static void
-summarise (MsResult *result)
+summarise (const MsContext *context, const Job *job, MsResult *result)
 {
   MsTable *table = ms_result_table (result, "checkpoints");
   double early = 0, step = ms_table_get_real (table, 0, 2);
+  g_autofree char *when = NULL;
   guint n = 0;
 
   for (guint i = 0; i < ms_table_n_rows (table); i++)
@@ -445,10 +446,20 @@ summarise (MsResult *result)
         early += ms_table_get_real (table, i, 3);
         n++;
       }
+  /* Steps that nobody told only count checkpoints. */
+  if (ms_values_text (context->values, "steps")[0] == '\0'
+      && ms_values_text (context->values, "assignments")[0] == '\0')
+    {
+      when = g_strdup_printf ("In the first of %u checkpoints", job->n_checkpoints);
+      ms_result_note (result,
+                      "The training steps are unknown (--steps): checkpoints are taken to be "
+                      "evenly spaced.");
+    }
+  else
+    when = g_strdup_printf ("At %.1f %% of training", 100 * step);
   result->summary = g_strdup_printf (
-      "At %.1f %% of training %.1f %% of the experts chosen were already those chosen at the end "
-      "(%.1f %% by chance).",
-      100 * step, 100 * early / n, 100 * ms_table_get_real (table, 0, 6));
+      "%s %.1f %% of the experts chosen were already those chosen at the end (%.1f %% by chance).",
+      when, 100 * early / n, 100 * ms_table_get_real (table, 0, 6));
 }
 
 static gboolean
@@ -482,7 +493,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
     }
   if (fine)
     {
-      summarise (result);
+      summarise (context, &job, result);
       ms_result_note (result, "Fluctuation compares sets; a checkpoint that equals the final one "
                               "between two that do not counts as settled only after the last.");
     }
