@@ -269,6 +269,25 @@ close_dialog (MsWindow *window)
   wait_until (find_dialog (window) == NULL);
 }
 
+/* Until nothing has been computed for a while: one thing found may ask for the next. */
+static void
+settle (MsWindow *window)
+{
+  gint64 quiet_since = g_get_monotonic_time ();
+
+  while (g_get_monotonic_time () < quiet_since + 150 * G_TIME_SPAN_MILLISECOND)
+    {
+      gint64 soon = g_get_monotonic_time () + 20 * G_TIME_SPAN_MILLISECOND;
+
+      wait_until (g_get_monotonic_time () > soon);
+      if (!ms_window_is_quiet (window))
+        {
+          wait_until (ms_window_is_quiet (window));
+          quiet_since = g_get_monotonic_time ();
+        }
+    }
+}
+
 static void
 set_scene (Scene *scene, guint i)
 {
@@ -283,7 +302,7 @@ set_scene (Scene *scene, guint i)
   wait_until (!g_str_equal (ms_screen_get_shown (MS_SCREEN (screen)), "waiting"));
   if (!g_str_equal (keys[i].screen, "overview") && !g_str_equal (keys[i].screen, "sql"))
     wait_until (ms_figure_view_find (screen) != NULL);
-  wait_until (ms_window_is_quiet (scene->window));
+  settle (scene->window);
   gtk_window_set_focus (GTK_WINDOW (scene->window), NULL);
   gtk_widget_child_focus (GTK_WIDGET (scene->window), GTK_DIR_TAB_FORWARD);
   scene->view = ms_figure_view_find (screen);

@@ -1012,6 +1012,7 @@ make_bench (MsWindow *self)
   adw_flap_set_content (self->right, middle);
   adw_flap_set_separator (self->right, gtk_separator_new (GTK_ORIENTATION_VERTICAL));
   adw_flap_set_flap_position (self->right, GTK_PACK_END);
+  adw_flap_set_locked (self->right, TRUE); /* else it opens again whenever there is room */
   gtk_widget_set_vexpand (GTK_WIDGET (self->left), TRUE);
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->left));
   gtk_box_append (GTK_BOX (box), gtk_separator_new (GTK_ORIENTATION_HORIZONTAL));
