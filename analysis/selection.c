@@ -204,7 +204,8 @@ add_value (MsSelection *selection, guint key, const char *value, GError **error)
         if (!parse_range (value, &range))
           return fail (error, "%s=%s: a number or a range such as 4..8 is needed", keys[key].name,
                        value);
-        if (keys[key].type == KEY_RUNS && range.first < 1)
+        /* The largest number, too, is none: counting up to it would not end. */
+        if (keys[key].type == KEY_RUNS && (range.first < 1 || range.last == G_MAXINT64))
           return fail (error, "%s=%s is no run number", keys[key].name, value);
         if (*ranges == NULL)
           *ranges = g_array_new (FALSE, FALSE, sizeof (MsRange));
@@ -253,13 +254,11 @@ ms_selection_show_run (MsSelection *selection, gint64 run, gboolean shown)
   for (guint i = 0; selection->with != NULL && i < selection->with->len; i++)
     {
       MsRange range = g_array_index (selection->with, MsRange, i);
-      MsRange below = { range.first, MIN (range.last, run - 1) };
-      MsRange above = { MAX (range.first, run + 1), range.last };
 
-      if (below.first <= below.last)
-        g_array_append_val (runs, below);
-      if (above.first <= above.last)
-        g_array_append_val (runs, above);
+      if (range.first < run)
+        g_array_append_val (runs, ((MsRange){ range.first, MIN (range.last, run - 1) }));
+      if (range.last > run)
+        g_array_append_val (runs, ((MsRange){ MAX (range.first, run + 1), range.last }));
     }
   if (shown)
     g_array_append_val (runs, ((MsRange){ run, run }));

@@ -215,7 +215,7 @@ const MsCommand ms_command_plot = {
   = "NAME is an analysis; its parameters are options here as with `moescope analyze`.\n"
     "`moescope plot --list` lists all plots.  The same command makes the same bytes.\n"
     "Where a plot has more panels (layers) than a page holds, an evenly spread part is drawn\n"
-    "and the figure says so; --select layer=0-15 chooses, --data writes the numbers of all.",
+    "and the figure says so; --select layer=0..15 chooses, --data writes the numbers of all.",
   .example = "moescope plot run.db load -o load.pdf --width 3.25in --data\n"
              "  moescope plot run.db load --plot map -o load.png --theme dark\n"
              "  moescope plot run.db load --plot max-vio --select \"run=3 with=1,2\" -o runs.pdf",

@@ -134,14 +134,12 @@ section_context (const MsReport *report, const MsSection *section)
   if (section->own != NULL)
     return context;
   context.values = section->values;
-  /* Runs shown together are the series of an analysis of one. */
-  if (section->analysis->needs & MS_NEEDS_SERIES && context.n_others == 0)
+  /* Runs shown together are the series of an analysis of one; one to compare with is no step of it. */
+  if (section->analysis->needs & MS_NEEDS_SERIES && (context.n_others == 0 || report->compared))
     {
       context.others = context.with;
       context.n_others = context.n_with;
     }
-  if (section->analysis->needs & MS_NEEDS_SERIES && report->compared)
-    context.n_others = 0;
   if (!ms_analysis_takes_runs (section->analysis))
     context.n_with = 0;
   return context;
@@ -179,8 +177,8 @@ do_section (guint index, guint worker, gpointer data)
   ms_command_progress (line);
 }
 
-/* Analyses named in `list` ("none" for none), or all that say something about a whole run; NULL with the unknown name in
- * *wrong. */
+/* Analyses named in `list` ("none" for none), or all that say something about a whole run; NULL with the
+ * unknown name in *wrong. */
 static GPtrArray *
 choose_sections (const char *list, char **wrong)
 {
@@ -265,6 +263,23 @@ inherit_job (const MsJob *from)
   return job;
 }
 
+/* The report's selection for a section that names none: an analysis that cannot show several runs goes
+ * without the further ones. */
+static char *
+inherit_select (const MsJob *from, const MsAnalysis *analysis)
+{
+  g_autoptr (MsSelection) selection = NULL;
+
+  if (from->select == NULL || ms_analysis_takes_runs (analysis)
+      || analysis->needs & MS_NEEDS_SERIES)
+    return g_strdup (from->select);
+  selection = ms_selection_parse (from->select, NULL);
+  if (selection == NULL)
+    return g_strdup (from->select);
+  g_clear_pointer (&selection->with, g_array_unref);
+  return ms_selection_format (selection);
+}
+
 /* Parses `words`, "NAME [--plot PLOT] [OPTION of analyze]...", and opens what they look at; NULL with
  * *status. */
 static MsSection *
@@ -303,12 +318,13 @@ make_section (const MsJob *job, const char *words, guint number, MsExit *status)
     *status = ms_command_misuse (
         job->command, "--add '%s': the name of one analysis is needed, then its options", words);
   else if (plot != NULL && (section->plot = ms_analysis_plot (section->analysis, plot)) == NULL)
-    *status = ms_command_misuse (job->command, "--add '%s': %s has no plot '%s'", words,
-                                 section->analysis->name, plot);
+    *status = ms_command_misuse (job->command,
+                                 "--add '%s': %s has no plot '%s'; see moescope plot %s --help",
+                                 words, section->analysis->name, plot, section->analysis->name);
   else
     {
       if (section->own->select == NULL)
-        section->own->select = g_strdup (job->select);
+        section->own->select = inherit_select (job, section->analysis);
       if (section->own->others == NULL)
         section->own->others = g_strdupv (job->others);
       section->id = g_strdup_printf ("%s-%u", section->analysis->name, number);

@@ -420,7 +420,8 @@ test_report_runs (void)
   gsize n;
 
   g_assert_cmpint (run (NULL, "report", database, "-o", path, "--bootstrap", "20", "--run", "1",
-                        "--select", "with=2", "--sections", "load,saturation,compare", NULL),
+                        "--select", "with=2", "--sections", "load,saturation,compare", "--add",
+                        "compare --other '#2'", NULL),
                    ==, 0);
   text = contents (path, &n);
   load = strstr (text, "\n## Load Balance\n");
@@ -429,6 +430,7 @@ test_report_runs (void)
   g_assert_nonnull (g_strstr_len (load, series - load, "\n- 1: "));
   g_assert_nonnull (g_strstr_len (load, series - load, "\n- 2: "));
   g_assert_nonnull (strstr (text, "### Shown beside it"));
+  g_assert_nonnull (strstr (text, "\n## Compare Two Runs\n"));
   g_assert_nonnull (
       strstr (text, "\n## Not in this report\n")); /* nothing was given to compare with */
 }

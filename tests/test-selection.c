@@ -21,17 +21,29 @@ check_selection (const char *text, const char *expected)
 static void
 test_selection (void)
 {
-  static const char *const wrong[] = { "layer",           "layer=",
-                                       "layer=a",         "layer=5..4",
-                                       "layer=1..",       "layer=-1",
-                                       "leyer=3",         "name=\"a",
-                                       "run=0",           "run=x",
-                                       "layer=1,",        "doc=1..2..3",
-                                       "lang=\xff",       "token=1;2",
-                                       "expert=1.5",      "=3",
-                                       "with=0",          "with=x",
-                                       "with=1..8",       "with=1..9223372036854775807",
-                                       "run=9 with=1..7", "layer=99999999999999999999" };
+  static const char *const wrong[] = { "layer",
+                                       "layer=",
+                                       "layer=a",
+                                       "layer=5..4",
+                                       "layer=1..",
+                                       "layer=-1",
+                                       "leyer=3",
+                                       "name=\"a",
+                                       "run=0",
+                                       "run=x",
+                                       "layer=1,",
+                                       "doc=1..2..3",
+                                       "lang=\xff",
+                                       "token=1;2",
+                                       "expert=1.5",
+                                       "=3",
+                                       "with=0",
+                                       "with=x",
+                                       "with=1..8",
+                                       "with=1..9223372036854775807",
+                                       "with=9223372036854775807",
+                                       "run=9 with=1..7",
+                                       "layer=99999999999999999999" };
 
   check_selection ("", "");
   check_selection ("  layer=4..8  expert=23,17 lang=de", "layer=4..8 expert=17,23 lang=de");
@@ -40,6 +52,7 @@ test_selection (void)
   check_selection ("language=fr,de,fr document=3 base=1 run=2", "run=2 base=1 lang=de,fr doc=3");
   check_selection ("with=5,2 run=1 layer=3", "run=1 with=2,5 layer=3");
   check_selection ("run=2 with=1..3,2", "run=2 with=1,3");
+  check_selection ("run=9223372036854775807 with=1..3", "run=9223372036854775807 with=1..3");
   check_selection ("run=2 with=2", "run=2");
   check_selection ("run=7 with=1..7", "run=7 with=1..6");
   check_selection ("name=\"a b\",\"c\\\"d\\\\\",e domain=\"\"",

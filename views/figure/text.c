@@ -454,7 +454,7 @@ ms_pen_swatch (MsPen *pen, MsFigure *figure, guint series, MsRect box)
 void
 ms_slot_draw (const MsTheme *theme, guint slot, cairo_t *cr, double width, double height)
 {
-  g_auto (MsPen) pen;
+  g_auto (MsPen) pen = { 0 };
 
   g_return_if_fail (slot < theme->n_series);
   ms_pen_init (&pen, theme, cr);

@@ -251,6 +251,7 @@ on_outcome (MsCacheScreen *self, MsAnalysisPane *pane)
 {
   MsOutcome *outcome = ms_analysis_pane_get_outcome (pane);
   MsTable *total = outcome != NULL ? ms_result_table (outcome->result, "total") : NULL;
+  gint64 slots = self->slots; /* a shorter range moves the slider */
 
   gtk_widget_set_visible (self->top, total != NULL && ms_table_n_rows (total) > 0);
   if (total == NULL || ms_table_n_rows (total) == 0)
@@ -259,8 +260,7 @@ on_outcome (MsCacheScreen *self, MsAnalysisPane *pane)
   gtk_range_set_range (GTK_RANGE (self->scale), 0, MAX (1, (double) self->sizes->len - 1));
   gtk_widget_set_sensitive (GTK_WIDGET (self->scale), self->sizes->len > 1);
   ms_cache_screen_set_slots (
-      self, self->slots > 0 ? self->slots
-                            : g_array_index (self->sizes, gint64, self->sizes->len - 1) / 2);
+      self, slots > 0 ? slots : g_array_index (self->sizes, gint64, self->sizes->len - 1) / 2);
 }
 
 void

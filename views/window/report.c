@@ -164,8 +164,15 @@ static void
 update_command (MsReportDialog *self)
 {
   gboolean whole = gtk_switch_get_active (self->whole);
-  g_autofree char *command = ms_report_dup_command (self->bench, "report.html", whole);
+  g_autofree char *command = NULL;
 
+  if (ms_workbench_get_run (self->bench) == NULL)
+    {
+      /* The file was replaced or deleted under the dialog. */
+      gtk_widget_set_sensitive (self->write, FALSE);
+      return;
+    }
+  command = ms_report_dup_command (self->bench, "report.html", whole);
   gtk_label_set_text (self->command, command);
   gtk_widget_set_sensitive (self->write,
                             whole || gtk_list_box_get_row_at_index (self->sections, 0) != NULL);
