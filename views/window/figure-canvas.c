@@ -291,8 +291,9 @@ draw_overlays (MsFigureCanvas *self, GtkSnapshot *snapshot)
       gtk_snapshot_append_color (snapshot, &veil, &rect);
   if (gtk_widget_has_focus (GTK_WIDGET (self)) && locate (self, self->cursor, &rect))
     {
-      draw_border (snapshot, rect, 2, &accent);
-      draw_border (snapshot, rect, 1, &ink);
+      draw_border (snapshot, rect, 4, &paper); /* shows on any colour */
+      draw_border (snapshot, rect, 3, &accent);
+      draw_border (snapshot, rect, 1, &paper);
     }
   if (self->dragging)
     {

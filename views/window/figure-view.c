@@ -10,6 +10,9 @@
 
 #include <string.h>
 
+/* Frames in which the rows of a table must appear to take the keyboard. */
+#define MOST_TICKS 60
+
 struct _MsFigureView
 {
   AdwBin parent_instance;
@@ -100,6 +103,10 @@ build (MsFigureView *self)
                                                  : gtk_toggle_button_get_active (self->as_table)
                                                      ? "table"
                                                      : "figure");
+  /* About as tall as a figure, where there are so many rows. */
+  if (table != NULL)
+    gtk_widget_set_size_request (GTK_WIDGET (self->table), -1,
+                                 MIN (100 + 26 * (int) MIN (ms_table_n_rows (table), 20u), 340));
   ms_table_view_set_table (self->table,
                            gtk_toggle_button_get_active (self->as_table) ? table : NULL);
   mark_rows (self);
@@ -226,15 +233,20 @@ on_as_table (MsFigureView *self)
     build (self);
 }
 
-/* The rows are there after the first of two ticks. */
+/* The rows come within some ticks; until then what scrolls would take the keyboard. */
 static gboolean
 focus_table (GtkWidget *table, GdkFrameClock *clock, gpointer ticks)
 {
-  if ((*(guint *) ticks)++ == 0)
-    return G_SOURCE_CONTINUE;
-  if (gtk_widget_get_mapped (table))
-    gtk_widget_child_focus (table, GTK_DIR_TAB_FORWARD);
-  return G_SOURCE_REMOVE;
+  GtkRoot *root = gtk_widget_get_root (table);
+  GtkWidget *focus = gtk_root_get_focus (root);
+  gboolean elsewhere = focus != NULL && !gtk_widget_is_ancestor (focus, table);
+
+  if (elsewhere || !gtk_widget_get_mapped (table) || ++*(guint *) ticks > MOST_TICKS
+      || (focus != NULL && !GTK_IS_SCROLLED_WINDOW (focus)))
+    return G_SOURCE_REMOVE;
+  gtk_root_set_focus (root, NULL);
+  gtk_widget_child_focus (table, GTK_DIR_TAB_FORWARD);
+  return G_SOURCE_CONTINUE;
 }
 
 /* The keyboard stays with what is shown. */
