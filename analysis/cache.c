@@ -865,10 +865,9 @@ const MsAnalysis ms_analysis_cache = {
   .formula
   = "Hit rate = hits / accesses; waiting per token = sum over layers of max (0, loads x bytes / "
     "bandwidth - overlap).",
-  .cite
-  = "Policies: metrics.md c.1; published conventions c.2 (mixtral-offloading: --mode batch --warm "
-    "first --policies lru; MoE-Infinity, arXiv 2401.14361: --prefetch activation-matrix); "
-    "prefetch c.3; SIEVE: Zhang et al., NSDI 2024; Belady 1966",
+  .cite = "Belady 1966; SIEVE: Zhang et al., NSDI 2024; mixtral-offloading (--mode batch "
+          "--warm first --policies lru); MoE-Infinity, arXiv 2401.14361 (--prefetch "
+          "activation-matrix); the simulator around them is our own.",
   .version = 3,
   .live = TRUE,
   .params = params,

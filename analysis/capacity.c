@@ -833,10 +833,9 @@ const MsAnalysis ms_analysis_capacity = {
     "it "
     "is, largest probability first.",
   .cite = "Switch Transformers, arXiv 2101.03961; GShard, arXiv 2006.16668; Tutel, arXiv "
-          "2206.03382; V-MoE "
-          "(priority), arXiv 2106.05974; batch dependence: arXiv 2402.05526; repair: "
-          "Rectify-Router, arXiv 2402.12399; "
-          "metrics.md a, f.2, i",
+          "2206.03382; V-MoE (priority), arXiv 2106.05974; batch dependence: arXiv "
+          "2402.05526; repair: Rectify-Router, arXiv 2402.12399; drops by position: "
+          "OpenMoE.",
   .version = 5,
   .params = params,
   .tables = tables,

@@ -535,7 +535,7 @@ const MsAnalysis ms_analysis_coactivation = {
   .formula = "n_a = tokens that choose a, n_ab = tokens that choose both; share = n_ab / n_a, not "
              "symmetric.  The variant of the released code counts only experts that follow on each "
              "other in score rank.  PMI = ln (n_ab n / (n_a n_b)).",
-  .cite = "metrics.md f.1.  OLMoE, arXiv 2409.02060, and allenai/OLMoE.",
+  .cite = "OLMoE, arXiv 2409.02060, and allenai/OLMoE.",
   .version = 1,
   .live = TRUE,
   .params = params,

@@ -805,7 +805,7 @@ const MsAnalysis ms_analysis_committee = {
              "dominated in (mean rank, variance of ranks).  coverage = importance of the members "
              "in the lists / importance of all lists; ratio = (coverage / size) / "
              "((1 - coverage) / (E - size)).",
-  .cite = "metrics.md f.3.  COMMITTEEAUDIT, arXiv 2601.03425, and The-FinAI/CommitteeAudit.",
+  .cite = "COMMITTEEAUDIT, arXiv 2601.03425, and The-FinAI/CommitteeAudit.",
   .version = 1,
   .times = TRUE,
   .needs = MS_NEEDS_NO_TRACE,

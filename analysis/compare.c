@@ -550,7 +550,8 @@ const MsAnalysis ms_analysis_compare = {
   .formula = "Set change rate = share of (token, layer) with S_A != S_B; overlap = |S_A and S_B| / "
              "k; weight "
              "distance = sum |w_A - w_B| over renormalised weights; KL (p_A || p_B).",
-  .cite = "metrics.md d.2 and d.4; router difference rate: R3, arXiv 2510.11370",
+  .cite = "Router difference rate: R3, arXiv 2510.11370; the other rates are our own "
+          "companions of it.",
   .version = 4,
   .needs = MS_NEEDS_OTHER,
   .tables = tables,

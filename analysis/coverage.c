@@ -2,7 +2,7 @@
  * documents are as busy on the other half: is there a hot set?
  *
  * A slot is a (layer, expert).  A scope is one layer, or all layers pooled.  The hot set is chosen on
- * whole documents, as neighbouring tokens are too alike for an honest check. */
+ * whole documents, as neighbouring tokens are too alike for an honest check.  metrics.md a. */
 #include "balance-private.h"
 
 #include <math.h>
@@ -575,7 +575,7 @@ const MsAnalysis ms_analysis_coverage = {
   = "Slots (layer, expert) sorted by count; decisions (x) = share of all decisions taken by "
     "the first x % of them.  Held out: sorted by the counts of one half of the documents, "
     "shares taken of the other half.  gain = held_out / x.",
-  .cite = "metrics.md a (Lorenz curve); the held-out check and its error are our own definition.",
+  .cite = "Lorenz curve; the held-out check and its error are our own definition.",
   .version = 1,
   .params = params,
   .tables = tables,

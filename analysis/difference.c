@@ -645,8 +645,8 @@ const MsAnalysis ms_analysis_difference = {
   .formula = "difference = a1/n1 - a2/n2, a = tokens of the group that choose the expert, n = its "
              "tokens.  p deals whole documents at random, q corrects for all experts.  z = "
              "difference / sqrt (p (1-p) (1/n1 + 1/n2)) and chi-square over tokens stand beside.",
-  .cite = "metrics.md f.4: SteerMoE.  Task experts: metrics.md e.1.  Benjamini and "
-          "Hochberg 1995.",
+  .cite = "Risk difference: SteerMoE.  Task experts: Multilingual routing in mixture-of-"
+          "experts, arXiv 2510.04694.  False discovery rate: Benjamini and Hochberg 1995.",
   .version = 1,
   .params = params,
   .tables = tables,

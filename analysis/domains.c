@@ -254,7 +254,7 @@ window_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint docume
   return TRUE;
 }
 
-/* Segment routing best performance of one expert from its histogram (m + 1) (metrics.md b.1). */
+/* Segment routing best performance of one expert from its histogram (m + 1). */
 static double
 best_performance (const guint64 *histogram, guint m)
 {
@@ -695,7 +695,7 @@ static const MsColumn expert_columns[] = {
   { "variation", "Variation over groups", NULL, MS_COLUMN_REAL,
     "Sample standard deviation / mean of the windowed rates of those groups." },
   { "srp", "SRP", NULL, MS_COLUMN_REAL,
-    "Segment routing best performance of the expert over all groups (metrics.md b.1)." },
+    "Segment routing best performance of the expert over all groups." },
   { 0 },
 };
 
@@ -776,8 +776,8 @@ const MsAnalysis ms_analysis_domains = {
     "100 k, uniform routing gives 100 k / E.  Variation: sample SD / mean over groups of act_r, "
     "the "
     "rate over sliding windows of m tokens, groups below 1e-5 left out.",
-  .cite = "metrics.md f.1: OLMoE, arXiv 2409.02060.  Variation and SRP: metrics.md b.4 and b.1, "
-          "local routing consistency, arXiv 2505.16056.",
+  .cite = "OLMoE, arXiv 2409.02060.  Variation and SRP: Not All Models Suit Expert "
+          "Offloading, arXiv 2505.16056.",
   .version = 1,
   .params = params,
   .tables = tables,

@@ -1,6 +1,6 @@
 /* The expert map: every (layer, expert) slot with its load, the router's certainty where it was chosen,
  * what it specialises in, and its change against a second run.  Made for looking around; the measures that
- * papers report have analyses of their own. */
+ * papers report have analyses of their own.  metrics.md a, f. */
 #include "analysis-private.h"
 
 #include "tree-private.h"
@@ -514,8 +514,7 @@ const MsAnalysis ms_analysis_experts = {
   = "load = c_e E / C; entropy and margin are means over the tokens that choose e; "
     "specialisation = KL (p(label | e) || p(label)) over the layer's choices; place = order of "
     "the leaves of the UPGMA tree over JS (p(label | a), p(label | b)).",
-  .cite = "metrics.md a (load) and f (specialisation); UPGMA: Sokal and Michener 1958; the map "
-          "itself is our own.",
+  .cite = "UPGMA: Sokal and Michener 1958; the map itself is our own.",
   .version = 4,
   .live = TRUE,
   .params = params,

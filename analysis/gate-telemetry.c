@@ -348,7 +348,7 @@ const MsAnalysis ms_analysis_gate_telemetry = {
   .formula = "Per batch of T tokens: entropy of the gates, experts unused by first (second, ...) "
              "choices, share of the 20 % busiest and least busy experts, and choices beyond the "
              "capacity, in percent.",
-  .cite = "metrics.md a; torchscale top-1 and top-2 gates (GShard, arXiv 2006.16668).",
+  .cite = "torchscale's gates and telemetry, top-1 and top-2 (GShard, arXiv 2006.16668).",
   .version = 2,
   .live = TRUE,
   .params = params,

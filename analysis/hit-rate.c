@@ -481,9 +481,8 @@ const MsAnalysis ms_analysis_hit_rate = {
   .formula
   = "Hit rate = hits / accesses, mean over documents. SCH evicts the resident with the fewest "
     "uses in the next m tokens (ties: least recently used).",
-  .cite = "Not All Models Suit Expert Offloading, arXiv 2505.16056; metrics.md b.2, b.3; stack "
-          "algorithms: "
-          "Mattson et al. 1970",
+  .cite = "Not All Models Suit Expert Offloading, arXiv 2505.16056; stack algorithms: "
+          "Mattson et al. 1970.",
   .version = 1,
   .params = params,
   .tables = tables,

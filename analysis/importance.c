@@ -639,8 +639,7 @@ const MsAnalysis ms_analysis_importance = {
     "EASY-EP = sum of max (1 - cos (x, x'), 0) x g x ||f_e(x)||; mixed: its parts of a layer, "
     "summed "
     "over groups.",
-  .cite
-  = "REAP, arXiv 2510.13999; EASY-EP, arXiv 2504.06792; MC-SMoE, arXiv 2310.01334; metrics.md g",
+  .cite = "REAP, arXiv 2510.13999; EASY-EP, arXiv 2504.06792; MC-SMoE, arXiv 2310.01334.",
   .version = 2,
   .times = TRUE,
   .params = params,

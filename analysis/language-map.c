@@ -893,7 +893,8 @@ const MsAnalysis ms_analysis_language_map = {
     "share; distance = mean over layers of JS, or cosine or Euclidean distance of the "
     "shares of all layers; tree by average linkage (UPGMA); Mantel = correlation with the "
     "family distance; expert's entropy = H (share_x / sum over languages) / ln languages.",
-  .cite = "metrics.md e.2: LOLA, arXiv 2409.11272.  Entropy by layer, metrics.md e.3: Apollo-MoE.",
+  .cite = "LOLA, arXiv 2409.11272.  Entropy by layer: Apollo-MoE (Democratizing Medical "
+          "LLMs for 50 Languages).",
   .version = 1,
   .times = TRUE,
   .params = params,

@@ -818,7 +818,7 @@ const MsAnalysis ms_analysis_languages = {
              "JS = 1/2 sum q ln (q / M) + 1/2 sum r ln (r / M); H(q) = - sum q ln (q + 1e-10); "
              "divergence = JS / max (ln E - (H(q) + H(r)) / 2, 1e-6), mean over the passages that "
              "exist in both languages.",
-  .cite = "metrics.md e.1.  Multilingual routing in mixture-of-experts, arXiv 2510.04694, and "
+  .cite = "Multilingual routing in mixture-of-experts, arXiv 2510.04694, and "
           "lucasbandarkar/xl_moe_alignment.",
   .version = 1,
   .needs = MS_NEEDS_LANGUAGES | MS_NEEDS_PARALLEL,

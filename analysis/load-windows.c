@@ -360,7 +360,7 @@ const MsAnalysis ms_analysis_load_windows = {
   .formula = "The measures of `load` for tumbling windows of W tokens; the mean of MaxVio is "
              "MaxVio_batch.  If tokens choose k of E experts uniformly and independently, "
              "E[CV^2] = (E - k) / (n k) for n tokens.",
-  .cite = "metrics.md a, Windows.  MaxVio_batch: Loss-Free Balancing, arXiv 2408.15664.",
+  .cite = "MaxVio_batch: Loss-Free Balancing, arXiv 2408.15664.",
   .version = 1,
   .live = TRUE,
   .params = params,

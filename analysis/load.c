@@ -699,8 +699,9 @@ const MsAnalysis ms_analysis_load = {
              "is MaxVio_global; the other measures are defined at their columns.  The null value "
              "is the expectation when every token "
              "chooses k of E experts uniformly and independently at this n.",
-  .cite = "metrics.md a.  MaxVio: Loss-Free Balancing, arXiv 2408.15664.  SD of frequency: local "
-          "routing consistency, arXiv 2505.16056, table 2.  Top and bottom 20 %: torchscale.",
+  .cite = "MaxVio: Loss-Free Balancing, arXiv 2408.15664.  SD of frequency: Not All Models "
+          "Suit Expert Offloading, arXiv 2505.16056, table 2.  Top and bottom 20 %: "
+          "torchscale.",
   .version = 1,
   .needs = MS_NEEDS_NO_TRACE,
   .live = TRUE,

@@ -441,10 +441,9 @@ const MsAnalysis ms_analysis_losses = {
     "tokens of a layer (mean over layers: OLMoE), or over all tokens of all layers "
     "(Hugging Face Mixtral).  GShard, Tutel, torchscale: f of first choices.  z-loss: mean "
     "of (ln sum exp z)^2.  Importance: CV^2 (population) of the sums of combine weights.",
-  .cite
-  = "metrics.md a.  Switch: arXiv 2101.03961.  GShard: arXiv 2006.16668.  z-loss: ST-MoE, "
-    "arXiv 2202.08906.  Importance: Shazeer et al., arXiv 1701.06538.  Null experts: AdaMoE, arXiv "
-    "2406.13233.",
+  .cite = "Switch: arXiv 2101.03961.  GShard: arXiv 2006.16668.  z-loss: ST-MoE, arXiv "
+          "2202.08906.  Importance: Shazeer et al., arXiv 1701.06538.  Null experts: "
+          "AdaMoE, arXiv 2406.13233.",
   .version = 2,
   .needs = MS_NEEDS_LOGITS,
   .params = params,

@@ -534,7 +534,7 @@ const MsAnalysis ms_analysis_merge = {
     "join "
     "argmin over kept d of 1 - cos (logits of e, logits of d); merge weights are proportional to "
     "usage.",
-  .cite = "MC-SMoE, arXiv 2310.01334, as carried by REAP, arXiv 2510.13999; metrics.md g",
+  .cite = "MC-SMoE, arXiv 2310.01334, as carried by REAP, arXiv 2510.13999.",
   .version = 2,
   .needs = MS_NEEDS_NO_TRACE | MS_NEEDS_LOGITS,
   .params = params,

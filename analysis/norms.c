@@ -289,8 +289,8 @@ const MsAnalysis ms_analysis_norms = {
   .formula
   = "Share of tokens whose rank-0 expert has the largest ||f_e(x)|| among the chosen ones; "
     "count table of norm rank by score rank.",
-  .cite = "metrics.md f.5.  A closer look into mixture-of-experts, arXiv 2406.18219, "
-          "kamanphoebe/Look-into-MoEs.",
+  .cite = "A closer look into mixture-of-experts, arXiv 2406.18219, and kamanphoebe/Look-"
+          "into-MoEs.",
   .version = 1,
   .needs = MS_NEEDS_NORMS,
   .tables = tables,

@@ -818,9 +818,8 @@ const MsAnalysis ms_analysis_placement = {
     "home device; moves = pairs of consecutive layers' experts on different devices. By chance: "
     "the "
     "same experts and copies dealt at random to the same slots.",
-  .cite = "EPLB (DeepSeek); Least-Loaded Expert Parallelism (Salesforce); joint placement after "
-          "MoETuner, "
-          "arXiv 2502.06643 (our formulation); metrics.md h",
+  .cite = "EPLB (DeepSeek); Least-Loaded Expert Parallelism (Salesforce); joint placement "
+          "after MoETuner, arXiv 2502.06643 (our formulation); traffic counts are our own.",
   .version = 3,
   .needs = MS_NEEDS_NO_TRACE,
   .params = params,

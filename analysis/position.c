@@ -525,7 +525,7 @@ const MsAnalysis ms_analysis_position = {
   .formula = "JS between the expert shares of the tokens at some positions and those of the whole "
              "layer; entropy of the shares / ln E; dropped = dropped assignments / assignments at "
              "these positions.",
-  .cite = "metrics.md f.2.  OpenMoE (drop towards the end, routing by position).",
+  .cite = "OpenMoE (drop towards the end, routing by position).",
   .version = 1,
   .times = TRUE,
   .params = params,

@@ -1,5 +1,5 @@
 /* What some experts get to read: how much of every language, domain, phase and token goes to a set of
- * experts in the selected layers, against the rest.  The answer to a brush on the expert map. */
+ * experts in the selected layers, against the rest.  The answer to a brush on the expert map.  metrics.md f.1. */
 #include "analysis-private.h"
 
 #include <math.h>
@@ -396,7 +396,8 @@ const MsAnalysis ms_analysis_readers = {
   .formula
   = "share = (token, layer) pairs that choose at least one of the experts / all pairs; tokens "
     "are ordered by (read - expected) / sqrt (expected), at least 10 occurrences.",
-  .cite = "Our own; for single experts it is the share of metrics.md f.1.",
+  .cite = "Our own; for single experts it is the share of OLMoE's domain specialisation, "
+          "arXiv 2409.02060.",
   .selective = TRUE,
   .version = 2,
   .live = TRUE,

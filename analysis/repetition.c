@@ -292,7 +292,7 @@ const MsAnalysis ms_analysis_repetition = {
   .formula
   = "Over pairs (i - 1, i) of a document: first choice = [S_i[0] = S_(i-1)[0]], any choice = "
     "[S_i and S_(i-1) share an expert], overlap = |S_i and S_(i-1)| / k.",
-  .cite = "Mixtral of Experts, Table 5, arXiv 2401.04088; metrics.md d.5",
+  .cite = "Mixtral of Experts, Table 5, arXiv 2401.04088.",
   .version = 1,
   .tables = tables,
   .plots = plots,

@@ -516,9 +516,7 @@ const MsAnalysis ms_analysis_saturation = {
   .formula
   = "RS(t) = mean of |S(t) and S(T)| / k over tokens, T the final checkpoint; last fluctuation = "
     "the last step at which a token's set differs from the final one.",
-  .cite = "Saturation: OLMoE, arXiv 2409.02060; fluctuation: StableMoE, arXiv 2204.08396; "
-          "metrics.md d.1 to "
-          "d.3",
+  .cite = "Saturation: OLMoE, arXiv 2409.02060; fluctuation: StableMoE, arXiv 2204.08396.",
   .version = 3,
   .needs = MS_NEEDS_SERIES | MS_NEEDS_NO_TRACE,
   .params = params,

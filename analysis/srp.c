@@ -489,7 +489,7 @@ const MsAnalysis ms_analysis_srp = {
   .formula
   = "h[f] = windows of m tokens in which f tokens choose the expert; F1(alpha) = 2 sum_{f >= "
     "alpha} f h[f] / (m sum_{f >= alpha} h[f] + sum f h[f]); SRP = max over alpha.",
-  .cite = "Not All Models Suit Expert Offloading, arXiv 2505.16056; metrics.md b.1",
+  .cite = "Not All Models Suit Expert Offloading, arXiv 2505.16056.",
   .version = 1,
   .params = params,
   .tables = tables,

@@ -1,5 +1,5 @@
 /* The documents as text: what the router did with each token, to be read in place.  One table row per
- * token for a chosen layer, and one per token and layer with all its experts. */
+ * token for a chosen layer, and one per token and layer with all its experts.  metrics.md d. */
 #include "analysis-private.h"
 
 #include <math.h>
@@ -344,7 +344,7 @@ const MsAnalysis ms_analysis_text = {
   .title = "Text",
   .help = "What did the router do with each token of the documents?",
   .formula = "change = 1 - |A and B| / |A or B| of two sets of experts.",
-  .cite = "Our own view; overlap as in metrics.md d.",
+  .cite = "Our own view.",
   .selective = TRUE,
   .version = 1,
   .live = TRUE,

@@ -542,8 +542,8 @@ const MsAnalysis ms_analysis_transitions = {
     "sum over a in S_l of C[a,b] / C[a,.]. Activation matrix: the P experts most used by the "
     "document whose counts of layer l + 1 and the layers after it have the largest mean cosine to "
     "those of the running document's earlier tokens.",
-  .cite = "metrics.md d.6, c.3 and c.2 (activation matrix: MoE-Infinity, arXiv 2401.14361); "
-          "co-activation across layers as in OLMoE, arXiv 2409.02060",
+  .cite = "Activation matrix: MoE-Infinity, arXiv 2401.14361; co-activation across layers "
+          "as in OLMoE, arXiv 2409.02060; dependence and the other predictors are our own.",
   .version = 3,
   .times = TRUE,
   .needs = MS_NEEDS_LAYERS,

@@ -298,7 +298,7 @@ const MsAnalysis ms_analysis_uncertainty = {
   .formula
   = "H(p) = -sum p ln p; perplexity exp H; margin p(1) - p(2); Tsallis (1 - sum p^q) / (q - 1); "
     "GW-MoE: uncertain iff -sum p ln (p + 1e-5) >= threshold.",
-  .cite = "GW-MoE, arXiv 2406.12375; DynMoLE, arXiv 2504.00661; metrics.md f.6",
+  .cite = "GW-MoE, arXiv 2406.12375; DynMoLE, arXiv 2504.00661.",
   .version = 2,
   .live = TRUE,
   .params = params,

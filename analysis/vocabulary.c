@@ -755,8 +755,8 @@ const MsAnalysis ms_analysis_vocabulary = {
              "those whose counted choices contain e.  An id belongs to its most frequent expert.  "
              "Context-independent: mean over ids with more than 128 occurrences of sd_e (N_xe / "
              "N_x).  Mutual information I = H (e) - H (e | x).",
-  .cite = "metrics.md f.1: OLMoE, arXiv 2409.02060.  Ownership by lowest number, metrics.md b.4: "
-          "arXiv 2505.16056.  Context-independent, metrics.md f.2: OpenMoE.",
+  .cite = "OLMoE, arXiv 2409.02060.  Ownership by lowest number: Not All Models Suit Expert"
+          " Offloading, arXiv 2505.16056.  Context independence: OpenMoE.",
   .version = 1,
   .times = TRUE,
   .params = params,

@@ -722,9 +722,8 @@ const MsAnalysis ms_analysis_what_if = {
   .formula = "Top-p: experts in falling order up to and including the first where the running sum "
              "exceeds p. "
              "Expert choice: each expert takes its C = max (round (f T / E), least) best tokens.",
-  .cite
-  = "Dynamic MoE, arXiv 2403.07652; Expert Choice, arXiv 2202.09368; AdaMoE, arXiv 2406.13233; "
-    "metrics.md i",
+  .cite = "Dynamic MoE, arXiv 2403.07652; Expert Choice, arXiv 2202.09368; AdaMoE, arXiv "
+          "2406.13233.",
   .version = 4,
   .needs = MS_NEEDS_LOGITS,
   .params = params,
