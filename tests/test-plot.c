@@ -391,12 +391,12 @@ test_report_added (void)
                         "load --by language --bootstrap 0", NULL),
                    ==, 0);
   text = contents (path, &n);
-  first = strstr (text, "\n## Load Balance (layer=1 lang=de)\n");
-  second = strstr (text, "\n## Load Balance (by language)\n");
-  last = strstr (text, "\n## Load Balance\n");
+  first = g_strstr_len (text, -1, "\n## Load Balance (layer=1 lang=de)\n");
+  second = g_strstr_len (text, -1, "\n## Load Balance (by language)\n");
+  last = g_strstr_len (text, -1, "\n## Load Balance\n");
   g_assert_true (first != NULL && second > first && last > second);
-  g_assert_nonnull (strstr (text, "--select 'layer=1 lang=de'"));
-  g_assert_nonnull (strstr (second, "--by language --bootstrap 0"));
+  g_assert_nonnull (g_strstr_len (text, -1, "--select 'layer=1 lang=de'"));
+  g_assert_nonnull (g_strstr_len (second, -1, "--by language --bootstrap 0"));
   figure = in_folder ("added-figures/load-1-experts.svg");
   whole = in_folder ("added-figures/load-1-map.svg");
   g_assert_true (g_file_test (figure, G_FILE_TEST_EXISTS));
@@ -406,7 +406,7 @@ test_report_added (void)
                         NULL),
                    ==, 0);
   csv = contents (alone, &n);
-  *strchr (csv, '\n') = '\0'; /* the first line is the sentence */
+  csv[strcspn (csv, "\n")] = '\0'; /* the first line is the sentence */
   g_assert_nonnull (g_strstr_len (first, second - first, csv));
   g_assert_null (g_strstr_len (last, -1, csv));
 }
@@ -424,15 +424,15 @@ test_report_runs (void)
                         "compare --other '#2'", NULL),
                    ==, 0);
   text = contents (path, &n);
-  load = strstr (text, "\n## Load Balance\n");
-  series = strstr (text, "\n## Router Saturation");
+  load = g_strstr_len (text, -1, "\n## Load Balance\n");
+  series = g_strstr_len (text, -1, "\n## Router Saturation");
   g_assert_true (load != NULL && series > load);
   g_assert_nonnull (g_strstr_len (load, series - load, "\n- 1: "));
   g_assert_nonnull (g_strstr_len (load, series - load, "\n- 2: "));
-  g_assert_nonnull (strstr (text, "### Shown beside it"));
-  g_assert_nonnull (strstr (text, "\n## Compare Two Runs\n"));
+  g_assert_nonnull (g_strstr_len (text, -1, "### Shown beside it"));
+  g_assert_nonnull (g_strstr_len (text, -1, "\n## Compare Two Runs\n"));
   g_assert_nonnull (
-      strstr (text, "\n## Not in this report\n")); /* nothing was given to compare with */
+      g_strstr_len (text, -1, "\n## Not in this report\n")); /* nothing was given to compare with */
 }
 
 /* A comparison comes first, names both runs, and is no training; findings say how sure they are. */
@@ -448,14 +448,15 @@ test_report_compare (void)
                         "--compare", other, NULL),
                    ==, 0);
   text = contents (path, &n);
-  compare = strstr (text, "\n## Compare Two Runs\n");
-  load = strstr (text, "\n## Load Balance\n");
+  compare = g_strstr_len (text, -1, "\n## Compare Two Runs\n");
+  load = g_strstr_len (text, -1, "\n## Load Balance\n");
   g_assert_true (compare != NULL && load > compare);
-  g_assert_nonnull (strstr (text, " is compared with run B, "));
+  g_assert_nonnull (g_strstr_len (text, -1, " is compared with run B, "));
   g_assert_nonnull (g_strstr_len (load, -1, "\nRun B: "));
-  g_assert_null (strstr (text, "\n## Router Saturation"));
-  g_assert_true (strstr (text, " SE)\n") != NULL || strstr (text, "\xc3\x97)\n") != NULL
-                 || strstr (text, "Nothing stands out") != NULL);
+  g_assert_null (g_strstr_len (text, -1, "\n## Router Saturation"));
+  g_assert_true (g_strstr_len (text, -1, " SE)\n") != NULL
+                 || g_strstr_len (text, -1, "\xc3\x97)\n") != NULL
+                 || g_strstr_len (text, -1, "Nothing stands out") != NULL);
 }
 
 static void

@@ -168,7 +168,7 @@ twin_mixture (const Twin *twin, int l, guint n, double *x, guint *load)
   g_autofree double *mean = g_new0 (double, s->experts);
   const double *bias = tensor (twin, l, "exp_probs_b.bias", NULL);
   double squares = 0, balance = 0;
-  gsize gate_stride, up_stride, down_stride;
+  gsize gate_stride = 0, up_stride = 0, down_stride = 0;
   const double *gate = tensor (twin, l, "ffn_gate_exps.weight", &gate_stride);
   const double *up = tensor (twin, l, "ffn_up_exps.weight", &up_stride);
   const double *down = tensor (twin, l, "ffn_down_exps.weight", &down_stride);
