@@ -506,7 +506,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
       ms_result_note (
           result,
           "Pairs: %s. Predictors trained on %s. The null shuffles the tokens of the next "
-          "layer over the whole trace.",
+          "layer over the whole trace.  Mutual information is biased upwards; its intervals are "
+          "basic ones, which correct that and so may lie below it.",
           pair_choices[ms_values_choice (context->values, "pairs")],
           is_held_out (context) ? "the documents of the other parity"
                                 : "the tokens they are tested on");
