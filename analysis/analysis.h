@@ -82,6 +82,8 @@ const char *ms_table_get_text (const MsTable *table, guint row, guint column);
 char *ms_table_format (const MsTable *table, guint row, guint column);
 /* Whether the cell is undefined: a NaN, or a NULL text. */
 gboolean ms_table_is_null (const MsTable *table, guint row, guint column);
+/* Whether the cell has a value given as text, as in MsPlotDef.where. */
+gboolean ms_table_cell_is (const MsTable *table, guint row, guint column, const char *value);
 /* The columns as arrays (n_rows), borrowed: for views that draw many points. */
 const gint64 *ms_table_ints (const MsTable *table, guint column);
 const double *ms_table_reals (const MsTable *table, guint column);

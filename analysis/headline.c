@@ -165,23 +165,28 @@ static MsHeadline *
 tell_top (const MsResult *result)
 {
   const MsTable *experts = ms_result_table (result, "experts");
-  int top = find_most (experts, "load", 1);
+  const MsTable *layers = ms_result_table (result, "balance");
+  int top = find_most (experts, "load", 1), worst = find_most (layers, "max_vio", 1);
   double layer, expert, load, share;
+  gboolean selected;
   g_autofree char *taken = NULL, *fair = NULL;
 
-  if (top < 0)
+  if (top < 0 || worst < 0)
     return lack ("No expert was chosen.");
   layer = get (experts, (guint) top, "layer");
   expert = get (experts, (guint) top, "expert");
   load = get (experts, (guint) top, "load");
   share = get (experts, (guint) top, "share");
+  /* A selection of experts keeps their rows only, layers are measured among all. */
+  selected = load < 1 + get (layers, (guint) worst, "max_vio") - 1e-9;
   taken = number_of (100 * share);
   fair = number_of (100 * share / load);
   return tell (load, number_of (load), SHARE_UNIT,
                g_strdup_printf ("layer=%.0f expert=%.0f", layer, expert),
-               g_strdup_printf ("Expert %.0f of layer %.0f is the busiest: it takes %s %% of the "
+               g_strdup_printf ("%s %.0f of layer %.0f is the busiest: it takes %s %% of the "
                                 "layer's choices where %s %% are fair.",
-                                expert, layer, taken, fair));
+                                selected ? "Of the selected experts, number" : "Expert", expert,
+                                layer, taken, fair));
 }
 
 static MsHeadline *

@@ -322,14 +322,6 @@ ms_interval_name (const MsContext *context)
                           ms_number_grouped (documents, n));
 }
 
-static gboolean
-has_value (const MsTable *table, guint row, guint column, const char *value)
-{
-  return ms_table_column (table, column)->type == MS_COLUMN_TEXT
-             ? strcmp (ms_table_get_text (table, row, column), value) == 0
-             : ms_table_get_real (table, row, column) == g_ascii_strtod (value, NULL);
-}
-
 gboolean
 ms_plot_has_data (const MsPlotDef *plot, const MsTable *table)
 {
@@ -341,7 +333,7 @@ ms_plot_has_data (const MsPlotDef *plot, const MsTable *table)
   int chosen = name != NULL ? ms_table_find_column (table, name) : -1;
 
   for (guint row = 0; row < ms_table_n_rows (table); row++)
-    if ((chosen < 0 || has_value (table, row, (guint) chosen, equals + 1))
+    if ((chosen < 0 || ms_table_cell_is (table, row, (guint) chosen, equals + 1))
         && (shown < 0 || !ms_table_is_null (table, row, (guint) shown)))
       return TRUE;
   return FALSE;

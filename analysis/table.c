@@ -321,6 +321,14 @@ ms_table_is_null (const MsTable *table, guint row, guint column)
     }
 }
 
+gboolean
+ms_table_cell_is (const MsTable *table, guint row, guint column, const char *value)
+{
+  return ms_table_column (table, column)->type == MS_COLUMN_TEXT
+             ? strcmp (ms_table_get_text (table, row, column), value) == 0
+             : ms_table_get_real (table, row, column) == g_ascii_strtod (value, NULL);
+}
+
 char *
 ms_table_format (const MsTable *table, guint row, guint column)
 {

@@ -225,7 +225,12 @@ analyze (MsJob *job, const Options *options)
   GError *error = NULL;
   MsExit status;
 
-  if (!ms_job_open (job, &status) || (result = ms_job_run (job, &status)) == NULL)
+  if (!ms_job_open (job, &status))
+    return status;
+  if (options->store && job->context.n_with > 0)
+    return ms_command_misuse (&ms_command_analyze, "--store keeps the result of one run: leave out "
+                                                   "with= and give each run with --run");
+  if ((result = ms_job_run (job, &status)) == NULL)
     return status;
   if (!write_result (result, &job->context, options, &error)
       || (options->store && !store_result (result, &job->context, job->path, &error)))

@@ -3,19 +3,9 @@
 
 #include <string.h>
 
-char *
-ms_report_json (const MsReport *report)
+static void
+add_check (JsonBuilder *json, const MsReport *report)
 {
-  g_autoptr (JsonBuilder) json = json_builder_new ();
-  const MsJob *job = report->job;
-  g_autofree char *text = NULL;
-  const char *separator = "";
-  GString *out;
-
-  json_builder_begin_object (json);
-  ms_json_add_text (json, "title", report->title);
-  ms_provenance_add (json, job, report->hash);
-  ms_json_add_text (json, "interval", report->interval);
   json_builder_set_member_name (json, "check");
   json_builder_begin_object (json);
   ms_json_add_int (json, "faults", report->n_bad);
@@ -25,6 +15,11 @@ ms_report_json (const MsReport *report)
     json_builder_add_string_value (json, report->checks->pdata[i]);
   json_builder_end_array (json);
   json_builder_end_object (json);
+}
+
+static void
+add_headlines (JsonBuilder *json, const MsReport *report)
+{
   json_builder_set_member_name (json, "headlines");
   json_builder_begin_array (json);
   for (const MsHeadlineDef *def = ms_headlines (); def->name != NULL; def++)
@@ -44,6 +39,11 @@ ms_report_json (const MsReport *report)
       json_builder_end_object (json);
     }
   json_builder_end_array (json);
+}
+
+static void
+add_findings (JsonBuilder *json, const MsReport *report)
+{
   json_builder_set_member_name (json, "findings");
   json_builder_begin_array (json);
   for (guint i = 0; i < report->findings->len; i++)
@@ -61,6 +61,11 @@ ms_report_json (const MsReport *report)
       json_builder_end_object (json);
     }
   json_builder_end_array (json);
+}
+
+static void
+add_missing (JsonBuilder *json, const MsReport *report)
+{
   json_builder_set_member_name (json, "missing");
   json_builder_begin_array (json);
   for (guint i = 0; i < report->sections->len; i++)
@@ -75,6 +80,25 @@ ms_report_json (const MsReport *report)
       json_builder_end_object (json);
     }
   json_builder_end_array (json);
+}
+
+char *
+ms_report_json (const MsReport *report)
+{
+  g_autoptr (JsonBuilder) json = json_builder_new ();
+  const MsJob *job = report->job;
+  g_autofree char *text = NULL;
+  const char *separator = "";
+  GString *out;
+
+  json_builder_begin_object (json);
+  ms_json_add_text (json, "title", report->title);
+  ms_provenance_add (json, job, report->hash);
+  ms_json_add_text (json, "interval", report->interval);
+  add_check (json, report);
+  add_headlines (json, report);
+  add_findings (json, report);
+  add_missing (json, report);
   json_builder_end_object (json);
   text = ms_json_text (json);
   /* The sections go in as they are: their numbers are exact, infinities included. */

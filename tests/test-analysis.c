@@ -589,6 +589,37 @@ test_headlines (void)
   g_assert_cmpuint (n, ==, 6);
 }
 
+/* Of selected experts the busiest is not said to be the busiest of all. */
+static void
+test_headlines_selected (void)
+{
+  const MsAnalysis *analysis = ms_analysis_find ("load");
+  g_autoptr (MsValues) values = ms_values_new (analysis);
+  MsContext context = make_context (values, 2);
+  const MsHeadlineDef *def = ms_headlines ();
+  guint n_marked = 0;
+
+  while (strcmp (def->name, "top-expert") != 0)
+    def++;
+  for (gint64 expert = 0; expert < 3; expert++)
+    {
+      MsRange range = { expert, expert };
+      g_autoptr (MsSelection) one = ms_selection_copy (ms_trace_selection (trace));
+      g_autoptr (MsTrace) part = NULL;
+      g_autoptr (MsResult) result = NULL;
+      g_autoptr (MsHeadline) headline = NULL;
+
+      one->experts = g_array_new (FALSE, FALSE, sizeof (MsRange));
+      g_array_append_val (one->experts, range);
+      part = ms_trace_open (ms_trace_path (trace), 0, one, NULL);
+      context.trace = part;
+      result = run (analysis, &context);
+      headline = ms_headline_new (def, result);
+      n_marked += g_str_has_prefix (headline->text, "Of the selected experts, ");
+    }
+  g_assert_cmpuint (n_marked, >=, 2); /* at most one of them is the busiest of all */
+}
+
 static void
 fill_bare (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
 {
@@ -666,6 +697,7 @@ main (int argc, char **argv)
       }
   g_test_add_func ("/analysis/headlines", test_headlines);
   g_test_add_func ("/analysis/headlines/missing", test_headlines_missing);
+  g_test_add_func ("/analysis/headlines/selected", test_headlines_selected);
   status = g_test_run ();
   ms_trace_unref (trace);
   ms_trace_unref (other);

@@ -21,7 +21,6 @@ select_rows (MsFigure *figure, GError **error)
   const char *equals;
   g_autofree char *name = NULL;
   int column;
-  double number;
   guint n = ms_table_n_rows (figure->table);
 
   figure->n_rows = n;
@@ -38,13 +37,10 @@ select_rows (MsFigure *figure, GError **error)
                    figure->plot->name, figure->plot->where, ms_table_def (figure->table)->name);
       return FALSE;
     }
-  number = g_ascii_strtod (equals + 1, NULL);
   figure->rows = g_new (guint32, MAX (n, 1));
   figure->n_rows = 0;
   for (guint row = 0; row < n; row++)
-    if (ms_table_column (figure->table, (guint) column)->type == MS_COLUMN_TEXT
-            ? strcmp (ms_table_get_text (figure->table, row, (guint) column), equals + 1) == 0
-            : ms_table_get_real (figure->table, row, (guint) column) == number)
+    if (ms_table_cell_is (figure->table, row, (guint) column, equals + 1))
       figure->rows[figure->n_rows++] = row;
   return TRUE;
 }
