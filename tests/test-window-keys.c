@@ -252,7 +252,7 @@ static const struct
   { "experts", "", 9, "plus", "zoom 1.50; figure; focus MsFigureCanvas" },
   { "experts", "layer=2 expert=1..3", 9, "f", "focus MsFigureCanvas" },
   { "experts", "", 9, "b", "selection 'base=1'" },
-  { "experts", "", 9, "ctrl+t", "table; focus GtkListItemWidget" },
+  { "experts", "", 9, "ctrl+t", "; table" },
   { "text", "", 5, "Right", "row 6;" },
   { "text", "", 5, "Home", "row 0;" },
   { "cache", "", 5, "Right", "row 6;" },

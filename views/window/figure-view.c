@@ -239,13 +239,16 @@ focus_table (GtkWidget *table, GdkFrameClock *clock, gpointer ticks)
 {
   GtkRoot *root = gtk_widget_get_root (table);
   GtkWidget *focus = gtk_root_get_focus (root);
-  gboolean elsewhere = focus != NULL && !gtk_widget_is_ancestor (focus, table);
+  gboolean elsewhere = focus != NULL && !gtk_widget_is_ancestor (focus, table)
+                       && !gtk_widget_is_ancestor (table, focus);
 
   if (elsewhere || !gtk_widget_get_mapped (table) || ++*(guint *) ticks > MOST_TICKS
       || (focus != NULL && !GTK_IS_SCROLLED_WINDOW (focus)))
     return G_SOURCE_REMOVE;
-  gtk_root_set_focus (root, NULL);
-  gtk_widget_child_focus (table, GTK_DIR_TAB_FORWARD);
+  if (*(guint *) ticks > 2)
+    gtk_root_set_focus (root, NULL);
+  if (*(guint *) ticks > 1)
+    gtk_widget_child_focus (table, GTK_DIR_TAB_FORWARD);
   return G_SOURCE_CONTINUE;
 }
 
