@@ -28,8 +28,8 @@ static const char *const order_suffixes[] = { "", "-ranked", "-similar" };
 #define BY_SIMILARITY 2
 
 static const char *const label_names[]
-    = { N_ ("Languages"), N_ ("Domains"), N_ ("Phases"), N_ ("Documents"), NULL };
-static const char *const label_keys[] = { "language", "domain", "phase", "document" };
+    = { N_ ("Automatic"), N_ ("Languages"), N_ ("Domains"), N_ ("Phases"), N_ ("Documents"), NULL };
+static const char *const label_keys[] = { "auto", "language", "domain", "phase", "document" };
 
 struct _MsExpertsScreen
 {
