@@ -150,7 +150,6 @@ add_summary (GPtrArray *blocks, const MsReport *report)
   for (guint i = 0; i < report->sections->len; i++)
     {
       const MsSection *section = report->sections->pdata[i];
-
       g_autofree char *groups = NULL;
 
       if (section->result == NULL)

@@ -394,6 +394,22 @@ note_check (gboolean bad, const char *finding, gpointer data)
   g_ptr_array_add (report->checks, g_strdup (finding));
 }
 
+/* What all runs lack; of several one may have what another lacks.  NULL when one has all. */
+static char *
+find_missing (const MsAnalysis *analysis, const MsContext *context)
+{
+  char *reason = ms_analysis_missing (analysis, context->trace, context->n_others);
+
+  for (guint i = 0; i < context->n_with && reason != NULL; i++)
+    {
+      g_autofree char *own = ms_analysis_missing (analysis, context->with[i], context->n_others);
+
+      if (own == NULL)
+        g_clear_pointer (&reason, g_free);
+    }
+  return reason;
+}
+
 static gboolean
 make_report (MsReport *report, MsExit *status)
 {
@@ -405,10 +421,9 @@ make_report (MsReport *report, MsExit *status)
   for (guint i = 0; i < report->sections->len; i++)
     {
       MsSection *section = report->sections->pdata[i];
-
       MsContext context = section_context (report, section);
 
-      section->reason = ms_analysis_missing (section->analysis, context.trace, context.n_others);
+      section->reason = find_missing (section->analysis, &context);
     }
   ms_parallel (job->context.threads, report->sections->len, do_section, &work);
   ms_command_progress (NULL);
