@@ -158,18 +158,8 @@ write_csv (const MsTable *table, const char *path, GError **error)
 {
   g_autoptr (GOutputStream) stream = ms_command_output (path, error);
 
-  return stream != NULL && ms_table_write_csv (table, stream, error)
-         && g_output_stream_close (stream, NULL, error);
-}
-
-static gboolean
-write_text (const char *text, const char *path, GError **error)
-{
-  g_autoptr (GOutputStream) stream = ms_command_output (path, error);
-
   return stream != NULL
-         && g_output_stream_write_all (stream, text, strlen (text), NULL, NULL, error)
-         && g_output_stream_close (stream, NULL, error);
+         && ms_stream_close (stream, ms_table_write_csv (table, stream, error), error);
 }
 
 static gboolean
@@ -205,7 +195,7 @@ write_result (const MsResult *result, const MsContext *context, const Options *o
     return write_csv (only != NULL ? only : result->tables[0], options->output, error);
   text = strcmp (options->format, "json") == 0 ? ms_result_to_json (result, context)
                                                : format_result (result, only);
-  return write_text (text, options->output, error);
+  return ms_command_write (options->output, text, strlen (text), error);
 }
 
 static gboolean

@@ -57,5 +57,7 @@ const char *ms_command_line (void);
 void ms_command_progress (const char *line);
 /* Stdout for "-" or NULL, else `path` replaced atomically when the stream is closed. */
 GOutputStream *ms_command_output (const char *path, GError **error);
+/* Writes all of it there; after a failure what was there before is still there. */
+gboolean ms_command_write (const char *path, const char *data, gsize size, GError **error);
 
 G_END_DECLS

@@ -444,16 +444,13 @@ static gboolean
 export_dictionary (const char *output, GError **error)
 {
   g_autoptr (GString) text = g_string_new ("analysis,table,column,type,unit,meaning\n");
-  g_autoptr (GOutputStream) stream = ms_command_output (output, error);
 
   for (guint i = 0; i < G_N_ELEMENTS (defs); i++)
     append_meanings (text, NULL, &defs[i]);
   for (const MsAnalysis *const *analysis = ms_analyses (); *analysis != NULL; analysis++)
     for (const MsTableDef *def = (*analysis)->tables; def != NULL && def->name != NULL; def++)
       append_meanings (text, (*analysis)->name, def);
-  return stream != NULL
-         && g_output_stream_write_all (stream, text->str, text->len, NULL, NULL, error)
-         && g_output_stream_close (stream, NULL, error);
+  return ms_command_write (output, text->str, text->len, error);
 }
 
 static gboolean
@@ -461,7 +458,6 @@ export_table (Export *export, guint table, const char *path, gint64 run,
               const MsSelection *selection, const char *output, GError **error)
 {
   g_autoptr (MsDb) db = NULL;
-  g_autoptr (GCancellable) give_up = g_cancellable_new ();
 
   export->trace = ms_trace_open (path, run, selection, error);
   if (export->trace == NULL)
@@ -478,12 +474,8 @@ export_table (Export *export, guint table, const char *path, gint64 run,
   if (export->stream == NULL)
     return FALSE;
   append_header (export->text, &defs[table]);
-  if (writers[table](export, error) && flush (export, error))
-    return g_output_stream_close (export->stream, NULL, error);
-  /* Closing with this keeps what was at the place of the output before. */
-  g_cancellable_cancel (give_up);
-  g_output_stream_close (export->stream, give_up, NULL);
-  return FALSE;
+  return ms_stream_close (export->stream, writers[table](export, error) && flush (export, error),
+                          error);
 }
 
 static MsExit

@@ -45,7 +45,6 @@ run (int argc, char **argv)
     G_OPTION_ENTRY_NULL,
   };
   g_autoptr (GString) out = g_string_new (NULL);
-  g_autoptr (GOutputStream) stream = NULL;
   GError *error = NULL;
 
   ms_command_parse (&ms_command_manual, entries, &argc, &argv);
@@ -61,9 +60,7 @@ run (int argc, char **argv)
       out, "\n## Analyses\n\n"
            "Run them with `moescope analyze RUN.db NAME`, draw them with `moescope plot`.\n");
   ms_analysis_list_markdown (out);
-  stream = ms_command_output (output, &error);
-  if (stream == NULL || !g_output_stream_write_all (stream, out->str, out->len, NULL, NULL, &error)
-      || !g_output_stream_close (stream, NULL, &error))
+  if (!ms_command_write (output, out->str, out->len, &error))
     return ms_command_fail (&ms_command_manual, error);
   return MS_EXIT_FINE;
 }

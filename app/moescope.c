@@ -163,8 +163,17 @@ ms_command_output (const char *path, GError **error)
   /* A device or pipe such as /dev/null cannot be replaced. */
   if (g_file_test (path, G_FILE_TEST_EXISTS) && !g_file_test (path, G_FILE_TEST_IS_REGULAR))
     return G_OUTPUT_STREAM (g_file_append_to (file, G_FILE_CREATE_NONE, NULL, error));
-  return G_OUTPUT_STREAM (
-      g_file_replace (file, NULL, FALSE, G_FILE_CREATE_REPLACE_DESTINATION, NULL, error));
+  return ms_stream_replace (path, error);
+}
+
+gboolean
+ms_command_write (const char *path, const char *data, gsize size, GError **error)
+{
+  g_autoptr (GOutputStream) stream = ms_command_output (path, error);
+
+  return stream != NULL
+         && ms_stream_close (
+             stream, g_output_stream_write_all (stream, data, size, NULL, NULL, error), error);
 }
 
 int

@@ -148,16 +148,6 @@ make_json (MsJob *job, const MsResult *result, const MsTable *table, const MsPlo
   return ms_json_text (json);
 }
 
-static gboolean
-write_text (const char *path, const char *text, GError **error)
-{
-  g_autoptr (GOutputStream) stream = ms_command_output (path, error);
-
-  return stream != NULL
-         && g_output_stream_write_all (stream, text, strlen (text), NULL, NULL, error)
-         && g_output_stream_close (stream, NULL, error);
-}
-
 gboolean
 ms_plot_data_write (MsJob *job, const MsResult *result, MsFigure *figure, const char *figure_path,
                     const char *interval, GError **error)
@@ -174,9 +164,10 @@ ms_plot_data_write (MsJob *job, const MsResult *result, MsFigure *figure, const 
   if (job->trace != NULL && (hash = ms_file_hash (job->path, error)) == NULL)
     return FALSE;
   if ((stream = ms_command_output (csv, error)) == NULL
-      || !ms_table_write_csv (table, stream, error) || !g_output_stream_close (stream, NULL, error))
+      || !ms_stream_close (stream, ms_table_write_csv (table, stream, error), error))
     return FALSE;
   numbers = make_dat (figure);
   making = make_json (job, result, table, plot, figure_path, interval, hash);
-  return write_text (dat, numbers, error) && write_text (json, making, error);
+  return ms_command_write (dat, numbers, strlen (numbers), error)
+         && ms_command_write (json, making, strlen (making), error);
 }

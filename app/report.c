@@ -511,12 +511,10 @@ static gboolean
 save (const MsReport *report, const char *path, const char *paper, GError **error)
 {
   g_autoptr (GBytes) bytes = write_format (report, path, paper, error);
-  g_autoptr (GOutputStream) stream = bytes != NULL ? ms_command_output (path, error) : NULL;
   gsize size;
   gconstpointer data = bytes != NULL ? g_bytes_get_data (bytes, &size) : NULL;
 
-  return stream != NULL && g_output_stream_write_all (stream, data, size, NULL, NULL, error)
-         && g_output_stream_close (stream, NULL, error);
+  return bytes != NULL && ms_command_write (path, data, size, error);
 }
 
 static MsExit

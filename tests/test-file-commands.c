@@ -219,6 +219,33 @@ test_keep (void)
   g_remove (output);
 }
 
+/* A file that cannot grow beyond 8 KiB stands for a full disk: the error names the file, a new one is not
+ * begun, an old one stays. */
+static void
+test_full (void)
+{
+  g_autofree char *output = g_build_filename (folder, "full.md", NULL);
+
+  for (guint pass = 0; pass < 2; pass++)
+    {
+      const char *const argv[]
+          = { "/bin/sh", "-c", "trap '' XFSZ; ulimit -f 16; exec \"$MOESCOPE\" manual -o \"$0\"",
+              output, NULL };
+      g_autofree char *err = NULL, *kept = NULL;
+      int status = 0;
+
+      if (pass == 1)
+        g_assert_true (g_file_set_contents (output, "before", -1, NULL));
+      g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL,
+                                   &err, &status, NULL));
+      g_assert_cmpint (status, !=, 0);
+      ASSERT_HAS (err, "full.md: ");
+      g_file_get_contents (output, &kept, NULL, NULL);
+      g_assert_cmpstr (kept, ==, pass == 0 ? NULL : "before");
+    }
+  g_remove (output);
+}
+
 static void
 test_sql (void)
 {
@@ -258,6 +285,7 @@ main (int argc, char **argv)
   g_test_add_func ("/file-commands/round-trip", test_round_trip);
   g_test_add_func ("/file-commands/export", test_export);
   g_test_add_func ("/file-commands/keep", test_keep);
+  g_test_add_func ("/file-commands/full", test_full);
   g_test_add_func ("/file-commands/sql", test_sql);
   status = g_test_run ();
   g_rmdir (folder);

@@ -274,17 +274,7 @@ write_all (MsGgufWriter *writer, GOutputStream *stream, GError **error)
 gboolean
 ms_gguf_writer_save (MsGgufWriter *writer, const char *path, GError **error)
 {
-  g_autoptr (GFile) file = g_file_new_for_path (path);
-  g_autoptr (GFileOutputStream) stream
-      = g_file_replace (file, NULL, FALSE, G_FILE_CREATE_REPLACE_DESTINATION, NULL, error);
-  g_autoptr (GCancellable) give_up = g_cancellable_new ();
+  g_autoptr (GOutputStream) stream = ms_stream_replace (path, error);
 
-  if (stream == NULL)
-    return FALSE;
-  if (write_all (writer, G_OUTPUT_STREAM (stream), error))
-    return g_output_stream_close (G_OUTPUT_STREAM (stream), NULL, error);
-  /* Closing under a cancelled cancellable keeps what was there before. */
-  g_cancellable_cancel (give_up);
-  g_output_stream_close (G_OUTPUT_STREAM (stream), give_up, NULL);
-  return FALSE;
+  return stream != NULL && ms_stream_close (stream, write_all (writer, stream, error), error);
 }

@@ -183,24 +183,13 @@ ms_train_state_save (const MsTrainState *state, const char *path, GError **error
     { state->variance, state->size * sizeof (float) },
     { state->points->data, state->points->len * sizeof (MsTrainPoint) },
   };
-  g_autoptr (GFile) file = g_file_new_for_path (path);
-  g_autoptr (GFileOutputStream) stream
-      = g_file_replace (file, NULL, FALSE, G_FILE_CREATE_REPLACE_DESTINATION, NULL, error);
+  g_autoptr (GOutputStream) stream = ms_stream_replace (path, error);
+  gboolean fine = stream != NULL;
 
-  if (stream == NULL)
-    return FALSE;
   memcpy (head.magic, magic, sizeof magic);
-  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
-    if (!g_output_stream_write_all (G_OUTPUT_STREAM (stream), parts[i].data, parts[i].size, NULL,
-                                    NULL, error))
-      {
-        g_autoptr (GCancellable) give_up = g_cancellable_new ();
-
-        g_cancellable_cancel (give_up);
-        g_output_stream_close (G_OUTPUT_STREAM (stream), give_up, NULL);
-        return FALSE;
-      }
-  return g_output_stream_close (G_OUTPUT_STREAM (stream), NULL, error);
+  for (guint i = 0; fine && i < G_N_ELEMENTS (parts); i++)
+    fine = g_output_stream_write_all (stream, parts[i].data, parts[i].size, NULL, NULL, error);
+  return stream != NULL && ms_stream_close (stream, fine, error);
 }
 
 gboolean

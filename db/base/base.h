@@ -81,4 +81,13 @@ const char *ms_text_nearest (const char *word, const char *const *words);
 /* A word of a command line as a shell reads it: bare when nothing in it needs quotes (newly allocated). */
 char *ms_word_quote (const char *word);
 
+/* --- Files --------------------------------------------------------------------------------- */
+
+/* Opens a file to write a whole new one in its place; a file or an address of GIO. */
+GOutputStream *ms_stream_replace (const char *path, GError **error);
+/* Closes a stream.  Of ms_stream_replace only with `whole`, when all was written, does the new file take
+ * the place of what was there before; otherwise that stays, no part of the new one is left, and an error
+ * already set is told with the file's name.  TRUE when it did. */
+gboolean ms_stream_close (GOutputStream *stream, gboolean whole, GError **error);
+
 G_END_DECLS

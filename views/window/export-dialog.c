@@ -117,20 +117,11 @@ ms_export_dialog_save (MsExportDialog *self, const char *path, GError **error)
 
   if (g_str_has_suffix (path, ".csv"))
     {
-      g_autoptr (GFile) file = g_file_new_for_path (path);
-      g_autoptr (GFileOutputStream) stream
-          = g_file_replace (file, NULL, FALSE, G_FILE_CREATE_REPLACE_DESTINATION, NULL, error);
-      g_autoptr (GCancellable) cancel = g_cancellable_new ();
+      g_autoptr (GOutputStream) stream = ms_stream_replace (path, error);
+      MsTable *table = ms_result_table (self->outcome->result, self->plot.table);
 
-      if (stream == NULL)
-        return FALSE;
-      if (ms_table_write_csv (ms_result_table (self->outcome->result, self->plot.table),
-                              G_OUTPUT_STREAM (stream), error))
-        return g_output_stream_close (G_OUTPUT_STREAM (stream), NULL, error);
-      /* Closed without this, what was written so far would take the place of the old file. */
-      g_cancellable_cancel (cancel);
-      g_output_stream_close (G_OUTPUT_STREAM (stream), cancel, NULL);
-      return FALSE;
+      return stream != NULL
+             && ms_stream_close (stream, ms_table_write_csv (table, stream, error), error);
     }
   figure = make_figure (self, error);
   return figure != NULL
