@@ -115,7 +115,9 @@ ms_report_json (const MsReport *report)
       if (section->own == NULL)
         context.values = section->values;
       result = ms_result_to_json (section->result, &context);
-      g_string_append_printf (out, "%s%s", separator, g_strchomp (result));
+      /* Findings name their section; the name goes in front of what the result says of itself. */
+      g_string_append_printf (out, "%s{\"section\": \"%s\",\n %s", separator, section->id,
+                              g_strchomp (result) + 1);
       separator = ",\n";
     }
   g_string_append (out, "\n  ]\n}\n");

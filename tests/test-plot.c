@@ -325,6 +325,7 @@ test_report (void)
           g_autoptr (JsonParser) parser = json_parser_new ();
 
           g_assert_true (json_parser_load_from_data (parser, first, -1, NULL));
+          g_assert_nonnull (strstr (first, "{\"section\": \"load\",\n \"analysis\": \"load\""));
           g_assert_cmpuint (json_array_get_length (json_object_get_array_member (
                                 json_node_get_object (json_parser_get_root (parser)), "headlines")),
                             ==, 6);
