@@ -83,7 +83,8 @@ collect_lines (MsFigure *figure, const MsPanel *panel)
       const MsTrack *track = ms_track_find (figure, panel->facet, series);
       gboolean constant = TRUE;
       double value = track->n > 0 ? ms_channel_raw (channel, ms_track_row (track, 0)) : NAN;
-      guint step = MAX (track->n / 2000, 1);
+      /* No more points than the eye tells apart; comparing lines takes the square of them. */
+      guint step = MAX (track->n / (guint) MAX (panel->plot.w, 50), 1);
 
       for (guint i = 1; i < track->n && constant; i++)
         constant = ms_channel_raw (channel, ms_track_row (track, i)) == value;
@@ -144,7 +145,8 @@ count_hidden (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, co
   for (guint series = 0; series < figure->n_series; series++)
     {
       const MsTrack *track = ms_track_find (figure, panel->facet, series);
-      guint step = MAX (track->n / 2000, 1);
+      /* No more points than the eye tells apart; comparing lines takes the square of them. */
+      guint step = MAX (track->n / (guint) MAX (panel->plot.w, 50), 1);
       Point before = { NAN, NAN, series };
 
       for (guint i = 0; i < track->n; i += step)
