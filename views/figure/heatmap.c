@@ -1,4 +1,4 @@
-/* Heatmap: cells of two categories, coloured by value; no value is hatched.
+/* Heatmap: cells of two categories, coloured by value; no value is hatched, or tinted where cells are tiny.
  *
  * The cells of a panel are painted as one small image scaled without interpolation: any size costs
  * milliseconds and stays crisp in PDF.  SVG viewers blur such images, so SVG gets rectangles while
@@ -155,12 +155,21 @@ cell_rect (const MsFigure *figure, const MsPanel *panel, guint x, guint y)
                    panel->plot.y + place_of (figure, y) * h, w, h };
 }
 
-/* What shows where cells have no value. */
+/* What shows where cells have no value; in cells too small for the hatch, where it would be noise,
+ * a flat tint. */
 static void
-hatch (const MsPanel *panel, MsPen *pen)
+hatch (const MsFigure *figure, const MsPanel *panel, MsPen *pen)
 {
+  double w = panel->plot.w / figure->x.n, h = panel->plot.h / figure->y.n;
+
   cairo_rectangle (pen->cr, panel->plot.x, panel->plot.y, panel->plot.w, panel->plot.h);
-  ms_pen_hatch (pen, 3.5);
+  if (MIN (w, h) < 3.5)
+    {
+      ms_pen_colour (pen, ms_colour_mix (pen->theme->paper, pen->theme->faint, 0.6), 1);
+      cairo_fill (pen->cr);
+    }
+  else
+    ms_pen_hatch (pen, 3.5);
   cairo_new_path (pen->cr);
 }
 
@@ -198,7 +207,7 @@ paint_rectangles (MsFigure *figure, const MsPanel *panel, MsPen *pen)
         cells[n++] = (Cell){ pixel (colour), x, y };
     }
   if (n < all)
-    hatch (panel, pen);
+    hatch (figure, panel, pen);
   qsort (cells, n, sizeof *cells, compare_cells);
   for (guint i = 0; i < n; i++)
     {
@@ -238,7 +247,7 @@ paint_cells (MsFigure *figure, const MsPanel *panel, MsPen *pen)
       zoom = figure->compact ? 1 : SVG_PIXELS;
       image = make_image (figure, panel->facet, (guint) zoom, &missing);
       if (missing)
-        hatch (panel, pen);
+        hatch (figure, panel, pen);
     }
   else
     {
@@ -246,7 +255,7 @@ paint_cells (MsFigure *figure, const MsPanel *panel, MsPen *pen)
         grid->images[panel->facet]
             = make_image (figure, panel->facet, 1, &grid->missing[panel->facet]);
       if (grid->missing[panel->facet])
-        hatch (panel, pen);
+        hatch (figure, panel, pen);
       image = cairo_surface_reference (grid->images[panel->facet]);
     }
   cairo_user_to_device_distance (cr, &dx, &dy);

@@ -349,7 +349,7 @@ ms_pen_fill (MsPen *pen, guint series, MsColour colour)
   ms_pen_colour (pen, colour, 1);
   cairo_fill_preserve (cr);
   cairo_path_extents (cr, &x1, &y1, &x2, &y2);
-  if (series == 0 || series >= MS_SERIES_MAX || x2 - x1 < 4 || y2 - y1 < 2)
+  if (series == 0 || series >= MS_SERIES_MAX || x2 - x1 < 2 || y2 - y1 < 2)
     {
       cairo_new_path (cr);
       return;
@@ -361,7 +361,8 @@ ms_pen_fill (MsPen *pen, guint series, MsColour colour)
   for (int i = 0; i < patterns[series].n; i++)
     {
       double dx = patterns[series].lines[i][0], dy = patterns[series].lines[i][1];
-      double step = patterns[series].spacing, reach = x2 - x1 + y2 - y1 + step;
+      /* A narrow bar holds as many lines as a wide one. */
+      double step = x2 - x1 < 6 ? 3 : patterns[series].spacing, reach = x2 - x1 + y2 - y1 + step;
       /* Lines through points on the box's left and top (or bottom) edge. */
       for (double d = -reach; d < reach; d += step)
         {
