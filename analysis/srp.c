@@ -443,6 +443,21 @@ summarise (MsResult *result)
       100 * ms_table_get_real (layers, (guint) best, layer_srp));
 }
 
+/* SRP of no windows is 0 by definition, which a line draws like a measured one: say so. */
+static void
+note_empty (MsResult *result)
+{
+  const MsTable *model = ms_result_table (result, "model");
+  guint frequency = (guint) ms_table_find_column (model, "activation_frequency");
+
+  for (guint row = 0; row < ms_table_n_rows (model); row++)
+    if (isnan (ms_table_get_real (model, row, frequency)))
+      ms_result_note (result,
+                      "No document has %" G_GINT64_FORMAT " tokens: there are no windows of that "
+                      "length, and their SRP of 0 is no measurement.",
+                      ms_table_get_int (model, row, 0));
+}
+
 static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
@@ -473,6 +488,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
                       "Windows move by one token and never cross documents; the threshold is "
                       "common to all experts pooled in a row, so the model's SRP is not the "
                       "mean of its layers'.");
+      note_empty (result);
     }
   for (guint i = 0; i < n_layers * job.n_lengths; i++)
     histograms_clear (&job.histograms[i]);
