@@ -132,9 +132,11 @@ static const MsParam params[] = {
         "The best alpha, the lowest on ties; common to all experts of the scope" },                \
       { "segment_cache_size", "Segment cache size", NULL, MS_COLUMN_REAL,                          \
         "Loaded over active expert-tokens at the best threshold (rho)" },                          \
+      { "activation_frequency", "Activation frequency", NULL, MS_COLUMN_REAL,                      \
+        "Share of (window, token) pairs that choose the expert: inner tokens weigh more" },        \
   {                                                                                                \
-    "activation_frequency", "Activation frequency", NULL, MS_COLUMN_REAL,                          \
-        "Share of (window, token) pairs that choose the expert: inner tokens weigh more"           \
+    "measured", "Measured", NULL, MS_COLUMN_INT,                                                   \
+        "1 when some document has m tokens; otherwise SRP is 0 by definition and not drawn"        \
   }
 
 static const MsTableDef tables[] = {
@@ -161,7 +163,8 @@ static const MsPlotDef plots[] = {
     .series = "segment_length",
     .low = "srp_low",
     .high = "srp_high",
-    .reference = "null_srp" },
+    .reference = "null_srp",
+    .where = "measured=1" },
   { .name = "model",
     .title = "SRP by segment length",
     .table = "model",
@@ -171,7 +174,8 @@ static const MsPlotDef plots[] = {
     .low = "srp_low",
     .high = "srp_high",
     .reference = "null_srp",
-    .x_scale = MS_SCALE_LOG2 },
+    .x_scale = MS_SCALE_LOG2,
+    .where = "measured=1" },
   { .name = "experts",
     .title = "SRP and activation frequency of experts",
     .table = "experts",
@@ -179,7 +183,8 @@ static const MsPlotDef plots[] = {
     .x = "activation_frequency",
     .y = "srp",
     .series = "layer",
-    .facet = "segment_length" },
+    .facet = "segment_length",
+    .where = "measured=1" },
   { 0 },
 };
 
@@ -367,18 +372,19 @@ add_score (MsTable *table, gint64 layer, gint64 expert, guint m, const guint64 *
 {
   Score score = score_histogram (h, m);
   double null = null_h != NULL ? score_histogram (null_h, m).srp : NAN;
+  gint64 measured = !isnan (score.frequency);
   MsInterval interval
       = known != NULL ? *known : (MsInterval){ .basic_low = NAN, .basic_high = NAN };
 
   if (expert >= 0)
     ms_table_add (table, layer, expert, (gint64) m, score.srp, interval.basic_low,
-                  interval.basic_high, null, score.threshold, score.rho, score.frequency);
+                  interval.basic_high, null, score.threshold, score.rho, score.frequency, measured);
   else if (layer >= 0)
     ms_table_add (table, layer, (gint64) m, score.srp, interval.basic_low, interval.basic_high,
-                  null, score.threshold, score.rho, score.frequency);
+                  null, score.threshold, score.rho, score.frequency, measured);
   else
     ms_table_add (table, (gint64) m, score.srp, interval.basic_low, interval.basic_high, null,
-                  score.threshold, score.rho, score.frequency);
+                  score.threshold, score.rho, score.frequency, measured);
 }
 
 static void
@@ -443,7 +449,7 @@ summarise (MsResult *result)
       100 * ms_table_get_real (layers, (guint) best, layer_srp));
 }
 
-/* SRP of no windows is 0 by definition, which a line draws like a measured one: say so. */
+/* SRP of no windows is 0 by definition, which reads like a measured one: say so. */
 static void
 note_empty (MsResult *result)
 {
@@ -506,7 +512,7 @@ const MsAnalysis ms_analysis_srp = {
   = "h[f] = windows of m tokens in which f tokens choose the expert; F1(alpha) = 2 sum_{f >= "
     "alpha} f h[f] / (m sum_{f >= alpha} h[f] + sum f h[f]); SRP = max over alpha.",
   .cite = "Not All Models Suit Expert Offloading, arXiv 2505.16056.",
-  .version = 1,
+  .version = 2,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -241,6 +241,7 @@
 /* xgettext:no-c-format */ N_ ("Threshold")
 /* xgettext:no-c-format */ N_ ("Segment cache size")
 /* xgettext:no-c-format */ N_ ("Activation frequency")
+/* xgettext:no-c-format */ N_ ("Measured")
 /* xgettext:no-c-format */ N_ ("SRP by layer")
 /* xgettext:no-c-format */ N_ ("SRP by expert")
 /* xgettext:no-c-format */ N_ ("Segment lengths")
