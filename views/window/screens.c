@@ -19,7 +19,9 @@ static const MsTab consistency_tabs[] = {
 };
 
 static const MsTab flow_tabs[] = {
-  { .title = N_ ("Between Layers"), .analysis = "transitions" },
+  { .title = N_ ("Between Layers"),
+    .analysis = "transitions",
+    .plots = "flow dependence predictors lift" },
   { .title = N_ ("Chosen Together"), .analysis = "coactivation" },
   { NULL },
 };
