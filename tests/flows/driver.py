@@ -6,13 +6,20 @@ import tempfile
 import time
 
 SKIP = 77
+
+
+def tell(line):
+    """A line of TAP, past what the bus prints (run.sh)."""
+    os.write(9 if "MOESCOPE_TAP" in os.environ else 1, (line + "\n").encode())
+
+
 try:
     import gi
 
     gi.require_version("Atspi", "2.0")
     from gi.repository import Atspi
 except (ImportError, ValueError):
-    print("1..0 # skip Atspi for Python is not installed")
+    tell("1..0 # skip Atspi for Python is not installed")
     sys.exit(SKIP)
 
 PATIENCE = float(os.environ.get("MOESCOPE_PATIENCE", 60))
@@ -114,13 +121,13 @@ class Gui:
 
 
 def run(*flows):
-    print("1..%d" % len(flows))
+    tell("1..%d" % len(flows))
     failed = 0
     for number, flow in enumerate(flows, 1):
         try:
             flow()
-            print("ok %d %s" % (number, flow.__name__), flush=True)
+            tell("ok %d %s" % (number, flow.__name__))
         except AssertionError as error:
             failed = 1
-            print("not ok %d %s: %s" % (number, flow.__name__, error), flush=True)
+            tell("not ok %d %s: %s" % (number, flow.__name__, error))
     sys.exit(failed)
