@@ -239,18 +239,12 @@ find_scrolled (GtkWidget *root)
 }
 
 static void
-show_screen (MsWindow *window, const char *name)
-{
-  gtk_widget_activate_action (GTK_WIDGET (window), "win.screen", "s", name);
-}
-
-static void
 time_scrolling (MsWindow *window, const char *name)
 {
   GtkWidget *scrolled;
   g_autofree char *what = g_strdup_printf ("%s: scroll", name);
 
-  show_screen (window, name);
+  ms_window_show_screen (window, name);
   run_until (NULL, NULL, 1);
   scrolled = find_scrolled (GTK_WIDGET (ms_window_get_screen (window, name)));
   if (scrolled != NULL)
@@ -266,7 +260,7 @@ time_all_frames (MsWindow *window)
 
   printf ("\n%-34s  %8s  %9s  %10s  %10s  %6s\n", "Every frame draws the window anew", "frames/s",
           "core ms", "longest ms", "by core ms", "late");
-  show_screen (window, "experts");
+  ms_window_show_screen (window, "experts");
   run_until (NULL, NULL, 1);
   view = ms_figure_view_find (GTK_WIDGET (ms_window_get_screen (window, "experts")));
   canvas = view ? ms_figure_view_get_canvas (view) : NULL;
@@ -324,7 +318,7 @@ time_screen (MsWindow *window, const char *name, guint tab, double seconds)
   gboolean quiet;
 
   begin ();
-  show_screen (window, name);
+  ms_window_show_screen (window, name);
   if (tab > 0)
     ms_analysis_screen_show_tab (MS_ANALYSIS_SCREEN (screen), tab);
   first = run_until (is_answered, screen, seconds);
@@ -370,7 +364,7 @@ time_opening (AdwApplication *application, const char *path, int width, int heig
   double frame = 0, made, listed, figure;
 
   gtk_window_set_default_size (GTK_WINDOW (window), width, height);
-  show_screen (window, "experts");
+  ms_window_show_screen (window, "experts");
   ms_workbench_open (bench, path);
   gtk_window_present (GTK_WINDOW (window));
   made = clock_ms (CLOCK_THREAD_CPUTIME_ID);
