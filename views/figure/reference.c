@@ -19,6 +19,14 @@ add_point (GArray *points, double x, double y, guint series)
   g_array_append_val (points, point);
 }
 
+/* Rows from one point to the next: no more points than the eye tells apart, as comparing lines takes the
+ * square of them. */
+static guint
+step_of (const MsTrack *track, const MsPanel *panel)
+{
+  return MAX (track->n / (guint) MAX (panel->plot.w, 50), 1);
+}
+
 /* Whether the lines collected so far pass through a point, to within what the eye tells apart. */
 static gboolean
 passes (const GArray *points, Point p)
@@ -83,8 +91,7 @@ collect_lines (MsFigure *figure, const MsPanel *panel)
       const MsTrack *track = ms_track_find (figure, panel->facet, series);
       gboolean constant = TRUE;
       double value = track->n > 0 ? ms_channel_raw (channel, ms_track_row (track, 0)) : NAN;
-      /* No more points than the eye tells apart; comparing lines takes the square of them. */
-      guint step = MAX (track->n / (guint) MAX (panel->plot.w, 50), 1);
+      guint step = step_of (track, panel);
 
       for (guint i = 1; i < track->n && constant; i++)
         constant = ms_channel_raw (channel, ms_track_row (track, i)) == value;
@@ -145,8 +152,7 @@ count_hidden (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, co
   for (guint series = 0; series < figure->n_series; series++)
     {
       const MsTrack *track = ms_track_find (figure, panel->facet, series);
-      /* No more points than the eye tells apart; comparing lines takes the square of them. */
-      guint step = MAX (track->n / (guint) MAX (panel->plot.w, 50), 1);
+      guint step = step_of (track, panel);
       Point before = { NAN, NAN, series };
 
       for (guint i = 0; i < track->n; i += step)
