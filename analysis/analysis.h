@@ -122,6 +122,8 @@ typedef struct
 const char *ms_selection_key (guint key, const char **help);
 MsSelection *ms_selection_new (void); /* everything */
 MsSelection *ms_selection_parse (const char *text, GError **error);
+/* The text without the further runs of `with`; as it is when it is none (newly allocated). */
+char *ms_selection_without_runs (const char *text);
 char *ms_selection_format (const MsSelection *selection); /* the text form, "" for everything */
 MsSelection *ms_selection_copy (const MsSelection *selection);
 /* Whether the document, whose number is `number`, fulfils what the selection says of documents. */

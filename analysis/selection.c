@@ -476,6 +476,17 @@ ms_selection_format (const MsSelection *selection)
   return g_string_free (out, FALSE);
 }
 
+char *
+ms_selection_without_runs (const char *text)
+{
+  g_autoptr (MsSelection) selection = text != NULL ? ms_selection_parse (text, NULL) : NULL;
+
+  if (selection == NULL || selection->with == NULL)
+    return g_strdup (text);
+  g_clear_pointer (&selection->with, g_array_unref);
+  return ms_selection_format (selection);
+}
+
 MsSelection *
 ms_selection_copy (const MsSelection *selection)
 {

@@ -268,16 +268,9 @@ inherit_job (const MsJob *from)
 static char *
 inherit_select (const MsJob *from, const MsAnalysis *analysis)
 {
-  g_autoptr (MsSelection) selection = NULL;
-
-  if (from->select == NULL || ms_analysis_takes_runs (analysis)
-      || analysis->needs & MS_NEEDS_SERIES)
-    return g_strdup (from->select);
-  selection = ms_selection_parse (from->select, NULL);
-  if (selection == NULL)
-    return g_strdup (from->select);
-  g_clear_pointer (&selection->with, g_array_unref);
-  return ms_selection_format (selection);
+  return ms_analysis_takes_runs (analysis) || analysis->needs & MS_NEEDS_SERIES
+             ? g_strdup (from->select)
+             : ms_selection_without_runs (from->select);
 }
 
 /* Parses `words`, "NAME [--plot PLOT] [OPTION of analyze]...", and opens what they look at; NULL with

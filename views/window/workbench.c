@@ -202,14 +202,9 @@ MsRequest *
 ms_request_alone (const MsRequest *request)
 {
   MsRequest *alone = ms_request_copy (request);
-  g_autoptr (MsSelection) selection
-      = ms_selection_parse (request->select ? request->select : "", NULL);
 
-  if (selection == NULL || selection->with == NULL)
-    return alone;
-  g_clear_pointer (&selection->with, g_array_unref);
   g_free (alone->select);
-  alone->select = ms_selection_format (selection);
+  alone->select = ms_selection_without_runs (request->select);
   return alone;
 }
 
