@@ -379,31 +379,18 @@ current_figure (MsWindow *self)
   return view;
 }
 
+/* Actions of the window that mean the current figure do its own of another name. */
 static void
-export_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+figure_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
+  static const char *const names[][2] = { { "export", "figure.export" },
+                                          { "report-figure", "figure.report" },
+                                          { "figure-table", "figure.table" } };
   MsFigureView *view = current_figure (data);
 
-  if (view != NULL)
-    gtk_widget_activate_action (GTK_WIDGET (view), "figure.export", NULL);
-}
-
-static void
-report_figure_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsFigureView *view = current_figure (data);
-
-  if (view != NULL)
-    gtk_widget_activate_action (GTK_WIDGET (view), "figure.report", NULL);
-}
-
-static void
-figure_table_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsFigureView *view = current_figure (data);
-
-  if (view != NULL)
-    gtk_widget_activate_action (GTK_WIDGET (view), "figure.table", NULL);
+  for (guint i = 0; view != NULL && i < G_N_ELEMENTS (names); i++)
+    if (strcmp (g_action_get_name (G_ACTION (action)), names[i][0]) == 0)
+      gtk_widget_activate_action (GTK_WIDGET (view), names[i][1], NULL);
 }
 
 static void
@@ -749,9 +736,9 @@ static const GActionEntry entries[] = {
   { .name = "open-sample", .activate = open_sample_action },
   { .name = "collect", .activate = collect_action },
   { .name = "import", .activate = import_action },
-  { .name = "export", .activate = export_action },
-  { .name = "report-figure", .activate = report_figure_action },
-  { .name = "figure-table", .activate = figure_table_action },
+  { .name = "export", .activate = figure_action },
+  { .name = "report-figure", .activate = figure_action },
+  { .name = "figure-table", .activate = figure_action },
   { .name = "focus-figure", .activate = focus_figure_action },
   { .name = "close-file", .activate = close_file_action },
   { .name = "refresh", .activate = refresh_action },
