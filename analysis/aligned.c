@@ -27,10 +27,10 @@ check_layers (const MsTrace *a, const MsTrace *b, GError **error)
     {
       const MsLayer *x = ms_trace_layer (a, l), *y = ms_trace_layer (b, l);
 
-      if (x->block != y->block || x->n_experts != y->n_experts)
+      if (x->block != y->block || x->gate.n_experts != y->gate.n_experts)
         return mismatch (b, error,
                          "its MoE layer %u is block %d with %u experts, not block %d with %u", l,
-                         y->block, y->n_experts, x->block, x->n_experts);
+                         y->block, y->gate.n_experts, x->block, x->gate.n_experts);
     }
   return TRUE;
 }

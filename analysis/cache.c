@@ -218,7 +218,7 @@ read_params (const MsContext *context, Job *job, GError **error)
       job->policies[job->n_policies++] = (MsCachePolicy) p;
     }
   for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
-    most = MAX (most, ms_trace_layer (context->trace, l)->n_experts);
+    most = MAX (most, ms_trace_layer (context->trace, l)->gate.n_experts);
   for (guint i = 0; capacities[i] != NULL; i++)
     {
       guint64 capacity;
@@ -614,7 +614,7 @@ list_warm (const MsContext *context, const Job *job, guint first, guint n, Strea
       if (value->layer < first || value->layer >= first + n)
         continue;
       for (guint l = first; l < value->layer; l++)
-        id += ms_trace_layer (context->trace, l)->n_experts;
+        id += ms_trace_layer (context->trace, l)->gate.n_experts;
       if (!listed[id])
         stream->warm[stream->n_warm++] = (guint16) id;
       listed[id] = TRUE;

@@ -733,14 +733,14 @@ add_ranks (const MsContext *context, MsTable *table, const Job *job, guint f)
   guint n_layers = ms_trace_n_layers (context->trace), most = 0;
 
   for (guint l = 0; l < n_layers; l++)
-    most = MAX (most, ms_trace_layer (context->trace, l)->k);
+    most = MAX (most, ms_trace_layer (context->trace, l)->gate.k);
   for (guint r = 0; r < most; r++)
     {
       guint64 dropped = 0, all = 0;
 
       for (guint l = 0; l < n_layers; l++)
         {
-          guint k = ms_trace_layer (context->trace, l)->k;
+          guint k = ms_trace_layer (context->trace, l)->gate.k;
           const guint64 *rank = job->layers[l].ranks + ((gsize) f * k + r) * 2;
 
           dropped += r < k ? rank[0] : 0;

@@ -223,20 +223,20 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   Coactivation *all = data;
   Layer *layer = &all->layers[index];
   const MsLayer *def = ms_trace_layer (context->trace, index);
-  gsize square = (gsize) def->n_experts * def->n_experts;
-  g_autofree guint8 *has = g_new0 (guint8, def->n_experts);
+  gsize square = (gsize) def->gate.n_experts * def->gate.n_experts;
+  g_autofree guint8 *has = g_new0 (guint8, def->gate.n_experts);
   g_autofree double *sums = NULL;
   g_autofree MsInterval *intervals = NULL;
   Recount recount = { all->bootstrap, layer, has, NULL };
   double products = 0, n_pairs = 0;
 
   layer->block = def->block;
-  layer->n_experts = def->n_experts;
-  layer->k = def->k;
-  layer->counts = g_new0 (double, def->n_experts);
+  layer->n_experts = def->gate.n_experts;
+  layer->k = def->gate.k;
+  layer->counts = g_new0 (double, def->gate.n_experts);
   layer->pairs = g_new0 (guint32, square);
   layer->adjacent = g_new0 (guint32, square);
-  layer->is_shown = g_new0 (guint8, def->n_experts);
+  layer->is_shown = g_new0 (guint8, def->gate.n_experts);
   if (!ms_trace_scan_layer (context->trace, index, 0, count_rows, layer, context->cancel, error))
     return FALSE;
   for (guint a = 0; a < layer->n_experts; a++)

@@ -476,8 +476,8 @@ prepare_trace (const MsContext *context, Committee *all, MsGroups **groups, GErr
       const MsLayer *def = ms_trace_layer (context->trace, i);
 
       all->layers[i].block = def->block;
-      all->layers[i].n_experts = def->n_experts;
-      all->layers[i].k = k > 0 ? (guint) MIN (k, def->n_experts) : def->k;
+      all->layers[i].n_experts = def->gate.n_experts;
+      all->layers[i].k = k > 0 ? (guint) MIN (k, def->gate.n_experts) : def->gate.k;
     }
   all->strata = ms_strata_new (context, *groups, ms_trace_n_documents (context->trace));
   return TRUE;

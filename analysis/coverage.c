@@ -72,7 +72,7 @@ static gboolean
 count_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
   Coverage *coverage = data;
-  guint n_experts = ms_trace_layer (context->trace, index)->n_experts;
+  guint n_experts = ms_trace_layer (context->trace, index)->gate.n_experts;
   Counting counting = { coverage->bootstrap, n_experts, NULL };
 
   coverage->counts[index] = g_new0 (guint64, (gsize) coverage->bootstrap->n_units * n_experts);
@@ -91,11 +91,11 @@ init_scope (const MsContext *context, const Coverage *coverage, guint from, guin
                     ? g_strdup ("all")
                     : g_strdup_printf ("%d", ms_trace_layer (context->trace, from)->block);
   for (guint l = from; l < to; l++)
-    scope->n_slots += ms_trace_layer (context->trace, l)->n_experts;
+    scope->n_slots += ms_trace_layer (context->trace, l)->gate.n_experts;
   scope->sums = g_new (double, (gsize) n_units * scope->n_slots);
   for (guint l = from; l < to; l++)
     {
-      guint n_experts = ms_trace_layer (context->trace, l)->n_experts;
+      guint n_experts = ms_trace_layer (context->trace, l)->gate.n_experts;
 
       for (guint u = 0; u < n_units; u++)
         for (guint e = 0; e < n_experts; e++)
@@ -284,10 +284,10 @@ make_null (const MsContext *context, const Coverage *coverage, guint from, guint
       for (guint l = from; l < to; l++)
         {
           const MsLayer *layer = ms_trace_layer (context->trace, l);
-          double p = MIN ((double) layer->k / layer->n_experts, 1);
+          double p = MIN ((double) layer->gate.k / layer->gate.n_experts, 1);
           double mean = p * (double) ms_trace_n_tokens (context->trace);
 
-          for (guint e = 0; e < layer->n_experts; e++)
+          for (guint e = 0; e < layer->gate.n_experts; e++)
             {
               double radius = sqrt (-2 * log (1 - ms_random_double (&state)));
               double normal = radius * cos (2 * G_PI * ms_random_double (&state));
@@ -370,7 +370,7 @@ write_slots (const MsContext *context, const Scope *all, MsTable *table)
 
   for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
     {
-      guint n_experts = ms_trace_layer (context->trace, l)->n_experts, start = at;
+      guint n_experts = ms_trace_layer (context->trace, l)->gate.n_experts, start = at;
 
       for (guint e = 0; e < n_experts; e++, at++)
         {

@@ -317,7 +317,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
   Difference *all = data;
   Layer *layer = &all->layers[index];
-  guint n = ms_trace_layer (context->trace, index)->n_experts, width = 2 * n + 2;
+  guint n = ms_trace_layer (context->trace, index)->gate.n_experts, width = 2 * n + 2;
   gsize n_resamples = all->strata->n_resamples, n_deals = all->n_deals;
   g_autofree double *sums = g_new0 (double, (gsize) all->strata->n_rows *width);
   g_autofree guint64 *counts = g_new0 (guint64, n);

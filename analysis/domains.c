@@ -319,12 +319,12 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   Domains *all = data;
   Layer *layer = &all->layers[index];
   const MsLayer *def = ms_trace_layer (context->trace, index);
-  g_autofree double *sums = g_new (double, (gsize) all->strata->n_rows *(def->n_experts + 1));
+  g_autofree double *sums = g_new (double, (gsize) all->strata->n_rows *(def->gate.n_experts + 1));
 
   layer->block = def->block;
-  layer->n_experts = def->n_experts;
+  layer->n_experts = def->gate.n_experts;
   layer->n_groups = all->groups->n;
-  layer->k = def->k;
+  layer->k = def->gate.k;
   if (!ms_strata_count (all->strata, context, index, 0, sums, error))
     return FALSE;
   measure_shares (context, all, layer, sums);

@@ -80,7 +80,7 @@ count_other (const MsContext *context, guint index, Layer *layer, GError **error
 
   for (guint l = 0; other != NULL && l < ms_trace_n_layers (other); l++)
     if (ms_trace_layer (other, l)->block == block
-        && ms_trace_layer (other, l)->n_experts == layer->n_experts)
+        && ms_trace_layer (other, l)->gate.n_experts == layer->n_experts)
       {
         layer->other = g_new0 (guint64, layer->n_experts);
         if (!ms_trace_count (other, l, layer->other, context->cancel, error))
@@ -125,7 +125,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
   Map *map = data;
   Layer *layer = &map->layers[index];
-  guint n = ms_trace_layer (context->trace, index)->n_experts;
+  guint n = ms_trace_layer (context->trace, index)->gate.n_experts;
   Scan scan = { map, layer };
 
   layer->n_experts = n;

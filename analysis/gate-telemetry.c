@@ -216,10 +216,10 @@ write_result (const MsContext *context, const Telemetry *telemetry, MsResult *re
       const MsLayer *def = ms_trace_layer (context->trace, l);
 
       ms_table_add (result->tables[0], (gint64) def->block, layer->entropy, layer->interval.low,
-                    layer->interval.high, layer->entropy / log (def->n_experts), layer->aux,
+                    layer->interval.high, layer->entropy / log (def->gate.n_experts), layer->aux,
                     layer->capacity, (gint64) layer->routed, 1 - layer->routed / layer->assignments,
                     (gint64) layer->n_batches);
-      for (guint r = 0; r < def->k; r++)
+      for (guint r = 0; r < def->gate.k; r++)
         {
           const Rank *rank = &layer->ranks[r];
 

@@ -332,7 +332,7 @@ run_model (const MsContext *context, Job *job, GError **error)
     return FALSE;
   scope->row = n_layers * most;
   for (guint l = 0; l < n_layers; l++)
-    scope->width += ms_trace_layer (context->trace, l)->k;
+    scope->width += ms_trace_layer (context->trace, l)->gate.k;
   return run_scope (context, job, scope, ids, error);
 }
 

@@ -220,7 +220,7 @@ find_place (const MsInput *input, guint row, const guint columns[2], const MsLay
         l++;
       if (l == n_layers)
         return FALSE;
-      n_experts = layers[l].n_experts;
+      n_experts = layers[l].gate.n_experts;
     }
   if (!ms_input_int (input, row, columns[1], 0, n_experts - 1, &expert, error))
     return FALSE;

@@ -670,7 +670,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   for (guint i = 0; i < map.n_layers; i++)
     {
       map.layers[i].block = ms_trace_layer (context->trace, i)->block;
-      map.layers[i].n_experts = ms_trace_layer (context->trace, i)->n_experts;
+      map.layers[i].n_experts = ms_trace_layer (context->trace, i)->gate.n_experts;
       map.layers[i].first = first;
       first += map.layers[i].n_experts;
     }

@@ -372,7 +372,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   Layer *layer = &all->layers[index];
   const MsLayer *def = ms_trace_layer (context->trace, index);
   gsize n_cells = (gsize) all->n_languages * all->n_passages;
-  g_autofree double *r = g_new (double, def->n_experts);
+  g_autofree double *r = g_new (double, def->gate.n_experts);
   Scan scan = { all, layer, r };
   guint columns = 0;
 
@@ -381,9 +381,9 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   else if (all->choice == CHOICE_WEIGHTS)
     columns = MS_CHUNK_WEIGHTS;
   layer->block = def->block;
-  layer->n_experts = def->n_experts;
-  layer->k = def->k;
-  layer->q = g_new0 (double, n_cells * def->n_experts);
+  layer->n_experts = def->gate.n_experts;
+  layer->k = def->gate.k;
+  layer->q = g_new0 (double, n_cells * def->gate.n_experts);
   layer->tokens = g_new0 (gint64, n_cells);
   layer->entropy = g_new0 (double, n_cells);
   layer->self = g_new0 (double, n_cells);
@@ -393,9 +393,9 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   finish_cells (all, layer);
   measure_pairs (all, layer);
   measure_nulls (context, all, layer);
-  layer->pivot_means = g_new (double, def->n_experts);
-  layer->pivot_spread = g_new (double, def->n_experts);
-  for (guint e = 0; e < def->n_experts; e++)
+  layer->pivot_means = g_new (double, def->gate.n_experts);
+  layer->pivot_spread = g_new (double, def->gate.n_experts);
+  for (guint e = 0; e < def->gate.n_experts; e++)
     describe_expert (all, layer, all->pivot, e, &layer->pivot_means[e], &layer->pivot_spread[e]);
   return TRUE;
 }

@@ -84,18 +84,19 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   Windows *windows = data;
   Layer *layer = &windows->layers[index];
   const MsLayer *def = ms_trace_layer (context->trace, index);
-  g_autofree guint64 *counts = g_new0 (guint64, def->n_experts);
-  g_autofree double *reals = g_new (double, def->n_experts);
+  g_autofree guint64 *counts = g_new0 (guint64, def->gate.n_experts);
+  g_autofree double *reals = g_new (double, def->gate.n_experts);
   Filling filling = { windows, layer, counts, reals, 0 };
 
-  layer->n_experts = def->n_experts;
+  layer->n_experts = def->gate.n_experts;
   layer->windows = g_array_new (FALSE, FALSE, sizeof (Window));
   if (!ms_trace_scan_layer (context->trace, index, 0, fill, &filling, context->cancel, error))
     return FALSE;
   if (filling.n > 0)
     end_window (&filling, ms_trace_n_tokens (context->trace));
-  ms_balance_null (def->n_experts, (double) windows->width, (double) windows->width * def->k,
-                   windows->starved, ms_seed (context->seed, G_MAXUINT32), layer->null);
+  ms_balance_null (def->gate.n_experts, (double) windows->width,
+                   (double) windows->width * def->gate.k, windows->starved,
+                   ms_seed (context->seed, G_MAXUINT32), layer->null);
   return TRUE;
 }
 
@@ -126,7 +127,7 @@ summarise_windows (const Windows *windows, const Layer *layer, guint i, double *
 static double
 noise_floor (const MsLayer *def, gint64 n_tokens)
 {
-  return sqrt ((def->n_experts - (double) def->k) / ((double) n_tokens * def->k));
+  return sqrt ((def->gate.n_experts - (double) def->gate.k) / ((double) n_tokens * def->gate.k));
 }
 
 static void

@@ -527,7 +527,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       for (guint i = 0; i < load.n_layers; i++)
         {
           load.layers[i].block = ms_trace_layer (context->trace, i)->block;
-          load.layers[i].n_experts = ms_trace_layer (context->trace, i)->n_experts;
+          load.layers[i].n_experts = ms_trace_layer (context->trace, i)->gate.n_experts;
         }
     }
   if (fine && ms_context_tasks (context, load.n_layers, do_layer, &load, 0, 1, error))

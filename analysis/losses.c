@@ -202,7 +202,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
   Losses *all = data;
   Layer *layer = &all->layers[index];
-  guint n = layer->n_experts = ms_trace_layer (context->trace, index)->n_experts;
+  guint n = layer->n_experts = ms_trace_layer (context->trace, index)->gate.n_experts;
   guint n_units = all->bootstrap->n_units;
   g_autofree double *own = g_new0 (double, SUMS (n)), *p = g_new (double, n);
   Summing summing = { all, layer, 0, own, p };

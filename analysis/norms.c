@@ -110,11 +110,11 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   MsInterval intervals[2];
 
   layer->block = def->block;
-  layer->k = def->k;
+  layer->k = def->gate.k;
   layer->sums = g_new0 (double, 3 * (gsize) all->bootstrap->n_units);
-  layer->table = g_new0 (double, (gsize) def->k * def->k);
-  layer->norms = g_new0 (double, def->k);
-  layer->slots = g_new0 (double, def->k);
+  layer->table = g_new0 (double, (gsize) def->gate.k * def->gate.k);
+  layer->norms = g_new0 (double, def->gate.k);
+  layer->slots = g_new0 (double, def->gate.k);
   if (!ms_trace_scan_layer (context->trace, index, MS_CHUNK_NORMS, count_rows, &scan,
                             context->cancel, error))
     return FALSE;

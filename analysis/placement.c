@@ -483,7 +483,7 @@ read_placement (const char *path, Job *job, GError **error)
   for (guint l = 0; l < job->n_layers; l++)
     {
       shapes[l].block = job->layers[l].block;
-      shapes[l].n_experts = job->layers[l].n_experts;
+      shapes[l].gate.n_experts = job->layers[l].n_experts;
     }
   values
       = ms_input_load_values (path, "device", 0, job->n_devices - 1, shapes, job->n_layers, error);
@@ -491,9 +491,9 @@ read_placement (const char *path, Job *job, GError **error)
     return FALSE;
   for (guint l = 0; l < job->n_layers; l++)
     {
-      g_autofree guint *device = g_new (guint, shapes[l].n_experts);
+      g_autofree guint *device = g_new (guint, shapes[l].gate.n_experts);
 
-      for (guint e = 0; e < shapes[l].n_experts; e++)
+      for (guint e = 0; e < shapes[l].gate.n_experts; e++)
         device[e] = G_MAXUINT;
       for (guint i = 0; i < values->len; i++)
         {
@@ -502,10 +502,10 @@ read_placement (const char *path, Job *job, GError **error)
           if (value->layer == l && value->value == floor (value->value))
             device[value->expert] = (guint) value->value;
         }
-      for (guint e = 0; e < shapes[l].n_experts; e++)
+      for (guint e = 0; e < shapes[l].gate.n_experts; e++)
         if (device[e] == G_MAXUINT)
           return fail (error, "%s gives expert %u of layer %d no device", path, e, shapes[l].block);
-      ms_placement_given (&job->layers[l].placements[PLACED], device, shapes[l].n_experts,
+      ms_placement_given (&job->layers[l].placements[PLACED], device, shapes[l].gate.n_experts,
                           job->n_devices);
     }
   return TRUE;
@@ -728,7 +728,7 @@ load_job (const MsContext *context, Job *job, GError **error)
       for (guint l = 0; l < job->n_layers; l++)
         {
           job->layers[l].block = ms_trace_layer (context->trace, l)->block;
-          job->layers[l].n_experts = ms_trace_layer (context->trace, l)->n_experts;
+          job->layers[l].n_experts = ms_trace_layer (context->trace, l)->gate.n_experts;
           job->layers[l].weight = g_new0 (double, job->layers[l].n_experts);
         }
       if (!ms_context_tasks (context, job->n_layers, count_layer, job, 0, 0.2, error))

@@ -232,7 +232,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   Position *all = data;
   Layer *layer = &all->layers[index];
   guint columns = ms_trace_run (context->trace)->columns & (MS_CHUNK_ENTROPY | MS_CHUNK_DROPPED);
-  guint n = ms_trace_layer (context->trace, index)->n_experts, n_bins = all->n_bins;
+  guint n = ms_trace_layer (context->trace, index)->gate.n_experts, n_bins = all->n_bins;
   gsize width = (gsize) n_bins * (n + 1);
   g_autofree double *sums = g_new0 (double, all->bootstrap->n_units *width);
   g_autofree double *slots = g_new0 (double, n_bins), *n_mean = g_new0 (double, n_bins);

@@ -60,7 +60,7 @@ static gboolean
 do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
   Readers *readers = data;
-  guint n_experts = ms_trace_layer (context->trace, index)->n_experts;
+  guint n_experts = ms_trace_layer (context->trace, index)->gate.n_experts;
   g_autofree guint8 *chosen = g_new0 (guint8, n_experts);
   Scan scan = { readers, index, n_experts, chosen };
 

@@ -227,7 +227,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   for (guint l = 0; l < n_layers && fine; l++)
     {
       const MsLayer *layer = ms_trace_layer (context->trace, l);
-      double e = layer->n_experts, pairs = 0;
+      double e = layer->gate.n_experts, pairs = 0;
       MsInterval v[N_SUMS];
 
       for (guint u = 0; u < bootstrap->n_units; u++)
@@ -236,10 +236,10 @@ compute (const MsContext *context, MsResult *result, GError **error)
       ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block, (gint64) pairs,
                     v[SUM_FIRST].value, v[SUM_FIRST].low, v[SUM_FIRST].high, 1 / e,
                     v[SUM_ANY].value, v[SUM_ANY].low, v[SUM_ANY].high,
-                    1 - binomial_ratio (e - layer->k, e, layer->k), v[SUM_OVERLAP].value,
-                    v[SUM_OVERLAP].low, v[SUM_OVERLAP].high, layer->k / e, v[SUM_IDENTICAL].value,
-                    binomial_ratio (layer->k, e, layer->k));
-      for (guint x = 0; x < layer->n_experts; x++)
+                    1 - binomial_ratio (e - layer->gate.k, e, layer->gate.k), v[SUM_OVERLAP].value,
+                    v[SUM_OVERLAP].low, v[SUM_OVERLAP].high, layer->gate.k / e,
+                    v[SUM_IDENTICAL].value, binomial_ratio (layer->gate.k, e, layer->gate.k));
+      for (guint x = 0; x < layer->gate.n_experts; x++)
         {
           double tokens = (double) layers[l].tokens[x];
 
@@ -252,7 +252,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
                             : NAN);
         }
       overlap += v[SUM_OVERLAP].value / n_layers;
-      chance += layer->k / e / n_layers;
+      chance += layer->gate.k / e / n_layers;
       if (v[SUM_OVERLAP].value > best)
         {
           best = v[SUM_OVERLAP].value;

@@ -488,8 +488,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       const MsLayer *layer = from_file ? NULL : ms_trace_layer (context->trace, l);
 
-      add_layer (result, &job, layer ? layer->block : 0, layer ? layer->k : 1,
-                 layer ? layer->n_experts : n_experts, &layers[l]);
+      add_layer (result, &job, layer ? layer->block : 0, layer ? layer->gate.k : 1,
+                 layer ? layer->gate.n_experts : n_experts, &layers[l]);
     }
   if (fine)
     {

@@ -93,7 +93,7 @@ gboolean
 ms_strata_count (const MsStrata *strata, const MsContext *context, guint layer, guint ranks,
                  double *sums, GError **error)
 {
-  guint n_experts = ms_trace_layer (context->trace, layer)->n_experts;
+  guint n_experts = ms_trace_layer (context->trace, layer)->gate.n_experts;
   gsize n = (gsize) strata->n_rows * (n_experts + 1);
   g_autofree guint64 *counts = g_new0 (guint64, n);
   Counting counting = { strata, n_experts, ranks > 0 ? ranks : G_MAXUINT, counts };

@@ -215,7 +215,7 @@ selects_experts (const MsTrace *trace)
   gint64 n_experts = 0;
 
   for (guint l = 0; l < trace->n_layers; l++)
-    n_experts = MAX (n_experts, ms_trace_layer (trace, l)->n_experts);
+    n_experts = MAX (n_experts, ms_trace_layer (trace, l)->gate.n_experts);
   for (guint i = 0; ranges != NULL && i < ranges->len; i++)
     if (g_array_index (ranges, MsRange, i).first < n_experts)
       return TRUE;
@@ -492,7 +492,7 @@ count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint documen
 gboolean
 ms_trace_count (MsTrace *trace, guint layer, guint64 *counts, GCancellable *cancel, GError **error)
 {
-  memset (counts, 0, ms_trace_layer (trace, layer)->n_experts * sizeof *counts);
+  memset (counts, 0, ms_trace_layer (trace, layer)->gate.n_experts * sizeof *counts);
   return scan (trace, layer, 0, TRUE, count_rows, counts, cancel, error);
 }
 
@@ -522,7 +522,7 @@ gboolean
 ms_trace_count_documents (MsTrace *trace, guint layer, guint32 *counts, GCancellable *cancel,
                           GError **error)
 {
-  guint n_experts = ms_trace_layer (trace, layer)->n_experts;
+  guint n_experts = ms_trace_layer (trace, layer)->gate.n_experts;
   g_autofree guint64 *piece = g_new (guint64, n_experts);
   DocumentCounts data = { n_experts, piece, counts };
 
@@ -561,13 +561,13 @@ ms_trace_load_layer (MsTrace *trace, guint layer, guint columns, GCancellable *c
 {
   g_autoptr (MsLayerTrace) loaded = NULL;
   const MsLayer *def = ms_trace_layer (trace, layer);
-  gsize n = (gsize) trace->n_tokens, k = def->k, n_experts = def->n_experts;
+  gsize n = (gsize) trace->n_tokens, k = def->gate.k, n_experts = def->gate.n_experts;
 
   if (!check_columns (trace, columns, error))
     return NULL;
   loaded = g_new0 (MsLayerTrace, 1);
-  loaded->n_experts = def->n_experts;
-  loaded->k = def->k;
+  loaded->n_experts = def->gate.n_experts;
+  loaded->k = def->gate.k;
   loaded->n_tokens = trace->n_tokens;
 #define ALLOCATE(flag, column, type, width)                                                        \
   if (columns & (flag))                                                                            \
@@ -598,8 +598,8 @@ ms_trace_load_side_by_side (MsTrace *trace, guint *width, guint *n_ids, GCancell
   *width = *n_ids = 0;
   for (guint l = 0; l < n_layers; l++)
     {
-      *width = MAX (*width, ms_trace_layer (trace, l)->k);
-      *n_ids += ms_trace_layer (trace, l)->n_experts;
+      *width = MAX (*width, ms_trace_layer (trace, l)->gate.k);
+      *n_ids += ms_trace_layer (trace, l)->gate.n_experts;
     }
   if (*n_ids >= MS_NO_EXPERT)
     {

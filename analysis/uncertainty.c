@@ -245,7 +245,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   for (guint l = 0; l < n_layers && fine; l++)
     {
       const MsLayer *layer = ms_trace_layer (context->trace, l);
-      double top = log (layer->n_experts), tokens = 0;
+      double top = log (layer->gate.n_experts), tokens = 0;
       MsInterval v[N_SUMS];
 
       for (guint u = 0; u < bootstrap->n_units; u++)

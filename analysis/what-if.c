@@ -530,7 +530,7 @@ read_added (const MsContext *context, Job *job, GError **error)
     return FALSE;
   job->add = g_new (double *, n_layers);
   for (guint l = 0; l < n_layers; l++)
-    job->add[l] = g_new0 (double, layers[l].n_experts);
+    job->add[l] = g_new0 (double, layers[l].gate.n_experts);
   for (guint i = 0; i < values->len; i++)
     {
       const MsExpertValue *value = &g_array_index (values, MsExpertValue, i);
@@ -549,7 +549,7 @@ read_params (const MsContext *context, Job *job, GError **error)
   guint most = 0;
 
   for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
-    most = MAX (most, ms_trace_layer (context->trace, l)->n_experts);
+    most = MAX (most, ms_trace_layer (context->trace, l)->gate.n_experts);
   job->n_null = (guint) ms_values_int (values, "null-experts");
   job->choice_factor = ms_values_real (values, "choice-factor");
   job->choice_least = ms_values_int (values, "choice-least");
@@ -603,7 +603,7 @@ add_choice_row (MsTable *table, const Job *job, const Layer *in, const MsLayer *
   ms_bootstrap_intervals (job->bootstrap, in->choice_units, N_CHOICE, choice_measures, NULL, 3, v);
   ms_table_add (table, (gint64) layer->block, in->choice_capacity, v[0].value, v[0].low, v[0].high,
                 v[1].value, v[1].low, v[1].high, v[2].value, v[2].low, v[2].high,
-                pow (1 - share, layer->n_experts), share);
+                pow (1 - share, layer->gate.n_experts), share);
 }
 
 static void
@@ -619,15 +619,15 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
         double n = job->layers[l].n_tokens > 0 ? (double) job->layers[l].n_tokens : NAN;
         double sized = job->layers[l].n_sized > 0 ? (double) job->layers[l].n_sized : NAN;
         MsInterval v[3];
-        guint n_true = layer->n_experts - (job->rules[i].kind == RULE_NULL ? job->n_null : 0);
+        guint n_true = layer->gate.n_experts - (job->rules[i].kind == RULE_NULL ? job->n_null : 0);
 
         ms_bootstrap_intervals (job->bootstrap, o->units, N_RULE_SUMS, rule_rates, NULL, 3, v);
         ms_table_add (ms_result_table (result, "rules"), rule_names[job->rules[i].kind],
-                      isnan (job->rules[i].value) ? layer->k : job->rules[i].value,
+                      isnan (job->rules[i].value) ? layer->gate.k : job->rules[i].value,
                       (gint64) layer->block, v[0].value, v[0].low, v[0].high, o->without / n,
                       o->mass / (job->rules[i].kind == RULE_SKIP ? sized : n), v[1].value, v[1].low,
-                      v[1].high, v[0].value / layer->n_experts, v[2].value, v[2].low, v[2].high,
-                      max_vio (o->load, n_true));
+                      v[1].high, v[0].value / layer->gate.n_experts, v[2].value, v[2].low,
+                      v[2].high, max_vio (o->load, n_true));
       }
   for (guint l = 0; l < n_layers; l++)
     {
@@ -635,7 +635,7 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
       const MsLayer *layer = ms_trace_layer (context->trace, l);
       double n = in->n_tokens > 0 ? (double) in->n_tokens : NAN;
 
-      for (guint i = 0; i <= layer->n_experts; i++)
+      for (guint i = 0; i <= layer->gate.n_experts; i++)
         ms_table_add (ms_result_table (result, "experts_per_token"), (gint64) layer->block,
                       (gint64) i, (gint64) in->choice_histogram[i]);
       add_choice_row (ms_result_table (result, "expert_choice"), job, in, layer);
@@ -668,7 +668,7 @@ summarise (const MsContext *context, MsResult *result, const Job *job)
           sums[1] += units[u * N_RULE_SUMS + RULE_TOKENS];
         }
       chosen += sums[0] / sums[1] / n_layers;
-      recorded += (double) ms_trace_layer (context->trace, l)->k / n_layers;
+      recorded += (double) ms_trace_layer (context->trace, l)->gate.k / n_layers;
     }
   result->summary
       = at < 0

@@ -307,14 +307,14 @@ export_load (Export *export, GError **error)
   for (guint i = 0; i < ms_trace_n_layers (export->trace); i++)
     {
       const MsLayer *layer = ms_trace_layer (export->trace, i);
-      g_autofree guint64 *counts = g_new0 (guint64, layer->n_experts);
+      g_autofree guint64 *counts = g_new0 (guint64, layer->gate.n_experts);
       guint64 all = 0;
 
       if (!ms_trace_count (export->trace, i, counts, export->cancel, error))
         return FALSE;
-      for (guint e = 0; e < layer->n_experts; e++)
+      for (guint e = 0; e < layer->gate.n_experts; e++)
         all += counts[e];
-      for (guint e = 0; e < layer->n_experts; e++)
+      for (guint e = 0; e < layer->gate.n_experts; e++)
         {
           if (!selected_expert (export, (guint16) e))
             continue;

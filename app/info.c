@@ -126,7 +126,7 @@ slots_of (const MsModel *model)
   gint64 slots = 0;
 
   for (guint i = 0; i < model->n_layers; i++)
-    slots += model->layers[i].k;
+    slots += model->layers[i].gate.k;
   return slots;
 }
 
@@ -226,15 +226,16 @@ static void
 print_model (const MsModel *model)
 {
   const MsLayer *layers = model->layers;
-  guint least = layers[0].n_experts, most = least, least_k = layers[0].k, most_k = least_k;
+  guint least = layers[0].gate.n_experts, most = least, least_k = layers[0].gate.k,
+        most_k = least_k;
   char number[MS_NUMBER_SIZE];
 
   for (guint i = 0; i < model->n_layers; i++)
     {
-      least = MIN (least, layers[i].n_experts);
-      most = MAX (most, layers[i].n_experts);
-      least_k = MIN (least_k, layers[i].k);
-      most_k = MAX (most_k, layers[i].k);
+      least = MIN (least, layers[i].gate.n_experts);
+      most = MAX (most, layers[i].gate.n_experts);
+      least_k = MIN (least_k, layers[i].gate.k);
+      most_k = MAX (most_k, layers[i].gate.k);
     }
   if (model->id > 0)
     printf ("\nModel %" G_GINT64_FORMAT ": %s\n", model->id, model->name);
@@ -253,8 +254,8 @@ print_model (const MsModel *model)
     printf (", %u to %u per token", least_k, most_k);
   if (model->n_shared > 0)
     printf (", %u shared", model->n_shared);
-  if (layers[0].groups > 1)
-    printf (", %u groups", layers[0].groups);
+  if (layers[0].gate.groups > 1)
+    printf (", %u groups", layers[0].gate.groups);
   putchar ('\n');
   if (model->router != NULL)
     printf ("  Router         %s\n", model->router);
@@ -376,9 +377,9 @@ add_model (JsonBuilder *json, const MsModel *model)
     {
       json_builder_begin_object (json);
       add_int (json, "layer", model->layers[i].block);
-      add_int (json, "experts", model->layers[i].n_experts);
-      add_int (json, "k", model->layers[i].k);
-      add_int (json, "groups", model->layers[i].groups);
+      add_int (json, "experts", model->layers[i].gate.n_experts);
+      add_int (json, "k", model->layers[i].gate.k);
+      add_int (json, "groups", model->layers[i].gate.groups);
       json_builder_end_object (json);
     }
   json_builder_end_array (json);

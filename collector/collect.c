@@ -449,7 +449,7 @@ ms_collect (const MsCollectOptions *options, MsCollectSummary *summary, GCancell
       result.tokens = c.recorded;
       result.documents = c.corpus->n_documents;
       for (guint i = 0; i < c.model->n_layers; i++)
-        result.decisions += c.recorded * c.model->layers[i].k;
+        result.decisions += c.recorded * c.model->layers[i].gate.k;
       result.seconds = g_timer_elapsed (c.timer, NULL);
       *summary = result;
     }

@@ -227,17 +227,17 @@ attend (const Engine *engine)
 static void
 choose (const Engine *engine, gsize from, gsize to, gpointer data)
 {
-  const MsRouter *router = &engine->block->router;
+  const MsGate *gate = &engine->block->gate;
   const float *logits = data;
-  g_autofree float *scratch = g_new (float, ms_router_scratch (router));
+  g_autofree float *scratch = g_new (float, ms_gate_scratch (gate));
 
   for (gsize t = from; t < to; t++)
     {
       gsize row = engine->first + t;
-      MsDecision decision = { .experts = engine->layer->experts + row * router->k,
-                              .weights = engine->layer->weights + row * router->k };
+      MsDecision decision = { .experts = engine->layer->experts + row * gate->k,
+                              .weights = engine->layer->weights + row * gate->k };
 
-      ms_router_choose (router, logits + t * router->n_experts, scratch, &decision);
+      ms_gate_choose (gate, logits + t * gate->n_experts, scratch, &decision);
       engine->layer->entropy[row] = decision.entropy;
       engine->layer->margin[row] = decision.margin;
     }
@@ -248,7 +248,7 @@ static void
 route (const Engine *engine)
 {
   const MsBlock *b = engine->block;
-  gsize n_experts = b->router.n_experts;
+  gsize n_experts = b->gate.n_experts;
   float *logits = engine->layer->logits != NULL
                       ? engine->layer->logits + engine->first * n_experts
                       : ms_arena_array (engine->arena, float, engine->n *n_experts);
@@ -312,17 +312,17 @@ typedef struct
 static Groups
 group_by_expert (const Engine *engine)
 {
-  const MsRouter *router = &engine->block->router;
-  const guint16 *experts = engine->layer->experts + engine->first * router->k;
-  gsize n_pairs = engine->n * router->k;
-  Groups groups = { ms_arena_alloc0 (engine->arena, (router->n_experts + 1) * sizeof (gsize)),
+  const MsGate *gate = &engine->block->gate;
+  const guint16 *experts = engine->layer->experts + engine->first * gate->k;
+  gsize n_pairs = engine->n * gate->k;
+  Groups groups = { ms_arena_alloc0 (engine->arena, (gate->n_experts + 1) * sizeof (gsize)),
                     ms_arena_array (engine->arena, guint32, n_pairs),
                     ms_arena_array (engine->arena, guint32, n_pairs) };
-  g_autofree gsize *next = g_new (gsize, router->n_experts);
+  g_autofree gsize *next = g_new (gsize, gate->n_experts);
 
   for (gsize i = 0; i < n_pairs; i++)
     groups.starts[experts[i] + 1]++;
-  for (guint e = 0; e < router->n_experts; e++)
+  for (guint e = 0; e < gate->n_experts; e++)
     {
       groups.starts[e + 1] += groups.starts[e];
       next[e] = groups.starts[e];
@@ -332,7 +332,7 @@ group_by_expert (const Engine *engine)
       gsize place = next[experts[i]]++;
 
       groups.places[i] = (guint32) place;
-      groups.tokens[place] = (guint32) (i / router->k);
+      groups.tokens[place] = (guint32) (i / gate->k);
     }
   return groups;
 }
@@ -363,7 +363,7 @@ combine (const Engine *engine, gsize from, gsize to, gpointer data)
 {
   const Batch *batch = data;
   MsLayerRows *layer = engine->layer;
-  guint k = engine->block->router.k;
+  guint k = engine->block->gate.k;
   gsize d = engine->plan->width;
 
   for (gsize t = from; t < to; t++)
@@ -420,7 +420,7 @@ run_batch (const Engine *engine, Batch *batch, MsOperand hidden)
   g_autoptr (GArray) up = g_array_new (FALSE, FALSE, sizeof (MsProduct));
   g_autoptr (GArray) down = g_array_new (FALSE, FALSE, sizeof (MsProduct));
 
-  for (guint e = 0; e < b->router.n_experts; e++)
+  for (guint e = 0; e < b->gate.n_experts; e++)
     {
       gsize from = MAX (batch->groups->starts[e], batch->from);
       gsize to = MIN (batch->groups->starts[e + 1], batch->to);
@@ -453,7 +453,7 @@ run_experts (const Engine *engine)
 {
   const MsBlock *b = engine->block;
   Groups groups = group_by_expert (engine);
-  gsize n_pairs = engine->n * b->router.k, d = engine->plan->width;
+  gsize n_pairs = engine->n * b->gate.k, d = engine->plan->width;
   gsize most = MIN (batch_rows (engine->plan, b->experts), n_pairs);
   MsOperand hidden = new_operand (engine, most, (gsize) b->experts[0].gate.n_rows);
   Batch batch = { .groups = &groups, .in = new_operand (engine, most, d) };
@@ -463,7 +463,7 @@ run_experts (const Engine *engine)
   for (guint e = 0; batch.from < n_pairs; batch.from = batch.to)
     {
       /* Whole experts while they fit, so that each is unpacked once. */
-      while (e < b->router.n_experts && groups.starts[e + 1] <= batch.from + most)
+      while (e < b->gate.n_experts && groups.starts[e + 1] <= batch.from + most)
         e++;
       batch.to = groups.starts[e] > batch.from ? groups.starts[e] : batch.from + most;
       run_batch (engine, &batch, hidden);
@@ -503,7 +503,7 @@ advise (const MsBlock *block, int advice)
 {
   const MsWeight attention[] = { block->q, block->k, block->v, block->out };
   gsize page = (gsize) sysconf (_SC_PAGESIZE);
-  guint n_ffn = block->is_moe ? block->router.n_experts : 1;
+  guint n_ffn = block->is_moe ? block->gate.n_experts : 1;
 
   for (guint i = 0; i < G_N_ELEMENTS (attention) + 3 * n_ffn + 3; i++)
     {
@@ -591,8 +591,8 @@ ms_forward_token_bytes (const MsPlan *plan, const MsForwardOptions *options)
                          + block->n_kv_heads * (gsize) plan->value_width)
                             * sizeof (float)
                         + block->n_heads * (gsize) plan->value_width * operand;
-      gsize experts = block->is_moe ? (block->router.n_experts + d + 1) * sizeof (float)
-                                          + block->router.k * 2 * sizeof (guint32)
+      gsize experts = block->is_moe ? (block->gate.n_experts + d + 1) * sizeof (float)
+                                          + block->gate.k * 2 * sizeof (guint32)
                                     : 0;
 
       most = MAX (most, MAX (attention, experts));

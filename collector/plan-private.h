@@ -6,7 +6,7 @@
 #pragma once
 
 #include "gguf-private.h"
-#include "router-private.h"
+#include "gate.h"
 
 G_BEGIN_DECLS
 
@@ -38,7 +38,7 @@ typedef struct
   MsRope rope;
   MsQkNorm qk_norm;
   gboolean qkv_bias;    /* must be there */
-  gboolean renormalize; /* the weights of the chosen sum to 1 */
+  gboolean renormalise; /* the weights of the chosen sum to 1 */
   MsShared shared;
   gboolean keyed; /* expert_gating_func (must be there) and expert_weights_norm say how to route */
 } MsFamily;
@@ -64,7 +64,7 @@ typedef struct
   float *q_norm, *k_norm;                     /* NULL = none */
   float *ffn_norm;                            /* (D) */
   gboolean is_moe;
-  MsRouter router;
+  MsGate gate;
   MsWeight logits;        /* (E, D) */
   float *router_bias;     /* (E) or NULL */
   float *selection_bias;  /* (E) or NULL */

@@ -193,7 +193,7 @@ expert_rows (const MsTensor *tensor, guint expert)
 static gboolean
 load_experts (Loader *loader, guint b, MsBlock *block, GError **error)
 {
-  gint64 d = loader->plan->width, n_experts = block->router.n_experts;
+  gint64 d = loader->plan->width, n_experts = block->gate.n_experts;
   const MsTensor *gate, *up, *down;
   Name n;
 
@@ -205,7 +205,7 @@ load_experts (Loader *loader, guint b, MsBlock *block, GError **error)
            != NULL;
   if (gate == NULL)
     {
-      for (guint e = 0; e < block->router.n_experts; e++)
+      for (guint e = 0; e < block->gate.n_experts; e++)
         {
           char suffix[16];
 
@@ -226,7 +226,7 @@ load_experts (Loader *loader, guint b, MsBlock *block, GError **error)
       || !take (loader, in_block (n, b, "ffn_down_exps.weight"), FALSE, gate->ne[1], d, n_experts,
                 &down, error))
     return FALSE;
-  for (guint e = 0; e < block->router.n_experts; e++)
+  for (guint e = 0; e < block->gate.n_experts; e++)
     block->experts[e]
         = (MsFeedForward){ expert_rows (gate, e), expert_rows (up, e), expert_rows (down, e) };
   return TRUE;
@@ -235,10 +235,10 @@ load_experts (Loader *loader, guint b, MsBlock *block, GError **error)
 static gboolean
 load_moe (Loader *loader, guint b, MsBlock *block, GError **error)
 {
-  gint64 d = loader->plan->width, n_experts = block->router.n_experts;
+  gint64 d = loader->plan->width, n_experts = block->gate.n_experts;
   Name n;
 
-  block->experts = g_new0 (MsFeedForward, block->router.n_experts);
+  block->experts = g_new0 (MsFeedForward, block->gate.n_experts);
   if (!take_weight (loader, in_block (n, b, "ffn_gate_inp.weight"), FALSE, d, n_experts,
                     &block->logits, error)
       || !take_vector (loader, in_block (n, b, "ffn_gate_inp.bias"), TRUE, n_experts,
@@ -247,7 +247,8 @@ load_moe (Loader *loader, guint b, MsBlock *block, GError **error)
                        &block->selection_bias, error)
       || !load_experts (loader, b, block, error))
     return FALSE;
-  block->router.selection_bias = block->selection_bias;
+  block->gate.selection_bias = block->selection_bias;
+  block->gate.biased = block->selection_bias != NULL;
   if (loader->plan->family->shared == MS_SHARED_NONE)
     return TRUE;
   return load_dense (loader, b, "_shexp", TRUE, &block->shared, error)
@@ -257,7 +258,7 @@ load_moe (Loader *loader, guint b, MsBlock *block, GError **error)
 }
 
 static gboolean
-load_block (Loader *loader, guint b, const MsRouter *router, GError **error)
+load_block (Loader *loader, guint b, const MsGate *gate, GError **error)
 {
   MsPlan *plan = loader->plan;
   MsBlock *block = &plan->blocks[b];
@@ -273,7 +274,7 @@ load_block (Loader *loader, guint b, const MsRouter *router, GError **error)
       block->experts = g_new0 (MsFeedForward, 1);
       return load_dense (loader, b, "", FALSE, block->experts, error);
     }
-  block->router = *router;
+  block->gate = *gate;
   plan->n_moe++;
   plan->last_moe = b;
   return load_moe (loader, b, block, error);
@@ -282,11 +283,11 @@ load_block (Loader *loader, guint b, const MsRouter *router, GError **error)
 /* --- Numbers -------------------------------------------------------------------------------- */
 
 static gboolean
-load_router (const Loader *loader, MsRouter *router, GError **error)
+load_router (const Loader *loader, MsGate *gate, GError **error)
 {
   const MsFamily *family = loader->plan->family;
-  guint32 n_experts = 0, k = 0, gating = MS_GATING_SOFTMAX, groups = 0, groups_used = 0;
-  gboolean renormalize = family->renormalize;
+  guint32 n_experts = 0, k = 0, gating = MS_SCORING_SOFTMAX, groups = 0, groups_used = 0;
+  gboolean renormalise = family->renormalise;
   g_autofree char *norm_key = key_of (loader, "expert_weights_norm");
   float scale = 0;
 
@@ -295,7 +296,7 @@ load_router (const Loader *loader, MsRouter *router, GError **error)
       || !get_u32 (loader, "expert_gating_func", family->keyed ? MS_KEY_REQUIRED : MS_KEY_OPTIONAL,
                    &gating, error)
       || (family->keyed
-          && !ms_gguf_get_bool (loader->gguf, norm_key, MS_KEY_OPTIONAL, &renormalize, error))
+          && !ms_gguf_get_bool (loader->gguf, norm_key, MS_KEY_OPTIONAL, &renormalise, error))
       || !get_u32 (loader, "expert_group_count", MS_KEY_OPTIONAL, &groups, error)
       || !get_u32 (loader, "expert_group_used_count", MS_KEY_OPTIONAL, &groups_used, error)
       || !get_float (loader, "expert_weights_scale", &scale, error))
@@ -308,11 +309,11 @@ load_router (const Loader *loader, MsRouter *router, GError **error)
     return refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
                    "%s.expert_used_count is %u of %u experts; 1 to all of at most %u can be chosen",
                    family->name, k, n_experts, MS_MAX_EXPERTS);
-  if (family->keyed && gating != MS_GATING_SOFTMAX && gating != MS_GATING_SIGMOID)
+  if (family->keyed && gating != MS_SCORING_SOFTMAX && gating != MS_SCORING_SIGMOID)
     return refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
                    "%s.expert_gating_func is %u; softmax (1) and sigmoid (2) can be run",
                    family->name, gating);
-  if (!family->keyed && gating != MS_GATING_SOFTMAX && gating != 0)
+  if (!family->keyed && gating != MS_SCORING_SOFTMAX && gating != 0)
     return refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
                    "%s.expert_gating_func is %u, but models of this architecture route by softmax "
                    "(1)",
@@ -324,13 +325,13 @@ load_router (const Loader *loader, MsRouter *router, GError **error)
                    "%s.expert_group_count %u, expert_group_used_count %u: cannot choose %u of %u "
                    "experts so",
                    family->name, groups, groups_used, k, n_experts);
-  *router = (MsRouter){ .gating = family->keyed ? (MsGating) gating : MS_GATING_SOFTMAX,
-                        .n_experts = n_experts,
-                        .k = k,
-                        .groups = groups > 1 ? groups : 0,
-                        .groups_used = groups_used,
-                        .renormalize = renormalize,
-                        .scale = scale == 0 ? 1 : scale };
+  *gate = (MsGate){ .scoring = family->keyed ? (MsScoring) gating : MS_SCORING_SOFTMAX,
+                    .n_experts = n_experts,
+                    .k = k,
+                    .groups = groups > 1 ? groups : 0,
+                    .groups_used = groups_used,
+                    .renormalise = renormalise,
+                    .scale = scale == 0 ? 1 : scale };
   return TRUE;
 }
 
@@ -503,7 +504,7 @@ warn_of_the_rest (const Loader *loader)
 {
   g_autofree char *window_key = key_of (loader, "attention.sliding_window");
   g_autofree char *norm_key = key_of (loader, "expert_weights_norm");
-  gboolean renormalize = loader->plan->family->renormalize;
+  gboolean renormalise = loader->plan->family->renormalise;
   guint32 window = 0;
   const char *first = NULL;
   guint n = 0;
@@ -523,10 +524,10 @@ warn_of_the_rest (const Loader *loader)
     warn (loader, "%s is %u and is not applied: attention sees whole documents", window_key,
           window);
   if (!loader->plan->family->keyed
-      && ms_gguf_get_bool (loader->gguf, norm_key, MS_KEY_OPTIONAL, &renormalize, NULL)
-      && !renormalize != !loader->plan->family->renormalize)
+      && ms_gguf_get_bool (loader->gguf, norm_key, MS_KEY_OPTIONAL, &renormalise, NULL)
+      && !renormalise != !loader->plan->family->renormalise)
     warn (loader, "%s is %s, but models of this architecture %s the weights of the chosen experts",
-          norm_key, renormalize ? "true" : "false", renormalize ? "do not normalise" : "normalise");
+          norm_key, renormalise ? "true" : "false", renormalise ? "do not normalise" : "normalise");
 }
 
 static gboolean
@@ -534,13 +535,13 @@ load (Loader *loader, GError **error)
 {
   MsPlan *plan = loader->plan;
   guint32 width = 0, n_blocks = 0;
-  MsRouter router = { 0 };
+  MsGate gate = { 0 };
   g_autofree char *epsilon_key = key_of (loader, "attention.layer_norm_rms_epsilon");
 
   if (!get_u32 (loader, "embedding_length", MS_KEY_REQUIRED, &width, error)
       || !get_u32 (loader, "block_count", MS_KEY_REQUIRED, &n_blocks, error)
       || !ms_gguf_get_float (loader->gguf, epsilon_key, MS_KEY_REQUIRED, &plan->epsilon, error)
-      || !load_router (loader, &router, error) || !check_refused_keys (loader, error))
+      || !load_router (loader, &gate, error) || !check_refused_keys (loader, error))
     return FALSE;
   if (width == 0 || width > 1u << 20 || n_blocks == 0 || n_blocks > 4096)
     return refuse (
@@ -558,7 +559,7 @@ load (Loader *loader, GError **error)
     return FALSE;
   plan->vocabulary = (guint) MIN (plan->embedding.n_rows, G_MAXINT32);
   for (guint b = 0; b < n_blocks; b++)
-    if (!load_block (loader, b, &router, error))
+    if (!load_block (loader, b, &gate, error))
       return FALSE;
   if (plan->n_moe == 0)
     return refuse (loader, MS_COLLECTOR_ERROR_MISSING, error,
@@ -678,7 +679,7 @@ ms_plan_model (const MsPlan *plan, const MsGguf *gguf, const char *path)
   model->name = name != NULL && *name != '\0' ? g_strdup (name) : g_path_get_basename (path);
   model->architecture = g_strdup (plan->family->name);
   model->fingerprint = ms_gguf_fingerprint (gguf);
-  model->router = ms_router_describe (&block->router);
+  model->router = ms_gate_describe (&block->gate);
   model->details = describe_details (plan, gguf);
   model->n_blocks = plan->n_blocks;
   model->n_shared = shared;
@@ -686,12 +687,10 @@ ms_plan_model (const MsPlan *plan, const MsGguf *gguf, const char *path)
   model->expert_bytes = weight_bytes (&block->experts[0].gate)
                         + weight_bytes (&block->experts[0].up)
                         + weight_bytes (&block->experts[0].down);
-  model->weight_scale = (double) block->router.scale;
+  model->weight_scale = (double) block->gate.scale;
   model->layers = g_new0 (MsLayer, plan->n_moe);
   for (guint b = 0; b < plan->n_blocks; b++)
     if (plan->blocks[b].is_moe)
-      model->layers[model->n_layers++]
-          = (MsLayer){ (int) b, plan->blocks[b].router.n_experts, plan->blocks[b].router.k,
-                       plan->blocks[b].router.groups };
+      model->layers[model->n_layers++] = (MsLayer){ (int) b, plan->blocks[b].gate };
   return model;
 }

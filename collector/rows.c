@@ -34,10 +34,9 @@ static const struct
 };
 
 static gsize
-row_bytes (guint column, const MsRouter *router)
+row_bytes (guint column, const MsGate *gate)
 {
-  const gsize values[]
-      = { [PER_TOKEN] = 1, [PER_SLOT] = router->k, [PER_EXPERT] = router->n_experts };
+  const gsize values[] = { [PER_TOKEN] = 1, [PER_SLOT] = gate->k, [PER_EXPERT] = gate->n_experts };
 
   return values[columns_table[column].shape] * columns_table[column].element;
 }
@@ -56,7 +55,7 @@ ms_rows_bytes (const MsPlan *plan, guint columns, gboolean predictions)
   for (guint b = 0; b < plan->n_blocks; b++)
     for (guint c = 0; c < G_N_ELEMENTS (columns_table) && plan->blocks[b].is_moe; c++)
       if (columns & columns_table[c].flag)
-        bytes += row_bytes (c, &plan->blocks[b].router);
+        bytes += row_bytes (c, &plan->blocks[b].gate);
   return bytes;
 }
 
@@ -74,7 +73,7 @@ ms_rows_new (const MsPlan *plan, guint columns, gboolean predictions, gsize capa
         for (guint c = 0; c < G_N_ELEMENTS (columns_table); c++)
           if (columns & columns_table[c].flag)
             *array_of (rows, layer, c)
-                = g_malloc_n (capacity, row_bytes (c, &plan->blocks[b].router));
+                = g_malloc_n (capacity, row_bytes (c, &plan->blocks[b].gate));
         layer++;
       }
   if (predictions)
@@ -109,7 +108,7 @@ ms_rows_keep (MsRows *rows, gsize from, gsize n)
         for (guint c = 0; c < G_N_ELEMENTS (columns_table); c++)
           {
             guint8 *array = *array_of (rows, layer, c);
-            gsize bytes = row_bytes (c, &rows->plan->blocks[b].router);
+            gsize bytes = row_bytes (c, &rows->plan->blocks[b].gate);
 
             if (array != NULL)
               memmove (array, array + from * bytes, n * bytes);
@@ -136,7 +135,7 @@ ms_rows_view (const MsRows *rows, gsize from, MsLayerBlock *blocks)
 
             if (array != NULL)
               G_STRUCT_MEMBER (gconstpointer, &blocks[layer], columns_table[c].block_offset)
-                  = array + from * row_bytes (c, &rows->plan->blocks[b].router);
+                  = array + from * row_bytes (c, &rows->plan->blocks[b].gate);
           }
         layer++;
       }

@@ -131,7 +131,11 @@ load_layers (MsDb *db, MsModel *model, GError **error)
                           sqlite3_column_int (statement, 0));
           return FALSE;
         }
-      layer = (MsLayer){ (int) block, (guint) experts, (guint) k, (guint) groups };
+      layer = (MsLayer){
+        .block = (int) block,
+        .gate
+        = { .n_experts = (guint) experts, .k = (guint) k, .groups = (guint) groups, .scale = 1 }
+      };
       g_array_append_val (layers, layer);
     }
   if (code != SQLITE_DONE)
@@ -277,7 +281,7 @@ count_recorded (MsDb *db, MsRun *run, GError **error)
   run->n_tokens = MIN (tokens, blocks * MS_BLOCK_TOKENS);
   for (guint i = 0; i < model->n_layers; i++)
     {
-      MsShape shape = { 1, model->layers[i].k, model->layers[i].n_experts, run->storage };
+      MsShape shape = { 1, model->layers[i].gate.k, model->layers[i].gate.n_experts, run->storage };
 
       bytes += (gint64) ms_shape_bytes (&shape, 0);
     }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base.h"
+#include "gate.h"
 
 #include <sqlite3.h>
 
@@ -41,11 +42,15 @@ typedef enum
 
 typedef struct
 {
-  int block;       /* the model's block number (what exports call "layer") */
-  guint n_experts; /* E, routed experts */
-  guint k;         /* K, slots per token */
-  guint groups;    /* expert groups, 0 or 1 = none */
+  int block;   /* the model's block number (what exports call "layer") */
+  MsGate gate; /* how its router decides, with E and K */
 } MsLayer;
+
+/* Initialiser of a layer of which the geometry alone is known. */
+#define MS_PLAIN_LAYER(number, experts, slots)                                                     \
+  {                                                                                                \
+    .block = (number), .gate = {.n_experts = (experts), .k = (slots), .scale = 1 }                 \
+  }
 
 typedef struct
 {

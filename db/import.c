@@ -1124,8 +1124,8 @@ store (Layout *layout, MsImportSummary *summary, GError **error)
   g_autoptr (MsWriter) writer = NULL;
 
   for (guint i = 0; i < layout->n_layers; i++)
-    layers[i]
-        = (MsLayer){ g_array_index (import->layers, gint32, i), layout->n_experts, layout->k, 0 };
+    layers[i] = (MsLayer) MS_PLAIN_LAYER (g_array_index (import->layers, gint32, i),
+                                          layout->n_experts, layout->k);
   model.n_blocks = (guint) layers[layout->n_layers - 1].block + 1;
   for (guint i = 0; i < import->documents->len; i++)
     documents[i] = *(const MsDocument *) import->documents->pdata[i];

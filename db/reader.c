@@ -280,8 +280,8 @@ read_chunk (MsReader *reader, sqlite3_stmt *row, guint block, guint layer, guint
             Slot *slot, GError **error)
 {
   const MsLayer *of = &reader->model->layers[layer];
-  MsShape shape
-      = { ms_block_tokens (reader->n_tokens, block), of->k, of->n_experts, reader->run->storage };
+  MsShape shape = { ms_block_tokens (reader->n_tokens, block), of->gate.k, of->gate.n_experts,
+                    reader->run->storage };
   int code;
 
   sqlite3_bind_int64 (row, 1, reader->run->id);

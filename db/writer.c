@@ -99,7 +99,14 @@ hash_model (const MsModel *model)
   hash_text (&state, model->router);
   XXH3_128bits_update (&state, numbers, sizeof numbers);
   XXH3_128bits_update (&state, &model->weight_scale, sizeof model->weight_scale);
-  XXH3_128bits_update (&state, model->layers, model->n_layers * sizeof (MsLayer));
+  for (guint i = 0; i < model->n_layers; i++)
+    {
+      const MsLayer *layer = &model->layers[i];
+      gint64 geometry[]
+          = { layer->block, layer->gate.n_experts, layer->gate.k, layer->gate.groups };
+
+      XXH3_128bits_update (&state, geometry, sizeof geometry);
+    }
   return hash_digest (&state);
 }
 
@@ -146,10 +153,10 @@ check_model (const MsModel *model, GError **error)
           || (i > 0 && layer->block <= layer[-1].block))
         return bad_value (error, "model %s: layer %d of %u blocks is out of order", model->name,
                           layer->block, model->n_blocks);
-      if (layer->n_experts < 1 || layer->n_experts > MS_MAX_EXPERTS || layer->k < 1
-          || layer->k > layer->n_experts || layer->groups > layer->n_experts)
+      if (layer->gate.n_experts < 1 || layer->gate.n_experts > MS_MAX_EXPERTS || layer->gate.k < 1
+          || layer->gate.k > layer->gate.n_experts || layer->gate.groups > layer->gate.n_experts)
         return bad_value (error, "model %s, layer %d: %u of %u experts cannot be recorded",
-                          model->name, layer->block, layer->k, layer->n_experts);
+                          model->name, layer->block, layer->gate.k, layer->gate.n_experts);
     }
   return TRUE;
 }
@@ -244,9 +251,9 @@ store_model (MsDb *db, MsModel *model, GError **error)
     {
       sqlite3_bind_int64 (put_layer, 1, model->id);
       sqlite3_bind_int64 (put_layer, 2, model->layers[i].block);
-      sqlite3_bind_int64 (put_layer, 3, model->layers[i].n_experts);
-      sqlite3_bind_int64 (put_layer, 4, model->layers[i].k);
-      sqlite3_bind_int64 (put_layer, 5, model->layers[i].groups);
+      sqlite3_bind_int64 (put_layer, 3, model->layers[i].gate.n_experts);
+      sqlite3_bind_int64 (put_layer, 4, model->layers[i].gate.k);
+      sqlite3_bind_int64 (put_layer, 5, model->layers[i].gate.groups);
       if (!run_statement (db, put_layer, what, error))
         return FALSE;
     }
@@ -512,7 +519,7 @@ ms_writer_new (MsDb *db, MsModel *model, MsCorpus *corpus, const gint32 *token_i
     }
   run->columns = (run->columns & MS_COLUMNS_ALL) | MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS;
   for (guint i = 0; i < model->n_layers; i++)
-    most_experts = MAX (most_experts, model->layers[i].n_experts);
+    most_experts = MAX (most_experts, model->layers[i].gate.n_experts);
   writer = g_new0 (MsWriter, 1);
   writer->db = db;
   writer->n_tokens = corpus->n_tokens;
@@ -637,8 +644,8 @@ static gboolean
 put_layer (MsWriter *writer, guint index, const MsLayerBlock *in, GError **error)
 {
   const MsLayer *layer = &writer->layers[index];
-  const MsShape shape = { ms_block_tokens (writer->n_tokens, writer->next_block), layer->k,
-                          layer->n_experts, writer->storage };
+  const MsShape shape = { ms_block_tokens (writer->n_tokens, writer->next_block), layer->gate.k,
+                          layer->gate.n_experts, writer->storage };
   const void *given[MS_N_COLUMNS]
       = { in->experts, in->weights, in->entropy,    in->margin, in->logits,
           in->norms,   in->peaks,   in->similarity, in->dropped };

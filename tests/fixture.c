@@ -13,7 +13,7 @@ make (gboolean wanted, gsize n, gsize size)
 static void
 fill_layer (const MsFixture *fixture, guint layer, gint64 first, gsize n, MsLayerBlock *out)
 {
-  gsize k = fixture->layers[layer].k, n_experts = fixture->layers[layer].n_experts;
+  gsize k = fixture->layers[layer].gate.k, n_experts = fixture->layers[layer].gate.n_experts;
   guint columns = fixture->columns;
   guint16 *experts = make (TRUE, n * k, sizeof (guint16));
   float *weights = make (TRUE, n * k, sizeof (float));
@@ -170,7 +170,8 @@ typedef struct
   guint document_of[8192];
 } Rich;
 
-static const MsLayer rich_layers[] = { { 1, 8, 2, 0 }, { 2, 8, 2, 0 }, { 4, 12, 3, 0 } };
+static const MsLayer rich_layers[]
+    = { MS_PLAIN_LAYER (1, 8, 2), MS_PLAIN_LAYER (2, 8, 2), MS_PLAIN_LAYER (4, 12, 3) };
 
 static void
 choose (const float *logits, guint n_experts, guint k, MsFixtureToken *token)
@@ -207,8 +208,8 @@ static void
 fill_rich (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
 {
   const Rich *rich = data;
-  guint d = rich->document_of[position], n_experts = rich_layers[layer].n_experts;
-  guint k = rich_layers[layer].k;
+  guint d = rich->document_of[position], n_experts = rich_layers[layer].gate.n_experts;
+  guint k = rich_layers[layer].gate.k;
   guint64 state = (guint64) position * 3 + layer + 99;
   guint64 noise = (guint64) (rich->noise * 1000) + (guint64) position * 5 + layer;
   guint64 kind = ms_random_below (&state, 100);

@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-static const MsLayer random_layers[] = { { 1, 6, 2, 0 }, { 2, 6, 3, 0 }, { 4, 4, 2, 0 } };
+static const MsLayer random_layers[]
+    = { MS_PLAIN_LAYER (1, 6, 2), MS_PLAIN_LAYER (2, 6, 3), MS_PLAIN_LAYER (4, 4, 2) };
 
 static MsTrace *
 write_and_open (const MsFixture *fixture, char **path)
@@ -55,7 +56,7 @@ ms_hand_trace (const MsHandTrace *hand, const guint *lengths, char **path)
                         .data = &copy };
 
   for (guint l = 0; l < hand->n_layers; l++)
-    layers[l] = (MsLayer){ (int) l, hand->n_experts, hand->k, 0 };
+    layers[l] = (MsLayer) MS_PLAIN_LAYER ((int) l, hand->n_experts, hand->k);
   for (; lengths[fixture.n_documents] > 0; fixture.n_documents++)
     documents[fixture.n_documents].n_tokens = lengths[fixture.n_documents];
   return write_and_open (&fixture, path);
@@ -65,7 +66,7 @@ static void
 fill_random (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
 {
   double noise = *(const double *) data, p[8], sum = 0;
-  guint n = random_layers[layer].n_experts, k = random_layers[layer].k;
+  guint n = random_layers[layer].gate.n_experts, k = random_layers[layer].gate.k;
   guint64 shared = (guint64) (position / 3) * 11 + layer * 7919;
   guint64 own = (guint64) position * 13 + layer * 104729 + 5;
   guint64 other = (guint64) position * 17 + layer + (guint64) (noise * 1000);

@@ -632,7 +632,7 @@ static void
 test_headlines_missing (void)
 {
   const MsAnalysis *analysis = ms_analysis_find ("experts");
-  const MsLayer layer = { .block = 3, .n_experts = 4, .k = 1 };
+  const MsLayer layer = MS_PLAIN_LAYER (3, 4, 1);
   const MsDocument document = { .n_tokens = 40 };
   const MsFixture fixture = {
     .n_layers = 1, .layers = &layer, .n_documents = 1, .documents = &document, .fill = fill_bare

@@ -46,17 +46,17 @@ fill_experts (Sample *sample, guint16 *experts, const MsLayer *layer)
 {
   for (guint t = 0; t < N_TOKENS; t++)
     {
-      guint16 *row = experts + (gsize) t * layer->k;
-      guint used = t % 10 == 3 ? layer->k - 1 : layer->k;
+      guint16 *row = experts + (gsize) t * layer->gate.k;
+      guint used = t % 10 == 3 ? layer->gate.k - 1 : layer->gate.k;
 
-      for (guint i = 0; i < layer->k; i++)
+      for (guint i = 0; i < layer->gate.k; i++)
         {
           gboolean again = i < used;
 
           row[i] = MS_NO_EXPERT;
           while (again)
             {
-              row[i] = (guint16) ms_random_below (&sample->seed, layer->n_experts);
+              row[i] = (guint16) ms_random_below (&sample->seed, layer->gate.n_experts);
               again = FALSE;
               for (guint j = 0; j < i; j++)
                 again = again || row[j] == row[i];
@@ -72,8 +72,9 @@ sample_init (Sample *sample, MsStorage storage, guint columns)
 
   *sample = (Sample){ .seed = 5 };
   sample->path = g_build_filename (folder, "run.db", NULL);
-  sample->layers[0] = (MsLayer){ 1, 12, 3, 0 };
-  sample->layers[1] = (MsLayer){ 3, 300, 2, 4 };
+  sample->layers[0] = (MsLayer) MS_PLAIN_LAYER (1, 12, 3);
+  sample->layers[1] = (MsLayer) MS_PLAIN_LAYER (3, 300, 2);
+  sample->layers[1].gate.groups = 4;
   sample->model = (MsModel){ .name = "m",
                              .architecture = "olmoe",
                              .fingerprint = "ab",
@@ -109,8 +110,8 @@ sample_init (Sample *sample, MsStorage storage, guint columns)
                          .predictions = TRUE };
   for (guint l = 0; l < 2; l++)
     {
-      gsize slots = (gsize) N_TOKENS * sample->layers[l].k;
-      gsize scores = (gsize) N_TOKENS * sample->layers[l].n_experts;
+      gsize slots = (gsize) N_TOKENS * sample->layers[l].gate.k;
+      gsize scores = (gsize) N_TOKENS * sample->layers[l].gate.n_experts;
 
       sample->experts[l] = g_new (guint16, slots);
       fill_experts (sample, sample->experts[l], &sample->layers[l]);
@@ -127,7 +128,7 @@ sample_init (Sample *sample, MsStorage storage, guint columns)
       sample->peaks[l] = g_new (float, slots);
       fill (sample, sample->peaks[l], slots, 5);
       sample->entropy[l] = g_new (float, N_TOKENS);
-      fill (sample, sample->entropy[l], N_TOKENS, (float) log (sample->layers[l].n_experts));
+      fill (sample, sample->entropy[l], N_TOKENS, (float) log (sample->layers[l].gate.n_experts));
       sample->entropy[l][17] = NAN;
       sample->margin[l] = g_new (float, N_TOKENS);
       fill (sample, sample->margin[l], N_TOKENS, 0.01f);
@@ -185,17 +186,18 @@ put (Sample *sample, MsWriter *writer, GError **error)
 
   for (guint l = 0; l < 2; l++)
     {
-      gsize slots = (gsize) first * sample->layers[l].k;
+      gsize slots = (gsize) first * sample->layers[l].gate.k;
 
-      blocks[l] = (MsLayerBlock){ sample->experts[l] + slots,
-                                  sample->weights[l] + slots,
-                                  sample->entropy[l] + first,
-                                  sample->margin[l] + first,
-                                  sample->logits[l] + (gsize) first * sample->layers[l].n_experts,
-                                  sample->norms[l] + slots,
-                                  sample->peaks[l] + slots,
-                                  sample->similarity[l] + first,
-                                  sample->dropped[l] + slots };
+      blocks[l]
+          = (MsLayerBlock){ sample->experts[l] + slots,
+                            sample->weights[l] + slots,
+                            sample->entropy[l] + first,
+                            sample->margin[l] + first,
+                            sample->logits[l] + (gsize) first * sample->layers[l].gate.n_experts,
+                            sample->norms[l] + slots,
+                            sample->peaks[l] + slots,
+                            sample->similarity[l] + first,
+                            sample->dropped[l] + slots };
     }
   return ms_writer_put_block (writer, blocks, sample->predicted + first, sample->loss + first,
                               error);
@@ -259,14 +261,14 @@ read_back (Sample *sample, double weight_error, double entropy_error)
       {
         const MsChunk *chunk = ms_reader_chunk (reader, b, l, sample->run.columns, l, &error);
         const MsLayer *layer = &sample->layers[l];
-        gsize first = (gsize) b * MS_BLOCK_TOKENS, slots = first * layer->k, n, m;
+        gsize first = (gsize) b * MS_BLOCK_TOKENS, slots = first * layer->gate.k, n, m;
         guint64 counts[300] = { 0 }, expected[300] = { 0 };
 
         g_assert_no_error (error);
         g_assert_cmpuint (chunk->first_token, ==, first);
         g_assert_cmpuint (chunk->n_tokens, ==, b < 2 ? 4096 : N_TOKENS - 8192);
-        g_assert_cmpuint (chunk->k, ==, layer->k);
-        g_assert_cmpuint (chunk->n_experts, ==, layer->n_experts);
+        g_assert_cmpuint (chunk->k, ==, layer->gate.k);
+        g_assert_cmpuint (chunk->n_experts, ==, layer->gate.n_experts);
         g_assert_cmpuint (chunk->id_bytes, ==, l == 0 ? 1 : 2);
         n = chunk->n_tokens;
         m = n * chunk->k;
@@ -285,9 +287,10 @@ read_back (Sample *sample, double weight_error, double entropy_error)
           }
         if (sample->run.columns & MS_CHUNK_LOGITS)
           {
-            gsize scores = n * layer->n_experts;
+            gsize scores = n * layer->gate.n_experts;
 
-            assert_bytes (chunk->logits, sample->logits[l] + first * layer->n_experts, scores * 4);
+            assert_bytes (chunk->logits, sample->logits[l] + first * layer->gate.n_experts,
+                          scores * 4);
             assert_bytes (chunk->norms, sample->norms[l] + slots, m * 4);
             assert_bytes (chunk->peaks, sample->peaks[l] + slots, m * 4);
             assert_bytes (chunk->similarity, sample->similarity[l] + first, n * 4);
@@ -686,7 +689,7 @@ test_bad_values (void)
   g_assert_null (
       ms_writer_new (db, &sample.model, &sample.corpus, sample.ids, &sample.run, NULL, NULL, NULL));
   sample.documents[1].name = (char *) "b";
-  sample.layers[0].k = 13;
+  sample.layers[0].gate.k = 13;
   g_assert_null (
       ms_writer_new (db, &sample.model, &sample.corpus, sample.ids, &sample.run, NULL, NULL, NULL));
   g_clear_pointer (&db, ms_db_close);

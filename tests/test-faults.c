@@ -195,7 +195,7 @@ record (const char *path, guint *committed, GError **error)
   g_autofree gint32 *ids = g_new0 (gint32, N_TOKENS);
   g_autofree guint16 *experts = g_new (guint16, MS_BLOCK_TOKENS * K);
   g_autofree float *weights = g_new (float, MS_BLOCK_TOKENS *K);
-  MsLayer layers[2] = { { 0, EXPERTS, K, 0 }, { 1, EXPERTS, K, 0 } };
+  MsLayer layers[2] = { MS_PLAIN_LAYER (0, EXPERTS, K), MS_PLAIN_LAYER (1, EXPERTS, K) };
   MsModel model = { .name = (char *) "m",
                     .architecture = (char *) "test",
                     .n_blocks = 2,

@@ -32,7 +32,7 @@ static MsTrace *
 open_hand (const char *experts, guint n_experts, const MsDocument *documents, guint n, char **path)
 {
   Hand hand = { experts };
-  MsLayer layer = { 3, n_experts, 1, 0 };
+  MsLayer layer = MS_PLAIN_LAYER (3, n_experts, 1);
   MsFixture fixture = { .n_layers = 1,
                         .layers = &layer,
                         .n_documents = n,
@@ -594,7 +594,7 @@ static void
 test_difference_level (void)
 {
   MsDocument documents[40] = { 0 };
-  MsLayer layers[] = { { 0, 8, 1, 0 } };
+  MsLayer layers[] = { MS_PLAIN_LAYER (0, 8, 1) };
   MsFixture fixture = { .n_layers = 1,
                         .layers = layers,
                         .n_documents = 40,

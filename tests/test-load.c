@@ -124,7 +124,8 @@ test_counts (void)
   g_assert_cmpuint (ms_trace_document_number (narrow, 2), ==, 20);
   for (guint l = 0; l < ms_trace_n_layers (narrow); l++)
     {
-      guint n_experts = ms_trace_layer (narrow, l)->n_experts, k = ms_trace_layer (narrow, l)->k;
+      guint n_experts = ms_trace_layer (narrow, l)->gate.n_experts,
+            k = ms_trace_layer (narrow, l)->gate.k;
       g_autofree guint64 *counts = g_new (guint64, n_experts);
       g_autofree guint32 *by_document = g_new (guint32, 3 * n_experts);
       g_autoptr (MsLayerTrace) rows
@@ -168,7 +169,7 @@ static void
 test_hand (void)
 {
   const MsFixture ten = { .n_layers = 1,
-                          .layers = (const MsLayer[]){ { 5, 4, 1, 0 } },
+                          .layers = (const MsLayer[]){ MS_PLAIN_LAYER (5, 4, 1) },
                           .n_documents = 2,
                           .documents = (const MsDocument[]){ { .n_tokens = 4 }, { .n_tokens = 6 } },
                           .fill = fill_ten };
@@ -341,7 +342,7 @@ check_hot (gboolean shared, double held_out, const char *answer)
 {
   const MsFixture fixture
       = { .n_layers = 1,
-          .layers = (const MsLayer[]){ { 0, 5, 1, 0 } },
+          .layers = (const MsLayer[]){ MS_PLAIN_LAYER (0, 5, 1) },
           .n_documents = 2,
           .documents = (const MsDocument[]){ { .n_tokens = 10 }, { .n_tokens = 10 } },
           .fill = fill_hot,

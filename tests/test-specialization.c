@@ -50,7 +50,7 @@ static MsTrace *
 open_hand (Hand *hand, guint n_experts, const guint *lengths, char **path)
 {
   MsDocument documents[8] = { 0 };
-  MsLayer layer = { 3, n_experts, hand->k, 0 };
+  MsLayer layer = MS_PLAIN_LAYER (3, n_experts, hand->k);
   MsFixture fixture = { .n_layers = 1,
                         .layers = &layer,
                         .documents = documents,

@@ -518,7 +518,7 @@ write_long (guint n_documents)
   g_autofree MsDocument *documents = g_new0 (MsDocument, n_documents);
 
   for (int l = 0; l < 9; l++)
-    layers[l] = (MsLayer){ l, 4, 1, 0 };
+    layers[l] = (MsLayer) MS_PLAIN_LAYER (l, 4, 1);
   for (guint d = 0; d < n_documents; d++)
     documents[d].n_tokens = 240 * 1024 / n_documents;
   return ms_fixture_write (&(MsFixture){ .n_layers = 9,

@@ -113,7 +113,7 @@ write_trace (guint n_documents, guint length, guint n_layers, const char *path)
                         .data = &router };
 
   for (guint i = 0; i < n_layers; i++)
-    layers[i] = (MsLayer){ (int) i, N_EXPERTS, K, 0 };
+    layers[i] = (MsLayer) MS_PLAIN_LAYER ((int) i, N_EXPERTS, K);
   for (guint i = 0; i < n_documents; i++)
     documents[i].n_tokens = length;
   return ms_fixture_write (&fixture, path);

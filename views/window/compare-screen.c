@@ -70,7 +70,7 @@ shape (const MsModel *model)
   if (model->n_layers == 0)
     return g_strdup ("–");
   return g_strdup_printf (_ ("%u layers × %u experts, %u chosen"), model->n_layers,
-                          model->layers[0].n_experts, model->layers[0].k);
+                          model->layers[0].gate.n_experts, model->layers[0].gate.k);
 }
 
 static GArray *

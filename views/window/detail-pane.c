@@ -192,7 +192,7 @@ show_run (MsDetailPane *self)
   if (model->n_layers > 0)
     {
       layers = g_strdup_printf (_ ("%u × %u, %u chosen"), model->n_layers,
-                                model->layers[0].n_experts, model->layers[0].k);
+                                model->layers[0].gate.n_experts, model->layers[0].gate.k);
       add_fact (self->facts, _ ("Layers × experts"), layers, NULL);
     }
   add_fact (self->facts, _ ("Router"), model->router, NULL);

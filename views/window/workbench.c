@@ -132,7 +132,7 @@ ms_run_item_dup_subtitle (MsRunItem *self)
   g_string_append_printf (text, _ ("%s tokens"), tokens);
   if (self->model->n_layers > 0)
     g_string_append_printf (text, " · %u × %u", self->model->n_layers,
-                            self->model->layers[0].n_experts);
+                            self->model->layers[0].gate.n_experts);
   if (state == NULL)
     g_string_append_printf (text, " · %.10s", self->run->finished);
   return g_string_free (g_steal_pointer (&text), FALSE);

@@ -1,4 +1,4 @@
-#include "router-private.h"
+#include "gate.h"
 
 #include <math.h>
 
@@ -6,36 +6,36 @@
 #define LEAST_SUM 6.103515625e-5f
 
 char *
-ms_router_describe (const MsRouter *router)
+ms_gate_describe (const MsGate *gate)
 {
-  static const char *const names[] = { [MS_GATING_SOFTMAX] = "softmax",
-                                       [MS_GATING_SIGMOID] = "sigmoid",
-                                       [MS_GATING_SELECTED] = "softmax on selected",
-                                       [MS_GATING_SQRT_SOFTPLUS] = "sqrt of softplus" };
-  GString *text = g_string_new (names[router->gating]);
+  static const char *const names[] = { [MS_SCORING_UNKNOWN] = "unknown",
+                                       [MS_SCORING_SOFTMAX] = "softmax",
+                                       [MS_SCORING_SIGMOID] = "sigmoid",
+                                       [MS_SCORING_SELECTED] = "softmax on selected",
+                                       [MS_SCORING_SQRT_SOFTPLUS] = "sqrt of softplus" };
+  GString *text = g_string_new (names[gate->scoring]);
 
-  g_string_append_printf (text, ", top %u of %u", router->k, router->n_experts);
-  if (router->groups > 1)
-    g_string_append_printf (text, " in the best %u of %u groups", router->groups_used,
-                            router->groups);
-  if (router->selection_bias != NULL)
+  g_string_append_printf (text, ", top %u of %u", gate->k, gate->n_experts);
+  if (gate->groups > 1)
+    g_string_append_printf (text, " in the best %u of %u groups", gate->groups_used, gate->groups);
+  if (gate->biased)
     g_string_append (text, ", selection bias");
-  if (router->gating != MS_GATING_SELECTED)
-    g_string_append (text, router->renormalize ? ", renormalised" : ", not renormalised");
-  if (router->scale != 1)
+  if (gate->scoring != MS_SCORING_SELECTED)
+    g_string_append (text, gate->renormalise ? ", renormalised" : ", not renormalised");
+  if (gate->scale != 1)
     {
       char number[G_ASCII_DTOSTR_BUF_SIZE];
 
       g_string_append_printf (text, ", scaled by %s",
-                              g_ascii_formatd (number, sizeof number, "%.6g", router->scale));
+                              g_ascii_formatd (number, sizeof number, "%.6g", gate->scale));
     }
   return g_string_free (text, FALSE);
 }
 
 gsize
-ms_router_scratch (const MsRouter *router)
+ms_gate_scratch (const MsGate *gate)
 {
-  return 2 * (gsize) router->n_experts + router->groups;
+  return 2 * (gsize) gate->n_experts + gate->groups;
 }
 
 static double
@@ -54,17 +54,17 @@ softmax (const float *logits, guint n, float *out)
 }
 
 static void
-score (const MsRouter *router, const float *logits, float *scores)
+score (const MsGate *gate, const float *logits, float *scores)
 {
-  if (router->gating == MS_GATING_SOFTMAX)
-    softmax (logits, router->n_experts, scores);
-  for (guint e = 0; e < router->n_experts && router->gating != MS_GATING_SOFTMAX; e++)
-    switch (router->gating)
+  if (gate->scoring == MS_SCORING_SOFTMAX)
+    softmax (logits, gate->n_experts, scores);
+  for (guint e = 0; e < gate->n_experts && gate->scoring != MS_SCORING_SOFTMAX; e++)
+    switch (gate->scoring)
       {
-      case MS_GATING_SIGMOID:
+      case MS_SCORING_SIGMOID:
         scores[e] = (float) (1 / (1 + exp (-(double) logits[e])));
         break;
-      case MS_GATING_SQRT_SOFTPLUS:
+      case MS_SCORING_SQRT_SOFTPLUS:
         scores[e]
             = (float) sqrt (log1p (exp (-fabs ((double) logits[e]))) + MAX ((double) logits[e], 0));
         break;
@@ -88,11 +88,11 @@ entropy (const float *scores, guint n)
 
 /* Leaves the best groups and puts minus infinity into the others. */
 static void
-mask_groups (const MsRouter *router, float *selection, float *values)
+mask_groups (const MsGate *gate, float *selection, float *values)
 {
-  guint size = router->n_experts / router->groups;
+  guint size = gate->n_experts / gate->groups;
 
-  for (guint g = 0; g < router->groups; g++)
+  for (guint g = 0; g < gate->groups; g++)
     {
       float first = -INFINITY, second = -INFINITY;
 
@@ -104,51 +104,51 @@ mask_groups (const MsRouter *router, float *selection, float *values)
           }
         else
           second = MAX (second, selection[e]);
-      values[g] = size > 1 ? first + second : first;
+      values[g] = size > 1 && gate->group_rule == MS_GROUP_BEST_TWO ? first + second : first;
     }
-  for (guint g = 0; g < router->groups; g++)
+  for (guint g = 0; g < gate->groups; g++)
     {
       guint better = 0;
 
-      for (guint other = 0; other < router->groups; other++)
+      for (guint other = 0; other < gate->groups; other++)
         better += values[other] > values[g] || (values[other] == values[g] && other < g);
-      for (guint e = g * size; e < (g + 1) * size && better >= router->groups_used; e++)
+      for (guint e = g * size; e < (g + 1) * size && better >= gate->groups_used; e++)
         selection[e] = -INFINITY;
     }
 }
 
 static void
-weigh (const MsRouter *router, const float *scores, MsDecision *decision)
+weigh (const MsGate *gate, const float *scores, MsDecision *decision)
 {
   float sum = 0;
 
-  for (guint j = 0; j < router->k; j++)
+  for (guint j = 0; j < gate->k; j++)
     decision->weights[j] = scores[decision->experts[j]];
-  if (router->gating == MS_GATING_SELECTED)
-    softmax (decision->weights, router->k, decision->weights);
-  else if (router->renormalize)
+  if (gate->scoring == MS_SCORING_SELECTED)
+    softmax (decision->weights, gate->k, decision->weights);
+  else if (gate->renormalise)
     {
-      for (guint j = 0; j < router->k; j++)
+      for (guint j = 0; j < gate->k; j++)
         sum += decision->weights[j];
-      for (guint j = 0; j < router->k; j++)
+      for (guint j = 0; j < gate->k; j++)
         decision->weights[j] /= MAX (sum, LEAST_SUM);
     }
-  for (guint j = 0; j < router->k && router->scale != 1; j++)
-    decision->weights[j] *= router->scale;
+  for (guint j = 0; j < gate->k && gate->scale != 1; j++)
+    decision->weights[j] *= gate->scale;
 }
 
 void
-ms_router_choose (const MsRouter *router, const float *logits, float *scratch, MsDecision *decision)
+ms_gate_choose (const MsGate *gate, const float *logits, float *scratch, MsDecision *decision)
 {
-  guint n = router->n_experts, k = router->k, filled = 0;
+  guint n = gate->n_experts, k = gate->k, filled = 0;
   float *scores = scratch, *selection = scratch + n;
   float rejected = -INFINITY;
 
-  score (router, logits, scores);
+  score (gate, logits, scores);
   for (guint e = 0; e < n; e++)
-    selection[e] = scores[e] + (router->selection_bias != NULL ? router->selection_bias[e] : 0);
-  if (router->groups > 1)
-    mask_groups (router, selection, selection + n);
+    selection[e] = scores[e] + (gate->selection_bias != NULL ? gate->selection_bias[e] : 0);
+  if (gate->groups > 1)
+    mask_groups (gate, selection, selection + n);
   /* The k best so far, kept in order; an equal score comes after the lower id. */
   for (guint e = 0; e < n; e++)
     {
@@ -166,8 +166,8 @@ ms_router_choose (const MsRouter *router, const float *logits, float *scratch, M
       filled = MIN (filled + 1, k);
     }
   decision->margin = selection[decision->experts[k - 1]] - rejected;
-  weigh (router, scores, decision);
-  if (router->gating == MS_GATING_SELECTED)
+  weigh (gate, scores, decision);
+  if (gate->scoring == MS_SCORING_SELECTED)
     softmax (logits, n, scores);
   decision->entropy = entropy (scores, n);
 }
