@@ -27,10 +27,10 @@ check_layers (const MsTrace *a, const MsTrace *b, GError **error)
     {
       const MsLayer *x = ms_trace_layer (a, l), *y = ms_trace_layer (b, l);
 
-      if (x->block != y->block || x->gate.n_experts != y->gate.n_experts)
+      if (x->number != y->number || x->gate.n_experts != y->gate.n_experts)
         return mismatch (b, error,
                          "its MoE layer %u is block %d with %u experts, not block %d with %u", l,
-                         y->block, y->gate.n_experts, x->block, x->gate.n_experts);
+                         y->number, y->gate.n_experts, x->number, x->gate.n_experts);
     }
   return TRUE;
 }

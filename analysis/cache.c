@@ -762,7 +762,7 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job, gboolea
               add_outcome (job, &null, &job->shuffled[at]);
             if (!shared)
               add_row (ms_result_table (result, "layers"),
-                       ms_trace_layer (context->trace, l)->block, job, job->policies[p],
+                       ms_trace_layer (context->trace, l)->number, job, job->policies[p],
                        job->capacities[c], n_tokens, o, job->null ? &job->shuffled[at] : NULL);
           }
         rate = add_row (ms_result_table (result, "total"), -1, job, job->policies[p],

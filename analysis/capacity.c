@@ -777,14 +777,14 @@ compute (const MsContext *context, MsResult *result, GError **error)
                                 layers[l].units + (gsize) f * bootstrap->n_units * N_SUMS, N_SUMS,
                                 rates, NULL, 5, v);
         ms_table_add (ms_result_table (result, "sweep"),
-                      (gint64) ms_trace_layer (context->trace, l)->block, job.factors[f],
+                      (gint64) ms_trace_layer (context->trace, l)->number, job.factors[f],
                       layers[l].capacity[f] / layers[l].n_batches, v[0].value, v[0].low, v[0].high,
                       v[1].value, v[2].value,
                       layers[l].slots[f] > 0 ? v[4].value / layers[l].slots[f] : NAN, v[3].value);
         dropped[f] += v[0].value / n_layers;
         if (layers[l].repair != NULL)
           add_repair (ms_result_table (result, "repair"), &job, &layers[l],
-                      ms_trace_layer (context->trace, l)->block, f);
+                      ms_trace_layer (context->trace, l)->number, f);
       }
   for (guint f = 0; f < job.n_factors && fine; f++)
     {

@@ -230,7 +230,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   Recount recount = { all->bootstrap, layer, has, NULL };
   double products = 0, n_pairs = 0;
 
-  layer->block = def->block;
+  layer->block = def->number;
   layer->n_experts = def->gate.n_experts;
   layer->k = def->gate.k;
   layer->counts = g_new0 (double, def->gate.n_experts);

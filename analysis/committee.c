@@ -475,7 +475,7 @@ prepare_trace (const MsContext *context, Committee *all, MsGroups **groups, GErr
     {
       const MsLayer *def = ms_trace_layer (context->trace, i);
 
-      all->layers[i].block = def->block;
+      all->layers[i].block = def->number;
       all->layers[i].n_experts = def->gate.n_experts;
       all->layers[i].k = k > 0 ? (guint) MIN (k, def->gate.n_experts) : def->gate.k;
     }

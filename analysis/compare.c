@@ -364,14 +364,14 @@ add_layers (const MsContext *context, MsResult *result, const Job *job)
       for (guint u = 0; u < job->bootstrap->n_units; u++)
         tokens += in->units[u * N_SUMS + SUM_TOKENS];
       ms_bootstrap_intervals (job->bootstrap, in->units, N_SUMS, rates, NULL, N_SUMS, v);
-      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block, (gint64) tokens,
+      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->number, (gint64) tokens,
                     v[SUM_SET].value, v[SUM_SET].low, v[SUM_SET].high, v[SUM_TOP1].value,
                     v[SUM_ORDER].value, v[SUM_OVERLAP].value, v[SUM_OVERLAP].low,
                     v[SUM_OVERLAP].high, (double) layer->gate.k / layer->gate.n_experts,
                     v[SUM_JACCARD].value, v[SUM_CHANGED].value, v[SUM_WEIGHT_L1].value,
                     scores ? v[SUM_KL].value : NAN, scores ? v[SUM_JS].value : NAN);
       for (guint i = SUM_TOP1; i <= (scores ? SUM_JS : SUM_WEIGHT_L1); i++)
-        ms_table_add (ms_result_table (result, "intervals"), (gint64) layer->block, rate_names[i],
+        ms_table_add (ms_result_table (result, "intervals"), (gint64) layer->number, rate_names[i],
                       v[i].value, v[i].low, v[i].high);
       for (guint e = 0; e < layer->gate.n_experts; e++)
         {
@@ -383,7 +383,7 @@ add_layers (const MsContext *context, MsResult *result, const Job *job)
           double a = sum_a > 0 ? (double) in->count_a[e] / sum_a : NAN;
           double b = sum_b > 0 ? (double) in->count_b[e] / sum_b : NAN;
 
-          ms_table_add (ms_result_table (result, "experts"), (gint64) layer->block, (gint64) e, a,
+          ms_table_add (ms_result_table (result, "experts"), (gint64) layer->number, (gint64) e, a,
                         b, (b - a) * layer->gate.n_experts);
         }
     }

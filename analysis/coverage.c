@@ -89,7 +89,7 @@ init_scope (const MsContext *context, const Coverage *coverage, guint from, guin
 
   scope->name = to - from > 1 || coverage->n_layers == 0
                     ? g_strdup ("all")
-                    : g_strdup_printf ("%d", ms_trace_layer (context->trace, from)->block);
+                    : g_strdup_printf ("%d", ms_trace_layer (context->trace, from)->number);
   for (guint l = from; l < to; l++)
     scope->n_slots += ms_trace_layer (context->trace, l)->gate.n_experts;
   scope->sums = g_new (double, (gsize) n_units * scope->n_slots);
@@ -384,7 +384,7 @@ write_slots (const MsContext *context, const Scope *all, MsTable *table)
       guint slot = order[i].slot;
 
       ms_table_add (table, (gint64) i + 1,
-                    (gint64) ms_trace_layer (context->trace, layer_of[slot])->block,
+                    (gint64) ms_trace_layer (context->trace, layer_of[slot])->number,
                     (gint64) (slot - first[slot]), all->shares[slot], (gint64) (i < all->hot),
                     all->chosen[slot]);
     }

@@ -326,7 +326,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   g_autofree double *permuted = g_new (double, n_deals *(n + 1));
   Counting counting = { all, n, G_MAXUINT, counts, 0, sums };
 
-  layer->block = ms_trace_layer (context->trace, index)->block;
+  layer->block = ms_trace_layer (context->trace, index)->number;
   layer->n_experts = n;
   layer->experts = g_new0 (Expert, n);
   layer->totals = g_new0 (double, (gsize) N_GROUPS *width);

@@ -321,7 +321,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   const MsLayer *def = ms_trace_layer (context->trace, index);
   g_autofree double *sums = g_new (double, (gsize) all->strata->n_rows *(def->gate.n_experts + 1));
 
-  layer->block = def->block;
+  layer->block = def->number;
   layer->n_experts = def->gate.n_experts;
   layer->n_groups = all->groups->n;
   layer->k = def->gate.k;

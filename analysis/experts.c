@@ -76,10 +76,10 @@ static gboolean
 count_other (const MsContext *context, guint index, Layer *layer, GError **error)
 {
   MsTrace *other = context->n_others > 0 ? context->others[0] : NULL;
-  int block = ms_trace_layer (context->trace, index)->block;
+  int block = ms_trace_layer (context->trace, index)->number;
 
   for (guint l = 0; other != NULL && l < ms_trace_n_layers (other); l++)
-    if (ms_trace_layer (other, l)->block == block
+    if (ms_trace_layer (other, l)->number == block
         && ms_trace_layer (other, l)->gate.n_experts == layer->n_experts)
       {
         layer->other = g_new0 (guint64, layer->n_experts);
@@ -302,7 +302,7 @@ write_pairs (const MsContext *context, const Map *map, MsResult *result)
   for (guint l = 0; l < n_layers; l++)
     for (gsize i = 0, n = map->layers[l].n_experts; i < n * n; i++)
       {
-        ms_table_put_int (result->tables[1], ms_trace_layer (context->trace, l)->block);
+        ms_table_put_int (result->tables[1], ms_trace_layer (context->trace, l)->number);
         ms_table_put_int (result->tables[1], (gint64) (i / n));
         ms_table_put_int (result->tables[1], (gint64) (i % n));
         ms_table_put_real (result->tables[1], map->layers[l].apart[i]);
@@ -340,7 +340,7 @@ summarise (const MsContext *context, const Map *map, MsResult *result)
       "%s in %u %s are chosen at least once; the busiest is expert %u of layer %d with "
       "%.3g times its fair share.",
       chosen, n_layers, n_layers == 1 ? "layer" : "layers", best,
-      ms_trace_layer (context->trace, best_layer)->block, most);
+      ms_trace_layer (context->trace, best_layer)->number, most);
 }
 
 static gboolean
@@ -374,7 +374,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   if (fine)
     {
       for (guint l = 0; l < n_layers; l++)
-        write_layer (&map, &map.layers[l], ms_trace_layer (context->trace, l)->block,
+        write_layer (&map, &map.layers[l], ms_trace_layer (context->trace, l)->number,
                      result->tables[0], ms_result_table (result, "layers"));
       summarise (context, &map, result);
       if (map.similar)

@@ -215,7 +215,7 @@ write_result (const MsContext *context, const Telemetry *telemetry, MsResult *re
       const Layer *layer = &telemetry->layers[l];
       const MsLayer *def = ms_trace_layer (context->trace, l);
 
-      ms_table_add (result->tables[0], (gint64) def->block, layer->entropy, layer->interval.low,
+      ms_table_add (result->tables[0], (gint64) def->number, layer->entropy, layer->interval.low,
                     layer->interval.high, layer->entropy / log (def->gate.n_experts), layer->aux,
                     layer->capacity, (gint64) layer->routed, 1 - layer->routed / layer->assignments,
                     (gint64) layer->n_batches);
@@ -223,7 +223,7 @@ write_result (const MsContext *context, const Telemetry *telemetry, MsResult *re
         {
           const Rank *rank = &layer->ranks[r];
 
-          ms_table_add (result->tables[1], (gint64) def->block, (gint64) r + 1,
+          ms_table_add (result->tables[1], (gint64) def->number, (gint64) r + 1,
                         rank->unused / rank->n, rank->top / rank->n, rank->bottom / rank->n,
                         rank->overflow / rank->n);
         }

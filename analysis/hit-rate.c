@@ -447,7 +447,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   if (fine && level != LEVEL_MODEL)
     {
       for (guint l = 0; l < n_layers; l++)
-        add_scope (ms_result_table (result, "layers"), ms_trace_layer (context->trace, l)->block,
+        add_scope (ms_result_table (result, "layers"), ms_trace_layer (context->trace, l)->number,
                    &job, &job.scopes[l]);
       average_scopes (&job, n_layers, &mean);
       make_intervals (&job, &mean);

@@ -481,7 +481,7 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
 {
   const Layer *in = &job->layers[l];
   guint n = in->n_experts, n_prune = (guint) (n * rule->prune), pruned = 0, guarded = 0;
-  gint64 block = ms_trace_layer (context->trace, l)->block;
+  gint64 block = ms_trace_layer (context->trace, l)->number;
   gboolean norms = (job->columns & MS_CHUNK_NORMS) != 0;
   g_autofree double *score = g_new (double, n);
   g_autofree double *ranks = g_new (double, n);

@@ -216,7 +216,7 @@ find_place (const MsInput *input, guint row, const guint columns[2], const MsLay
     l = (guint) block;
   else
     {
-      while (l < n_layers && layers[l].block != block)
+      while (l < n_layers && layers[l].number != block)
         l++;
       if (l == n_layers)
         return FALSE;

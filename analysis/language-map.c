@@ -669,7 +669,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   map.strata = ms_strata_new (context, languages, ms_trace_n_documents (context->trace));
   for (guint i = 0; i < map.n_layers; i++)
     {
-      map.layers[i].block = ms_trace_layer (context->trace, i)->block;
+      map.layers[i].block = ms_trace_layer (context->trace, i)->number;
       map.layers[i].n_experts = ms_trace_layer (context->trace, i)->gate.n_experts;
       map.layers[i].first = first;
       first += map.layers[i].n_experts;

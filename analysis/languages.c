@@ -380,7 +380,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
     columns = MS_CHUNK_LOGITS;
   else if (all->choice == CHOICE_WEIGHTS)
     columns = MS_CHUNK_WEIGHTS;
-  layer->block = def->block;
+  layer->block = def->number;
   layer->n_experts = def->gate.n_experts;
   layer->k = def->gate.k;
   layer->q = g_new0 (double, n_cells * def->gate.n_experts);

@@ -135,7 +135,7 @@ find_windows (const MsContext *context, const Windows *windows, guint index, dou
               double deviation, MsResult *result)
 {
   const Layer *layer = &windows->layers[index];
-  int block = ms_trace_layer (context->trace, index)->block;
+  int block = ms_trace_layer (context->trace, index)->number;
 
   for (guint w = 0; layer->windows->len >= FEWEST_WINDOWS && w < layer->windows->len; w++)
     {
@@ -166,7 +166,7 @@ write_layer (const MsContext *context, const Windows *windows, guint index, MsRe
     {
       const Window *window = &g_array_index (layer->windows, Window, w);
 
-      ms_table_put_int (result->tables[0], def->block);
+      ms_table_put_int (result->tables[0], def->number);
       ms_table_put_int (result->tables[0], w);
       ms_table_put_int (result->tables[0], window->first_row);
       ms_table_put_int (result->tables[0], window->n_tokens);
@@ -180,7 +180,7 @@ write_layer (const MsContext *context, const Windows *windows, guint index, MsRe
       double mean, deviation, most;
 
       summarise_windows (windows, layer, i, &mean, &deviation, &most);
-      ms_table_add (result->tables[1], (gint64) def->block, ms_balance_columns[i].name, mean,
+      ms_table_add (result->tables[1], (gint64) def->number, ms_balance_columns[i].name, mean,
                     deviation, most, layer->null[i],
                     i == MS_BALANCE_CV ? noise_floor (def, windows->width) : NAN,
                     ms_balance_columns[i].unit);

@@ -526,7 +526,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       load.layers = g_new0 (Layer, load.n_layers);
       for (guint i = 0; i < load.n_layers; i++)
         {
-          load.layers[i].block = ms_trace_layer (context->trace, i)->block;
+          load.layers[i].block = ms_trace_layer (context->trace, i)->number;
           load.layers[i].n_experts = ms_trace_layer (context->trace, i)->gate.n_experts;
         }
     }

@@ -314,7 +314,7 @@ write_result (const MsContext *context, const Losses *all, MsResult *result)
         MsInterval interval = ms_bootstrap_interval (all->bootstrap, layer->values[i],
                                                      layer->resampled + i * n_resamples);
 
-        ms_table_add (result->tables[0], (gint64) ms_trace_layer (context->trace, l)->block,
+        ms_table_add (result->tables[0], (gint64) ms_trace_layer (context->trace, l)->number,
                       losses[i].name, interval.value, interval.low, interval.high,
                       interval.basic_low, interval.basic_high, even_value (i, layer->k));
       }

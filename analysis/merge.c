@@ -487,7 +487,7 @@ load_job (const MsContext *context, Job *job, GError **error)
     {
       const MsLayer *layer = ms_trace_layer (context->trace, l);
 
-      job->layers[l] = layer_new (layer->block, layer->gate.n_experts);
+      job->layers[l] = layer_new (layer->number, layer->gate.n_experts);
     }
   return ms_context_tasks (context, job->n_layers, measure_layer, job, 0, 0.6, error);
 }

@@ -109,7 +109,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   Scan scan = { all->bootstrap, layer };
   MsInterval intervals[2];
 
-  layer->block = def->block;
+  layer->block = def->number;
   layer->k = def->gate.k;
   layer->sums = g_new0 (double, 3 * (gsize) all->bootstrap->n_units);
   layer->table = g_new0 (double, (gsize) def->gate.k * def->gate.k);

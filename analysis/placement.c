@@ -482,7 +482,7 @@ read_placement (const char *path, Job *job, GError **error)
 
   for (guint l = 0; l < job->n_layers; l++)
     {
-      shapes[l].block = job->layers[l].block;
+      shapes[l].number = job->layers[l].block;
       shapes[l].gate.n_experts = job->layers[l].n_experts;
     }
   values
@@ -504,7 +504,8 @@ read_placement (const char *path, Job *job, GError **error)
         }
       for (guint e = 0; e < shapes[l].gate.n_experts; e++)
         if (device[e] == G_MAXUINT)
-          return fail (error, "%s gives expert %u of layer %d no device", path, e, shapes[l].block);
+          return fail (error, "%s gives expert %u of layer %d no device", path, e,
+                       shapes[l].number);
       ms_placement_given (&job->layers[l].placements[PLACED], device, shapes[l].gate.n_experts,
                           job->n_devices);
     }
@@ -727,7 +728,7 @@ load_job (const MsContext *context, Job *job, GError **error)
       job->held_out = ms_values_bool (context->values, "held-out") && n_documents > 1;
       for (guint l = 0; l < job->n_layers; l++)
         {
-          job->layers[l].block = ms_trace_layer (context->trace, l)->block;
+          job->layers[l].block = ms_trace_layer (context->trace, l)->number;
           job->layers[l].n_experts = ms_trace_layer (context->trace, l)->gate.n_experts;
           job->layers[l].weight = g_new0 (double, job->layers[l].n_experts);
         }

@@ -246,7 +246,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
                         .slots = slots,
                         .n_mean = n_mean };
 
-  layer->block = ms_trace_layer (context->trace, index)->block;
+  layer->block = ms_trace_layer (context->trace, index)->number;
   layer->n_experts = n;
   layer->totals = g_new0 (double, width);
   layer->distance_null = g_new0 (double, n_bins);

@@ -233,7 +233,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       for (guint u = 0; u < bootstrap->n_units; u++)
         pairs += layers[l].units[u * N_SUMS + SUM_PAIRS];
       ms_bootstrap_intervals (bootstrap, layers[l].units, N_SUMS, shares, NULL, N_SUMS, v);
-      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block, (gint64) pairs,
+      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->number, (gint64) pairs,
                     v[SUM_FIRST].value, v[SUM_FIRST].low, v[SUM_FIRST].high, 1 / e,
                     v[SUM_ANY].value, v[SUM_ANY].low, v[SUM_ANY].high,
                     1 - binomial_ratio (e - layer->gate.k, e, layer->gate.k), v[SUM_OVERLAP].value,
@@ -243,7 +243,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
         {
           double tokens = (double) layers[l].tokens[x];
 
-          ms_table_add (ms_result_table (result, "runs"), (gint64) layer->block, (gint64) x,
+          ms_table_add (ms_result_table (result, "runs"), (gint64) layer->number, (gint64) x,
                         (gint64) layers[l].runs[x],
                         layers[l].runs[x] > 0 ? tokens / (double) layers[l].runs[x] : NAN,
                         (gint64) layers[l].longest[x],
@@ -267,7 +267,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
         result->summary = g_strdup_printf (
             "Neighbouring tokens share %.1f %% of their experts (%.1f %% by chance), most in layer "
             "%d (%.1f %%).",
-            100 * overlap, 100 * chance, ms_trace_layer (context->trace, best_layer)->block,
+            100 * overlap, 100 * chance, ms_trace_layer (context->trace, best_layer)->number,
             100 * best);
       ms_result_note (result,
                       "Pairs never cross documents. Sets of different size: experts in common "

@@ -488,7 +488,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       const MsLayer *layer = from_file ? NULL : ms_trace_layer (context->trace, l);
 
-      add_layer (result, &job, layer ? layer->block : 0, layer ? layer->gate.k : 1,
+      add_layer (result, &job, layer ? layer->number : 0, layer ? layer->gate.k : 1,
                  layer ? layer->gate.n_experts : n_experts, &layers[l]);
     }
   if (fine)

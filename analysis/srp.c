@@ -409,10 +409,10 @@ add_length (const MsContext *context, MsResult *result, const Job *job, guint le
         }
       for (gsize i = 0; i < n_units * bins; i++)
         units[i] += h->units[i];
-      add_score (ms_result_table (result, "layers"), layer->block, -1, m, h->layer,
+      add_score (ms_result_table (result, "layers"), layer->number, -1, m, h->layer,
                  job->null ? h->null_layer : NULL, &h->interval);
       for (guint e = 0; e < layer->gate.n_experts; e++)
-        add_score (ms_result_table (result, "experts"), layer->block, e, m, h->experts + e * bins,
+        add_score (ms_result_table (result, "experts"), layer->number, e, m, h->experts + e * bins,
                    job->null ? h->null_experts + e * bins : NULL,
                    h->expert_intervals != NULL ? &h->expert_intervals[e] : NULL);
     }

@@ -31,7 +31,7 @@ static gboolean
 load_other (const MsContext *context, Text *text, MsTrace *trace, GError **error)
 {
   MsTrace *other = context->n_others > 0 ? context->others[0] : NULL;
-  int block = ms_trace_layer (trace, text->shown)->block;
+  int block = ms_trace_layer (trace, text->shown)->number;
   g_autofree gint32 *ids = NULL, *other_ids = NULL;
 
   if (other == NULL || ms_trace_n_tokens (other) < text->n)
@@ -42,7 +42,7 @@ load_other (const MsContext *context, Text *text, MsTrace *trace, GError **error
     if (ids == NULL || other_ids == NULL || ids[t] != other_ids[t])
       return TRUE;
   for (guint l = 0; l < ms_trace_n_layers (other); l++)
-    if (ms_trace_layer (other, l)->block == block)
+    if (ms_trace_layer (other, l)->number == block)
       {
         text->other = ms_trace_load_layer (other, l, MS_CHUNK_EXPERTS, context->cancel, error);
         return text->other != NULL;
@@ -126,7 +126,7 @@ write_tokens (const Text *text, MsTrace *trace, const gint32 *ids, char **pieces
       ms_table_put_int (table, ms_trace_position (trace, t));
       ms_table_put_int (table, ids != NULL ? ids[t] : -1);
       ms_table_put_text (table, pieces[t]);
-      ms_table_put_int (table, ms_trace_layer (trace, text->shown)->block);
+      ms_table_put_int (table, ms_trace_layer (trace, text->shown)->number);
       ms_table_put_int (table, top == MS_NO_EXPERT ? -1 : (gint64) top);
       ms_table_put_text (table, chosen);
       ms_table_put_real (table, weight);
@@ -164,7 +164,7 @@ write_choices (const Text *text, MsTrace *trace, char **pieces, MsTable *table)
           }
         ms_table_put_int (table, ms_trace_position (trace, t));
         ms_table_put_text (table, pieces[t]);
-        ms_table_put_int (table, ms_trace_layer (trace, l)->block);
+        ms_table_put_int (table, ms_trace_layer (trace, l)->number);
         ms_table_put_text (table, choices->str);
         ms_table_put_real (table, layer->entropy ? (double) layer->entropy[t] : NAN);
       }
@@ -192,7 +192,7 @@ static guint
 find_layer (MsTrace *trace, gint64 block)
 {
   for (guint l = 0; l < ms_trace_n_layers (trace); l++)
-    if (ms_trace_layer (trace, l)->block == block)
+    if (ms_trace_layer (trace, l)->number == block)
       return l;
   return ms_trace_n_layers (trace) / 2;
 }
@@ -247,7 +247,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       result->summary = g_strdup_printf ("%" G_GINT64_FORMAT " tokens of %u document%s, layer %d.",
                                          text.n, ms_trace_n_documents (trace),
                                          ms_trace_n_documents (trace) == 1 ? "" : "s",
-                                         ms_trace_layer (trace, text.shown)->block);
+                                         ms_trace_layer (trace, text.shown)->number);
       if (text.n < ms_trace_n_tokens (context->trace))
         ms_result_note (result,
                         "the first %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " selected tokens",

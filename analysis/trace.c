@@ -189,7 +189,7 @@ select_layers (MsTrace *trace)
 
   trace->layers = g_new (guint, model->n_layers);
   for (guint i = 0; i < model->n_layers; i++)
-    if (ms_ranges_include (trace->selection->layers, model->layers[i].block))
+    if (ms_ranges_include (trace->selection->layers, model->layers[i].number))
       trace->layers[trace->n_layers++] = i;
 }
 

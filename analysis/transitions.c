@@ -439,8 +439,8 @@ add_step (const MsContext *context, MsResult *result, const Job *job, guint laye
 {
   const Step *step = &job->steps[layer];
   double recall = NAN;
-  gint64 block = ms_trace_layer (context->trace, layer)->block;
-  gint64 next = ms_trace_layer (context->trace, layer + 1)->block;
+  gint64 block = ms_trace_layer (context->trace, layer)->number;
+  gint64 next = ms_trace_layer (context->trace, layer + 1)->number;
   guint64 least = (guint64) ms_values_int (context->values, "least");
   const Dependence *d = &step->dependence;
 
@@ -495,8 +495,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
   if (fine)
     {
       g_autofree char *place
-          = g_strdup_printf ("layer=%d..%d", ms_trace_layer (context->trace, strongest)->block,
-                             ms_trace_layer (context->trace, strongest + 1)->block);
+          = g_strdup_printf ("layer=%d..%d", ms_trace_layer (context->trace, strongest)->number,
+                             ms_trace_layer (context->trace, strongest + 1)->number);
 
       result->summary = g_strdup_printf (
           "One layer's choice tells %.1f %% of the next layer's entropy on average (%.1f %% by "
@@ -518,8 +518,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
                10),
           g_steal_pointer (&place),
           "layers %d and %d depend most on each other: normalised mutual information %.3f",
-          ms_trace_layer (context->trace, strongest)->block,
-          ms_trace_layer (context->trace, strongest + 1)->block,
+          ms_trace_layer (context->trace, strongest)->number,
+          ms_trace_layer (context->trace, strongest + 1)->number,
           steps[strongest].dependence.normalised);
     }
   for (guint i = 0; i < n_steps; i++)

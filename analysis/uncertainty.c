@@ -251,7 +251,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       for (guint u = 0; u < bootstrap->n_units; u++)
         tokens += layers[l].units[u * N_SUMS + SUM_TOKENS];
       ms_bootstrap_intervals (bootstrap, layers[l].units, N_SUMS, means, NULL, N_SUMS, v);
-      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block, (gint64) tokens,
+      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->number, (gint64) tokens,
                     v[SUM_ENTROPY].value, v[SUM_ENTROPY].low, v[SUM_ENTROPY].high,
                     v[SUM_ENTROPY].value / G_LN2, top > 0 ? v[SUM_ENTROPY].value / top : NAN, top,
                     v[SUM_PERPLEXITY].value, scores ? v[SUM_TSALLIS].value : NAN,
@@ -260,7 +260,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
                     scores ? v[SUM_GW].value : NAN, v[SUM_UNCERTAIN].value, v[SUM_UNCERTAIN].low,
                     v[SUM_UNCERTAIN].high, v[SUM_BROADCAST].value);
       for (guint i = 0; i < BINS; i++)
-        ms_table_add (ms_result_table (result, "distribution"), (gint64) layer->block,
+        ms_table_add (ms_result_table (result, "distribution"), (gint64) layer->number,
                       i * top / BINS, (i + 1) * top / BINS, (gint64) layers[l].bins[i],
                       tokens > 0 ? (double) layers[l].bins[i] / tokens : NAN);
       entropy += v[SUM_ENTROPY].value / n_layers;
@@ -278,7 +278,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
           = g_strdup_printf ("The router's entropy is %.2f nats on average (%.2f would be "
                              "uniform), lowest in layer %d "
                              "(%.2f); %.1f %% of the decisions reach %.2f nats.",
-                             entropy, uniform, ms_trace_layer (context->trace, surest)->block,
+                             entropy, uniform, ms_trace_layer (context->trace, surest)->number,
                              least, 100 * uncertain, job.threshold);
       ms_result_note (result,
                       scores ? "From the full router scores."

@@ -398,7 +398,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 
   if (trace == NULL)
     return FALSE;
-  layer->block = ms_trace_layer (context->trace, index)->block;
+  layer->block = ms_trace_layer (context->trace, index)->number;
   layer->n_experts = trace->n_experts;
   layer->ranks = ranks = all->ranks == 0 ? 1 : trace->k;
   layer->counts = g_new0 (gint64, all->ids.n_keys);

@@ -447,7 +447,7 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
     {
       g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
                    "--null-experts %u leaves no expert of the %u in layer %d", job->n_null, n,
-                   ms_trace_layer (context->trace, index)->block);
+                   ms_trace_layer (context->trace, index)->number);
       return FALSE;
     }
   p = g_new (double, n);
@@ -601,7 +601,7 @@ add_choice_row (MsTable *table, const Job *job, const Layer *in, const MsLayer *
   MsInterval v[3];
 
   ms_bootstrap_intervals (job->bootstrap, in->choice_units, N_CHOICE, choice_measures, NULL, 3, v);
-  ms_table_add (table, (gint64) layer->block, in->choice_capacity, v[0].value, v[0].low, v[0].high,
+  ms_table_add (table, (gint64) layer->number, in->choice_capacity, v[0].value, v[0].low, v[0].high,
                 v[1].value, v[1].low, v[1].high, v[2].value, v[2].low, v[2].high,
                 pow (1 - share, layer->gate.n_experts), share);
 }
@@ -624,7 +624,7 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
         ms_bootstrap_intervals (job->bootstrap, o->units, N_RULE_SUMS, rule_rates, NULL, 3, v);
         ms_table_add (ms_result_table (result, "rules"), rule_names[job->rules[i].kind],
                       isnan (job->rules[i].value) ? layer->gate.k : job->rules[i].value,
-                      (gint64) layer->block, v[0].value, v[0].low, v[0].high, o->without / n,
+                      (gint64) layer->number, v[0].value, v[0].low, v[0].high, o->without / n,
                       o->mass / (job->rules[i].kind == RULE_SKIP ? sized : n), v[1].value, v[1].low,
                       v[1].high, v[0].value / layer->gate.n_experts, v[2].value, v[2].low,
                       v[2].high, max_vio (o->load, n_true));
@@ -636,12 +636,12 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
       double n = in->n_tokens > 0 ? (double) in->n_tokens : NAN;
 
       for (guint i = 0; i <= layer->gate.n_experts; i++)
-        ms_table_add (ms_result_table (result, "experts_per_token"), (gint64) layer->block,
+        ms_table_add (ms_result_table (result, "experts_per_token"), (gint64) layer->number,
                       (gint64) i, (gint64) in->choice_histogram[i]);
       add_choice_row (ms_result_table (result, "expert_choice"), job, in, layer);
       for (guint i = 0; i < DELTAS; i++)
         ms_table_add (
-            ms_result_table (result, "flips"), (gint64) layer->block, pow (10, i / 2.0 - 5),
+            ms_result_table (result, "flips"), (gint64) layer->number, pow (10, i / 2.0 - 5),
             ms_trace_run (context->trace)->probabilities ? NAN : (double) in->flips[i] / n);
     }
 }

@@ -167,7 +167,7 @@ export_decisions (Export *export, gint64 position, const MsDocument *document, g
           if (!selected_expert (export, experts[rank]))
             continue;
           g_string_append_len (text, prefix->str, (gssize) prefix->len);
-          append_int (text, ms_trace_layer (export->trace, i)->block);
+          append_int (text, ms_trace_layer (export->trace, i)->number);
           g_string_append_c (text, ',');
           append_int (text, rank);
           g_string_append_c (text, ',');
@@ -192,7 +192,7 @@ export_routing (Export *export, GError **error)
   gboolean good;
 
   for (guint i = 0; i < n_layers; i++)
-    while (model->layers[layers[i]].block != ms_trace_layer (export->trace, i)->block)
+    while (model->layers[layers[i]].number != ms_trace_layer (export->trace, i)->number)
       layers[i]++;
   good = each_token (export, export_decisions, &routing, error);
   g_string_free (routing.prefix, TRUE);
@@ -320,7 +320,7 @@ export_load (Export *export, GError **error)
             continue;
           append_int (text, ms_trace_run (export->trace)->id);
           g_string_append_c (text, ',');
-          append_int (text, layer->block);
+          append_int (text, layer->number);
           g_string_append_c (text, ',');
           append_int (text, e);
           g_string_append_c (text, ',');

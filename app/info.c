@@ -243,7 +243,7 @@ print_model (const MsModel *model)
     printf ("\nModel: %s\n", model->name);
   printf ("  Architecture   %s\n", model->architecture);
   printf ("  MoE layers     %u of %u blocks (%d..%d)\n", model->n_layers, model->n_blocks,
-          layers[0].block, layers[model->n_layers - 1].block);
+          layers[0].number, layers[model->n_layers - 1].number);
   if (least == most)
     printf ("  Experts        %u", most);
   else
@@ -376,7 +376,7 @@ add_model (JsonBuilder *json, const MsModel *model)
   for (guint i = 0; i < model->n_layers; i++)
     {
       json_builder_begin_object (json);
-      add_int (json, "layer", model->layers[i].block);
+      add_int (json, "layer", model->layers[i].number);
       add_int (json, "experts", model->layers[i].gate.n_experts);
       add_int (json, "k", model->layers[i].gate.k);
       add_int (json, "groups", model->layers[i].gate.groups);

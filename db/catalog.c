@@ -132,7 +132,7 @@ load_layers (MsDb *db, MsModel *model, GError **error)
           return FALSE;
         }
       layer = (MsLayer){
-        .block = (int) block,
+        .number = (int) block,
         .gate
         = { .n_experts = (guint) experts, .k = (guint) k, .groups = (guint) groups, .scale = 1 }
       };

@@ -124,7 +124,7 @@ check_chunks (Check *check, MsReader *reader, GError **error)
         text = find_fault (chunk, stamps);
         if (text != NULL)
           tell (check, TRUE, "run %" G_GINT64_FORMAT ", block %u, layer %d: %s", run->id, block,
-                model->layers[layer].block, text);
+                model->layers[layer].number, text);
       }
   return TRUE;
 }

@@ -42,14 +42,14 @@ typedef enum
 
 typedef struct
 {
-  int block;   /* the model's block number (what exports call "layer") */
+  int number;  /* what exports, selections and chunks call "layer"; ascending within a model */
   MsGate gate; /* how its router decides, with E and K */
 } MsLayer;
 
 /* Initialiser of a layer of which the geometry alone is known. */
-#define MS_PLAIN_LAYER(number, experts, slots)                                                     \
+#define MS_PLAIN_LAYER(layer, experts, slots)                                                      \
   {                                                                                                \
-    .block = (number), .gate = {.n_experts = (experts), .k = (slots), .scale = 1 }                 \
+    .number = (layer), .gate = {.n_experts = (experts), .k = (slots), .scale = 1 }                 \
   }
 
 typedef struct

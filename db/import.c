@@ -1126,7 +1126,7 @@ store (Layout *layout, MsImportSummary *summary, GError **error)
   for (guint i = 0; i < layout->n_layers; i++)
     layers[i] = (MsLayer) MS_PLAIN_LAYER (g_array_index (import->layers, gint32, i),
                                           layout->n_experts, layout->k);
-  model.n_blocks = (guint) layers[layout->n_layers - 1].block + 1;
+  model.n_blocks = (guint) layers[layout->n_layers - 1].number + 1;
   for (guint i = 0; i < import->documents->len; i++)
     documents[i] = *(const MsDocument *) import->documents->pdata[i];
   for (guint i = 0; i < tokens->len; i++)

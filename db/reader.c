@@ -150,7 +150,7 @@ static gboolean G_GNUC_PRINTF (5, 6)
   g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_CORRUPT,
                "%s, run %" G_GINT64_FORMAT ", block %u, layer %d: %s; `moescope check` lists all "
                "faults of the file",
-               ms_db_path (reader->db), reader->run->id, block, reader->model->layers[layer].block,
+               ms_db_path (reader->db), reader->run->id, block, reader->model->layers[layer].number,
                message);
   return FALSE;
 }
@@ -183,7 +183,7 @@ take_ids (MsReader *reader, sqlite3_stmt *row, const MsShape *shape, guint block
     return corrupt (reader, block, layer, error, "%u x %u ids of %u bytes expected, %d bytes found",
                     shape->n_tokens, shape->k, ms_shape_id_bytes (shape),
                     sqlite3_column_bytes (row, 6));
-  if (ms_crc_ids (block, reader->model->layers[layer].block, ids, bytes)
+  if (ms_crc_ids (block, reader->model->layers[layer].number, ids, bytes)
       != sqlite3_column_int64 (row, 5))
     return corrupt (reader, block, layer, error, "the checksum of the expert ids is wrong");
   if (!ms_ids_in_range (shape, ids))
@@ -286,13 +286,13 @@ read_chunk (MsReader *reader, sqlite3_stmt *row, guint block, guint layer, guint
 
   sqlite3_bind_int64 (row, 1, reader->run->id);
   sqlite3_bind_int64 (row, 2, block);
-  sqlite3_bind_int64 (row, 3, of->block);
+  sqlite3_bind_int64 (row, 3, of->number);
   code = sqlite3_step (row);
   if (code == SQLITE_DONE)
     {
       g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_NOT_FOUND,
                    "%s, run %" G_GINT64_FORMAT ": block %u of layer %d is not there",
-                   ms_db_path (reader->db), reader->run->id, block, of->block);
+                   ms_db_path (reader->db), reader->run->id, block, of->number);
       return FALSE;
     }
   if (code != SQLITE_ROW)

@@ -103,7 +103,7 @@ hash_model (const MsModel *model)
     {
       const MsLayer *layer = &model->layers[i];
       gint64 geometry[]
-          = { layer->block, layer->gate.n_experts, layer->gate.k, layer->gate.groups };
+          = { layer->number, layer->gate.n_experts, layer->gate.k, layer->gate.groups };
 
       XXH3_128bits_update (&state, geometry, sizeof geometry);
     }
@@ -149,14 +149,14 @@ check_model (const MsModel *model, GError **error)
     {
       const MsLayer *layer = &model->layers[i];
 
-      if (layer->block < 0 || (guint) layer->block >= model->n_blocks
-          || (i > 0 && layer->block <= layer[-1].block))
+      if (layer->number < 0 || (guint) layer->number >= model->n_blocks
+          || (i > 0 && layer->number <= layer[-1].number))
         return bad_value (error, "model %s: layer %d of %u blocks is out of order", model->name,
-                          layer->block, model->n_blocks);
+                          layer->number, model->n_blocks);
       if (layer->gate.n_experts < 1 || layer->gate.n_experts > MS_MAX_EXPERTS || layer->gate.k < 1
           || layer->gate.k > layer->gate.n_experts || layer->gate.groups > layer->gate.n_experts)
         return bad_value (error, "model %s, layer %d: %u of %u experts cannot be recorded",
-                          model->name, layer->block, layer->gate.k, layer->gate.n_experts);
+                          model->name, layer->number, layer->gate.k, layer->gate.n_experts);
     }
   return TRUE;
 }
@@ -250,7 +250,7 @@ store_model (MsDb *db, MsModel *model, GError **error)
   for (guint i = 0; i < model->n_layers; i++)
     {
       sqlite3_bind_int64 (put_layer, 1, model->id);
-      sqlite3_bind_int64 (put_layer, 2, model->layers[i].block);
+      sqlite3_bind_int64 (put_layer, 2, model->layers[i].number);
       sqlite3_bind_int64 (put_layer, 3, model->layers[i].gate.n_experts);
       sqlite3_bind_int64 (put_layer, 4, model->layers[i].gate.k);
       sqlite3_bind_int64 (put_layer, 5, model->layers[i].gate.groups);
@@ -674,13 +674,13 @@ put_layer (MsWriter *writer, guint index, const MsLayerBlock *in, GError **error
       }
   sqlite3_bind_int64 (put, 1, writer->run);
   sqlite3_bind_int64 (put, 2, writer->next_block);
-  sqlite3_bind_int64 (put, 3, layer->block);
+  sqlite3_bind_int64 (put, 3, layer->number);
   sqlite3_bind_int64 (put, 4, (gint64) writer->next_block * MS_BLOCK_TOKENS);
   sqlite3_bind_int64 (put, 5, shape.n_tokens);
   sqlite3_bind_int64 (put, 6, shape.k);
   sqlite3_bind_int64 (put, 7, ms_shape_id_bytes (&shape));
   sqlite3_bind_double (put, 8, scale);
-  sqlite3_bind_int64 (put, 9, ms_crc_ids (writer->next_block, layer->block, blobs[0], sizes[0]));
+  sqlite3_bind_int64 (put, 9, ms_crc_ids (writer->next_block, layer->number, blobs[0], sizes[0]));
   sqlite3_bind_int64 (put, 10, ms_crc_values (scale, blobs + 1, sizes + 1));
   for (guint i = 0; i < 4; i++)
     bind_blob (put, 11 + (int) i, blobs[i], sizes[i]);
@@ -725,7 +725,8 @@ put_all (MsWriter *writer, const MsLayerBlock *layers, const gint32 *predicted, 
   for (guint i = 0; i < writer->n_layers; i++)
     if (!put_layer (writer, i, &layers[i], error))
       {
-        g_prefix_error (error, "block %u, layer %d: ", writer->next_block, writer->layers[i].block);
+        g_prefix_error (error, "block %u, layer %d: ", writer->next_block,
+                        writer->layers[i].number);
         return FALSE;
       }
   return !writer->predictions || put_predictions (writer, predicted, loss, error);

@@ -105,7 +105,7 @@ ms_fixture_write (const MsFixture *fixture, const char *path)
   MsModel model = { .name = (char *) "toy",
                     .architecture = (char *) "imported",
                     .router = (char *) "softmax, top-k",
-                    .n_blocks = (guint) fixture->layers[fixture->n_layers - 1].block + 1,
+                    .n_blocks = (guint) fixture->layers[fixture->n_layers - 1].number + 1,
                     .weight_scale = 1,
                     .n_layers = fixture->n_layers,
                     .layers = (MsLayer *) fixture->layers };

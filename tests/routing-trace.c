@@ -137,7 +137,7 @@ ms_loaded_new (MsTrace *trace, guint columns)
   loaded->n_layers = ms_trace_n_layers (trace);
   for (guint l = 0; l < loaded->n_layers; l++)
     {
-      loaded->blocks[l] = ms_trace_layer (trace, l)->block;
+      loaded->blocks[l] = ms_trace_layer (trace, l)->number;
       loaded->layers[l] = ms_trace_load_layer (trace, l, columns, NULL, &error);
       g_assert_no_error (error);
     }

@@ -756,7 +756,7 @@ test_describe (void)
   g_assert_cmpstr (model->router, ==, "softmax, top 2 of 6, renormalised");
   g_assert_cmpuint (model->n_blocks, ==, 3);
   g_assert_cmpuint (model->n_layers, ==, 2);
-  g_assert_cmpint (model->layers[0].block, ==, 1);
+  g_assert_cmpint (model->layers[0].number, ==, 1);
   g_assert_cmpint (model->expert_bytes, ==, 3 * 32 * 24 * 4);
   g_assert_cmpuint (warnings->len, ==, 0);
 

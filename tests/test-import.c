@@ -163,7 +163,7 @@ test_tolerance (void)
   g_assert_cmpstr (message, ==, NULL);
   reader = open_run ();
   chunk = ms_reader_chunk (reader, 0, 0, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS, 0, NULL);
-  g_assert_cmpint (ms_reader_model (reader)->layers[0].block, ==, 3);
+  g_assert_cmpint (ms_reader_model (reader)->layers[0].number, ==, 3);
   g_assert_cmpuint (chunk->n_experts, ==, 6);
   g_assert_cmpuint (chunk->k, ==, 2);
   g_assert_cmpuint (chunk->n_tokens, ==, 3);

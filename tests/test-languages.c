@@ -139,7 +139,7 @@ test_languages_twin (gconstpointer data)
     {
       g_autoptr (MsLayerTrace) layer
           = load (l, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_LOGITS);
-      int block = ms_trace_layer (rich, l)->block;
+      int block = ms_trace_layer (rich, l)->number;
       double q[12][12] = { { 0 } };
       guint n = layer->n_experts;
 
@@ -344,7 +344,7 @@ test_map_twin (void)
   for (guint l = 0; l < ms_trace_n_layers (rich); l++)
     {
       g_autoptr (MsLayerTrace) layer = load (l, MS_CHUNK_EXPERTS);
-      int block = ms_trace_layer (rich, l)->block;
+      int block = ms_trace_layer (rich, l)->number;
       double counts[3][12] = { { 0 } }, totals[3] = { 0 }, spread = 0;
       guint row = ms_test_row (layers, "layer=%d", block);
 
@@ -425,7 +425,7 @@ test_committee_twin (void)
     {
       g_autoptr (MsLayerTrace) layer = load (l, MS_CHUNK_EXPERTS | MS_CHUNK_LOGITS);
       guint n = layer->n_experts,
-            row = ms_test_row (layers, "layer=%d", ms_trace_layer (rich, l)->block);
+            row = ms_test_row (layers, "layer=%d", ms_trace_layer (rich, l)->number);
       double eci[3][12] = { { 0 } }, tokens[3] = { 0 }, all = 0, covered = 0;
       double mean[12], variance[12];
       guint presence[12] = { 0 }, rank[3][12], most = 0;
@@ -522,7 +522,7 @@ test_difference_twin (void)
   for (guint l = 0; l < ms_trace_n_layers (rich); l++)
     {
       g_autoptr (MsLayerTrace) layer = load (l, MS_CHUNK_EXPERTS);
-      int block = ms_trace_layer (rich, l)->block;
+      int block = ms_trace_layer (rich, l)->number;
 
       for (guint e = 0; e < layer->n_experts; e++)
         {

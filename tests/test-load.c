@@ -91,7 +91,7 @@ test_selection (void)
   gint64 row = 0;
 
   g_assert_cmpuint (ms_trace_n_layers (part), ==, 2);
-  g_assert_cmpint (ms_trace_layer (part, 1)->block, ==, 4);
+  g_assert_cmpint (ms_trace_layer (part, 1)->number, ==, 4);
   g_assert_cmpint (ms_trace_n_tokens (all), ==, all_rows->n_tokens);
   /* Walk all tokens and ask of each whether it should be selected. */
   for (guint d = 0; d < ms_trace_n_documents (all); d++)

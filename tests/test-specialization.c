@@ -126,7 +126,7 @@ test_coactivation_twin (void)
   for (guint l = 0; l < ms_trace_n_layers (rich); l++)
     {
       g_autoptr (MsLayerTrace) layer = load (l, MS_CHUNK_EXPERTS);
-      int block = ms_trace_layer (rich, l)->block;
+      int block = ms_trace_layer (rich, l)->number;
 
       for (guint a = 0; a < layer->n_experts; a++)
         for (guint b = 0; b < layer->n_experts; b++)
@@ -203,7 +203,7 @@ test_domains_twin (void)
   for (guint l = 0; l < ms_trace_n_layers (rich); l++)
     {
       g_autoptr (MsLayerTrace) layer = load (l, MS_CHUNK_EXPERTS);
-      int block = ms_trace_layer (rich, l)->block;
+      int block = ms_trace_layer (rich, l)->number;
 
       for (guint e = 0; e < layer->n_experts; e++)
         {
@@ -321,7 +321,7 @@ test_vocabulary_twin (void)
   for (guint l = 0; l < ms_trace_n_layers (rich); l++)
     {
       g_autoptr (MsLayerTrace) layer = load (l, MS_CHUNK_EXPERTS);
-      int block = ms_trace_layer (rich, l)->block;
+      int block = ms_trace_layer (rich, l)->number;
       g_autofree double *joint = g_new0 (double, (gsize) 97 * layer->n_experts);
       g_autofree double *by_expert = g_new0 (double, layer->n_experts);
       double tokens[97] = { 0 }, by_id[97] = { 0 }, all = 0, sum = 0, n = 0, information = 0;
@@ -403,7 +403,7 @@ test_position_twin (void)
     {
       g_autoptr (MsLayerTrace) layer
           = load (l, MS_CHUNK_EXPERTS | MS_CHUNK_ENTROPY | MS_CHUNK_DROPPED);
-      int block = ms_trace_layer (rich, l)->block;
+      int block = ms_trace_layer (rich, l)->number;
 
       for (gint64 from = 0; from < 265; from += 40)
         {
@@ -472,7 +472,7 @@ test_norms_twin (void)
   for (guint l = 0; l < ms_trace_n_layers (rich); l++)
     {
       g_autoptr (MsLayerTrace) layer = load (l, MS_CHUNK_EXPERTS | MS_CHUNK_NORMS);
-      int block = ms_trace_layer (rich, l)->block;
+      int block = ms_trace_layer (rich, l)->number;
       double n = 0, largest = 0, sum = 0, n_sum = 0;
 
       for (gint64 i = 0; i < layer->n_tokens; i++)

@@ -177,7 +177,7 @@ update_tree (MsExpertsScreen *self)
   request->select = g_strdup_printf ("layer=%" G_GINT64_FORMAT " %s",
                                      layers != NULL && layers->len > 0
                                          ? g_array_index (layers, MsRange, 0).first
-                                         : model->layers[0].block,
+                                         : model->layers[0].number,
                                      filter);
   ms_figure_view_set_stale (self->tree, TRUE);
   self->tree_job = ms_workbench_analyze (bench, request, 0, on_tree, NULL, G_OBJECT (self));

@@ -280,7 +280,7 @@ update (MsScreen *screen)
   if (ms_run_item_model (run)->n_layers > 0)
     gtk_spin_button_set_range (
         self->layer, -1,
-        ms_run_item_model (run)->layers[ms_run_item_model (run)->n_layers - 1].block);
+        ms_run_item_model (run)->layers[ms_run_item_model (run)->n_layers - 1].number);
   list_documents (self, run);
   gtk_filter_changed (GTK_FILTER (self->filter), GTK_FILTER_CHANGE_DIFFERENT);
   if (g_list_model_get_n_items (shown) == 0)
