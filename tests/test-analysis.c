@@ -1,8 +1,13 @@
-/* One test for all analyses: walks the registry on a trace that has everything. */
+/* One test for all analyses: walks the registry on a trace that has everything.
+ *
+ * On that trace every analysis succeeds, with its defaults and with both ends of every parameter; the
+ * table `refused` names the few ends that such a small trace cannot serve.  Texts and files have no ends:
+ * the table `given` holds a value for each of them, and a parameter without one fails the test. */
 #include "analysis.h"
 #include "fixture.h"
 
 #include <csv.h>
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -22,19 +27,15 @@ make_context (const MsValues *values, guint threads)
                       .confidence = 0.95 };
 }
 
-/* Fails the test on every error but those that say what is wrong with the parameters. */
+/* Fails the test on any error. */
 static MsResult *
 run (const MsAnalysis *analysis, const MsContext *context)
 {
   g_autoptr (GError) error = NULL;
   MsResult *result = ms_analysis_run (analysis, context, &error);
 
-  if (result == NULL)
-    {
-      g_test_message ("%s: %s", analysis->name, error->message);
-      g_assert_cmpstr (g_quark_to_string (error->domain), ==,
-                       g_quark_to_string (MS_ANALYSIS_ERROR));
-    }
+  g_assert_no_error (error);
+  g_assert_nonnull (result);
   return result;
 }
 
@@ -187,11 +188,6 @@ test_run (gconstpointer data)
 
   g_assert_null (missing);
   result = run (analysis, &context);
-  if (result == NULL)
-    {
-      g_test_skip ("it needs a parameter file");
-      return;
-    }
   g_assert_nonnull (result->summary);
   g_assert_cmpint (strlen (result->summary), >, 10);
   g_assert_cmpuint (ms_table_n_rows (result->tables[0]), >, 0);
@@ -222,6 +218,67 @@ test_run (gconstpointer data)
     }
 }
 
+/* --- Parameters ------------------------------------------------------------------------------ */
+
+/* An end of a parameter's range that the rich trace cannot serve, what the error must speak of, and a
+ * further parameter and its value with which it is served all the same (NULL: with none). */
+typedef struct
+{
+  const char *analysis, *param, *value, *reason;
+  const char *with[2];
+} Refused;
+
+static const Refused refused[] = {
+  { "what-if", "null-experts", "65535", "leaves no expert of the 8", { NULL } },
+  { "placement",
+    "method",
+    "joint",
+    "12 slots cannot be dealt out evenly to 8 devices",
+    { "devices", "4" } },
+  { "placement", "nodes", "4096", "8 devices cannot be dealt out evenly to 4096 nodes", { NULL } },
+  { "placement", "groups", "65535", "8 experts cannot be cut into 65535 groups", { NULL } },
+  { "placement",
+    "replicas",
+    "65535",
+    "slots cannot be dealt out evenly to 8 devices",
+    { "devices", "5" } },
+};
+
+static gboolean
+is_refused (const Refused *row, const MsAnalysis *analysis, const char *param, const char *value)
+{
+  return g_str_equal (row->analysis, analysis->name) && g_str_equal (row->param, param)
+         && g_str_equal (row->value, value);
+}
+
+/* Runs with one parameter set: it succeeds unless the table says that it is refused. */
+static void
+try_value (const MsAnalysis *analysis, const char *param, const char *value)
+{
+  g_autoptr (MsValues) values = ms_values_new (analysis);
+  g_autoptr (GError) error = NULL;
+  MsContext context = make_context (values, 2);
+  g_autoptr (MsResult) result = NULL;
+
+  g_test_message ("--%s %s", param, value);
+  g_assert_true (ms_values_set (values, param, value, &error));
+  context.bootstrap = 0;
+  result = ms_analysis_run (analysis, &context, &error);
+  for (guint i = 0; i < G_N_ELEMENTS (refused); i++)
+    if (is_refused (&refused[i], analysis, param, value))
+      {
+        g_assert_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM);
+        g_assert_nonnull (strstr (error->message, refused[i].reason));
+        g_clear_error (&error);
+        if (refused[i].with[0] == NULL)
+          return;
+        g_assert_true (ms_values_set (values, refused[i].with[0], refused[i].with[1], &error));
+        result = ms_analysis_run (analysis, &context, &error);
+      }
+  g_assert_no_error (error);
+  g_assert_nonnull (result);
+}
+
 static void
 test_parameters (gconstpointer data)
 {
@@ -229,41 +286,228 @@ test_parameters (gconstpointer data)
 
   for (const MsParam *param = analysis->params; param != NULL && param->name != NULL; param++)
     {
-      g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
       char number[MS_NUMBER_SIZE];
 
       switch (param->type)
         {
         case MS_PARAM_INT:
         case MS_PARAM_REAL:
-          g_ptr_array_add (texts, g_strdup (ms_number_exact (number, param->least)));
-          g_ptr_array_add (texts, g_strdup (ms_number_exact (number, param->most)));
+          try_value (analysis, param->name, ms_number_exact (number, param->least));
+          try_value (analysis, param->name, ms_number_exact (number, param->most));
           break;
         case MS_PARAM_BOOL:
-          g_ptr_array_add (texts, g_strdup ("no"));
-          g_ptr_array_add (texts, g_strdup ("yes"));
+          try_value (analysis, param->name, "no");
+          try_value (analysis, param->name, "yes");
           break;
         case MS_PARAM_CHOICE:
           for (guint i = 0; param->choices[i] != NULL; i++)
-            g_ptr_array_add (texts, g_strdup (param->choices[i]));
+            try_value (analysis, param->name, param->choices[i]);
           break;
-        case MS_PARAM_TEXT:
+        case MS_PARAM_TEXT: /* test_given */
         case MS_PARAM_FILE:
           break;
         }
-      for (guint i = 0; i < texts->len; i++)
-        {
-          g_autoptr (MsValues) values = ms_values_new (analysis);
-          g_autoptr (GError) error = NULL;
-          MsContext context = make_context (values, 2);
-          g_autoptr (MsResult) result = NULL;
+    }
+}
 
-          ms_values_set (values, param->name, g_ptr_array_index (texts, i), &error);
-          g_assert_no_error (error);
-          g_test_message ("--%s %s", param->name, (char *) g_ptr_array_index (texts, i));
-          context.bootstrap = 0;
-          result = run (analysis, &context);
-        }
+/* What a parameter of text or file is given.  Analyses that can do without a run get none with a file. */
+typedef struct
+{
+  const char *analysis, *param;
+  const char *value;      /* of a file: its contents */
+  const char *also[2][2]; /* further parameters that it needs, by name and value; files likewise */
+  gboolean traced;        /* the file serves with a run alone */
+} Given;
+
+#define USAGE "layer,expert,usage\n0,0,5\n0,1,9\n0,2,1\n0,3,2\n"
+#define DISTANCES                                                                                  \
+  "layer,expert,other,distance\n0,0,1,3\n0,1,0,3\n0,0,2,1\n0,2,0,1\n0,0,3,2\n0,3,0,2\n"            \
+  "0,1,2,5\n0,2,1,5\n0,1,3,1\n0,3,1,1\n0,2,3,4\n0,3,2,4\n"
+#define COUNTS "part,layer,expert,count\na,3,0,40\na,3,1,60\nb,3,0,7\nb,3,1,1\n"
+
+static const Given given[] = {
+  { .analysis = "cache", .param = "capacities", .value = "1,3,8" },
+  { .analysis = "cache", .param = "policies", .value = "fifo,sieve,lfu_aging" },
+  { .analysis = "cache", .param = "warm-set", .value = "layer,expert\n1,0\n1,7\n2,5\n4,11\n" },
+  { .analysis = "capacity", .param = "factors", .value = "0.25,3" },
+  { .analysis = "committee",
+    .param = "eci",
+    .value = "layer,domain,expert,eci\n0,a,0,0.7\n0,a,1,0.2\n0,a,2,0.1\n0,b,0,0.1\n0,b,1,0.1\n"
+             "0,b,2,0.8\n",
+    .also = { { "k", "1" } } },
+  { .analysis = "difference", .param = "group-a", .value = "lang=de" },
+  { .analysis = "difference", .param = "group-b", .value = "lang=sw" },
+  { .analysis = "hit-rate", .param = "lookahead", .value = "2,32" },
+  { .analysis = "language-map",
+    .param = "families",
+    .value = "language,family,branch\nde,Germanic,West\nen,Germanic,West\nsw,Bantu,\n" },
+  { .analysis = "languages", .param = "pivot", .value = "sw" },
+  { .analysis = "load", .param = "counts", .value = COUNTS },
+  { .analysis = "load", .param = "where", .value = "part=b", .also = { { "counts", COUNTS } } },
+  { .analysis = "merge", .param = "usage", .value = USAGE, .also = { { "distances", DISTANCES } } },
+  { .analysis = "merge", .param = "distances", .value = DISTANCES, .also = { { "usage", USAGE } } },
+  { .analysis = "placement",
+    .param = "device-of-expert",
+    .value = "layer,expert,device\n1,0,7\n1,1,6\n1,2,5\n1,3,4\n1,4,3\n1,5,2\n1,6,1\n1,7,0\n2,0,0\n"
+             "2,1,1\n2,2,2\n2,3,3\n2,4,4\n2,5,5\n2,6,6\n2,7,7\n4,0,0\n4,1,0\n4,2,0\n4,3,0\n4,4,1\n"
+             "4,5,1\n4,6,2\n4,7,3\n4,8,4\n4,9,5\n4,10,6\n4,11,7\n",
+    .traced = TRUE },
+  { .analysis = "placement",
+    .param = "weights",
+    .value = "layer,expert,weight\n0,0,90\n0,1,10\n0,2,30\n0,3,20\n0,4,5\n0,5,5\n0,6,1\n0,7,70\n" },
+  { .analysis = "readers", .param = "experts", .value = "1,3..4" },
+  { .analysis = "saturation", .param = "steps", .value = "100,700" },
+  { .analysis = "saturation",
+    .param = "assignments",
+    .value = "step,token,expert\n5,0,1\n5,1,0\n5,2,2\n9,0,1\n9,1,2\n9,2,2\n" },
+  { .analysis = "srp", .param = "lengths", .value = "3,20" },
+  { .analysis = "srp", .param = "draws", .value = "b0,b1,b2\n0,1,0\n1,1,0\n" },
+  { .analysis = "text", .param = "experts", .value = "2,5" },
+  { .analysis = "what-if", .param = "top-k", .value = "1,3" },
+  { .analysis = "what-if", .param = "top-p", .value = "0.55" },
+  { .analysis = "what-if", .param = "skip", .value = "0.3" },
+  { .analysis = "what-if", .param = "add", .value = "layer,expert,logit\n1,0,3\n4,11,-2.5\n" },
+};
+
+static const MsParam *
+find_param (const MsAnalysis *analysis, const char *name)
+{
+  const MsParam *param = analysis->params;
+
+  while (param->name != NULL && !g_str_equal (param->name, name))
+    param++;
+  g_assert_nonnull (param->name);
+  return param;
+}
+
+/* Sets a parameter; the value of a file is written to a new one, which joins `files`. */
+static void
+give (MsValues *values, const MsAnalysis *analysis, const char *name, const char *value,
+      GPtrArray *files)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (find_param (analysis, name)->type == MS_PARAM_FILE)
+    {
+      char *file = NULL;
+      int fd = g_file_open_tmp ("moescope-XXXXXX.csv", &file, &error);
+
+      g_assert_no_error (error);
+      close (fd);
+      g_ptr_array_add (files, file);
+      g_file_set_contents (file, value, -1, &error);
+      g_assert_no_error (error);
+      value = file;
+    }
+  ms_values_set (values, name, value, &error);
+  g_assert_no_error (error);
+}
+
+static void
+remove_file (gpointer file)
+{
+  g_unlink (file);
+  g_free (file);
+}
+
+/* Runs with what the row gives, `value` in place of its own. */
+static MsResult *
+run_given (const MsAnalysis *analysis, const Given *row, const char *value, GError **error)
+{
+  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (remove_file);
+  g_autoptr (MsValues) values = ms_values_new (analysis);
+  MsContext context = make_context (values, 2);
+
+  give (values, analysis, row->param, value, files);
+  for (guint i = 0; i < G_N_ELEMENTS (row->also) && row->also[i][0] != NULL; i++)
+    give (values, analysis, row->also[i][0], row->also[i][1], files);
+  if ((analysis->needs & MS_NEEDS_NO_TRACE) && files->len > 0 && !row->traced)
+    {
+      context.trace = NULL;
+      context.n_others = 0;
+    }
+  return ms_analysis_run (analysis, &context, error);
+}
+
+static gboolean
+same_tables (const MsResult *a, const MsResult *b)
+{
+  for (guint i = 0; i < a->n_tables; i++)
+    {
+      if (ms_table_n_rows (a->tables[i]) != ms_table_n_rows (b->tables[i]))
+        return FALSE;
+      for (guint row = 0; row < ms_table_n_rows (a->tables[i]); row++)
+        for (guint c = 0; c < ms_table_n_columns (a->tables[i]); c++)
+          {
+            g_autofree char *x = ms_table_format (a->tables[i], row, c);
+            g_autofree char *y = ms_table_format (b->tables[i], row, c);
+
+            if (strcmp (x, y) != 0)
+              return FALSE;
+          }
+    }
+  return TRUE;
+}
+
+/* Every text and file that can be given is heeded: the tables change; and nonsense is refused. */
+static void
+test_given (gconstpointer data)
+{
+  const MsAnalysis *analysis = data;
+  g_autoptr (MsValues) values = ms_values_new (analysis);
+  MsContext context = make_context (values, 2);
+  g_autoptr (MsResult) usual = run (analysis, &context);
+
+  for (const MsParam *param = analysis->params; param != NULL && param->name != NULL; param++)
+    {
+      const Given *row = given, *end = given + G_N_ELEMENTS (given);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (MsResult) result = NULL;
+
+      if (param->type != MS_PARAM_TEXT && param->type != MS_PARAM_FILE)
+        continue;
+      while (row < end
+             && !(g_str_equal (row->analysis, analysis->name)
+                  && g_str_equal (row->param, param->name)))
+        row++;
+      if (row == end)
+        g_error ("the table of what is given has no row for %s --%s", analysis->name, param->name);
+      g_test_message ("--%s", param->name);
+      result = run_given (analysis, row, row->value, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (ms_table_n_rows (result->tables[0]), >, 0);
+      g_assert_false (same_tables (usual, result));
+      g_assert_null (run_given (analysis, row, "no such thing", &error));
+      g_test_message ("%s", error->message);
+      g_assert_true (error->domain == MS_ANALYSIS_ERROR);
+    }
+}
+
+/* The tables above speak of analyses and parameters that there are. */
+static void
+test_tables (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (refused); i++)
+    {
+      const MsAnalysis *analysis = ms_analysis_find (refused[i].analysis);
+      const MsParam *param;
+      double value = g_ascii_strtod (refused[i].value, NULL);
+
+      g_assert_nonnull (analysis);
+      param = find_param (analysis, refused[i].param);
+      if (param->type == MS_PARAM_CHOICE)
+        g_assert_true (g_strv_contains (param->choices, refused[i].value));
+      else
+        g_assert_true (value == param->least || value == param->most);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (given); i++)
+    {
+      const MsAnalysis *analysis = ms_analysis_find (given[i].analysis);
+      const MsParam *param;
+
+      g_assert_nonnull (analysis);
+      param = find_param (analysis, given[i].param);
+      g_assert_true (param->type == MS_PARAM_TEXT || param->type == MS_PARAM_FILE);
     }
 }
 
@@ -287,13 +531,10 @@ test_cancel (gconstpointer data)
   context.progress = cancel_halfway;
   context.progress_data = cancel;
   g_assert_null (ms_analysis_run (analysis, &context, &error));
-  if (error->domain == MS_ANALYSIS_ERROR)
-    g_test_skip ("it needs a parameter file");
-  else
-    g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   g_clear_error (&error);
   g_assert_null (ms_analysis_run (analysis, &context, &error));
-  g_assert_nonnull (error);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
 }
 
 /* By domain: a first column, every group once, and the rows of the domain alone. */
@@ -308,13 +549,7 @@ test_groups (gconstpointer data)
 
   context.bootstrap = 0;
   result = ms_analysis_run_by (analysis, &context, "domain", &error);
-  if (result == NULL)
-    {
-      g_assert_cmpstr (g_quark_to_string (error->domain), ==,
-                       g_quark_to_string (MS_ANALYSIS_ERROR));
-      g_test_skip (error->message);
-      return;
-    }
+  g_assert_no_error (error);
   for (guint i = 0; i < result->n_tables; i++)
     {
       const MsTable *table = result->tables[i];
@@ -347,11 +582,6 @@ test_runs (gconstpointer data)
   first = run (analysis, &context);
   context.trace = pair[1];
   second = run (analysis, &context);
-  if (first == NULL || second == NULL)
-    {
-      g_test_skip ("it needs a parameter file");
-      return;
-    }
   context.with = &pair[0];
   context.n_with = 1;
   both = ms_analysis_run_each (analysis, &context, NULL, &error);
@@ -422,11 +652,6 @@ test_experts (gconstpointer data)
   whole = run (analysis, &context);
   context.trace = own;
   part = run (analysis, &context);
-  if (whole == NULL || part == NULL)
-    {
-      g_test_skip ("it needs a parameter file");
-      return;
-    }
   g_assert_cmpuint (part->notes->len, ==, whole->notes->len + 1);
   for (guint i = 0; i < part->n_tables; i++)
     {
@@ -475,11 +700,6 @@ test_store (gconstpointer data)
 
   context.bootstrap = 0;
   result = run (analysis, &context);
-  if (result == NULL)
-    {
-      g_test_skip ("it needs a parameter file");
-      return;
-    }
   db = ms_db_open (path, MS_DB_WRITE, &error);
   g_assert_no_error (error);
   for (guint round = 0; round < 2; round++) /* the second replaces the first */
@@ -499,6 +719,69 @@ test_store (gconstpointer data)
           g_assert_cmpint (count_rows (db, sql), ==, ms_table_n_rows (result->tables[i]));
         }
     }
+}
+
+/* --- A trace that has nothing ------------------------------------------------------------------ */
+
+static void
+fill_bare (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
+{
+  (void) layer, (void) data;
+  token->experts[0] = (guint16) (position % 3);
+}
+
+/* One document without labels, one layer, no column but the experts.  (transfer full) */
+static char *
+write_bare (void)
+{
+  const MsLayer layer = MS_PLAIN_LAYER (3, 4, 1);
+  const MsDocument document = { .n_tokens = 40 };
+  const MsFixture fixture = {
+    .n_layers = 1, .layers = &layer, .n_documents = 1, .documents = &document, .fill = fill_bare
+  };
+
+  return ms_fixture_write (&fixture, NULL);
+}
+
+/* Analyses that can say only while they run what such a trace lacks: a label that a parameter names, or
+ * one of two things.  With what the error must speak of. */
+static const char *const late[][2] = { { "domains", "label 'domain'" },
+                                       { "committee", "label 'domain'" },
+                                       { "language-map", "label 'language'" },
+                                       { "difference", "--group-a" },
+                                       { "uncertainty", "scores nor entropies" } };
+
+/* An analysis that a trace does not serve says so, and if it can, beforehand. */
+static void
+test_bare (gconstpointer data)
+{
+  const MsAnalysis *analysis = data;
+  char *bare = write_bare ();
+  g_autoptr (MsTrace) bare_trace = ms_trace_open (bare, 0, NULL, NULL);
+  g_autoptr (MsValues) values = ms_values_new (analysis);
+  g_autofree char *missing = ms_analysis_missing (analysis, bare_trace, 0);
+  g_autoptr (GError) error = NULL;
+  MsContext context = { .trace = bare_trace, .values = values, .seed = 1 };
+  g_autoptr (MsResult) result = ms_analysis_run (analysis, &context, &error);
+  const char *reason = missing;
+
+  for (guint i = 0; i < G_N_ELEMENTS (late); i++)
+    if (g_str_equal (late[i][0], analysis->name))
+      {
+        g_assert_null (missing);
+        reason = late[i][1];
+      }
+  if (reason == NULL)
+    {
+      g_assert_no_error (error);
+      check_csv (result->tables[0]);
+    }
+  else
+    {
+      g_assert_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS);
+      g_assert_nonnull (strstr (error->message, reason));
+    }
+  ms_fixture_remove (bare);
 }
 
 /* --- The headline ----------------------------------------------------------------------------- */
@@ -620,24 +903,12 @@ test_headlines_selected (void)
   g_assert_cmpuint (n_marked, >=, 2); /* at most one of them is the busiest of all */
 }
 
-static void
-fill_bare (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
-{
-  (void) layer, (void) data;
-  token->experts[0] = (guint16) (position % 3);
-}
-
 /* Without labels and entropies the numbers that need them say so. */
 static void
 test_headlines_missing (void)
 {
   const MsAnalysis *analysis = ms_analysis_find ("experts");
-  const MsLayer layer = MS_PLAIN_LAYER (3, 4, 1);
-  const MsDocument document = { .n_tokens = 40 };
-  const MsFixture fixture = {
-    .n_layers = 1, .layers = &layer, .n_documents = 1, .documents = &document, .fill = fill_bare
-  };
-  char *bare = ms_fixture_write (&fixture, NULL);
+  char *bare = write_bare ();
   g_autoptr (MsTrace) bare_trace = ms_trace_open (bare, 0, NULL, NULL);
   g_autoptr (MsValues) values = ms_values_new (analysis);
   MsContext context = { .trace = bare_trace, .values = values };
@@ -664,6 +935,8 @@ main (int argc, char **argv)
   } tests[] = { { "descriptor", test_descriptor },
                 { "run", test_run },
                 { "parameters", test_parameters },
+                { "given", test_given },
+                { "bare", test_bare },
                 { "cancel", test_cancel },
                 { "groups", test_groups },
                 { "experts", test_experts },
@@ -695,6 +968,7 @@ main (int argc, char **argv)
 
         g_test_add_data_func (name, all[i], tests[j].func);
       }
+  g_test_add_func ("/analysis/tables", test_tables);
   g_test_add_func ("/analysis/headlines", test_headlines);
   g_test_add_func ("/analysis/headlines/missing", test_headlines_missing);
   g_test_add_func ("/analysis/headlines/selected", test_headlines_selected);
