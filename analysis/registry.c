@@ -60,12 +60,3 @@ ms_analysis_find (const char *name)
       return all[i];
   return NULL;
 }
-
-const MsPlotDef *
-ms_analysis_plot (const MsAnalysis *analysis, const char *name)
-{
-  for (const MsPlotDef *plot = analysis->plots; plot != NULL && plot->name != NULL; plot++)
-    if (name == NULL || strcmp (plot->name, name) == 0)
-      return plot;
-  return NULL;
-}

@@ -159,73 +159,6 @@ ms_analysis_missing (const MsAnalysis *analysis, MsTrace *trace, guint n_others)
   return NULL;
 }
 
-/* --- Running --------------------------------------------------------------------------------- */
-
-void
-ms_context_progress (const MsContext *context, double done)
-{
-  if (context->progress != NULL)
-    context->progress (done, context->progress_data);
-}
-
-typedef struct
-{
-  const MsContext *context;
-  MsContextTask task;
-  gpointer data;
-  guint n;
-  double from, to;
-  GMutex lock; /* of what follows */
-  guint done;
-  guint failed; /* the lowest failing index, n = none */
-  GError *error;
-} Tasks;
-
-static void
-run_task (guint index, guint worker, gpointer data)
-{
-  Tasks *tasks = data;
-  GError *error = NULL;
-  gboolean stop;
-
-  (void) worker;
-  g_mutex_lock (&tasks->lock);
-  stop = tasks->failed < index;
-  g_mutex_unlock (&tasks->lock);
-  if (stop)
-    return;
-  if (!g_cancellable_set_error_if_cancelled (tasks->context->cancel, &error))
-    tasks->task (tasks->context, index, tasks->data, &error);
-  g_mutex_lock (&tasks->lock);
-  tasks->done++;
-  if (error == NULL)
-    ms_context_progress (tasks->context,
-                         tasks->from + (tasks->to - tasks->from) * tasks->done / tasks->n);
-  else if (index < tasks->failed)
-    {
-      g_clear_error (&tasks->error);
-      tasks->error = g_steal_pointer (&error);
-      tasks->failed = index;
-    }
-  g_mutex_unlock (&tasks->lock);
-  g_clear_error (&error);
-}
-
-gboolean
-ms_context_tasks (const MsContext *context, guint n, MsContextTask task, gpointer data, double from,
-                  double to, GError **error)
-{
-  Tasks tasks = { context, task, data, n, from, to, .failed = n };
-
-  g_mutex_init (&tasks.lock);
-  ms_parallel (context->threads, n, run_task, &tasks);
-  g_mutex_clear (&tasks.lock);
-  if (tasks.error == NULL)
-    return TRUE;
-  g_propagate_error (error, tasks.error);
-  return FALSE;
-}
-
 /* --- A selection of experts ------------------------------------------------------------------ */
 
 /* Whether a finding speaks of an expert that is not selected. */
@@ -322,45 +255,7 @@ ms_interval_name (const MsContext *context)
                           ms_number_grouped (documents, n));
 }
 
-gboolean
-ms_plot_has_data (const MsPlotDef *plot, const MsTable *table)
-{
-  const char *column = plot->value != NULL ? plot->value : plot->y;
-  const char *equals = plot->where != NULL ? strchr (plot->where, '=') : NULL;
-  g_autofree char *name
-      = equals != NULL ? g_strndup (plot->where, (gsize) (equals - plot->where)) : NULL;
-  int shown = column != NULL ? ms_table_find_column (table, column) : -1;
-  int chosen = name != NULL ? ms_table_find_column (table, name) : -1;
-
-  for (guint row = 0; row < ms_table_n_rows (table); row++)
-    if ((chosen < 0 || ms_table_cell_is (table, row, (guint) chosen, equals + 1))
-        && (shown < 0 || !ms_table_is_null (table, row, (guint) shown)))
-      return TRUE;
-  return FALSE;
-}
-
-char *
-ms_plot_note (const MsPlotDef *plot, const MsTable *table, const char *interval)
-{
-  int low = plot->low != NULL ? ms_table_find_column (table, plot->low) : -1;
-  gboolean drawn = FALSE;
-
-  for (guint row = 0; low >= 0 && row < ms_table_n_rows (table) && !drawn; row++)
-    drawn = !ms_table_is_null (table, row, (guint) low);
-  if (interval == NULL || !drawn)
-    return NULL;
-  return g_strdup_printf ("%s: %s.", plot->mark == MS_MARK_LINE ? "Band" : "Error bars", interval);
-}
-
 /* --- Running by group ------------------------------------------------------------------------ */
-
-void
-ms_part_progress (double done, gpointer data)
-{
-  const MsPartProgress *part = data;
-
-  ms_context_progress (part->context, part->from + part->share * done);
-}
 
 static MsTrace *
 narrow_to_group (MsTrace *trace, const MsGroups *groups, guint group)

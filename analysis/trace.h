@@ -1,0 +1,94 @@
+/* The trace: one run seen through a selection, as analyses read it. */
+#pragma once
+
+#include "selection.h"
+
+G_BEGIN_DECLS
+
+/* One run seen through a selection.  Immutable and usable from several threads; the calls that read
+ * decisions use a reader of the calling thread inside. */
+typedef struct MsTrace MsTrace;
+
+/* Opens run `run` (0 = newest) of the file.  selection NULL = everything (borrowed, copied). */
+MsTrace *ms_trace_open (const char *path, gint64 run, const MsSelection *selection, GError **error);
+/* The same run through the documents given by their numbers (n): cheap, shares everything else. */
+MsTrace *ms_trace_narrow (MsTrace *trace, const guint *documents, guint n);
+MsTrace *ms_trace_ref (MsTrace *trace);
+void ms_trace_unref (MsTrace *trace);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsTrace, ms_trace_unref)
+
+const char *ms_trace_path (const MsTrace *trace);
+const MsRun *ms_trace_run (const MsTrace *trace);
+const MsModel *ms_trace_model (const MsTrace *trace);
+/* What the trace was opened with; after ms_trace_narrow with its documents. */
+const MsSelection *ms_trace_selection (const MsTrace *trace);
+/* Selected layers, in order: trace layer i is ms_trace_layer (trace, i). */
+guint ms_trace_n_layers (const MsTrace *trace);
+const MsLayer *ms_trace_layer (const MsTrace *trace, guint layer);
+/* Selected documents, in order.  first_token counts selected tokens from 0: it is the row of the
+ * document's first token in the arrays below.  Only recorded tokens count. */
+guint ms_trace_n_documents (const MsTrace *trace);
+const MsDocument *ms_trace_document (const MsTrace *trace, guint document);
+/* The number of a selected document in its corpus, from 0. */
+guint ms_trace_document_number (const MsTrace *trace, guint document);
+gint64 ms_trace_n_tokens (const MsTrace *trace);
+/* Position in the corpus of a selected token's row. */
+gint64 ms_trace_position (const MsTrace *trace, gint64 row);
+
+/* One layer of all selected tokens in memory; T = ms_trace_n_tokens.  Columns not asked for are NULL. */
+typedef struct
+{
+  guint n_experts, k;
+  gint64 n_tokens;
+  guint16 *experts;  /* (T, K) best first, MS_NO_EXPERT after the last */
+  float *weights;    /* (T, K) */
+  float *entropy;    /* (T) */
+  float *margin;     /* (T) */
+  float *logits;     /* (T, E) logits or probabilities as recorded */
+  float *norms;      /* (T, K) */
+  float *peaks;      /* (T, K) */
+  float *similarity; /* (T) */
+  guint8 *dropped;   /* (T, K) */
+} MsLayerTrace;
+
+/* Loads trace layer `layer`; columns are MsChunkColumns.  MISSING_INPUT when one was not recorded. */
+MsLayerTrace *ms_trace_load_layer (MsTrace *trace, guint layer, guint columns, GCancellable *cancel,
+                                   GError **error);
+void ms_layer_trace_free (MsLayerTrace *layer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsLayerTrace, ms_layer_trace_free)
+
+/* Walks the selected rows of trace layer `layer` chunk by chunk, without holding more than one: calls
+ * func with each run of rows: rows from..from+n-1 of the chunk are rows row..row+n-1 of the trace and
+ * belong to selected document `document`.  func returning FALSE stops with *error set by it. */
+typedef gboolean (*MsRowsFunc) (const MsChunk *chunk, guint from, guint n, gint64 row,
+                                guint document, gpointer data, GError **error);
+gboolean ms_trace_scan_layer (MsTrace *trace, guint layer, guint columns, MsRowsFunc func,
+                              gpointer data, GCancellable *cancel, GError **error);
+
+/* Counts (E) of trace layer `layer` over all selected tokens. */
+gboolean ms_trace_count (MsTrace *trace, guint layer, guint64 *counts, GCancellable *cancel,
+                         GError **error);
+/* Counts per selected document (D, E). */
+gboolean ms_trace_count_documents (MsTrace *trace, guint layer, guint32 *counts,
+                                   GCancellable *cancel, GError **error);
+
+/* Token ids (T) of the selected tokens; predicted ids and losses likewise.  Free with g_free. */
+gint32 *ms_trace_token_ids (MsTrace *trace, GError **error);
+gboolean ms_trace_predictions (MsTrace *trace, gint32 **predicted, float **loss, GError **error);
+/* The text of a token as valid UTF-8 (byte pieces as "<0xHH>"), newly allocated; NULL when unknown. */
+char *ms_trace_piece (MsTrace *trace, gint32 id);
+
+/* Groups of documents by "language", "domain", "document", "phase" or "parallel".  names (n) sorted,
+ * group (D) = index into names; documents without the label get no group (-1).  FALSE with MISSING
+ * labels when no document has one. */
+typedef struct
+{
+  guint n;
+  char **names;
+  int *group; /* (D) */
+} MsGroups;
+MsGroups *ms_trace_group (const MsTrace *trace, const char *by, GError **error);
+void ms_groups_free (MsGroups *groups);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsGroups, ms_groups_free)
+
+G_END_DECLS
