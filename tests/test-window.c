@@ -901,15 +901,21 @@ test_languages (void)
 static void
 test_tabs (void)
 {
-  static const char *const names[] = { "cache", "languages", "consistency", "flow", "placement" };
   char *path = ms_fixture_rich (NULL, 0);
   MsWindow *window = open_window (path);
 
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+  for (const MsScreenInfo *info = ms_screens; info->name != NULL; info++)
     {
-      MsAnalysisScreen *screen = MS_ANALYSIS_SCREEN (screen_of (window, names[i]));
+      MsAnalysisScreen *screen;
+      guint n_tabs = 0;
 
-      for (guint tab = 0; tab < ms_analysis_screen_get_n_tabs (screen); tab++)
+      if (info->tabs == NULL || g_str_equal (info->name, "compare")) /* needs a second run */
+        continue;
+      screen = MS_ANALYSIS_SCREEN (screen_of (window, info->name));
+      while (info->tabs[n_tabs].title != NULL)
+        n_tabs++;
+      g_assert_cmpuint (ms_analysis_screen_get_n_tabs (screen), ==, n_tabs);
+      for (guint tab = 0; tab < n_tabs; tab++)
         {
           MsAnalysisPane *pane;
 
@@ -917,7 +923,7 @@ test_tabs (void)
           pane = ms_analysis_screen_get_pane (screen);
           wait_until (!ms_analysis_pane_is_busy (pane) && ms_window_is_quiet (window));
           if (ms_analysis_pane_get_outcome (pane) == NULL)
-            g_test_message ("%s, tab %u: nothing to show", names[i], tab);
+            g_test_message ("%s, tab %u: nothing to show", info->name, tab);
           else
             g_assert_nonnull (ms_analysis_pane_get_figure (pane, 0));
         }

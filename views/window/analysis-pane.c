@@ -47,14 +47,20 @@ nth_view (MsAnalysisPane *self, guint n)
   return g_ptr_array_index (self->views, n);
 }
 
-/* The n-th plot to show, in the order that was asked for; NULL beyond the last. */
+/* The n-th plot to show, in the order that was asked for; NULL beyond the last.  n grows by one from 0. */
 static const MsPlotDef *
 nth_plot (MsAnalysisPane *self, guint n)
 {
   const MsAnalysis *analysis = self->outcome->request->analysis;
 
   if (self->plots != NULL)
-    return n < g_strv_length (self->plots) ? ms_analysis_plot (analysis, self->plots[n]) : NULL;
+    {
+      const MsPlotDef *plot = self->plots[n] ? ms_analysis_plot (analysis, self->plots[n]) : NULL;
+
+      if (plot == NULL && self->plots[n] != NULL)
+        g_error ("%s has no plot “%s”", analysis->name, self->plots[n]);
+      return plot;
+    }
   return analysis->plots != NULL && analysis->plots[n].name != NULL ? &analysis->plots[n] : NULL;
 }
 

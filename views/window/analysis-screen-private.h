@@ -10,7 +10,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   const char *title;    /* of the tab */
-  const char *analysis; /* a tab whose analysis does not exist is left out */
+  const char *analysis; /* that exists, as all names that follow */
   const char *plots;    /* names in the order shown, separated by spaces; NULL = all */
   const char *params;   /* the parameters offered, separated by spaces; NULL = all, "" = none */
   const char *values;   /* "name=value ..." that differ from the defaults; NULL = none */
@@ -32,9 +32,9 @@ void ms_analysis_screen_construct (MsAnalysisScreen *screen, MsWorkbench *bench,
 /* A widget above the tabs, for what makes a screen special. */
 void ms_analysis_screen_set_top (MsAnalysisScreen *screen, GtkWidget *top);
 
-/* The same above the figures of one tab; a tab that does not exist swallows it. */
+/* The same above the figures of one tab, which must exist. */
 void ms_analysis_screen_set_tab_top (MsAnalysisScreen *screen, const char *title, GtkWidget *top);
-/* The figures of a tab; NULL when it does not exist. */
+/* The figures of a tab, which must exist. */
 MsAnalysisPane *ms_analysis_screen_get_tab_pane (MsAnalysisScreen *screen, const char *title);
 /* What part of the run a tab looks at, instead of what the session selects. */
 void ms_analysis_screen_set_select (MsAnalysisScreen *screen, const char *title,
@@ -43,7 +43,7 @@ void ms_analysis_screen_set_select (MsAnalysisScreen *screen, const char *title,
 guint ms_analysis_screen_get_n_tabs (MsAnalysisScreen *screen);
 void ms_analysis_screen_show_tab (MsAnalysisScreen *screen, guint n);
 guint ms_analysis_screen_get_tab (MsAnalysisScreen *screen);
-/* Of the tab shown; NULL for a screen without any. */
+/* Of the tab shown. */
 MsAnalysisPane *ms_analysis_screen_get_pane (MsAnalysisScreen *screen);
 MsAnalysisForm *ms_analysis_screen_get_form (MsAnalysisScreen *screen);
 /* Keeps the curves shown, as "Keep These Curves" does. */

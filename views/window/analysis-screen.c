@@ -40,7 +40,7 @@ shown_page (MsAnalysisScreen *self)
   MsAnalysisScreenPrivate *own = private(self);
   GtkWidget *child = gtk_stack_get_visible_child (own->stack);
 
-  return child ? g_object_get_data (G_OBJECT (child), "moescope-page") : NULL;
+  return g_object_get_data (G_OBJECT (child), "moescope-page");
 }
 
 static void
@@ -77,12 +77,6 @@ update (MsScreen *screen)
 {
   Page *page = shown_page (MS_ANALYSIS_SCREEN (screen));
 
-  if (page == NULL)
-    {
-      ms_screen_show_status (screen, "dialog-information-symbolic", _ ("Nothing Here Yet"),
-                             _ ("No analysis for this screen is built in."), NULL, NULL);
-      return;
-    }
   if ((page->tab->against || (page->analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES)))
       && !((page->analysis->needs & MS_NEEDS_SERIES)
            && ms_session_get_selection (ms_screen_get_session (screen))->with != NULL)
@@ -243,8 +237,7 @@ ms_analysis_screen_keep (MsAnalysisScreen *self)
 {
   Page *page = shown_page (self);
 
-  if (page != NULL)
-    keep (page);
+  keep (page);
 }
 
 /* --- Building --------------------------------------------------------------------------------- */
@@ -293,15 +286,15 @@ static void
 set_values (MsAnalysisForm *form, const char *text)
 {
   g_auto (GStrv) words = g_strsplit (text, " ", -1);
+  g_autoptr (GError) error = NULL;
 
   for (guint i = 0; words[i] != NULL; i++)
     {
       char *equals = strchr (words[i], '=');
 
-      if (equals == NULL)
-        continue;
       *equals = '\0';
-      ms_analysis_form_set (form, words[i], equals + 1, NULL);
+      if (!ms_analysis_form_set (form, words[i], equals + 1, &error))
+        g_error ("the value “%s” of a tab: %s", text, error->message);
     }
 }
 
@@ -380,14 +373,10 @@ ms_analysis_screen_construct (MsAnalysisScreen *self, MsWorkbench *bench, const 
   gtk_stack_set_vhomogeneous (own->stack, FALSE);
   for (const MsTab *tab = tabs; tab->title != NULL; tab++)
     {
-      const MsAnalysis *analysis = ms_analysis_find (tab->analysis);
-      Page *page;
+      Page *page = g_new0 (Page, 1);
 
-      if (analysis == NULL)
-        continue;
-      page = g_new0 (Page, 1);
       page->tab = tab;
-      page->analysis = analysis;
+      page->analysis = ms_known_analysis (tab->analysis);
       page->screen = self;
       page->kept = g_ptr_array_new_with_free_func (kept_free);
       g_ptr_array_add (own->pages, page);
@@ -434,7 +423,7 @@ find_page (MsAnalysisScreen *self, const char *title)
       if (strcmp (page->tab->title, title) == 0)
         return page;
     }
-  return NULL;
+  g_error ("there is no tab “%s”", title);
 }
 
 void
@@ -442,19 +431,13 @@ ms_analysis_screen_set_tab_top (MsAnalysisScreen *self, const char *title, GtkWi
 {
   Page *page = find_page (self, title);
 
-  if (page != NULL)
-    gtk_box_insert_child_after (page->box, top,
-                                gtk_widget_get_first_child (GTK_WIDGET (page->box)));
-  else
-    g_object_unref (g_object_ref_sink (top));
+  gtk_box_insert_child_after (page->box, top, gtk_widget_get_first_child (GTK_WIDGET (page->box)));
 }
 
 MsAnalysisPane *
 ms_analysis_screen_get_tab_pane (MsAnalysisScreen *self, const char *title)
 {
-  Page *page = find_page (self, title);
-
-  return page != NULL ? page->pane : NULL;
+  return find_page (self, title)->pane;
 }
 
 void
@@ -462,7 +445,7 @@ ms_analysis_screen_set_select (MsAnalysisScreen *self, const char *title, const 
 {
   Page *page = find_page (self, title);
 
-  if (page == NULL || g_strcmp0 (page->select, select) == 0)
+  if (g_strcmp0 (page->select, select) == 0)
     return;
   g_free (page->select);
   page->select = g_strdup (select);
@@ -498,7 +481,7 @@ ms_analysis_screen_get_pane (MsAnalysisScreen *self)
 {
   Page *page = shown_page (self);
 
-  return page ? page->pane : NULL;
+  return page->pane;
 }
 
 MsAnalysisForm *
@@ -506,5 +489,5 @@ ms_analysis_screen_get_form (MsAnalysisScreen *self)
 {
   Page *page = shown_page (self);
 
-  return page ? page->form : NULL;
+  return page->form;
 }

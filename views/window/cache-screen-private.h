@@ -8,6 +8,9 @@ G_BEGIN_DECLS
 #define MS_TYPE_CACHE_SCREEN (ms_cache_screen_get_type ())
 G_DECLARE_FINAL_TYPE (MsCacheScreen, ms_cache_screen, MS, CACHE_SCREEN, MsAnalysisScreen)
 
+/* Its tabs, ends with an empty one. */
+extern const MsTab ms_cache_tabs[];
+
 GtkWidget *ms_cache_screen_new (MsWorkbench *bench);
 /* The size looked at, in slots of a layer; one that was not simulated becomes the next one that was. */
 void ms_cache_screen_set_slots (MsCacheScreen *screen, gint64 slots);

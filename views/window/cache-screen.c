@@ -25,7 +25,7 @@ G_DEFINE_FINAL_TYPE (MsCacheScreen, ms_cache_screen, MS_TYPE_ANALYSIS_SCREEN)
 
 #define SIMULATOR "Simulator"
 
-static const MsTab tabs[] = {
+const MsTab ms_cache_tabs[] = {
   { .title = N_ (SIMULATOR),
     .analysis = "cache",
     .plots = "hit-rate time layers",
@@ -350,7 +350,7 @@ ms_cache_screen_new (MsWorkbench *bench)
 {
   MsCacheScreen *self = g_object_new (MS_TYPE_CACHE_SCREEN, NULL);
 
-  ms_analysis_screen_construct (MS_ANALYSIS_SCREEN (self), bench, tabs);
+  ms_analysis_screen_construct (MS_ANALYSIS_SCREEN (self), bench, ms_cache_tabs);
   ms_analysis_screen_set_tab_top (MS_ANALYSIS_SCREEN (self), SIMULATOR, make_top (self));
   g_signal_connect_object (ms_analysis_screen_get_tab_pane (MS_ANALYSIS_SCREEN (self), SIMULATOR),
                            "outcome", G_CALLBACK (on_outcome), self, G_CONNECT_SWAPPED);

@@ -15,7 +15,7 @@ struct _MsCompareScreen
 
 G_DEFINE_FINAL_TYPE (MsCompareScreen, ms_compare_screen, MS_TYPE_ANALYSIS_SCREEN)
 
-static const MsTab tabs[] = {
+const MsTab ms_compare_tabs[] = {
   { .title = N_ ("Differences"), .analysis = "compare" },
   { .title = N_ ("Map of Change"),
     .analysis = "experts",
@@ -312,7 +312,7 @@ ms_compare_screen_new (MsWorkbench *bench)
 {
   MsCompareScreen *self = g_object_new (MS_TYPE_COMPARE_SCREEN, NULL);
 
-  ms_analysis_screen_construct (MS_ANALYSIS_SCREEN (self), bench, tabs);
+  ms_analysis_screen_construct (MS_ANALYSIS_SCREEN (self), bench, ms_compare_tabs);
   ms_analysis_screen_set_top (MS_ANALYSIS_SCREEN (self), make_top (self));
   g_signal_connect_object (bench, "notify::state", G_CALLBACK (follow), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (ms_workbench_get_session (bench), "notify::text", G_CALLBACK (follow),

@@ -90,7 +90,7 @@ on_other (GObject *owner, gpointer result, const GError *error)
 static void
 ask_for_load (MsDetailPane *self, gint64 run, MsJob **job, MsJobDone done)
 {
-  MsRequest *request = ms_request_new (ms_analysis_find ("load"));
+  MsRequest *request = ms_request_new (ms_known_analysis ("load"));
 
   request->run = run;
   request->select = ms_session_dup_filter (ms_workbench_get_session (self->bench));

@@ -16,7 +16,9 @@ MsAnalysisPane *ms_experts_screen_get_readers (MsExpertsScreen *screen);
 /* Colours the map by the n-th measure offered; the number of them. */
 void ms_experts_screen_set_colour (MsExpertsScreen *screen, guint n);
 guint ms_experts_screen_get_n_colours (MsExpertsScreen *screen);
-/* The same by its name. */
+/* The name of the n-th measure, NULL beyond the last. */
+const char *ms_experts_colour_name (guint n);
+/* Colours the map by the measure of a name. */
 void ms_experts_screen_colour_by (MsExpertsScreen *screen, const char *name);
 /* Orders experts by number (0), load (1) or similarity (2). */
 void ms_experts_screen_set_order (MsExpertsScreen *screen, guint n);

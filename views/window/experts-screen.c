@@ -125,11 +125,10 @@ update_readers (MsExpertsScreen *self)
   part->run = part->base = 0;
   g_clear_pointer (&part->experts, g_array_unref);
   experts = format_ranges (selection->experts);
-  request = ms_request_new (ms_analysis_find ("readers"));
+  request = ms_request_new (ms_known_analysis ("readers"));
   request->run = selection->run;
   request->select = ms_selection_format (part);
-  request->values = ms_values_new (request->analysis);
-  ms_values_set (request->values, "experts", experts, NULL);
+  ms_request_set (request, "experts", experts);
   request->bootstrap = 200;
   ms_analysis_pane_run (self->readers, request, 80);
   gtk_stack_set_visible_child_name (self->readers_stack, "readers");
@@ -145,15 +144,13 @@ static MsRequest *
 make_request (MsExpertsScreen *self)
 {
   MsSession *session = ms_screen_get_session (MS_SCREEN (self));
-  MsRequest *request = ms_request_new (ms_analysis_find ("experts"));
+  MsRequest *request = ms_request_new (ms_known_analysis ("experts"));
 
   request->run = ms_session_get_selection (session)->run;
   request->select = ms_session_dup_filter (session);
-  request->values = ms_values_new (request->analysis);
-  ms_values_set (request->values, "label", label_keys[gtk_drop_down_get_selected (self->label)],
-                 NULL);
+  ms_request_set (request, "label", label_keys[gtk_drop_down_get_selected (self->label)]);
   if (is_by_similarity (self))
-    ms_values_set (request->values, "similar", "true", NULL);
+    ms_request_set (request, "similar", "true");
   return request;
 }
 
@@ -326,6 +323,12 @@ void
 ms_experts_screen_set_colour (MsExpertsScreen *self, guint n)
 {
   gtk_drop_down_set_selected (self->colour, n);
+}
+
+const char *
+ms_experts_colour_name (guint n)
+{
+  return n < G_N_ELEMENTS (colours) ? colours[n].plot : NULL;
 }
 
 void

@@ -10,6 +10,16 @@ G_BEGIN_DECLS
 #define MS_TYPE_HEADLINE_BOX (ms_headline_box_get_type ())
 G_DECLARE_FINAL_TYPE (MsHeadlineBox, ms_headline_box, MS, HEADLINE_BOX, AdwBin)
 
+/* Where more of a number is: a screen, and how the map of experts is coloured there. */
+typedef struct
+{
+  const char *name, *screen;
+  const char *colour; /* NULL = the screen is not the map */
+} MsHeadlinePlace;
+
+/* One for each of ms_headlines(), ends with an empty one. */
+extern const MsHeadlinePlace ms_headline_places[];
+
 GtkWidget *ms_headline_box_new (MsWorkbench *bench);
 /* Other results are on their way. */
 void ms_headline_box_wait (MsHeadlineBox *box);

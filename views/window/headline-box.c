@@ -1,5 +1,5 @@
-/* MsHeadlineBox keeps a card for each headline in the order of ms_headlines(); what it says comes from
- * the results alone. */
+/* MsHeadlineBox keeps a card for each headline, in the order of ms_headlines(); what it says comes from
+ * the results alone.  Every headline has a row in the table of places, which a test holds. */
 #include "headline-box-private.h"
 
 #include "pieces-private.h"
@@ -7,24 +7,22 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
-/* Where more of a number is: a screen, and how the map of experts is coloured there. */
-static const struct
-{
-  const char *name, *screen, *colour;
-} places[] = {
+const MsHeadlinePlace ms_headline_places[] = {
   { "imbalance", "experts", "load" },
   { "entropy", "experts", "entropy" },
   { "dead-experts", "experts", "load" },
   { "top-expert", "experts", "load" },
   { "specialisation", "experts", "specialisation" },
   { "cache-hits", "cache", NULL },
+  { NULL, NULL, NULL },
 };
 
-#define N_CARDS G_N_ELEMENTS (places)
+#define N_CARDS (G_N_ELEMENTS (ms_headline_places) - 1)
 
 typedef struct
 {
   const MsHeadlineDef *def;
+  const MsHeadlinePlace *more;
   GtkWidget *button;
   GtkLabel *number, *unit, *text;
   char *spoken, *place;
@@ -122,10 +120,10 @@ ms_headline_box_jump (MsHeadlineBox *self, guint n)
 {
   if (self->cards[n].place != NULL)
     ms_session_jump (ms_workbench_get_session (self->bench), self->cards[n].place, NULL);
-  if (places[n].colour != NULL)
-    gtk_widget_activate_action (GTK_WIDGET (self), "win.map", "s", places[n].colour);
+  if (self->cards[n].more->colour != NULL)
+    gtk_widget_activate_action (GTK_WIDGET (self), "win.map", "s", self->cards[n].more->colour);
   else
-    gtk_widget_activate_action (GTK_WIDGET (self), "win.screen", "s", places[n].screen);
+    gtk_widget_activate_action (GTK_WIDGET (self), "win.screen", "s", self->cards[n].more->screen);
 }
 
 static void
@@ -214,12 +212,14 @@ ms_headline_box_init (MsHeadlineBox *self)
   gtk_flow_box_set_column_spacing (flow, 12);
   for (guint i = 0; i < N_CARDS; i++)
     {
-      const MsHeadlineDef *def = ms_headlines ();
+      Card *card = &self->cards[i];
 
-      while (strcmp (def->name, places[i].name) != 0)
-        def++;
-      self->cards[i].def = def;
-      make_card (self, flow, &self->cards[i]);
+      card->def = &ms_headlines ()[i];
+      card->more = ms_headline_places;
+      while (g_strcmp0 (card->more->name, card->def->name) != 0)
+        if ((card->more++)->name == NULL)
+          g_error ("the headline “%s” has no place", card->def->name);
+      make_card (self, flow, card);
     }
   adw_bin_set_child (ADW_BIN (self), GTK_WIDGET (flow));
   ms_headline_box_wait (self);

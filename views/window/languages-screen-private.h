@@ -9,6 +9,9 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (MsLanguagesScreen, ms_languages_screen, MS, LANGUAGES_SCREEN,
                       MsAnalysisScreen)
 
+/* Its tabs, ends with an empty one. */
+extern const MsTab ms_languages_tabs[];
+
 GtkWidget *ms_languages_screen_new (MsWorkbench *bench);
 
 G_END_DECLS

@@ -19,7 +19,7 @@ G_DEFINE_FINAL_TYPE (MsLanguagesScreen, ms_languages_screen, MS_TYPE_ANALYSIS_SC
 
 #define SENTENCES "Translations"
 
-static const MsTab tabs[] = {
+const MsTab ms_languages_tabs[] = {
   { .title = N_ ("Distances"),
     .analysis = "language-map",
     .plots = "distances silhouette map spread" },
@@ -106,7 +106,7 @@ ms_languages_screen_new (MsWorkbench *bench)
   MsLanguagesScreen *self = g_object_new (MS_TYPE_LANGUAGES_SCREEN, NULL);
   GtkWidget *label = gtk_label_new_with_mnemonic (_ ("_Text and its translations"));
 
-  ms_analysis_screen_construct (MS_ANALYSIS_SCREEN (self), bench, tabs);
+  ms_analysis_screen_construct (MS_ANALYSIS_SCREEN (self), bench, ms_languages_tabs);
   self->choice_box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   self->choice = GTK_DROP_DOWN (gtk_drop_down_new (NULL, NULL));
   gtk_drop_down_set_enable_search (self->choice, TRUE);

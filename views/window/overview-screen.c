@@ -12,13 +12,8 @@
 /* One question does not crowd out the others: strengths compare badly between them. */
 #define MOST_OF_ONE 3
 
-/* What the cards show; those whose analysis is not there or not possible for the run are left out. */
-static const struct
-{
-  const char *analysis, *plot;
-  const char *screen;  /* where more of it is */
-  const char *instead; /* the plot where the first has nothing to show; NULL = none */
-} sources[] = {
+/* What the cards show; those that are not possible for the run are left out. */
+const MsOverviewSource ms_overview_sources[] = {
   { "load", "map", "experts", NULL },
   { "experts", "specialisation", "experts", "load-ranked" },
   { "coverage", "curve", "placement", NULL },
@@ -27,7 +22,10 @@ static const struct
   { "transitions", "dependence", "flow", NULL },
   { "domains", "distance", "languages", NULL },
   { "coactivation", "layers", "flow", NULL },
+  { NULL, NULL, NULL, NULL },
 };
+
+#define N_CARDS (G_N_ELEMENTS (ms_overview_sources) - 1)
 
 typedef struct
 {
@@ -47,7 +45,7 @@ struct _MsOverviewScreen
   GtkListBox *findings;
   GtkWidget *findings_box, *more;
   gboolean all_findings;
-  Card cards[G_N_ELEMENTS (sources)];
+  Card cards[N_CARDS];
   guint next; /* card to ask for */
   MsJob *job;
   char *shown; /* run and filter of what is shown */
@@ -59,14 +57,16 @@ G_DEFINE_FINAL_TYPE (MsOverviewScreen, ms_overview_screen, MS_TYPE_SCREEN)
 static const MsPlotDef *
 choose_plot (const Card *card)
 {
-  const char *const names[] = { sources[card->source].plot, sources[card->source].instead };
+  const char *const names[]
+      = { ms_overview_sources[card->source].plot, ms_overview_sources[card->source].instead };
 
   for (guint i = 0; i < G_N_ELEMENTS (names) && names[i] != NULL; i++)
     {
       const MsPlotDef *plot = ms_analysis_plot (card->outcome->request->analysis, names[i]);
 
-      if (plot != NULL
-          && ms_plot_has_data (plot, ms_result_table (card->outcome->result, plot->table)))
+      if (plot == NULL)
+        g_error ("%s has no plot “%s”", ms_overview_sources[card->source].analysis, names[i]);
+      if (ms_plot_has_data (plot, ms_result_table (card->outcome->result, plot->table)))
         return plot;
     }
   return NULL;
@@ -95,7 +95,7 @@ draw_card (Card *card)
 static void
 on_style_changed (MsOverviewScreen *self)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
+  for (guint i = 0; i < N_CARDS; i++)
     draw_card (&self->cards[i]);
 }
 
@@ -116,7 +116,7 @@ list_findings (MsOverviewScreen *self)
 
   while ((row = gtk_widget_get_first_child (GTK_WIDGET (self->findings))) != NULL)
     gtk_list_box_remove (self->findings, row);
-  for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
+  for (guint i = 0; i < N_CARDS; i++)
     {
       MsOutcome *outcome = self->cards[i].outcome;
       GArray *findings = outcome ? outcome->result->findings : NULL;
@@ -187,7 +187,7 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
   if (result != NULL)
     ms_headline_box_show (self->headlines, result);
   else
-    ms_headline_box_fail (self->headlines, sources[self->next].analysis, error);
+    ms_headline_box_fail (self->headlines, ms_overview_sources[self->next].analysis, error);
   fill_card (&self->cards[self->next], result);
   if (result != NULL)
     list_findings (self);
@@ -209,12 +209,9 @@ ask_next (MsOverviewScreen *self)
   MsRequest *request;
   MsJob *job;
 
-  while (self->next < G_N_ELEMENTS (sources)
-         && ms_analysis_find (sources[self->next].analysis) == NULL)
-    self->next++;
-  if (self->next == G_N_ELEMENTS (sources))
+  if (self->next == N_CARDS)
     return;
-  request = ms_request_new (ms_analysis_find (sources[self->next].analysis));
+  request = ms_request_new (ms_known_analysis (ms_overview_sources[self->next].analysis));
   request->run = ms_session_get_selection (session)->run;
   request->select = ms_session_dup_filter (session);
   job = ms_workbench_analyze (ms_screen_get_bench (MS_SCREEN (self)), request, 0, on_outcome,
@@ -266,7 +263,8 @@ on_card (GtkButton *button, gpointer data)
 {
   Card *card = data;
 
-  gtk_widget_activate_action (GTK_WIDGET (button), "win.screen", "s", sources[card->source].screen);
+  gtk_widget_activate_action (GTK_WIDGET (button), "win.screen", "s",
+                              ms_overview_sources[card->source].screen);
 }
 
 static void
@@ -307,7 +305,7 @@ dispose (GObject *object)
   MsOverviewScreen *self = MS_OVERVIEW_SCREEN (object);
 
   ms_job_drop (&self->job);
-  for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
+  for (guint i = 0; i < N_CARDS; i++)
     g_clear_pointer (&self->cards[i].outcome, ms_outcome_unref);
   g_clear_pointer (&self->shown, g_free);
   G_OBJECT_CLASS (ms_overview_screen_parent_class)->dispose (object);
@@ -324,12 +322,10 @@ ms_overview_screen_class_init (MsOverviewScreenClass *class)
 static void
 make_card (MsOverviewScreen *self, guint i)
 {
-  const MsAnalysis *analysis = ms_analysis_find (sources[i].analysis);
+  const MsAnalysis *analysis = ms_known_analysis (ms_overview_sources[i].analysis);
   Card *card = &self->cards[i];
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
 
-  if (analysis == NULL)
-    return;
   card->screen = self;
   card->source = i;
   card->title = GTK_LABEL (gtk_label_new (_ (analysis->title)));
@@ -374,7 +370,7 @@ ms_overview_screen_init (MsOverviewScreen *self)
   gtk_flow_box_set_row_spacing (self->cards_box, 12);
   gtk_flow_box_set_column_spacing (self->cards_box, 12);
   gtk_widget_set_valign (GTK_WIDGET (self->cards_box), GTK_ALIGN_START);
-  for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
+  for (guint i = 0; i < N_CARDS; i++)
     make_card (self, i);
   self->findings = GTK_LIST_BOX (gtk_list_box_new ());
   gtk_list_box_set_selection_mode (self->findings, GTK_SELECTION_NONE);

@@ -243,7 +243,7 @@ show_text (MsTextScreen *self)
   MsRunItem *run = ms_workbench_get_run (bench), *base = ms_workbench_get_base (bench);
   const MsCorpus *corpus = ms_run_item_corpus (run);
   const MsDocument *document = &corpus->documents[MIN (self->number, corpus->n_documents - 1)];
-  MsRequest *request = ms_request_new (ms_analysis_find ("text"));
+  MsRequest *request = ms_request_new (ms_known_analysis ("text"));
   g_autofree char *experts = format_experts (selection->experts);
   g_autofree char *layer = g_strdup_printf ("%d", chosen_layer (self));
   g_autofree char *title = document_text (document);
@@ -254,9 +254,8 @@ show_text (MsTextScreen *self)
   request->other = base != NULL ? ms_run_item_run (base)->id : 0;
   request->select = g_strdup_printf ("doc=%u token=%" G_GINT64_FORMAT "..%" G_GINT64_FORMAT,
                                      self->number, first, last);
-  request->values = ms_values_new (request->analysis);
-  ms_values_set (request->values, "layer", layer, NULL);
-  ms_values_set (request->values, "experts", experts, NULL);
+  ms_request_set (request, "layer", layer);
+  ms_request_set (request, "experts", experts);
   gtk_label_set_text (self->name, title);
   gtk_widget_set_visible (GTK_WIDGET (self->previous), document->n_tokens > MOST_TOKENS);
   gtk_widget_set_visible (GTK_WIDGET (self->next), document->n_tokens > MOST_TOKENS);

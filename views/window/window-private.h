@@ -1,6 +1,7 @@
 /* One window: panes, screens, actions. */
 #pragma once
 
+#include "analysis-screen-private.h"
 #include "screen-private.h"
 
 G_BEGIN_DECLS
@@ -10,12 +11,18 @@ typedef struct
   const char *name;  /* of the action's target */
   const char *title; /* Header Capitals */
   const char *icon;
-  const char *help; /* what one does there: F1 */
-  GtkWidget *(*make) (MsWorkbench *bench);
+  const char *help;                        /* what one does there: F1 */
+  GtkWidget *(*make) (MsWorkbench *bench); /* NULL = a screen of the tabs and nothing else */
+  const MsTab *tabs;                       /* that it has, ends with an empty one; NULL = none */
 } MsScreenInfo;
 
 /* Ends with an empty one. */
 extern const MsScreenInfo ms_screens[];
+
+/* NULL when there is none of this name. */
+const MsScreenInfo *ms_screen_find (const char *name);
+/* (transfer floating) */
+GtkWidget *ms_screen_make (const MsScreenInfo *info, MsWorkbench *bench);
 
 #define MS_TYPE_WINDOW (ms_window_get_type ())
 G_DECLARE_FINAL_TYPE (MsWindow, ms_window, MS, WINDOW, AdwApplicationWindow)

@@ -426,10 +426,9 @@ refresh_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 static int
 screen_index (const char *name)
 {
-  for (int i = 0; ms_screens[i].name != NULL; i++)
-    if (g_strcmp0 (ms_screens[i].name, name) == 0)
-      return i;
-  return -1;
+  const MsScreenInfo *info = ms_screen_find (name);
+
+  return info != NULL ? (int) (info - ms_screens) : -1;
 }
 
 /* Makes a screen when it is first asked for: all of them at once would keep the window from its first
@@ -441,7 +440,7 @@ ensure_screen (MsWindow *self, int index)
 
   if (screen == NULL)
     {
-      screen = ms_screens[index].make (self->bench);
+      screen = ms_screen_make (&ms_screens[index], self->bench);
       gtk_stack_add_named (self->screens, screen, ms_screens[index].name);
     }
   return screen;
@@ -706,12 +705,10 @@ static void
 help_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
   MsWindow *self = data;
-  const MsScreenInfo *info = ms_screens;
+  const MsScreenInfo *info = ms_screen_find (ms_window_get_screen_name (self));
   GtkWidget *dialog;
 
-  while (info->name != NULL && strcmp (info->name, ms_window_get_screen_name (self)) != 0)
-    info++;
-  if (ms_workbench_get_state (self->bench) == MS_BENCH_EMPTY || info->name == NULL)
+  if (ms_workbench_get_state (self->bench) == MS_BENCH_EMPTY || info == NULL)
     dialog = adw_message_dialog_new (
         GTK_WINDOW (self), "moescope",
         _ ("Open a database that “moescope collect” or “moescope import” made, or collect one here "

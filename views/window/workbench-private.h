@@ -50,7 +50,13 @@ typedef struct
   guint bootstrap;
 } MsRequest;
 
+/* The analysis of a name that the program itself writes: a name that is not registered ends the program,
+ * because a screen that left it out in silence would look whole. */
+const MsAnalysis *ms_known_analysis (const char *name);
+
 MsRequest *ms_request_new (const MsAnalysis *analysis);
+/* Sets a parameter that the analysis must have; a value that it refuses leaves the one before. */
+void ms_request_set (MsRequest *request, const char *name, const char *value);
 MsRequest *ms_request_copy (const MsRequest *request); /* (transfer full) */
 void ms_request_free (MsRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsRequest, ms_request_free)

@@ -149,6 +149,30 @@ ms_request_new (const MsAnalysis *analysis)
   return request;
 }
 
+const MsAnalysis *
+ms_known_analysis (const char *name)
+{
+  const MsAnalysis *analysis = ms_analysis_find (name);
+
+  if (analysis == NULL)
+    g_error ("no analysis is registered as “%s”", name);
+  return analysis;
+}
+
+void
+ms_request_set (MsRequest *request, const char *name, const char *value)
+{
+  const MsParam *param = request->analysis->params;
+
+  while (param != NULL && param->name != NULL && strcmp (param->name, name) != 0)
+    param++;
+  if (param == NULL || param->name == NULL)
+    g_error ("%s has no parameter “%s”", request->analysis->name, name);
+  if (request->values == NULL)
+    request->values = ms_values_new (request->analysis);
+  ms_values_set (request->values, name, value, NULL);
+}
+
 void
 ms_request_free (MsRequest *request)
 {
