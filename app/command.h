@@ -5,7 +5,7 @@
 
 G_BEGIN_DECLS
 
-/* Exit status of every command. */
+/* Exit status of every command; one that SIGINT or SIGTERM stopped exits with 130 or 143, as from a shell. */
 typedef enum
 {
   MS_EXIT_FINE = 0,
@@ -55,7 +55,8 @@ GCancellable *ms_command_cancellable (void);
 const char *ms_command_line (void);
 /* Overwrites one line of stderr when it is a terminal; a log gets a line a minute.  NULL ends it. */
 void ms_command_progress (const char *line);
-/* Stdout for "-" or NULL, else `path` replaced atomically when the stream is closed. */
+/* Stdout for "-" or NULL, else `path` replaced atomically when the stream is closed.  Fails when the file is
+ * a database, a model, or named elsewhere on the command line. */
 GOutputStream *ms_command_output (const char *path, GError **error);
 /* Writes all of it there; after a failure what was there before is still there. */
 gboolean ms_command_write (const char *path, const char *data, gsize size, GError **error);

@@ -3,6 +3,7 @@
 
 #include "base.h"
 
+#include <errno.h>
 #include <gio/gunixoutputstream.h>
 #include <locale.h>
 #include <semaphore.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* clang-format off: one to a line, so that lines can be added from several sides */
@@ -21,6 +23,8 @@ static const MsCommand *const commands[] = {
 /* clang-format on */
 
 static char *command_line;
+static char **words; /* of the command line, (n_words) */
+static int n_words;
 static GCancellable *cancellable;
 static gboolean progress_shown;
 
@@ -85,15 +89,15 @@ ms_command_misuse (const MsCommand *command, const char *format, ...)
 }
 
 static sem_t stop_asked;
+static volatile sig_atomic_t stop_signal; /* SIGINT or SIGTERM once one has come, else 0 */
 
 /* Not sigwait: threads that a library started before main would take the signal and end the program. */
 static void
 ask_to_stop (int number)
 {
-  static volatile sig_atomic_t asked;
-
-  if (asked++ > 0)
+  if (stop_signal != 0)
     _exit (128 + number);
+  stop_signal = number;
   sem_post (&stop_asked);
 }
 
@@ -152,6 +156,30 @@ ms_command_progress (const char *line)
   progress_shown = line != NULL;
 }
 
+/* How many words of the command line, or what follows '=' or precedes '#' in them, name the same file as
+ * `path`. */
+static guint
+times_named (const char *path)
+{
+  guint n = 0;
+  struct stat wanted, found;
+
+  if (stat (path, &wanted) != 0)
+    return 0;
+  for (int i = 1; i < n_words; i++)
+    {
+      const char *equals = strchr (words[i], '=');
+      g_autofree char *word = g_strdup (equals != NULL ? equals + 1 : words[i]);
+      char *run = strrchr (word, '#');
+
+      if (run != NULL)
+        *run = '\0';
+      n += (stat (words[i], &found) == 0 || stat (word, &found) == 0)
+           && found.st_dev == wanted.st_dev && found.st_ino == wanted.st_ino;
+    }
+  return n;
+}
+
 GOutputStream *
 ms_command_output (const char *path, GError **error)
 {
@@ -163,6 +191,12 @@ ms_command_output (const char *path, GError **error)
   /* A device or pipe such as /dev/null cannot be replaced. */
   if (g_file_test (path, G_FILE_TEST_EXISTS) && !g_file_test (path, G_FILE_TEST_IS_REGULAR))
     return G_OUTPUT_STREAM (g_file_append_to (file, G_FILE_CREATE_NONE, NULL, error));
+  if (times_named (path) > 1)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_EXISTS,
+                   "%s is read by this command and is not replaced: choose another output", path);
+      return NULL;
+    }
   return ms_stream_replace (path, error);
 }
 
@@ -176,6 +210,22 @@ ms_command_write (const char *path, const char *data, gsize size, GError **error
              stream, g_output_stream_write_all (stream, data, size, NULL, NULL, error), error);
 }
 
+/* The exit status of a command that returned `status`: what it printed must have arrived, and a command
+ * that a signal ended says so as a shell does. */
+static int
+finish (const char *name, MsExit status)
+{
+  gboolean failed = ferror (stdout) != 0;
+
+  if (fflush (stdout) != 0 || failed)
+    {
+      fprintf (stderr, "moescope%s%s: cannot write to standard output: %s\n",
+               name != NULL ? " " : "", name != NULL ? name : "", g_strerror (errno));
+      status = status == MS_EXIT_FINE ? MS_EXIT_FAILED : status;
+    }
+  return stop_signal != 0 ? 128 + stop_signal : (int) status;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -186,6 +236,8 @@ main (int argc, char **argv)
   for (int i = 0; i < argc; i++)
     quoted[i] = ms_word_quote (i == 0 ? "moescope" : argv[i]);
   command_line = g_strjoinv (" ", quoted);
+  words = g_memdup2 (argv, (gsize) argc * sizeof *argv); /* options are taken out of argv */
+  n_words = argc;
 
   if (argc < 2)
     {
@@ -196,16 +248,16 @@ main (int argc, char **argv)
       || strcmp (argv[1], "help") == 0)
     {
       print_help (stdout);
-      return MS_EXIT_FINE;
+      return finish (NULL, MS_EXIT_FINE);
     }
   if (strcmp (argv[1], "--version") == 0)
     {
       puts ("moescope " MS_VERSION);
-      return MS_EXIT_FINE;
+      return finish (NULL, MS_EXIT_FINE);
     }
   for (guint i = 0; commands[i] != NULL; i++)
     if (strcmp (commands[i]->name, argv[1]) == 0)
-      return commands[i]->run (argc - 1, argv + 1);
+      return finish (commands[i]->name, commands[i]->run (argc - 1, argv + 1));
   fprintf (stderr, "moescope: there is no command '%s'; see moescope --help\n", argv[1]);
   return MS_EXIT_USAGE;
 }

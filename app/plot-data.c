@@ -148,6 +148,33 @@ make_json (MsJob *job, const MsResult *result, const MsTable *table, const MsPlo
   return ms_json_text (json);
 }
 
+/* Whether the files beside a figure may be written: none is there, or they were made with this figure
+ * before.  A table of the user's that happens to have the figure's name is not lost. */
+static gboolean
+check_beside (const char *figure_path, const char *const *paths, const char *json, GError **error)
+{
+  g_autofree char *name = g_path_get_basename (figure_path);
+  g_autoptr (JsonNode) root = NULL;
+  g_autoptr (JsonParser) parser = json_parser_new_immutable ();
+  const char *made_with = NULL;
+
+  if (json_parser_load_from_file (parser, json, NULL))
+    root = json_parser_steal_root (parser);
+  if (root != NULL && JSON_NODE_HOLDS_OBJECT (root))
+    made_with
+        = json_object_get_string_member_with_default (json_node_get_object (root), "figure", NULL);
+  for (guint i = 0; paths[i] != NULL; i++)
+    if (g_file_test (paths[i], G_FILE_TEST_EXISTS) && g_strcmp0 (made_with, name) != 0)
+      {
+        g_set_error (error, G_IO_ERROR, G_IO_ERROR_EXISTS,
+                     "%s exists and was not made with the figure %s: move it away, or give the "
+                     "figure another name",
+                     paths[i], name);
+        return FALSE;
+      }
+  return TRUE;
+}
+
 gboolean
 ms_plot_data_write (MsJob *job, const MsResult *result, MsFigure *figure, const char *figure_path,
                     const char *interval, GError **error)
@@ -161,6 +188,8 @@ ms_plot_data_write (MsJob *job, const MsResult *result, MsFigure *figure, const 
   g_autofree char *hash = NULL, *numbers = NULL, *making = NULL;
   g_autoptr (GOutputStream) stream = NULL;
 
+  if (!check_beside (figure_path, (const char *const[]){ csv, dat, json, NULL }, json, error))
+    return FALSE;
   if (job->trace != NULL && (hash = ms_file_hash (job->path, error)) == NULL)
     return FALSE;
   if ((stream = ms_command_output (csv, error)) == NULL

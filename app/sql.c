@@ -94,8 +94,12 @@ print_csv (Query *query, GError **error)
   for (int i = 0; i < query->n_columns; i++)
     printf ("%s%s", i > 0 ? "," : "", sqlite3_column_name (query->statement, i));
   putchar ('\n');
-  while (step (query, &row, error) && row)
+  while (row)
     {
+      if (!step (query, &row, error))
+        return FALSE;
+      if (!row)
+        break;
       g_string_truncate (line, 0);
       for (int i = 0; i < query->n_columns; i++)
         {
@@ -110,7 +114,7 @@ print_csv (Query *query, GError **error)
         }
       puts (line->str);
     }
-  return !row;
+  return TRUE;
 }
 
 static gboolean
@@ -119,12 +123,16 @@ print_json (Query *query, GError **error)
   gboolean row = TRUE, first = TRUE;
 
   fputs ("[", stdout);
-  while (step (query, &row, error) && row)
+  while (row)
     {
       g_autoptr (JsonNode) node = json_node_new (JSON_NODE_OBJECT);
       g_autoptr (JsonObject) object = json_object_new ();
       g_autofree char *line = NULL;
 
+      if (!step (query, &row, error))
+        return FALSE;
+      if (!row)
+        break;
       for (int i = 0; i < query->n_columns; i++)
         {
           const char *name = sqlite3_column_name (query->statement, i);
@@ -146,7 +154,7 @@ print_json (Query *query, GError **error)
       first = FALSE;
     }
   fputs (first ? "]\n" : "\n]\n", stdout);
-  return !row;
+  return TRUE;
 }
 
 /* --- The command ---------------------------------------------------------------------------- */

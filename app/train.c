@@ -52,7 +52,7 @@ write_log (const char *path, const GArray *points, GError **error)
         g_string_append_printf (out, ",%s", ms_number_short (number, reals[j]));
       g_string_append_c (out, '\n');
     }
-  return g_file_set_contents (path, out->str, (gssize) out->len, error);
+  return ms_file_replace (path, out->str, out->len, error);
 }
 
 static void

@@ -246,6 +246,137 @@ test_full (void)
   g_remove (output);
 }
 
+/* Runs a line of shell in which $M is moescope, $D the database and $F the folder. */
+static int
+shell (const char *line, char **err)
+{
+  const char *const argv[] = { "/bin/sh", "-c", line, NULL };
+  g_auto (GStrv) environment = g_get_environ ();
+  g_autofree char *out = NULL;
+  int status = 0;
+
+  environment = g_environ_setenv (environment, "M", g_getenv ("MOESCOPE"), TRUE);
+  environment = g_environ_setenv (environment, "D", database, TRUE);
+  environment = g_environ_setenv (environment, "F", folder, TRUE);
+  g_assert_true (g_spawn_sync (NULL, (char **) argv, environment, G_SPAWN_DEFAULT, NULL, NULL, &out,
+                               err, &status, NULL));
+  g_assert_true (WIFEXITED (status));
+  return WEXITSTATUS (status);
+}
+
+#define SHELL(status, line)                                                                        \
+  g_autofree char *err = NULL;                                                                     \
+  g_assert_cmpint (shell (line, &err), ==, status)
+
+/* Whoever swaps two words of a command line loses neither a database nor a model nor an input; a figure's
+ * tables do not take the place of files of the same name. */
+static void
+test_precious (void)
+{
+  {
+    SHELL (1, "cp \"$D\" $F/p.db; $M analyze \"$D\" load -o $F/p.db; r=$?; "
+              "cmp -s \"$D\" $F/p.db || exit 9; rm $F/p.db; exit $r");
+    ASSERT_HAS (err, "is an SQLite database and is not replaced");
+  }
+  {
+    SHELL (1, "printf GGUF123 > $F/m.gguf; $M export \"$D\" routing -o $F/m.gguf; r=$?; "
+              "[ \"$(cat $F/m.gguf)\" = GGUF123 ] || exit 9; rm $F/m.gguf; exit $r");
+    ASSERT_HAS (err, "is a GGUF model and is not replaced");
+  }
+  {
+    SHELL (1, "printf 'layer,expert,weight\\n0,0,5\\n0,1,6\\n' > $F/in.csv; "
+              "$M analyze - placement --weights $F/in.csv --devices 2 -o $F/in.csv; r=$?; "
+              "grep -q 0,1,6 $F/in.csv || exit 9; rm $F/in.csv; exit $r");
+    ASSERT_HAS (err, "is read by this command");
+  }
+  {
+    SHELL (1, "echo mine > $F/f.csv; $M plot \"$D\" load -o $F/f.svg --data; r=$?; "
+              "[ \"$(cat $F/f.csv)\" = mine ] || exit 9; rm $F/f.*; exit $r");
+    ASSERT_HAS (err, "was not made with the figure f.svg");
+  }
+  {
+    SHELL (0, "$M plot \"$D\" load -o $F/f.svg --data && $M plot \"$D\" load -o $F/f.svg --data "
+              "&& rm $F/f.svg $F/f.csv $F/f.dat $F/f.json");
+    g_assert_cmpstr (err, ==, "");
+  }
+}
+
+/* An output keeps the permissions of the file it replaces and goes through a symbolic link; a killed export
+ * leaves no part under its final name. */
+static void
+test_replace (void)
+{
+  {
+    SHELL (0, "echo old > $F/real.csv; chmod 640 $F/real.csv; ln -s real.csv $F/link.csv; "
+              "$M export \"$D\" load -o $F/link.csv && [ -L $F/link.csv ] && "
+              "[ $(stat -c %a $F/real.csv) = 640 ] && grep -q expert $F/real.csv; r=$?; "
+              "rm $F/real.csv $F/link.csv; exit $r");
+    g_assert_cmpstr (err, ==, "");
+  }
+}
+
+/* What is printed must arrive. */
+static void
+test_standard_output (void)
+{
+  static const char *const lines[] = {
+    "$M info \"$D\" > /dev/full",
+    "$M sql \"$D\" 'SELECT 1' > /dev/full",
+    "$M check \"$D\" > /dev/full",
+    "$M analyze --list > /dev/full",
+    "$M analyze \"$D\" load > /dev/full",
+    "$M --version > /dev/full",
+    "$M manual > /dev/full",
+    "$M export \"$D\" routing > /dev/full",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (lines); i++)
+    {
+      SHELL (1, lines[i]);
+      ASSERT_HAS (err, "No space left");
+    }
+}
+
+/* A collection that a signal stops keeps its whole blocks and exits as a shell expects; the same command goes
+ * on. */
+static void
+test_stopped (void)
+{
+  static const struct
+  {
+    const char *signal;
+    int status;
+  } cases[] = { { "INT", 130 }, { "TERM", 143 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *line = g_strdup_printf (
+          "S=\"$MOESCOPE_SOURCE_ROOT/samples\"; "
+          "$M collect $S/moescope-sample.gguf $S/parallel.jsonl -o $F/s.db --wave 4096 "
+          "--threads 1 >/dev/null 2>$F/s.err & p=$!; "
+          "until [ -s $F/s.db ] || ! kill -0 $p; do sleep 0.02; done; sleep 0.3; kill -%s $p; "
+          "wait $p; r=$?; $M check $F/s.db >&2 || r=9; rm -f $F/s.db* $F/s.err; exit $r",
+          cases[i].signal);
+      SHELL (cases[i].status, line);
+    }
+}
+
+/* An error while rows come is told, whatever the format: what came before it is not all. */
+static void
+test_sql_fault (void)
+{
+  static const char *const formats[] = { "table", "csv", "json" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++)
+    {
+      RUN (1, "sql", database,
+           "SELECT abs (CASE document WHEN 0 THEN 1 ELSE -9223372036854775807 - 1 END) FROM "
+           "document",
+           "--format", formats[i]);
+      ASSERT_HAS (err, "integer overflow");
+    }
+}
+
 static void
 test_sql (void)
 {
@@ -286,6 +417,11 @@ main (int argc, char **argv)
   g_test_add_func ("/file-commands/export", test_export);
   g_test_add_func ("/file-commands/keep", test_keep);
   g_test_add_func ("/file-commands/full", test_full);
+  g_test_add_func ("/file-commands/precious", test_precious);
+  g_test_add_func ("/file-commands/replace", test_replace);
+  g_test_add_func ("/file-commands/standard-output", test_standard_output);
+  g_test_add_func ("/file-commands/stopped", test_stopped);
+  g_test_add_func ("/file-commands/sql-fault", test_sql_fault);
   g_test_add_func ("/file-commands/sql", test_sql);
   status = g_test_run ();
   g_rmdir (folder);

@@ -252,8 +252,7 @@ ms_figure_save (MsFigure *figure, const char *path, double width, double height,
                  path);
   if (bytes == NULL)
     return FALSE;
-  if (g_file_set_contents_full (path, (const char *) bytes->data, bytes->len,
-                                G_FILE_SET_CONTENTS_CONSISTENT, 0666, &local))
+  if (ms_file_replace (path, bytes->data, bytes->len, &local))
     return TRUE;
   g_set_error (error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_IO, "the figure cannot be written: %s",
                local->message);

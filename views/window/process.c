@@ -76,7 +76,9 @@ run_process (MsJob *job, gpointer data, GError **error)
     }
   g_subprocess_wait (process, NULL, NULL);
   g_cancellable_disconnect (ms_job_cancellable (job), handler);
-  if (!g_subprocess_get_successful (process))
+  /* Stopped by SIGINT or SIGTERM, the program has kept what was recorded until then. */
+  if (!g_subprocess_get_successful (process)
+      && !(g_subprocess_get_if_exited (process) && g_subprocess_get_exit_status (process) > 128))
     {
       g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED,
                            last ? last : _ ("The program ended without saying why"));
