@@ -843,9 +843,23 @@ test_names_in_panels (void)
     }
 }
 
-/* On paper words of all series but the first are underlined, each in its own way: grey shows them apart. */
+/* Ink in columns left..right-1 of rows top..low-1: 0 where all is white. */
+static guint64
+ink_within (cairo_surface_t *surface, int left, int right, int top, int low)
+{
+  const guint8 *data = cairo_image_surface_get_data (surface);
+  guint64 ink = 0;
+
+  for (int v = top; v < low; v++)
+    for (int u = left; u < right; u++)
+      ink += 255u - data[v * cairo_image_surface_get_stride (surface) + u * 4 + 1];
+  return ink;
+}
+
+/* On paper words of all series but the first are underlined, each in its own way, so that grey shows them
+ * apart; no underline reaches the colours of the line below or the swatches of the next row of keys. */
 static void
-test_underlines (void)
+check_underlines (const char *font, double points)
 {
   const MsPlotDef plot = { .name = "words",
                            .title = "Words",
@@ -853,36 +867,64 @@ test_underlines (void)
                            .mark = MS_MARK_TOKENS,
                            .label = "other",
                            .series = "name" };
-  const MsFigureOptions options = { .theme = ms_theme_find ("paper") };
+  MsTheme theme = *ms_theme_find ("paper");
+  const MsFigureOptions options = { .theme = &theme };
   g_autoptr (MsTable) table = ms_table_new (&example_def);
   g_autoptr (MsFigure) figure = NULL;
-  cairo_surface_t *surface = cairo_image_surface_create (CAIRO_FORMAT_RGB24, 1600, 800);
+  cairo_surface_t *surface = cairo_image_surface_create (CAIRO_FORMAT_RGB24, 1600, 1600);
   cairo_t *cr = cairo_create (surface);
   guint64 ink[MS_SERIES_MAX];
+  const MsLayout *layout;
+  double x, y[MS_SERIES_MAX], w, h;
 
+  theme.font = font;
+  theme.font_points = points;
   for (guint s = 0; s < MS_SERIES_MAX; s++)
     add (table, s, 0, 0, languages[s], "nnnnnnnnnn ", 0, 0, 0);
   figure = ms_figure_new (table, &plot, &options, NULL);
   cairo_scale (cr, 4, 4);
-  ms_figure_draw (figure, cr, 400, 200);
+  ms_figure_draw (figure, cr, 400, 400);
   cairo_surface_flush (surface);
   for (guint s = 0; s < MS_SERIES_MAX; s++)
+    g_assert_true (ms_figure_locate (figure, 400, 400, (int) s, &x, &y[s], &w, &h));
+  for (guint s = 0; s < MS_SERIES_MAX; s++)
     {
-      double x, y, w, h;
+      double next = INFINITY;
+      int top, low;
 
-      ink[s] = 0;
-      g_assert_true (ms_figure_locate (figure, 400, 200, (int) s, &x, &y, &w, &h));
-      for (int v = (int) (4 * (y + h)) + 2; v < 4 * (y + h + 3); v++)
-        for (int u = (int) (4 * x) + 4; u < 4 * (x + 20); u++)
-          ink[s] += 255
-                    - cairo_image_surface_get_data (
-                        surface)[v * cairo_image_surface_get_stride (surface) + u * 4 + 1];
+      g_assert_true (ms_figure_locate (figure, 400, 400, (int) s, &x, &y[s], &w, &h));
+      for (guint other = s; other < MS_SERIES_MAX && !isfinite (next); other++)
+        if (y[other] > y[s])
+          next = y[other];
+      top = (int) (4 * (y[s] + h)) + 2;
+      low = (int) floor (4 * fmin (next, y[s] + h + MS_UNDERLINE_REACH + 0.5));
+      ink[s] = ink_within (surface, (int) (4 * x) + 4, (int) (4 * (x + 20)), top, low);
       g_assert_true ((ink[s] == 0) == (s == 0));
       for (guint before = 0; before < s; before++)
         g_assert_cmpuint (ink[s], !=, ink[before]);
+      g_assert_cmpuint (ink_within (surface, (int) (4 * x) + 4, (int) (4 * (x + 20)), low - 1, low),
+                        ==, 0);
     }
+  layout = ms_figure_layout (figure, 400, 400);
+  for (guint i = 0; i < layout->keys->len; i++)
+    g_assert_cmpfloat (g_array_index (layout->keys, MsKey, i).box.h, >,
+                       MS_SWATCH_SIDE * layout->em + MS_UNDERLINE_REACH);
   cairo_destroy (cr);
   cairo_surface_destroy (surface);
+}
+
+/* The tests' fonts.conf knows the first three families only; the others stand for what it has instead. */
+static void
+test_underlines (void)
+{
+  static const char *const fonts[]
+      = { "DejaVu Serif",        "DejaVu Sans",  "DejaVu Sans Mono", "Latin Modern Roman",
+          "STIX Two Text, STIX", "Nimbus Roman", "Noto Serif" };
+  static const double points[] = { 5, 7.5, 10, 14 };
+
+  for (guint f = 0; f < G_N_ELEMENTS (fonts); f++)
+    for (guint p = 0; p < G_N_ELEMENTS (points); p++)
+      check_underlines (fonts[f], points[p]);
 }
 
 /* A series without a value has no key, empty decades are not drawn, zeros are no negative numbers, and a

@@ -251,7 +251,7 @@ draw_keys (MsFigure *figure, const MsLayout *layout, MsPen *pen)
   for (guint i = 0; i < layout->keys->len; i++)
     {
       const MsKey *key = &g_array_index (layout->keys, MsKey, i);
-      double side = figure->mark->swatch_box ? layout->em * 0.8 : layout->em * 0.5;
+      double side = layout->em * (figure->mark->swatch_box ? MS_SWATCH_SIDE : 0.5);
       MsRect box
           = { key->box.x, key->box.y + (key->box.h - side) / 2, swatch - layout->em * 0.3, side };
 

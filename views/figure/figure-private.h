@@ -178,8 +178,12 @@ void ms_pen_hatch (MsPen *pen, double spacing);
 /* The dash and the marker that belong to a series beside its colour. */
 void ms_pen_dash (MsPen *pen, guint series, double line_width);
 void ms_pen_marker (MsPen *pen, guint series, double x, double y, double radius, MsColour colour);
-/* The line under words of a series, which carry no pattern; slot 0 has none. */
+/* The line under words of a series, which carry no pattern; slot 0 has none.  `y` is the lower edge of
+ * the words' box; the line stays within MS_UNDERLINE_REACH below it. */
 void ms_pen_underline (MsPen *pen, guint slot, double x1, double x2, double y);
+#define MS_UNDERLINE_REACH 3.0
+/* Height of a swatch that is a box, in em. */
+#define MS_SWATCH_SIDE 0.8
 /* Fills the current path with the series' colour and its pattern. */
 void ms_pen_fill (MsPen *pen, guint series, MsColour colour);
 /* The series as the legend shows it. */

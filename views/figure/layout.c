@@ -212,18 +212,21 @@ fit_names_across (MsFigure *figure, MsLayout *layout, MsPen *pen, double length,
   return may_lean ? w * G_SQRT2 / 2 + layout->line * 0.7 : w + 0.2 * layout->line;
 }
 
-/* Places the legend's keys in rows from (left, top); returns the height. */
+/* Places the legend's keys in rows from (left, top); returns the height.  A row holds the line under its
+ * swatches, whatever the font. */
 static double
 place_keys (MsFigure *figure, MsLayout *layout, MsPen *pen, double left, double right, double top)
 {
-  double x = left, y = top, swatch = layout->em * 1.8;
+  double x = left, y = top, swatch = layout->em * 1.8, row = layout->line;
   guint shown = MIN (figure->n_series, figure->theme.n_series);
 
+  if (figure->mark == &ms_mark_tokens && figure->theme.signs)
+    row = MAX (row, MS_SWATCH_SIDE * layout->em + MS_UNDERLINE_REACH + 0.6);
   if (figure->series.numbers != NULL && shown > 0)
     {
       /* Numbers alone say nothing: what they count comes first. */
       g_autofree char *title = ms_channel_title (&figure->series);
-      MsKey heading = { { x, y, 0, layout->line }, MS_NONE };
+      MsKey heading = { { x, y, 0, row }, MS_NONE };
 
       ms_pen_measure (pen, title, MS_TEXT_PLAIN, (right - left) * 0.6, &heading.box.w, NULL);
       g_array_append_val (layout->keys, heading);
@@ -241,13 +244,13 @@ place_keys (MsFigure *figure, MsLayout *layout, MsPen *pen, double left, double 
       if (x > left && x + w > right)
         {
           x = left;
-          y += layout->line;
+          y += row;
         }
-      key.box = (MsRect){ x, y, w, layout->line };
+      key.box = (MsRect){ x, y, w, row };
       g_array_append_val (layout->keys, key);
       x += w + layout->em * 0.9;
     }
-  return shown > 0 ? y + layout->line - top : 0;
+  return shown > 0 ? y + row - top : 0;
 }
 
 static int

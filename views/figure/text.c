@@ -411,10 +411,12 @@ ms_pen_underline (MsPen *pen, guint slot, double x1, double x2, double y)
                 { 0.6, { 0 }, TRUE }, { 1.7, { 0 }, FALSE }, { 0.8, { 3, 1.6 }, FALSE },
                 { 0.6, { 0 }, FALSE } };
   const guint wave = G_N_ELEMENTS (lines) - 1;
+  const double off = 1.2, apart = 1.5;
   cairo_t *cr = pen->cr;
 
   if (slot >= G_N_ELEMENTS (lines) || lines[slot].width == 0)
     return;
+  y += off;
   ms_pen_colour (pen, pen->theme->ink, 1);
   cairo_set_line_width (cr, lines[slot].width);
   cairo_set_dash (cr, lines[slot].dash, lines[slot].dash[0] > 0 ? 2 : 0, 0);
@@ -426,8 +428,8 @@ ms_pen_underline (MsPen *pen, guint slot, double x1, double x2, double y)
     cairo_line_to (cr, x2, y);
   if (lines[slot].twice)
     {
-      cairo_move_to (cr, x1, y + 1.5);
-      cairo_line_to (cr, x2, y + 1.5);
+      cairo_move_to (cr, x1, y + apart);
+      cairo_line_to (cr, x2, y + apart);
     }
   cairo_stroke (cr);
   cairo_set_dash (cr, NULL, 0, 0);
@@ -444,7 +446,7 @@ ms_pen_swatch (MsPen *pen, MsFigure *figure, guint series, MsRect box)
       cairo_rectangle (pen->cr, box.x, box.y, box.w, box.h);
       ms_pen_fill (pen, figure->mark == &ms_mark_tokens ? MS_SERIES_MAX : slot, colour);
       if (figure->mark == &ms_mark_tokens && pen->theme->signs)
-        ms_pen_underline (pen, slot, box.x, box.x + box.w, box.y + box.h + 1.2);
+        ms_pen_underline (pen, slot, box.x, box.x + box.w, box.y + box.h);
       return;
     }
   if (figure->mark == &ms_mark_line)

@@ -41,6 +41,7 @@ typedef struct
   MsRect *boxes;      /* (n_rows) the widest piece of each token */
   double width, height;
   double line; /* height of a line of plain text */
+  double gap;  /* between lines */
 } Tokens;
 
 static char *
@@ -199,7 +200,7 @@ lay_out (const MsFigure *figure, const Paragraph *paragraph, MsPen *pen, double 
   pango_layout_set_single_paragraph_mode (layout, TRUE);
   pango_layout_set_width (layout, (int) (MAX (width, 1) * PANGO_SCALE));
   pango_layout_set_wrap (layout, PANGO_WRAP_WORD_CHAR);
-  pango_layout_set_spacing (layout, (int) (0.25 * tokens->line * PANGO_SCALE));
+  pango_layout_set_spacing (layout, (int) (tokens->gap * PANGO_SCALE));
   pango_layout_set_text (layout, text->str, (int) text->len);
   pango_layout_set_attributes (layout, inks);
   pango_attr_list_unref (inks);
@@ -254,6 +255,10 @@ break_lines (MsFigure *figure, double width)
   pango_context_set_base_dir (pen.context, PANGO_DIRECTION_LTR);
   pango_context_set_base_dir (rtl_pen.context, PANGO_DIRECTION_RTL);
   ms_pen_measure (&pen, "Xg", MS_TEXT_PLAIN, 0, NULL, &tokens->line);
+  tokens->gap = 0.25 * tokens->line;
+  /* Whatever the font, the lines under words are above the next line's colours. */
+  if (figure->theme.signs && !figure->has_value && figure->series.column != NULL)
+    tokens->gap = MAX (tokens->gap, MS_UNDERLINE_REACH + 0.6);
   g_array_set_size (tokens->pieces, 0);
   memset (tokens->boxes, 0, figure->n_rows * sizeof (MsRect));
   for (guint p = 0; p < tokens->paragraphs->len; p++)
@@ -283,7 +288,7 @@ break_lines (MsFigure *figure, double width)
         int height;
 
         pango_layout_get_size (paragraph->layout, NULL, &height);
-        y += (double) height / PANGO_SCALE + 0.25 * tokens->line;
+        y += (double) height / PANGO_SCALE + tokens->gap;
       }
     }
   /* A token without a piece, such as a space at the end of a line, stands where the one before ends. */
@@ -325,7 +330,7 @@ draw_backgrounds (MsFigure *figure, const MsPanel *panel, MsPen *pen, double lim
             ms_pen_underline (pen, ms_figure_slot (figure, series_of (figure, piece->token)),
                               panel->plot.x + piece->box.x + 0.3,
                               panel->plot.x + piece->box.x + piece->box.w - 0.3,
-                              panel->plot.y + piece->box.y + piece->box.h + 1.2);
+                              panel->plot.y + piece->box.y + piece->box.h);
         }
       else if (figure->has_value)
         ms_pen_hatch (pen, 3.5);
