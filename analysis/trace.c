@@ -402,16 +402,14 @@ ms_trace_position (const MsTrace *trace, gint64 row)
 static gboolean
 check_columns (const MsTrace *trace, guint columns, GError **error)
 {
-  static const char *const names[]
-      = { "expert ids",   "weights",      "router entropies",   "score gaps", "router scores",
-          "output norms", "output peaks", "block similarities", "drop flags" };
   guint missing = columns & ~trace->source->run->columns & ~(guint) MS_CHUNK_EXPERTS;
 
   if (missing == 0)
     return TRUE;
   g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_MISSING_INPUT,
                "run %" G_GINT64_FORMAT " was recorded without %s; collect it again with them",
-               trace->source->run->id, names[MIN (g_bit_nth_lsf (missing, -1), 8)]);
+               trace->source->run->id,
+               ms_chunk_column ((guint) g_bit_nth_lsf (missing, -1))->title);
   return FALSE;
 }
 
@@ -535,23 +533,10 @@ copy_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document
            GError **error)
 {
   MsLayerTrace *layer = data;
-  gsize k = layer->k, n_experts = layer->n_experts, at = (gsize) row;
 
   (void) document, (void) error;
-#define COPY(column, width)                                                                        \
-  if (layer->column != NULL)                                                                       \
-  memcpy (layer->column + at * (width), chunk->column + (gsize) from * (width),                    \
-          (gsize) n * (width) * sizeof *layer->column)
-  COPY (experts, k);
-  COPY (weights, k);
-  COPY (entropy, 1);
-  COPY (margin, 1);
-  COPY (logits, n_experts);
-  COPY (norms, k);
-  COPY (peaks, k);
-  COPY (similarity, 1);
-  COPY (dropped, k);
-#undef COPY
+  ms_decisions_copy (&layer->decisions, (gsize) row, &chunk->decisions, from, n, layer->k,
+                     layer->n_experts);
   return TRUE;
 }
 
@@ -561,7 +546,6 @@ ms_trace_load_layer (MsTrace *trace, guint layer, guint columns, GCancellable *c
 {
   g_autoptr (MsLayerTrace) loaded = NULL;
   const MsLayer *def = ms_trace_layer (trace, layer);
-  gsize n = (gsize) trace->n_tokens, k = def->gate.k, n_experts = def->gate.n_experts;
 
   if (!check_columns (trace, columns, error))
     return NULL;
@@ -569,19 +553,15 @@ ms_trace_load_layer (MsTrace *trace, guint layer, guint columns, GCancellable *c
   loaded->n_experts = def->gate.n_experts;
   loaded->k = def->gate.k;
   loaded->n_tokens = trace->n_tokens;
-#define ALLOCATE(flag, column, type, width)                                                        \
-  if (columns & (flag))                                                                            \
-  loaded->column = g_new (type, n * (width))
-  ALLOCATE (MS_CHUNK_EXPERTS, experts, guint16, k);
-  ALLOCATE (MS_CHUNK_WEIGHTS, weights, float, k);
-  ALLOCATE (MS_CHUNK_ENTROPY, entropy, float, 1);
-  ALLOCATE (MS_CHUNK_MARGIN, margin, float, 1);
-  ALLOCATE (MS_CHUNK_LOGITS, logits, float, n_experts);
-  ALLOCATE (MS_CHUNK_NORMS, norms, float, k);
-  ALLOCATE (MS_CHUNK_PEAKS, peaks, float, k);
-  ALLOCATE (MS_CHUNK_SIMILARITY, similarity, float, 1);
-  ALLOCATE (MS_CHUNK_DROPPED, dropped, guint8, k);
-#undef ALLOCATE
+  if (!ms_decisions_allocate (&loaded->decisions, columns, (gsize) trace->n_tokens, loaded->k,
+                              loaded->n_experts))
+    {
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+                   "there is not enough memory for %" G_GINT64_FORMAT
+                   " tokens of layer %d; select fewer documents",
+                   trace->n_tokens, def->number);
+      return NULL;
+    }
   if (!scan (trace, layer, columns, TRUE, copy_rows, loaded, cancel, error))
     return NULL;
   return g_steal_pointer (&loaded);
@@ -637,15 +617,7 @@ ms_layer_trace_free (MsLayerTrace *layer)
 {
   if (layer == NULL)
     return;
-  g_free (layer->experts);
-  g_free (layer->weights);
-  g_free (layer->entropy);
-  g_free (layer->margin);
-  g_free (layer->logits);
-  g_free (layer->norms);
-  g_free (layer->peaks);
-  g_free (layer->similarity);
-  g_free (layer->dropped);
+  ms_decisions_clear (&layer->decisions);
   g_free (layer);
 }
 

@@ -40,15 +40,14 @@ typedef struct
 {
   guint n_experts, k;
   gint64 n_tokens;
-  guint16 *experts;  /* (T, K) best first, MS_NO_EXPERT after the last */
-  float *weights;    /* (T, K) */
-  float *entropy;    /* (T) */
-  float *margin;     /* (T) */
-  float *logits;     /* (T, E) logits or probabilities as recorded */
-  float *norms;      /* (T, K) */
-  float *peaks;      /* (T, K) */
-  float *similarity; /* (T) */
-  guint8 *dropped;   /* (T, K) */
+  union
+  {
+    MsDecisions decisions;
+    struct
+    {
+      MS_COLUMN_ARRAYS
+    };
+  };
 } MsLayerTrace;
 
 /* Loads trace layer `layer`; columns are MsChunkColumns.  MISSING_INPUT when one was not recorded. */

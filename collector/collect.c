@@ -166,7 +166,7 @@ next_wave (const MsCorpus *corpus, guint first, gsize wave_tokens, gsize *n_toke
 static gboolean
 record (Collection *c, MsRows *rows, gsize *n, GError **error)
 {
-  g_autofree MsLayerBlock *layers = g_new (MsLayerBlock, c->plan->n_moe);
+  g_autofree MsDecisions *layers = g_new (MsDecisions, c->plan->n_moe);
   gdouble begun = g_timer_elapsed (c->timer, NULL);
   gsize from = 0;
 

@@ -14,32 +14,21 @@ typedef struct
   MsStorage storage;
 } MsShape;
 
-#define MS_N_COLUMNS     9
-#define MS_COLUMNS_INROW (MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN)
-#define MS_COLUMNS_ALL   ((1 << MS_N_COLUMNS) - 1)
-
-/* Name of the column with bit 1 << index, as in the file. */
-const char *ms_column_name (guint index);
-/* The bits of names separated by spaces; FALSE for an unknown one. */
-gboolean ms_columns_parse (const char *names, guint *columns);
-
 /* 1 for up to 255 experts, else 2. */
 guint ms_shape_id_bytes (const MsShape *shape);
 /* Number of values of one column (index of its bit), and its size as stored. */
 gsize ms_shape_count (const MsShape *shape, guint column);
 gsize ms_shape_bytes (const MsShape *shape, guint column);
 
-/* Ids: (T, K), all-ones in unused slots. */
-void ms_encode_ids (const MsShape *shape, const guint16 *experts, guint8 *out);
-void ms_decode_ids (const MsShape *shape, const guint8 *ids, guint16 *experts);
 /* Whether every id is below E or the unused mark. */
 gboolean ms_ids_in_range (const MsShape *shape, const guint8 *ids);
 
-/* A value column other than the ids and `dropped`; scale belongs to the compact weights. */
-void ms_encode_column (const MsShape *shape, guint column, const float *values, double scale,
+/* A column between its array in memory and its bytes in the file.  Of ids (T, K) an unused slot is all
+ * ones in both; `scale` belongs to the compact weights. */
+void ms_encode_column (const MsShape *shape, guint column, const void *values, double scale,
                        guint8 *out);
 void ms_decode_column (const MsShape *shape, guint column, const guint8 *bytes, double scale,
-                       float *values);
+                       void *values);
 
 gint64 ms_crc_ids (gint64 block, int layer, const guint8 *ids, gsize n);
 /* Of scale and the blobs weights, entropy, margin (NULL = absent). */

@@ -13,46 +13,6 @@
 
 #define UNDEFINED 65535 /* entropy */
 
-static const char *const names[MS_N_COLUMNS]
-    = { "experts", "weights", "entropy",    "margin", "logits",
-        "norms",   "peaks",   "similarity", "dropped" };
-
-const char *
-ms_column_name (guint index)
-{
-  return names[index];
-}
-
-gboolean
-ms_columns_parse (const char *text, guint *columns)
-{
-  g_auto (GStrv) words = g_strsplit (text, " ", -1);
-
-  *columns = 0;
-  for (guint i = 0; words[i] != NULL; i++)
-    {
-      guint index = 0;
-
-      while (index < MS_N_COLUMNS && strcmp (names[index], words[i]) != 0)
-        index++;
-      if (index == MS_N_COLUMNS)
-        return FALSE;
-      *columns |= 1u << index;
-    }
-  return TRUE;
-}
-
-char *
-ms_columns_format (guint columns)
-{
-  GString *text = g_string_new (NULL);
-
-  for (guint i = 0; i < MS_N_COLUMNS; i++)
-    if (columns & (1u << i))
-      g_string_append_printf (text, "%s%s", text->len > 0 ? " " : "", names[i]);
-  return g_string_free (text, FALSE);
-}
-
 guint
 ms_shape_id_bytes (const MsShape *shape)
 {
@@ -62,35 +22,28 @@ ms_shape_id_bytes (const MsShape *shape)
 gsize
 ms_shape_count (const MsShape *shape, guint column)
 {
-  switch (1u << column)
-    {
-    case MS_CHUNK_ENTROPY:
-    case MS_CHUNK_MARGIN:
-    case MS_CHUNK_SIMILARITY:
-      return shape->n_tokens;
-    case MS_CHUNK_LOGITS:
-      return (gsize) shape->n_tokens * shape->n_experts;
-    default:
-      return (gsize) shape->n_tokens * shape->k;
-    }
+  return shape->n_tokens * ms_column_width (column, shape->k, shape->n_experts);
+}
+
+/* Bytes of one value of a column as stored. */
+static gsize
+stored_size (const MsShape *shape, guint column)
+{
+  const MsChunkColumn *def = ms_chunk_column (column);
+
+  if (def->coding == MS_CODING_IDS)
+    return ms_shape_id_bytes (shape);
+  return def->coding != MS_CODING_PLAIN && shape->storage == MS_STORAGE_COMPACT ? 2 : def->size;
 }
 
 gsize
 ms_shape_bytes (const MsShape *shape, guint column)
 {
-  gsize each = 4;
-
-  if ((1u << column) == MS_CHUNK_EXPERTS)
-    each = ms_shape_id_bytes (shape);
-  else if ((1u << column) == MS_CHUNK_DROPPED)
-    each = 1;
-  else if ((1u << column) & MS_COLUMNS_INROW && shape->storage == MS_STORAGE_COMPACT)
-    each = 2;
-  return each * ms_shape_count (shape, column);
+  return stored_size (shape, column) * ms_shape_count (shape, column);
 }
 
-void
-ms_encode_ids (const MsShape *shape, const guint16 *experts, guint8 *out)
+static void
+encode_ids (const MsShape *shape, const guint16 *experts, guint8 *out)
 {
   gsize n = ms_shape_count (shape, 0);
 
@@ -101,8 +54,8 @@ ms_encode_ids (const MsShape *shape, const guint16 *experts, guint8 *out)
     memcpy (out, experts, n * 2);
 }
 
-void
-ms_decode_ids (const MsShape *shape, const guint8 *ids, guint16 *experts)
+static void
+decode_ids (const MsShape *shape, const guint8 *ids, guint16 *experts)
 {
   gsize n = ms_shape_count (shape, 0);
 
@@ -154,47 +107,53 @@ to_fixed (float value, double top, double steps)
 }
 
 void
-ms_encode_column (const MsShape *shape, guint column, const float *values, double scale,
-                  guint8 *out)
+ms_encode_column (const MsShape *shape, guint column, const void *values, double scale, guint8 *out)
 {
+  const MsChunkColumn *def = ms_chunk_column (column);
   gsize n = ms_shape_count (shape, column);
   guint16 *wide = (guint16 *) (void *) out;
+  const float *in = values;
   double most = log (shape->n_experts);
 
-  if (ms_shape_bytes (shape, column) == n * 4)
-    memcpy (out, values, n * 4);
-  else if ((1u << column) == MS_CHUNK_WEIGHTS)
+  if (def->coding == MS_CODING_IDS)
+    encode_ids (shape, values, out);
+  else if (def->coding == MS_CODING_PLAIN || shape->storage == MS_STORAGE_EXACT)
+    memcpy (out, values, n * def->size);
+  else if (def->coding == MS_CODING_WEIGHTS)
     for (gsize i = 0; i < n; i++)
-      wide[i] = to_fixed (values[i], scale, 65535);
-  else if ((1u << column) == MS_CHUNK_ENTROPY)
+      wide[i] = to_fixed (in[i], scale, 65535);
+  else if (def->coding == MS_CODING_ENTROPY)
     for (gsize i = 0; i < n; i++)
-      wide[i] = isnan (values[i]) ? UNDEFINED : to_fixed (values[i], most, UNDEFINED - 1);
+      wide[i] = isnan (in[i]) ? UNDEFINED : to_fixed (in[i], most, UNDEFINED - 1);
   else
     for (gsize i = 0; i < n; i++)
-      wide[i] = ms_half_from_float (isfinite (values[i]) ? CLAMP (values[i], -65504.0f, 65504.0f)
-                                                         : values[i]);
+      wide[i] = ms_half_from_float (isfinite (in[i]) ? CLAMP (in[i], -65504.0f, 65504.0f) : in[i]);
 }
 
 void
 ms_decode_column (const MsShape *shape, guint column, const guint8 *bytes, double scale,
-                  float *values)
+                  void *values)
 {
+  const MsChunkColumn *def = ms_chunk_column (column);
   gsize n = ms_shape_count (shape, column);
   const guint16 *wide = (const guint16 *) (const void *) bytes;
+  float *out = values;
   float weight_step = (float) (scale / 65535);
   float entropy_step = (float) (log (shape->n_experts) / (UNDEFINED - 1));
 
-  if (ms_shape_bytes (shape, column) == n * 4)
-    memcpy (values, bytes, n * 4);
-  else if ((1u << column) == MS_CHUNK_WEIGHTS)
+  if (def->coding == MS_CODING_IDS)
+    decode_ids (shape, bytes, values);
+  else if (def->coding == MS_CODING_PLAIN || shape->storage == MS_STORAGE_EXACT)
+    memcpy (values, bytes, n * def->size);
+  else if (def->coding == MS_CODING_WEIGHTS)
     for (gsize i = 0; i < n; i++)
-      values[i] = (float) wide[i] * weight_step;
-  else if ((1u << column) == MS_CHUNK_ENTROPY)
+      out[i] = (float) wide[i] * weight_step;
+  else if (def->coding == MS_CODING_ENTROPY)
     for (gsize i = 0; i < n; i++)
-      values[i] = wide[i] == UNDEFINED ? NAN : (float) wide[i] * entropy_step;
+      out[i] = wide[i] == UNDEFINED ? NAN : (float) wide[i] * entropy_step;
   else
     for (gsize i = 0; i < n; i++)
-      values[i] = ms_half_to_float (wide[i]);
+      out[i] = ms_half_to_float (wide[i]);
 }
 
 gint64

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base.h"
+#include "columns.h"
 #include "gate.h"
 
 #include <sqlite3.h>
@@ -97,23 +98,6 @@ typedef enum
   MS_STORAGE_EXACT, /* 32-bit floats */
 } MsStorage;
 
-/* Columns of a chunk.  The first two are always there. */
-typedef enum
-{
-  MS_CHUNK_EXPERTS = 1 << 0,
-  MS_CHUNK_WEIGHTS = 1 << 1,
-  MS_CHUNK_ENTROPY = 1 << 2, /* (T) router entropy in nats over all E */
-  MS_CHUNK_MARGIN = 1 << 3,  /* (T) worst chosen minus best rejected selection score */
-  MS_CHUNK_LOGITS = 1 << 4,  /* (T, E) full router scores: raw logits, or probabilities (see run) */
-  MS_CHUNK_NORMS = 1 << 5,   /* (T, K) L2 norm of each chosen expert's output */
-  MS_CHUNK_PEAKS = 1 << 6,   /* (T, K) largest element of each chosen expert's output */
-  MS_CHUNK_SIMILARITY = 1 << 7, /* (T) cosine of block input and output (EASY-EP) */
-  MS_CHUNK_DROPPED = 1 << 8,    /* (T, K) 1 where the assignment was dropped */
-} MsChunkColumns;
-
-/* Their names separated by spaces, newly allocated. */
-char *ms_columns_format (guint columns);
-
 typedef struct
 {
   gint64 id;
@@ -180,20 +164,6 @@ gboolean ms_db_check (MsDb *db, MsCheckFunc report, gpointer data, guint *n_bad,
 
 /* --- Writing -------------------------------------------------------------------------------- */
 
-/* One layer's decisions of one block, arrays as wide as the block; NULL where a column is absent. */
-typedef struct
-{
-  const guint16 *experts;  /* (T, K) best first, MS_NO_EXPERT after the last */
-  const float *weights;    /* (T, K) */
-  const float *entropy;    /* (T) */
-  const float *margin;     /* (T) */
-  const float *logits;     /* (T, E) */
-  const float *norms;      /* (T, K) */
-  const float *peaks;      /* (T, K) */
-  const float *similarity; /* (T) */
-  const guint8 *dropped;   /* (T, K) */
-} MsLayerBlock;
-
 typedef struct MsWriter MsWriter;
 
 /* The raw bytes of token `id` in *length bytes (borrowed), or NULL when the id has no text. */
@@ -210,11 +180,12 @@ MsWriter *ms_writer_new (MsDb *db, MsModel *model, MsCorpus *corpus, const gint3
                          MsRun *run, MsPieceFunc piece, gpointer piece_data, GError **error);
 guint ms_writer_next_block (const MsWriter *writer);
 /* Commits block `next_block` with all L layers in one transaction: afterwards it is there for good.
- * T = MS_BLOCK_TOKENS except in the last block.  Of predicted and loss (T) a run with predictions
+ * `layers` (L) has an array, as wide as the block, for each column of the run.  T = MS_BLOCK_TOKENS except
+ * in the last block.  Of predicted and loss (T) a run with predictions
  * gives at least one: the predicted next token at each position (-1 = none), and the negative log
  * probability in nats of the token that follows (NaN at a document's end).  On failure nothing of the
  * block is stored and the call may be repeated. */
-gboolean ms_writer_put_block (MsWriter *writer, const MsLayerBlock *layers, const gint32 *predicted,
+gboolean ms_writer_put_block (MsWriter *writer, const MsDecisions *layers, const gint32 *predicted,
                               const float *loss, GError **error);
 /* Marks the run, all of whose blocks are there, as finished. */
 gboolean ms_writer_finish (MsWriter *writer, GError **error);
@@ -229,21 +200,21 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsWriter, ms_writer_free)
 typedef struct
 {
   gint64 first_token;
-  guint n_tokens;         /* T */
-  guint k;                /* K */
-  guint n_experts;        /* E */
-  guint id_bytes;         /* 1 or 2: width of the ids below */
-  const guint8 *ids8;     /* (T, K) when id_bytes is 1; unused slot 0xff */
-  const guint16 *ids16;   /* (T, K) when id_bytes is 2; unused slot 0xffff */
-  const guint16 *experts; /* (T, K) always as 16 bits; only if MS_CHUNK_EXPERTS was asked for */
-  const float *weights;   /* the others: as in MsLayerBlock, NULL unless asked for and there */
-  const float *entropy;
-  const float *margin;
-  const float *logits;
-  const float *norms;
-  const float *peaks;
-  const float *similarity;
-  const guint8 *dropped;
+  guint n_tokens;       /* T */
+  guint k;              /* K */
+  guint n_experts;      /* E */
+  guint id_bytes;       /* 1 or 2: width of the ids below */
+  const guint8 *ids8;   /* (T, K) when id_bytes is 1; unused slot 0xff */
+  const guint16 *ids16; /* (T, K) when id_bytes is 2; unused slot 0xffff */
+  /* What was asked for and is there; the same arrays, all together or by name. */
+  union
+  {
+    MsDecisions decisions;
+    struct
+    {
+      MS_COLUMN_ARRAYS
+    };
+  };
 } MsChunk;
 
 /* Reads chunks of one run.  Has its own read-only connection: use one per thread. */

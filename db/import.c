@@ -1099,7 +1099,7 @@ store (Layout *layout, MsImportSummary *summary, GError **error)
   g_autofree gint32 *ids = ids_known ? g_new (gint32, layout->n_tokens) : NULL;
   g_autofree gint32 *predicted = predicted_known ? g_new (gint32, layout->n_tokens) : NULL;
   g_autofree float *loss = loss_known ? g_new (float, layout->n_tokens) : NULL;
-  g_autofree MsLayerBlock *blocks = g_new0 (MsLayerBlock, layout->n_layers);
+  g_autofree MsDecisions *blocks = g_new0 (MsDecisions, layout->n_layers);
   const char *name = import->options->name != NULL ? import->options->name : base;
   MsModel model = { .name = (char *) name,
                     .architecture = (char *) "imported",
@@ -1152,15 +1152,15 @@ store (Layout *layout, MsImportSummary *summary, GError **error)
         {
           const Layer *layer = &layout->layers[i];
 
-          blocks[i] = (MsLayerBlock){ FROM (layer->experts, layout->k),
-                                      FROM (layer->weights, layout->k),
-                                      FROM (layer->entropy, 1),
-                                      FROM (layer->margin, 1),
-                                      FROM (layer->logits, layout->n_experts),
-                                      FROM (layer->norms, layout->k),
-                                      FROM (layer->peaks, layout->k),
-                                      FROM (layer->similarity, 1),
-                                      FROM (layer->dropped, layout->k) };
+          blocks[i] = (MsDecisions){ FROM (layer->experts, layout->k),
+                                     FROM (layer->weights, layout->k),
+                                     FROM (layer->entropy, 1),
+                                     FROM (layer->margin, 1),
+                                     FROM (layer->logits, layout->n_experts),
+                                     FROM (layer->norms, layout->k),
+                                     FROM (layer->peaks, layout->k),
+                                     FROM (layer->similarity, 1),
+                                     FROM (layer->dropped, layout->k) };
         }
       if (!ms_writer_put_block (writer, blocks, FROM (predicted, 1), FROM (loss, 1), error))
         return FALSE;

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#define N_VALUES (MS_N_COLUMNS_INROW - 1) /* columns in the chunk's row besides the ids */
+
 typedef struct
 {
   gpointer memory;
@@ -164,6 +166,17 @@ blob_of (sqlite3_stmt *statement, int column, gsize bytes)
   return (gsize) sqlite3_column_bytes (statement, column) == bytes ? blob : NULL;
 }
 
+/* Decodes the bytes of a column, checked before, into the slot's own memory. */
+static void
+decode (Slot *slot, const MsShape *shape, guint column, const guint8 *bytes, double scale)
+{
+  gsize size = ms_shape_count (shape, column) * ms_chunk_column (column)->size;
+  gpointer values = reserve (&slot->columns[column], size);
+
+  ms_decode_column (shape, column, bytes, scale, values);
+  *ms_decisions_array (&slot->chunk.decisions, column) = values;
+}
+
 static gboolean
 take_ids (MsReader *reader, sqlite3_stmt *row, const MsShape *shape, guint block, guint layer,
           Slot *slot, GError **error)
@@ -203,33 +216,27 @@ static gboolean
 take_values (MsReader *reader, sqlite3_stmt *row, const MsShape *shape, guint block, guint layer,
              guint columns, Slot *slot, GError **error)
 {
-  const guint8 *blobs[3];
-  gsize sizes[3];
+  const guint8 *blobs[N_VALUES];
+  gsize sizes[N_VALUES];
   double scale = sqlite3_column_double (row, 7);
-  const float **out[3] = { &slot->chunk.weights, &slot->chunk.entropy, &slot->chunk.margin };
 
-  for (guint i = 0; i < 3; i++)
+  for (guint i = 0; i < N_VALUES; i++)
     {
       gboolean there = (reader->run->columns & (2u << i)) != 0;
 
       sizes[i] = there ? ms_shape_bytes (shape, i + 1) : 0;
       blobs[i] = blob_of (row, 9 + (int) i, sizes[i]);
       if (there && blobs[i] == NULL)
-        return corrupt (reader, block, layer, error,
-                        "%s: %" G_GSIZE_FORMAT " bytes expected, %d found", ms_column_name (i + 1),
-                        sizes[i], sqlite3_column_bytes (row, 9 + (int) i));
+        return corrupt (
+            reader, block, layer, error, "%s: %" G_GSIZE_FORMAT " bytes expected, %d found",
+            ms_chunk_column (i + 1)->name, sizes[i], sqlite3_column_bytes (row, 9 + (int) i));
     }
   if (!isfinite (scale) || scale < 0
       || ms_crc_values (scale, blobs, sizes) != sqlite3_column_int64 (row, 8))
     return corrupt (reader, block, layer, error, "the checksum of the weights is wrong");
-  for (guint i = 0; i < 3; i++)
+  for (guint i = 0; i < N_VALUES; i++)
     if (columns & reader->run->columns & (2u << i))
-      {
-        float *values = reserve (&slot->columns[i + 1], ms_shape_count (shape, i + 1) * 4);
-
-        ms_decode_column (shape, i + 1, blobs[i], scale, values);
-        *out[i] = values;
-      }
+      decode (slot, shape, i + 1, blobs[i], scale);
   return TRUE;
 }
 
@@ -240,35 +247,26 @@ take_column (MsReader *reader, gint64 chunk, const MsShape *shape, guint block, 
 {
   sqlite3_stmt *row = reader->get_column;
   gsize bytes = ms_shape_bytes (shape, column);
-  const float **out[MS_N_COLUMNS] = { [4] = &slot->chunk.logits,
-                                      [5] = &slot->chunk.norms,
-                                      [6] = &slot->chunk.peaks,
-                                      [7] = &slot->chunk.similarity };
+  const char *name = ms_chunk_column (column)->name;
   const guint8 *blob = NULL;
-  gpointer copy;
   gboolean good = FALSE;
   int code;
 
   sqlite3_bind_int64 (row, 1, chunk);
-  sqlite3_bind_text (row, 2, ms_column_name (column), -1, SQLITE_STATIC);
+  sqlite3_bind_text (row, 2, name, -1, SQLITE_STATIC);
   code = sqlite3_step (row);
   if (code == SQLITE_ROW)
     blob = blob_of (row, 1, bytes);
   if (code != SQLITE_ROW && code != SQLITE_DONE)
     ms_db_fail (reader->db, code, "reading a column", error);
   else if (blob == NULL)
-    corrupt (reader, block, layer, error, "%s: %" G_GSIZE_FORMAT " bytes expected, %d found",
-             ms_column_name (column), bytes,
-             code == SQLITE_ROW ? sqlite3_column_bytes (row, 1) : 0);
+    corrupt (reader, block, layer, error, "%s: %" G_GSIZE_FORMAT " bytes expected, %d found", name,
+             bytes, code == SQLITE_ROW ? sqlite3_column_bytes (row, 1) : 0);
   else if (ms_crc_bytes (blob, bytes) != sqlite3_column_int64 (row, 0))
-    corrupt (reader, block, layer, error, "the checksum of %s is wrong", ms_column_name (column));
+    corrupt (reader, block, layer, error, "the checksum of %s is wrong", name);
   else
     {
-      copy = memcpy (reserve (&slot->columns[column], bytes), blob, bytes);
-      if (out[column] != NULL)
-        *out[column] = copy;
-      else
-        slot->chunk.dropped = copy;
+      decode (slot, shape, column, blob, 1);
       good = TRUE;
     }
   sqlite3_reset (row);
@@ -300,16 +298,11 @@ read_chunk (MsReader *reader, sqlite3_stmt *row, guint block, guint layer, guint
   if (!take_ids (reader, row, &shape, block, layer, slot, error))
     return FALSE;
   if (columns & MS_CHUNK_EXPERTS)
-    {
-      guint16 *experts = reserve (&slot->columns[0], ms_shape_count (&shape, 0) * 2);
-
-      ms_decode_ids (&shape, (const guint8 *) slot->raw.memory, experts);
-      slot->chunk.experts = experts;
-    }
+    decode (slot, &shape, 0, slot->raw.memory, 1);
   if (row == reader->get_values
       && !take_values (reader, row, &shape, block, layer, columns, slot, error))
     return FALSE;
-  for (guint i = 4; i < MS_N_COLUMNS; i++)
+  for (guint i = MS_N_COLUMNS_INROW; i < MS_N_COLUMNS; i++)
     if ((columns & reader->run->columns & (1u << i))
         && !take_column (reader, sqlite3_column_int64 (row, 0), &shape, block, layer, i, slot,
                          error))
@@ -339,8 +332,8 @@ ms_reader_chunk (MsReader *reader, guint block, guint layer, guint columns, guin
   while (reader->slots->len <= slot_index)
     g_ptr_array_add (reader->slots, g_new0 (Slot, 1));
   slot = reader->slots->pdata[slot_index];
-  row = columns & (MS_CHUNK_WEIGHTS | MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN) ? reader->get_values
-                                                                          : reader->get_ids;
+  row = columns & MS_COLUMNS_INROW & ~(guint) MS_CHUNK_EXPERTS ? reader->get_values
+                                                               : reader->get_ids;
   good = read_chunk (reader, row, block, layer, columns, slot, error);
   sqlite3_reset (row);
   return good ? &slot->chunk : NULL;

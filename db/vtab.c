@@ -20,7 +20,8 @@ SQLITE_EXTENSION_INIT1
 int sqlite3_moescope_init (sqlite3 *db, char **message, const sqlite3_api_routines *api);
 #endif
 
-#define N_KEPT 64 /* decoded chunks */
+#define N_KEPT   64                       /* decoded chunks */
+#define N_VALUES (MS_N_COLUMNS_INROW - 1) /* columns in the chunk's row besides the ids */
 
 /* A constraint that xBestIndex hands to xFilter; the arguments come in this order. */
 enum
@@ -41,8 +42,7 @@ typedef struct
   int layer;
   gboolean has_values;
   MsShape shape;
-  guint16 *experts;
-  float *values[3]; /* weights, entropy, margin; NULL = not recorded */
+  MsDecisions decisions; /* of those in the row; NULL = not recorded or not asked for */
   guint refs;
   guint64 used; /* clock of the last use */
 } Chunk;
@@ -80,9 +80,7 @@ chunk_unref (Chunk *chunk)
 {
   if (chunk == NULL || --chunk->refs > 0)
     return;
-  g_free (chunk->experts);
-  for (guint i = 0; i < 3; i++)
-    g_free (chunk->values[i]);
+  ms_decisions_clear (&chunk->decisions);
   g_free (chunk);
 }
 
@@ -129,6 +127,16 @@ static const char *const get_sql[2] = {
   "JOIN layer l ON l.model = r.model AND l.layer = c.layer WHERE c.chunk = ?1",
 };
 
+static void
+decode_column (Chunk *chunk, guint column, const guint8 *bytes, double scale)
+{
+  gpointer values
+      = g_malloc_n (ms_shape_count (&chunk->shape, column), ms_chunk_column (column)->size);
+
+  ms_decode_column (&chunk->shape, column, bytes, scale, values);
+  *ms_decisions_array (&chunk->decisions, column) = values;
+}
+
 /* NULL when the row at hand is no good chunk. */
 static Chunk *
 decode_chunk (sqlite3_stmt *row, gboolean values)
@@ -136,8 +144,8 @@ decode_chunk (sqlite3_stmt *row, gboolean values)
   gint64 block = sqlite3_column_int64 (row, 2), n_tokens = sqlite3_column_int64 (row, 4);
   gint64 k = sqlite3_column_int64 (row, 5), n_experts = sqlite3_column_int64 (row, 7);
   const char *storage = (const char *) sqlite3_column_text (row, 8);
-  const guint8 *ids = sqlite3_column_blob (row, 10), *blobs[3] = { NULL };
-  gsize sizes[3] = { 0 };
+  const guint8 *ids = sqlite3_column_blob (row, 10), *blobs[N_VALUES] = { NULL };
+  gsize sizes[N_VALUES] = { 0 };
   double scale = values ? sqlite3_column_double (row, 11) : 0;
   MsShape shape;
   Chunk *chunk;
@@ -153,7 +161,7 @@ decode_chunk (sqlite3_stmt *row, gboolean values)
              != sqlite3_column_int64 (row, 9)
       || !ms_ids_in_range (&shape, ids))
     return NULL;
-  for (guint i = 0; values && i < 3; i++)
+  for (guint i = 0; values && i < N_VALUES; i++)
     {
       blobs[i] = sqlite3_column_blob (row, 13 + (int) i);
       sizes[i] = (gsize) sqlite3_column_bytes (row, 13 + (int) i);
@@ -168,14 +176,10 @@ decode_chunk (sqlite3_stmt *row, gboolean values)
   chunk->first_token = sqlite3_column_int64 (row, 3);
   chunk->has_values = values;
   chunk->shape = shape;
-  chunk->experts = g_new (guint16, ms_shape_count (&shape, 0));
-  ms_decode_ids (&shape, ids, chunk->experts);
-  for (guint i = 0; i < 3; i++)
+  decode_column (chunk, 0, ids, scale);
+  for (guint i = 0; i < N_VALUES; i++)
     if (blobs[i] != NULL)
-      {
-        chunk->values[i] = g_new (float, ms_shape_count (&shape, i + 1));
-        ms_decode_column (&shape, i + 1, blobs[i], scale, chunk->values[i]);
-      }
+      decode_column (chunk, i + 1, blobs[i], scale);
   return chunk;
 }
 
@@ -456,7 +460,8 @@ routing_settle (RoutingCursor *cursor)
 
       if (cursor->chunk != NULL)
         {
-          while (cursor->slot < cursor->end && cursor->chunk->experts[cursor->slot] == MS_NO_EXPERT)
+          while (cursor->slot < cursor->end
+                 && cursor->chunk->decisions.experts[cursor->slot] == MS_NO_EXPERT)
             cursor->slot++;
           if (cursor->slot < cursor->end)
             return SQLITE_OK;
@@ -536,10 +541,10 @@ routing_column (sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
       sqlite3_result_int64 (context, (gint64) (cursor->slot % chunk->shape.k));
       break;
     case ROUTING_EXPERT:
-      sqlite3_result_int64 (context, chunk->experts[cursor->slot]);
+      sqlite3_result_int64 (context, chunk->decisions.experts[cursor->slot]);
       break;
     default: /* a NaN becomes NULL */
-      values = chunk->values[column - ROUTING_WEIGHT];
+      values = ms_decisions_get (&chunk->decisions, 1 + (guint) (column - ROUTING_WEIGHT));
       if (values != NULL)
         sqlite3_result_double (context,
                                (double) values[column == ROUTING_WEIGHT ? cursor->slot : token]);
@@ -646,8 +651,8 @@ load_count (LoadCursor *cursor)
         break;
       n = ms_shape_count (&chunk->shape, 0);
       for (gsize i = 0; i < n; i++)
-        if (chunk->experts[i] < cursor->n_experts)
-          cursor->counts[chunk->experts[i]]++;
+        if (chunk->decisions.experts[i] < cursor->n_experts)
+          cursor->counts[chunk->decisions.experts[i]]++;
       chunk_unref (chunk);
     }
   if (code != SQLITE_DONE && table->base.zErrMsg == NULL)

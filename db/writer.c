@@ -22,10 +22,11 @@ struct MsWriter
   MsLayer *layers; /* (n_layers) */
   MsPieceFunc piece;
   gpointer piece_data;
-  GByteArray *known;  /* bit set of ids whose piece is stored */
-  guint32 *stamps;    /* (E) the last token that chose the expert, to find repetitions */
-  guint8 *buffers[5]; /* the encoded columns, and weights of partly used tokens */
-  gsize buffer_bytes[5];
+  GByteArray *known; /* bit set of ids whose piece is stored */
+  guint32 *stamps;   /* (E) the last token that chose the expert, to find repetitions */
+  /* The encoded columns, and weights of partly used tokens. */
+  guint8 *buffers[MS_N_COLUMNS_INROW + 1];
+  gsize buffer_bytes[MS_N_COLUMNS_INROW + 1];
   sqlite3_stmt *put_chunk, *put_column, *put_prediction, *put_piece;
 };
 
@@ -562,7 +563,7 @@ buffer (MsWriter *writer, guint index, gsize bytes)
 
 /* Ids in range, none twice, unused slots last, weights finite; *scale becomes the largest weight. */
 static gboolean
-check_decisions (MsWriter *writer, const MsShape *shape, const MsLayerBlock *in, double *scale,
+check_decisions (MsWriter *writer, const MsShape *shape, const MsDecisions *in, double *scale,
                  GError **error)
 {
   gboolean compact = shape->storage == MS_STORAGE_COMPACT;
@@ -601,8 +602,8 @@ check_decisions (MsWriter *writer, const MsShape *shape, const MsLayerBlock *in,
 }
 
 /* Weights as stored: 0 where no expert is. */
-static const float *
-clean_weights (MsWriter *writer, const MsShape *shape, const MsLayerBlock *in)
+static float *
+clean_weights (MsWriter *writer, const MsShape *shape, const MsDecisions *in)
 {
   gsize n = ms_shape_count (shape, 0);
   float *clean = NULL;
@@ -612,7 +613,7 @@ clean_weights (MsWriter *writer, const MsShape *shape, const MsLayerBlock *in)
       {
         if (clean == NULL)
           {
-            clean = (float *) (void *) buffer (writer, 4, n * sizeof *clean);
+            clean = (float *) (void *) buffer (writer, MS_N_COLUMNS_INROW, n * sizeof *clean);
             memcpy (clean, in->weights, n * sizeof *clean);
           }
         clean[i] = 0;
@@ -621,19 +622,20 @@ clean_weights (MsWriter *writer, const MsShape *shape, const MsLayerBlock *in)
 }
 
 static gboolean
-put_columns (MsWriter *writer, const MsShape *shape, const void *const *given, GError **error)
+put_columns (MsWriter *writer, const MsShape *shape, const MsDecisions *in, GError **error)
 {
   gint64 chunk = sqlite3_last_insert_rowid (ms_db_handle (writer->db));
 
-  for (guint i = 0; i < MS_N_COLUMNS; i++)
-    if (writer->columns & (1u << i) & ~(guint) MS_COLUMNS_INROW)
+  for (guint i = MS_N_COLUMNS_INROW; i < MS_N_COLUMNS; i++)
+    if (writer->columns & (1u << i))
       {
+        const void *values = ms_decisions_get (in, i);
         gsize bytes = ms_shape_bytes (shape, i);
 
         sqlite3_bind_int64 (writer->put_column, 1, chunk);
-        bind_text (writer->put_column, 2, ms_column_name (i));
-        sqlite3_bind_int64 (writer->put_column, 3, ms_crc_bytes (given[i], bytes));
-        bind_blob (writer->put_column, 4, given[i], bytes);
+        bind_text (writer->put_column, 2, ms_chunk_column (i)->name);
+        sqlite3_bind_int64 (writer->put_column, 3, ms_crc_bytes (values, bytes));
+        bind_blob (writer->put_column, 4, values, bytes);
         if (!run_statement (writer->db, writer->put_column, "storing a column", error))
           return FALSE;
       }
@@ -641,34 +643,29 @@ put_columns (MsWriter *writer, const MsShape *shape, const void *const *given, G
 }
 
 static gboolean
-put_layer (MsWriter *writer, guint index, const MsLayerBlock *in, GError **error)
+put_layer (MsWriter *writer, guint index, const MsDecisions *in, GError **error)
 {
   const MsLayer *layer = &writer->layers[index];
   const MsShape shape = { ms_block_tokens (writer->n_tokens, writer->next_block), layer->gate.k,
                           layer->gate.n_experts, writer->storage };
-  const void *given[MS_N_COLUMNS]
-      = { in->experts, in->weights, in->entropy,    in->margin, in->logits,
-          in->norms,   in->peaks,   in->similarity, in->dropped };
+  MsDecisions clean = *in;
   sqlite3_stmt *put = writer->put_chunk;
-  const guint8 *blobs[4] = { NULL };
-  gsize sizes[4] = { 0 };
+  const guint8 *blobs[MS_N_COLUMNS_INROW] = { NULL };
+  gsize sizes[MS_N_COLUMNS_INROW] = { 0 };
   double scale = 0;
 
   for (guint i = 0; i < MS_N_COLUMNS; i++)
-    if ((writer->columns & (1u << i)) && given[i] == NULL)
-      return bad_value (error, "the column %s is missing", ms_column_name (i));
+    if ((writer->columns & (1u << i)) && ms_decisions_get (in, i) == NULL)
+      return bad_value (error, "the column %s is missing", ms_chunk_column (i)->name);
   if (!check_decisions (writer, &shape, in, &scale, error))
     return FALSE;
-  given[1] = clean_weights (writer, &shape, in);
-  for (guint i = 0; i < 4; i++)
+  clean.weights = clean_weights (writer, &shape, in);
+  for (guint i = 0; i < MS_N_COLUMNS_INROW; i++)
     if (writer->columns & (1u << i))
       {
         guint8 *out = buffer (writer, i, ms_shape_bytes (&shape, i));
 
-        if (i == 0)
-          ms_encode_ids (&shape, in->experts, out);
-        else
-          ms_encode_column (&shape, i, given[i], scale, out);
+        ms_encode_column (&shape, i, ms_decisions_get (&clean, i), scale, out);
         blobs[i] = out;
         sizes[i] = ms_shape_bytes (&shape, i);
       }
@@ -682,10 +679,10 @@ put_layer (MsWriter *writer, guint index, const MsLayerBlock *in, GError **error
   sqlite3_bind_double (put, 8, scale);
   sqlite3_bind_int64 (put, 9, ms_crc_ids (writer->next_block, layer->number, blobs[0], sizes[0]));
   sqlite3_bind_int64 (put, 10, ms_crc_values (scale, blobs + 1, sizes + 1));
-  for (guint i = 0; i < 4; i++)
+  for (guint i = 0; i < MS_N_COLUMNS_INROW; i++)
     bind_blob (put, 11 + (int) i, blobs[i], sizes[i]);
   return run_statement (writer->db, put, "storing a chunk", error)
-         && put_columns (writer, &shape, given, error);
+         && put_columns (writer, &shape, in, error);
 }
 
 static gboolean
@@ -719,7 +716,7 @@ put_predictions (MsWriter *writer, const gint32 *predicted, const float *loss, G
 }
 
 static gboolean
-put_all (MsWriter *writer, const MsLayerBlock *layers, const gint32 *predicted, const float *loss,
+put_all (MsWriter *writer, const MsDecisions *layers, const gint32 *predicted, const float *loss,
          GError **error)
 {
   for (guint i = 0; i < writer->n_layers; i++)
@@ -733,7 +730,7 @@ put_all (MsWriter *writer, const MsLayerBlock *layers, const gint32 *predicted, 
 }
 
 gboolean
-ms_writer_put_block (MsWriter *writer, const MsLayerBlock *layers, const gint32 *predicted,
+ms_writer_put_block (MsWriter *writer, const MsDecisions *layers, const gint32 *predicted,
                      const float *loss, GError **error)
 {
   MsDb *db = writer->db;

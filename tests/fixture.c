@@ -4,66 +4,28 @@
 #include <math.h>
 #include <string.h>
 
-static gpointer
-make (gboolean wanted, gsize n, gsize size)
+static MsDecisions
+fill_layer (const MsFixture *fixture, guint layer, gint64 first, gsize n)
 {
-  return wanted ? g_malloc0_n (n, size) : NULL;
-}
+  const MsGate *gate = &fixture->layers[layer].gate;
+  guint columns = fixture->columns | MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS;
+  MsDecisions arrays;
 
-static void
-fill_layer (const MsFixture *fixture, guint layer, gint64 first, gsize n, MsLayerBlock *out)
-{
-  gsize k = fixture->layers[layer].gate.k, n_experts = fixture->layers[layer].gate.n_experts;
-  guint columns = fixture->columns;
-  guint16 *experts = make (TRUE, n * k, sizeof (guint16));
-  float *weights = make (TRUE, n * k, sizeof (float));
-  float *entropy = make (columns & MS_CHUNK_ENTROPY, n, sizeof (float));
-  float *margin = make (columns & MS_CHUNK_MARGIN, n, sizeof (float));
-  float *logits = make (columns & MS_CHUNK_LOGITS, n * n_experts, sizeof (float));
-  float *norms = make (columns & MS_CHUNK_NORMS, n * k, sizeof (float));
-  float *peaks = make (columns & MS_CHUNK_PEAKS, n * k, sizeof (float));
-  float *similarity = make (columns & MS_CHUNK_SIMILARITY, n, sizeof (float));
-  guint8 *dropped = make (columns & MS_CHUNK_DROPPED, n * k, 1);
-
-  memset (experts, 0xff, n * k * sizeof (guint16));
+  g_assert_true (ms_decisions_allocate (&arrays, columns, n, gate->k, gate->n_experts));
+  memset (arrays.experts, 0xff, n * gate->k * sizeof (guint16));
   for (gsize i = 0; i < n; i++)
     {
-      MsFixtureToken token = {
-        experts + i * k,
-        weights + i * k,
-        entropy != NULL ? entropy + i : NULL,
-        margin != NULL ? margin + i : NULL,
-        logits != NULL ? logits + i * n_experts : NULL,
-        norms != NULL ? norms + i * k : NULL,
-        peaks != NULL ? peaks + i * k : NULL,
-        similarity != NULL ? similarity + i : NULL,
-        dropped != NULL ? dropped + i * k : NULL,
-      };
+      MsFixtureToken token = ms_decisions_view (&arrays, i, gate->k, gate->n_experts);
 
       fixture->fill (layer, first + (gint64) i, &token, fixture->data);
     }
-  *out = (MsLayerBlock){ experts, weights, entropy,    margin, logits,
-                         norms,   peaks,   similarity, dropped };
-}
-
-static void
-free_layer (MsLayerBlock *layer)
-{
-  g_free ((gpointer) layer->experts);
-  g_free ((gpointer) layer->weights);
-  g_free ((gpointer) layer->entropy);
-  g_free ((gpointer) layer->margin);
-  g_free ((gpointer) layer->logits);
-  g_free ((gpointer) layer->norms);
-  g_free ((gpointer) layer->peaks);
-  g_free ((gpointer) layer->similarity);
-  g_free ((gpointer) layer->dropped);
+  return arrays;
 }
 
 static void
 write_blocks (const MsFixture *fixture, MsWriter *writer, gint64 n_tokens)
 {
-  g_autofree MsLayerBlock *layers = g_new (MsLayerBlock, fixture->n_layers);
+  g_autofree MsDecisions *layers = g_new (MsDecisions, fixture->n_layers);
   g_autoptr (GError) error = NULL;
 
   for (gint64 first = 0; first < n_tokens; first += MS_BLOCK_TOKENS)
@@ -80,12 +42,12 @@ write_blocks (const MsFixture *fixture, MsWriter *writer, gint64 n_tokens)
           loss[i] = (float) (4 * ms_random_double (&state));
         }
       for (guint l = 0; l < fixture->n_layers; l++)
-        fill_layer (fixture, l, first, n, &layers[l]);
+        layers[l] = fill_layer (fixture, l, first, n);
       ms_writer_put_block (writer, layers, fixture->predictions ? predicted : NULL,
                            fixture->predictions ? loss : NULL, &error);
       g_assert_no_error (error);
       for (guint l = 0; l < fixture->n_layers; l++)
-        free_layer (&layers[l]);
+        ms_decisions_clear (&layers[l]);
     }
   ms_writer_finish (writer, &error);
   g_assert_no_error (error);

@@ -5,19 +5,9 @@
 
 G_BEGIN_DECLS
 
-/* The decision of one token at one layer, to be filled in; arrays start as: no expert, zeros. */
-typedef struct
-{
-  guint16 *experts;  /* (K) */
-  float *weights;    /* (K) */
-  float *entropy;    /* (1) */
-  float *margin;     /* (1) */
-  float *logits;     /* (E) */
-  float *norms;      /* (K) */
-  float *peaks;      /* (K) */
-  float *similarity; /* (1) */
-  guint8 *dropped;   /* (K) */
-} MsFixtureToken;
+/* The decision of one token at one layer, to be filled in: arrays of one row, which start as: no expert,
+ * zeros. */
+typedef MsDecisions MsFixtureToken;
 
 typedef struct
 {

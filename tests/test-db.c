@@ -182,22 +182,22 @@ static gboolean
 put (Sample *sample, MsWriter *writer, GError **error)
 {
   guint first = ms_writer_next_block (writer) * MS_BLOCK_TOKENS;
-  MsLayerBlock blocks[2];
+  MsDecisions blocks[2];
 
   for (guint l = 0; l < 2; l++)
     {
       gsize slots = (gsize) first * sample->layers[l].gate.k;
 
       blocks[l]
-          = (MsLayerBlock){ sample->experts[l] + slots,
-                            sample->weights[l] + slots,
-                            sample->entropy[l] + first,
-                            sample->margin[l] + first,
-                            sample->logits[l] + (gsize) first * sample->layers[l].gate.n_experts,
-                            sample->norms[l] + slots,
-                            sample->peaks[l] + slots,
-                            sample->similarity[l] + first,
-                            sample->dropped[l] + slots };
+          = (MsDecisions){ sample->experts[l] + slots,
+                           sample->weights[l] + slots,
+                           sample->entropy[l] + first,
+                           sample->margin[l] + first,
+                           sample->logits[l] + (gsize) first * sample->layers[l].gate.n_experts,
+                           sample->norms[l] + slots,
+                           sample->peaks[l] + slots,
+                           sample->similarity[l] + first,
+                           sample->dropped[l] + slots };
     }
   return ms_writer_put_block (writer, blocks, sample->predicted + first, sample->loss + first,
                               error);

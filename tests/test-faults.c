@@ -223,8 +223,8 @@ record (const char *path, guint *committed, GError **error)
   g_assert_cmpuint (ms_writer_next_block (writer), >=, *committed);
   while (ms_writer_next_block (writer) < N_BLOCKS)
     {
-      MsLayerBlock block = { .experts = experts, .weights = weights };
-      const MsLayerBlock blocks[2] = { block, block };
+      MsDecisions block = { .experts = experts, .weights = weights };
+      const MsDecisions blocks[2] = { block, block };
 
       if (!ms_writer_put_block (writer, blocks, NULL, NULL, error))
         return FALSE;

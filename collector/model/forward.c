@@ -27,7 +27,7 @@ typedef struct
   float *cosines, *sines; /* (longest, n_pairs) */
   guint32 *positions;     /* (n) within the document */
   const MsBlock *block;   /* under way */
-  MsLayerRows *layer;     /* its decisions */
+  MsDecisions *layer;     /* its decisions */
 } Engine;
 
 /* --- Token by token -------------------------------------------------------------------------- */
@@ -362,7 +362,7 @@ static void
 combine (const Engine *engine, gsize from, gsize to, gpointer data)
 {
   const Batch *batch = data;
-  MsLayerRows *layer = engine->layer;
+  MsDecisions *layer = engine->layer;
   guint k = engine->block->gate.k;
   gsize d = engine->plan->width;
 

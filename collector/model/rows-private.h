@@ -5,18 +5,11 @@
 
 G_BEGIN_DECLS
 
-/* One MoE layer; arrays as in MsLayerBlock with `capacity` rows, NULL where not recorded. */
-typedef struct
-{
-  guint16 *experts;
-  float *weights, *entropy, *margin, *logits, *norms, *peaks, *similarity;
-} MsLayerRows;
-
 typedef struct
 {
   const MsPlan *plan;
   gsize capacity;
-  MsLayerRows *layers; /* (n_moe of the plan) */
+  MsDecisions *layers; /* (n_moe of the plan) of `capacity` rows */
   gint32 *predicted;   /* (capacity) or NULL */
   float *loss;         /* (capacity) or NULL */
 } MsRows;
@@ -29,7 +22,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsRows, ms_rows_free)
 gsize ms_rows_bytes (const MsPlan *plan, guint columns, gboolean predictions);
 /* Moves rows from..from+n-1 to the front. */
 void ms_rows_keep (MsRows *rows, gsize from, gsize n);
-/* The rows from `from` on, layer by layer, for the writer: blocks (n_moe). */
-void ms_rows_view (const MsRows *rows, gsize from, MsLayerBlock *blocks);
+/* The rows from `from` on, layer by layer, for the writer: layers (n_moe). */
+void ms_rows_view (const MsRows *rows, gsize from, MsDecisions *layers);
 
 G_END_DECLS

@@ -2,60 +2,15 @@
 
 #include <string.h>
 
-typedef enum
-{
-  PER_TOKEN,
-  PER_SLOT,
-  PER_EXPERT,
-} Shape;
-
-/* The columns of a layer: which flag asks for one, where it lies, how wide it is. */
-static const struct
-{
-  guint flag;
-  gsize rows_offset, block_offset;
-  Shape shape;
-  gsize element;
-} columns_table[] = {
-#define COLUMN(flag, member, shape, type)                                                          \
-  {                                                                                                \
-    flag, G_STRUCT_OFFSET (MsLayerRows, member), G_STRUCT_OFFSET (MsLayerBlock, member), shape,    \
-        sizeof (type)                                                                              \
-  }
-  COLUMN (MS_CHUNK_EXPERTS, experts, PER_SLOT, guint16),
-  COLUMN (MS_CHUNK_WEIGHTS, weights, PER_SLOT, float),
-  COLUMN (MS_CHUNK_ENTROPY, entropy, PER_TOKEN, float),
-  COLUMN (MS_CHUNK_MARGIN, margin, PER_TOKEN, float),
-  COLUMN (MS_CHUNK_LOGITS, logits, PER_EXPERT, float),
-  COLUMN (MS_CHUNK_NORMS, norms, PER_SLOT, float),
-  COLUMN (MS_CHUNK_PEAKS, peaks, PER_SLOT, float),
-  COLUMN (MS_CHUNK_SIMILARITY, similarity, PER_TOKEN, float),
-#undef COLUMN
-};
-
-static gsize
-row_bytes (guint column, const MsGate *gate)
-{
-  const gsize values[] = { [PER_TOKEN] = 1, [PER_SLOT] = gate->k, [PER_EXPERT] = gate->n_experts };
-
-  return values[columns_table[column].shape] * columns_table[column].element;
-}
-
-static gpointer *
-array_of (const MsRows *rows, guint layer, guint column)
-{
-  return G_STRUCT_MEMBER_P (&rows->layers[layer], columns_table[column].rows_offset);
-}
-
 gsize
 ms_rows_bytes (const MsPlan *plan, guint columns, gboolean predictions)
 {
   gsize bytes = predictions ? sizeof (gint32) + sizeof (float) : 0;
 
   for (guint b = 0; b < plan->n_blocks; b++)
-    for (guint c = 0; c < G_N_ELEMENTS (columns_table) && plan->blocks[b].is_moe; c++)
-      if (columns & columns_table[c].flag)
-        bytes += row_bytes (c, &plan->blocks[b].gate);
+    if (plan->blocks[b].is_moe)
+      bytes += ms_decisions_row_bytes (columns, plan->blocks[b].gate.k,
+                                       plan->blocks[b].gate.n_experts);
   return bytes;
 }
 
@@ -66,15 +21,15 @@ ms_rows_new (const MsPlan *plan, guint columns, gboolean predictions, gsize capa
 
   rows->plan = plan;
   rows->capacity = capacity;
-  rows->layers = g_new0 (MsLayerRows, plan->n_moe);
+  rows->layers = g_new0 (MsDecisions, plan->n_moe);
   for (guint b = 0, layer = 0; b < plan->n_blocks; b++)
     if (plan->blocks[b].is_moe)
       {
-        for (guint c = 0; c < G_N_ELEMENTS (columns_table); c++)
-          if (columns & columns_table[c].flag)
-            *array_of (rows, layer, c)
-                = g_malloc_n (capacity, row_bytes (c, &plan->blocks[b].gate));
-        layer++;
+        const MsGate *gate = &plan->blocks[b].gate;
+
+        if (!ms_decisions_allocate (&rows->layers[layer++], columns, capacity, gate->k,
+                                    gate->n_experts))
+          g_error ("no memory for the decisions of %" G_GSIZE_FORMAT " tokens", capacity);
       }
   if (predictions)
     {
@@ -90,8 +45,7 @@ ms_rows_free (MsRows *rows)
   if (rows == NULL)
     return;
   for (guint layer = 0; layer < rows->plan->n_moe; layer++)
-    for (guint c = 0; c < G_N_ELEMENTS (columns_table); c++)
-      g_free (*array_of (rows, layer, c));
+    ms_decisions_clear (&rows->layers[layer]);
   g_free (rows->layers);
   g_free (rows->predicted);
   g_free (rows->loss);
@@ -105,15 +59,10 @@ ms_rows_keep (MsRows *rows, gsize from, gsize n)
   for (guint b = 0, layer = 0; b < rows->plan->n_blocks; b++)
     if (rows->plan->blocks[b].is_moe)
       {
-        for (guint c = 0; c < G_N_ELEMENTS (columns_table); c++)
-          {
-            guint8 *array = *array_of (rows, layer, c);
-            gsize bytes = row_bytes (c, &rows->plan->blocks[b].gate);
+        const MsGate *gate = &rows->plan->blocks[b].gate;
+        MsDecisions *columns = &rows->layers[layer++];
 
-            if (array != NULL)
-              memmove (array, array + from * bytes, n * bytes);
-          }
-        layer++;
+        ms_decisions_copy (columns, 0, columns, from, n, gate->k, gate->n_experts);
       }
   if (rows->predicted != NULL)
     {
@@ -123,20 +72,14 @@ ms_rows_keep (MsRows *rows, gsize from, gsize n)
 }
 
 void
-ms_rows_view (const MsRows *rows, gsize from, MsLayerBlock *blocks)
+ms_rows_view (const MsRows *rows, gsize from, MsDecisions *layers)
 {
   for (guint b = 0, layer = 0; b < rows->plan->n_blocks; b++)
     if (rows->plan->blocks[b].is_moe)
       {
-        memset (&blocks[layer], 0, sizeof blocks[layer]);
-        for (guint c = 0; c < G_N_ELEMENTS (columns_table); c++)
-          {
-            const guint8 *array = *array_of (rows, layer, c);
+        const MsGate *gate = &rows->plan->blocks[b].gate;
 
-            if (array != NULL)
-              G_STRUCT_MEMBER (gconstpointer, &blocks[layer], columns_table[c].block_offset)
-                  = array + from * row_bytes (c, &rows->plan->blocks[b].gate);
-          }
+        layers[layer] = ms_decisions_view (&rows->layers[layer], from, gate->k, gate->n_experts);
         layer++;
       }
 }
