@@ -399,7 +399,7 @@ collect (Collection *c, GError **error)
   c->plan = ms_plan_new (c->gguf, error);
   if (c->plan == NULL)
     return FALSE;
-  if (options->predict && c->plan->output_norm == NULL)
+  if (options->predict && c->plan->output_norm.kind == NULL)
     {
       g_set_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_MISSING,
                    "%s: there is no output_norm.weight, so no token can be predicted; collect "

@@ -4,9 +4,20 @@
  * Work is cut by shape alone and rows do not influence each other: no result depends on the threads. */
 #pragma once
 
-#include "plan-private.h"
+#include "gguf-private.h"
 
 G_BEGIN_DECLS
+
+/* Rows of a matrix of the file: y (n_rows) = W x. */
+typedef struct
+{
+  const MsTensor *tensor; /* borrowed from the file; NULL: absent */
+  gint64 first_row, n_rows;
+} MsMatrix;
+
+/* What makes hidden values of one or two products, both (n): gate = f (gate, up).  `up` is NULL where the
+ * network has no second matrix.  See kernels-private.h. */
+typedef void (*MsActivation) (float *gate, const float *up, gsize n);
 
 /* Rows of activations (.., width) in the form products take: floats, or bfloat16 when f is NULL. */
 typedef struct
@@ -18,16 +29,17 @@ typedef struct
 
 typedef enum
 {
-  MS_PRODUCT_STORE, /* y = x W^T + bias */
-  MS_PRODUCT_ADD,   /* y += scale (x W^T + bias) */
-  MS_PRODUCT_GATED, /* h = silu (x W^T) * (x V^T), an operand of the same form as x */
+  MS_PRODUCT_STORE,     /* y = x W^T + bias */
+  MS_PRODUCT_ADD,       /* y += scale (x W^T + bias) */
+  MS_PRODUCT_ACTIVATED, /* h = activate (x W^T, x V^T), an operand of the same form as x */
 } MsProductKind;
 
 /* Rows row..row+rows-1 of x with W, to the same rows of the result. */
 typedef struct
 {
   MsProductKind kind;
-  const MsWeight *w, *v;
+  const MsMatrix *w, *v; /* v NULL: no second matrix */
+  MsActivation activate;
   const float *bias;  /* (rows of W) or NULL */
   const float *scale; /* one per row, or NULL = 1 */
   MsOperand x;
@@ -51,7 +63,7 @@ void ms_products_run (MsProducts *products, const MsProduct *list, guint n);
 
 /* For each of n rows of x: the column of the largest element of x W^T (lowest on ties), and, where
  * target is not negative, -log softmax (x W^T)[target]; NaN elsewhere. */
-void ms_products_predict (MsProducts *products, const MsWeight *w, const MsOperand *x, gsize n,
+void ms_products_predict (MsProducts *products, const MsMatrix *w, const MsOperand *x, gsize n,
                           const gint32 *target, gint32 *best, float *loss);
 
 G_END_DECLS

@@ -97,7 +97,7 @@ reserve (Scratch *scratch, gsize values)
 
 /* A block of weights as products want it: in place where the file already has that form. */
 static const void *
-unpack (const MsWeight *w, gsize column, gsize columns, gboolean bf16, Scratch *scratch, guint slot)
+unpack (const MsMatrix *w, gsize column, gsize columns, gboolean bf16, Scratch *scratch, guint slot)
 {
   const MsTensor *tensor = w->tensor;
   gint64 row = w->first_row + (gint64) column;
@@ -122,7 +122,7 @@ multiply (const MsOperand *x, gsize row, gsize rows, const void *block, gsize co
 }
 
 static void
-put_gated (const MsProduct *p, const Piece *piece, gsize row, gsize rows, const float *tile)
+put_activated (const MsProduct *p, const Piece *piece, gsize row, gsize rows, const float *tile)
 {
   for (gsize i = 0; i < rows; i++, tile += piece->columns)
     {
@@ -164,21 +164,22 @@ run_piece (guint index, guint worker, gpointer data)
 
   reserve (scratch, piece->columns * p->x.width);
   w = unpack (p->w, piece->column, piece->columns, bf16, scratch, 0);
-  if (p->kind == MS_PRODUCT_GATED)
+  if (p->v != NULL)
     v = unpack (p->v, piece->column, piece->columns, bf16, scratch, 1);
   for (gsize row = piece->row; row < piece->row + piece->rows; row += TILE_ROWS)
     {
       gsize rows = MIN (TILE_ROWS, piece->row + piece->rows - row);
 
       multiply (&p->x, row, rows, w, piece->columns, scratch->tile[0]);
-      if (v == NULL)
+      if (p->kind != MS_PRODUCT_ACTIVATED)
         {
           put_plain (p, piece, row, rows, scratch->tile[0]);
           continue;
         }
-      multiply (&p->x, row, rows, v, piece->columns, scratch->tile[1]);
-      ms_silu_times (scratch->tile[0], scratch->tile[1], rows * piece->columns);
-      put_gated (p, piece, row, rows, scratch->tile[0]);
+      if (v != NULL)
+        multiply (&p->x, row, rows, v, piece->columns, scratch->tile[1]);
+      p->activate (scratch->tile[0], v != NULL ? scratch->tile[1] : NULL, rows * piece->columns);
+      put_activated (p, piece, row, rows, scratch->tile[0]);
     }
 }
 
@@ -218,7 +219,7 @@ typedef struct
 typedef struct
 {
   MsProducts *products;
-  const MsWeight *w;
+  const MsMatrix *w;
   const MsOperand *x;
   gsize n, columns;
   const gint32 *target;
@@ -264,7 +265,7 @@ run_head (guint index, guint worker, gpointer data)
 }
 
 void
-ms_products_predict (MsProducts *products, const MsWeight *w, const MsOperand *x, gsize n,
+ms_products_predict (MsProducts *products, const MsMatrix *w, const MsOperand *x, gsize n,
                      const gint32 *target, gint32 *best, float *loss)
 {
   gsize columns = block_columns (x->width);

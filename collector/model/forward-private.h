@@ -10,6 +10,9 @@
 
 G_BEGIN_DECLS
 
+/* Bytes of feed-forward activations under way at once. */
+#define MS_FORWARD_BATCH_BYTES (256 * 1024 * 1024)
+
 typedef struct
 {
   gboolean bf16; /* products of bfloat16; routers and attention stay float32 */

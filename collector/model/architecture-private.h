@@ -1,0 +1,72 @@
+/* What distinguishes one architecture from another: a constant row that names kinds.
+ *
+ * Whatever the file's tensors themselves tell (biases, dense layers, shared experts, old files with one
+ * tensor per expert) is read from them and is no matter of the row. */
+#pragma once
+
+#include "gate.h"
+
+G_BEGIN_DECLS
+
+typedef struct MsMixer MsMixer;                     /* mixer-private.h */
+typedef struct MsNormKind MsNormKind;               /* norm-private.h */
+typedef struct MsFeedForwardKind MsFeedForwardKind; /* feed-forward-private.h */
+
+/* How rotary positions pair the values of a head. */
+typedef enum
+{
+  MS_ROPE_NONE,
+  MS_ROPE_PAIRS,  /* rotates (2 i, 2 i + 1), "NORM" */
+  MS_ROPE_HALVES, /* rotates (i, i + n / 2), "NEOX" */
+} MsRope;
+
+/* What the tables of tensors and the kinds ask an architecture.  Bits. */
+typedef guint MsSwitches;
+enum
+{
+  MS_ALWAYS = 1 << 0,        /* every architecture has it */
+  MS_QKV_BIAS = 1 << 1,      /* queries, keys and values must have biases */
+  MS_QK_NORM_WHOLE = 1 << 2, /* queries and keys are normed over all heads at once */
+  MS_QK_NORM_HEAD = 1 << 3,  /* ... over each head */
+  MS_SHARED = 1 << 4,        /* experts of every token (ffn_*_shexp), weight 1 */
+  MS_SHARED_GATED = 1 << 5,  /* ... times sigmoid (ffn_gate_inp_shexp . x) */
+};
+
+/* Who says a fact of the router. */
+typedef enum
+{
+  MS_TOLD_BY_ARCHITECTURE, /* the recipe; a key that contradicts is refused or warned of */
+  MS_TOLD_BY_KEY,          /* a key, the recipe where it is absent */
+  MS_TOLD_BY_NEEDED_KEY,   /* a key that must be there */
+} MsTold;
+
+/* How logits become choices and weights. */
+typedef struct
+{
+  MsScoring scoring;
+  MsTold scoring_told; /* key expert_gating_func */
+  gboolean renormalise;
+  MsTold renormalise_told; /* key expert_weights_norm */
+} MsRecipe;
+
+/* The most kinds of mixers in one architecture. */
+#define MS_MAX_MIXERS 3
+
+typedef struct
+{
+  const char *name; /* general.architecture */
+  /* Ended by NULL.  With more than one, a block has the first whose mark is among its tensors. */
+  const MsMixer *mixers[MS_MAX_MIXERS + 1];
+  MsRope rope;
+  const MsNormKind *norm;
+  const MsFeedForwardKind *feed_forward; /* of experts, shared experts and dense layers */
+  const MsRecipe *recipe;
+  MsSwitches switches;
+} MsArchitecture;
+
+/* NULL for a name that is not in the table. */
+const MsArchitecture *ms_architecture_find (const char *name);
+/* All names, "llama, olmoe, ...".  (transfer full) */
+char *ms_architecture_names (void);
+
+G_END_DECLS

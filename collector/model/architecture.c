@@ -1,0 +1,76 @@
+/* The table of architectures.
+ *
+ * One that needs no new kind is a row here.  One that does is a row and a file: a mixer (mixer-*.c,
+ * declared in mixer-private.h), or a kind in norm.c or feed-forward.c.  A difference in a few tensors is
+ * a switch (architecture-private.h) and a rule in the table of tensors that asks for it.  What each row
+ * must give is pinned by tests/test-conformance.c against an independent engine. */
+#include "architecture-private.h"
+
+#include "feed-forward-private.h"
+#include "mixer-private.h"
+#include "norm-private.h"
+
+#include <string.h>
+
+static const MsRecipe softmax_renormalised = { .scoring = MS_SCORING_SOFTMAX, .renormalise = TRUE };
+static const MsRecipe softmax = { .scoring = MS_SCORING_SOFTMAX };
+/* The file must say how it scores. */
+static const MsRecipe by_key = { .scoring = MS_SCORING_SOFTMAX,
+                                 .scoring_told = MS_TOLD_BY_NEEDED_KEY,
+                                 .renormalise_told = MS_TOLD_BY_KEY };
+
+static const MsArchitecture architectures[] = {
+  { .name = "llama", /* Mixtral */
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised },
+  { .name = "olmoe",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax,
+    .switches = MS_QK_NORM_WHOLE },
+  { .name = "qwen2moe",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax,
+    .switches = MS_QKV_BIAS | MS_SHARED | MS_SHARED_GATED },
+  { .name = "qwen3moe",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised,
+    .switches = MS_QK_NORM_HEAD },
+  { .name = "dots1",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &by_key,
+    .switches = MS_QK_NORM_HEAD | MS_SHARED },
+};
+
+const MsArchitecture *
+ms_architecture_find (const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (architectures); i++)
+    if (strcmp (architectures[i].name, name) == 0)
+      return &architectures[i];
+  return NULL;
+}
+
+char *
+ms_architecture_names (void)
+{
+  GString *names = g_string_new (NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (architectures); i++)
+    g_string_append_printf (names, "%s%s", i > 0 ? ", " : "", architectures[i].name);
+  return g_string_free (names, FALSE);
+}

@@ -1,0 +1,63 @@
+/* The model as it is stored with a run: what `moescope info` shows. */
+#include "mixer-private.h"
+
+#include "feed-forward-private.h"
+
+static void
+add_number (JsonBuilder *builder, const char *name, gint64 value)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_add_int_value (builder, value);
+}
+
+static char *
+describe_details (const MsPlan *plan, const MsGguf *gguf)
+{
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  g_autoptr (JsonGenerator) generator = json_generator_new ();
+  g_autoptr (JsonNode) root = NULL;
+  const MsPlanBlock *block = &plan->blocks[plan->last_moe];
+
+  json_builder_begin_object (builder);
+  add_number (builder, "vocabulary", plan->vocabulary);
+  block->mixer->describe (block->mixer_part, builder);
+  add_number (builder, "expert_width", block->networks[0].up.n_rows);
+  add_number (builder, "shared_width", block->shared.up.n_rows);
+  add_number (builder, "tensors", ms_gguf_n_tensors (gguf));
+  json_builder_set_member_name (builder, "expert_type");
+  json_builder_add_string_value (builder, block->networks[0].up.tensor->type->name);
+  json_builder_end_object (builder);
+  root = json_builder_get_root (builder);
+  json_generator_set_root (generator, root);
+  return json_generator_to_data (generator, NULL);
+}
+
+MsModel *
+ms_plan_model (const MsPlan *plan, const MsGguf *gguf, const char *path)
+{
+  const MsPlanBlock *block = &plan->blocks[plan->last_moe];
+  MsModel *model = g_new0 (MsModel, 1);
+  const char *name = NULL;
+  guint32 shared = block->shared.up.tensor != NULL ? 1 : 0;
+  g_autofree char *shared_key
+      = g_strconcat (plan->architecture->name, ".expert_shared_count", NULL);
+
+  ms_gguf_get_string (gguf, "general.name", MS_KEY_OPTIONAL, &name, NULL);
+  if (shared > 0)
+    ms_gguf_get_u32 (gguf, shared_key, MS_KEY_OPTIONAL, &shared, NULL);
+  model->name = name != NULL && *name != '\0' ? g_strdup (name) : g_path_get_basename (path);
+  model->architecture = g_strdup (plan->architecture->name);
+  model->fingerprint = ms_gguf_fingerprint (gguf);
+  model->router = ms_gate_describe (&block->gate);
+  model->details = describe_details (plan, gguf);
+  model->n_blocks = plan->n_blocks;
+  model->n_shared = shared;
+  model->width = plan->width;
+  model->expert_bytes = ms_tensors_bytes (&block->feed_forward->tensors, block->networks);
+  model->weight_scale = (double) block->gate.scale;
+  model->layers = g_new0 (MsLayer, plan->n_moe);
+  for (guint b = 0; b < plan->n_blocks; b++)
+    if (plan->blocks[b].is_moe)
+      model->layers[model->n_layers++] = (MsLayer){ (int) b, plan->blocks[b].gate };
+  return model;
+}

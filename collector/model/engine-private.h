@@ -1,0 +1,40 @@
+/* The wave under way, as kinds see it, and what they share: work cut by tokens, operands. */
+#pragma once
+
+#include "forward-private.h"
+
+G_BEGIN_DECLS
+
+/* Of one rotation: cosines and sines of each position, (longest, n_pairs). */
+typedef struct
+{
+  float *cosines, *sines;
+} MsAngles;
+
+typedef struct
+{
+  const MsPlan *plan;
+  const MsForwardOptions *options;
+  const MsWave *wave;
+  MsRows *rows;
+  gsize first;      /* row of the wave's first token */
+  gsize n, longest; /* tokens of the wave, of its longest document */
+  MsProducts *products;
+  MsArena *arena;           /* of half a block */
+  float *x, *normed;        /* (n, D): the residual stream; its norm */
+  MsAngles *angles;         /* of the plan's rotations */
+  guint32 *positions;       /* (n) within the document */
+  const MsPlanBlock *block; /* under way */
+  MsDecisions *layer;       /* its decisions */
+} MsEngine;
+
+/* Tokens from..to-1; any thread. */
+typedef void (*MsTokenFunc) (const MsEngine *engine, gsize from, gsize to, gpointer data);
+
+/* Calls run on pieces of 0..n-1, cut by n alone. */
+void ms_engine_for_tokens (const MsEngine *engine, gsize n, MsTokenFunc run, gpointer data);
+/* Room for rows of activations in the form that products take, from the arena. */
+MsOperand ms_engine_operand (const MsEngine *engine, gsize rows, gsize width);
+void ms_operand_put (MsOperand *operand, gsize row, const float *from);
+
+G_END_DECLS

@@ -1,0 +1,242 @@
+/* Router and experts.  The wave's tokens are grouped by expert, so that each expert's weights are read and
+ * unpacked once per wave, however many tokens chose it.
+ *
+ * What must hold: the pairs of (token, slot) stand in the order of experts, then tokens; each token's sum
+ * runs over its experts in the order of their ids, whatever the batches.  So results do not depend on the
+ * thread count. */
+#include "experts-private.h"
+
+#include "feed-forward-private.h"
+#include "kernels-private.h"
+
+#include <math.h>
+
+/* --- The router ------------------------------------------------------------------------------ */
+
+static void
+choose (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const MsGate *gate = &engine->block->gate;
+  const float *logits = data;
+  g_autofree float *scratch = g_new (float, ms_gate_scratch (gate));
+
+  for (gsize t = from; t < to; t++)
+    {
+      gsize row = engine->first + t;
+      MsDecision decision = { .experts = engine->layer->experts + row * gate->k,
+                              .weights = engine->layer->weights + row * gate->k };
+
+      ms_gate_choose (gate, logits + t * gate->n_experts, scratch, &decision);
+      engine->layer->entropy[row] = decision.entropy;
+      engine->layer->margin[row] = decision.margin;
+    }
+}
+
+void
+ms_experts_route (const MsEngine *engine)
+{
+  const MsPlanBlock *b = engine->block;
+  gsize n_experts = b->gate.n_experts;
+  float *logits = engine->layer->logits != NULL
+                      ? engine->layer->logits + engine->first * n_experts
+                      : ms_arena_array (engine->arena, float, engine->n *n_experts);
+  const MsProduct product = { .w = &b->logits,
+                              .bias = b->router_bias,
+                              .x = { engine->normed, NULL, engine->plan->width },
+                              .rows = engine->n,
+                              .y = logits,
+                              .y_width = n_experts };
+
+  ms_products_run (engine->products, &product, 1);
+  ms_engine_for_tokens (engine, engine->n, choose, logits);
+}
+
+/* --- Routed experts ------------------------------------------------------------------------- */
+
+/* The wave's (token, slot) pairs in the order of experts, then tokens. */
+typedef struct
+{
+  gsize *starts;   /* (E + 1): first pair of each expert */
+  guint32 *tokens; /* (n K): the token of each pair */
+  guint32 *places; /* (n, K): the pair of each token's slot */
+} Groups;
+
+static Groups
+group_by_expert (const MsEngine *engine)
+{
+  const MsGate *gate = &engine->block->gate;
+  const guint16 *experts = engine->layer->experts + engine->first * gate->k;
+  gsize n_pairs = engine->n * gate->k;
+  Groups groups = { ms_arena_alloc0 (engine->arena, (gate->n_experts + 1) * sizeof (gsize)),
+                    ms_arena_array (engine->arena, guint32, n_pairs),
+                    ms_arena_array (engine->arena, guint32, n_pairs) };
+  g_autofree gsize *next = g_new (gsize, gate->n_experts);
+
+  for (gsize i = 0; i < n_pairs; i++)
+    groups.starts[experts[i] + 1]++;
+  for (guint e = 0; e < gate->n_experts; e++)
+    {
+      groups.starts[e + 1] += groups.starts[e];
+      next[e] = groups.starts[e];
+    }
+  for (gsize i = 0; i < n_pairs; i++)
+    {
+      gsize place = next[experts[i]]++;
+
+      groups.places[i] = (guint32) place;
+      groups.tokens[place] = (guint32) (i / gate->k);
+    }
+  return groups;
+}
+
+/* Pairs from..to-1 under way. */
+typedef struct
+{
+  const Groups *groups;
+  gsize from, to;
+  MsOperand in;  /* (to - from, D) */
+  float *out;    /* (to - from, D): what the experts give */
+  float *routed; /* (n, D): their weighted sum */
+} Batch;
+
+static void
+gather (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  Batch *batch = data;
+
+  for (gsize i = from; i < to; i++)
+    ms_operand_put (&batch->in, i,
+                    engine->normed + batch->groups->tokens[batch->from + i] * batch->in.width);
+}
+
+/* Adds the batch's outputs to each token's sum, in the order of expert ids. */
+static void
+combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const Batch *batch = data;
+  MsDecisions *layer = engine->layer;
+  guint k = engine->block->gate.k;
+  gsize d = engine->plan->width;
+
+  for (gsize t = from; t < to; t++)
+    {
+      const guint32 *places = batch->groups->places + t * k;
+      gsize next = batch->from;
+
+      for (guint done = 0; done < k; done++)
+        {
+          gsize slot = G_MAXSIZE, row;
+          const float *out;
+
+          for (guint j = 0; j < k; j++)
+            if (places[j] >= next && (slot == G_MAXSIZE || places[j] < places[slot]))
+              slot = j;
+          if (slot == G_MAXSIZE || places[slot] >= batch->to)
+            break;
+          next = (gsize) places[slot] + 1;
+          out = batch->out + (places[slot] - batch->from) * d;
+          row = (engine->first + t) * k + slot;
+          ms_add_scaled (batch->routed + t * d, out, layer->weights[row], d);
+          if (layer->norms != NULL)
+            layer->norms[row] = sqrtf (ms_dot (out, out, d));
+          if (layer->peaks != NULL)
+            layer->peaks[row] = ms_largest (out, d);
+        }
+    }
+}
+
+/* Adds the routed sum to the residual stream. */
+static void
+add_routed (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const float *routed = data;
+  gsize d = engine->plan->width;
+
+  for (gsize t = from; t < to; t++)
+    {
+      float *x = engine->x + t * d;
+      float before = ms_dot (x, x, d), across = ms_dot (x, routed + t * d, d), after;
+
+      ms_add_scaled (x, routed + t * d, 1, d);
+      after = ms_dot (x, x, d);
+      if (engine->layer->similarity != NULL)
+        engine->layer->similarity[engine->first + t]
+            = (before + across) / (sqrtf (before) * sqrtf (after));
+    }
+}
+
+static void
+run_batch (const MsEngine *engine, Batch *batch, MsOperand hidden)
+{
+  const MsPlanBlock *b = engine->block;
+  g_autoptr (GArray) up = g_array_new (FALSE, FALSE, sizeof (MsProduct));
+  g_autoptr (GArray) down = g_array_new (FALSE, FALSE, sizeof (MsProduct));
+
+  for (guint e = 0; e < b->gate.n_experts; e++)
+    {
+      gsize from = MAX (batch->groups->starts[e], batch->from);
+      gsize to = MIN (batch->groups->starts[e + 1], batch->to);
+      gsize row = from - batch->from, rows = to - from;
+      MsProduct product;
+
+      if (from >= to)
+        continue;
+      product
+          = ms_feed_forward_inward (b->feed_forward, &b->networks[e], batch->in, row, rows, hidden);
+      g_array_append_val (up, product);
+      product = ms_feed_forward_outward (&b->networks[e], hidden, row, rows);
+      product.y = batch->out;
+      product.y_width = engine->plan->width;
+      g_array_append_val (down, product);
+    }
+  ms_engine_for_tokens (engine, batch->to - batch->from, gather, batch);
+  ms_products_run (engine->products, (const MsProduct *) (gconstpointer) up->data, up->len);
+  ms_products_run (engine->products, (const MsProduct *) (gconstpointer) down->data, down->len);
+  ms_engine_for_tokens (engine, engine->n, combine, batch);
+}
+
+void
+ms_experts_run (const MsEngine *engine)
+{
+  const MsPlanBlock *b = engine->block;
+  Groups groups = group_by_expert (engine);
+  gsize n_pairs = engine->n * b->gate.k, d = engine->plan->width;
+  gsize most = MIN (ms_feed_forward_batch (engine->plan, b->networks), n_pairs);
+  MsOperand hidden = ms_engine_operand (engine, most, (gsize) b->networks[0].up.n_rows);
+  Batch batch = { .groups = &groups, .in = ms_engine_operand (engine, most, d) };
+
+  batch.out = ms_arena_array (engine->arena, float, most *d);
+  batch.routed = ms_arena_alloc0 (engine->arena, engine->n * d * sizeof (float));
+  for (guint e = 0; batch.from < n_pairs; batch.from = batch.to)
+    {
+      /* Whole experts while they fit, so that each is unpacked once. */
+      while (e < b->gate.n_experts && groups.starts[e + 1] <= batch.from + most)
+        e++;
+      batch.to = groups.starts[e] > batch.from ? groups.starts[e] : batch.from + most;
+      run_batch (engine, &batch, hidden);
+    }
+  ms_engine_for_tokens (engine, engine->n, add_routed, batch.routed);
+}
+
+void
+ms_experts_run_shared (const MsEngine *engine, const MsOperand *in)
+{
+  const MsPlanBlock *b = engine->block;
+  float *scale = NULL;
+
+  if (b->shared.up.tensor == NULL)
+    return;
+  if (b->shared_gate.tensor != NULL)
+    {
+      MsProduct gate = { .w = &b->shared_gate,
+                         .x = { engine->normed, NULL, engine->plan->width },
+                         .rows = engine->n,
+                         .y_width = 1 };
+
+      gate.y = scale = ms_arena_array (engine->arena, float, engine->n);
+      ms_products_run (engine->products, &gate, 1);
+      for (gsize t = 0; t < engine->n; t++)
+        scale[t] = 1.0f / (1.0f + expf (-scale[t]));
+    }
+  ms_feed_forward_run (engine, &b->shared, in, scale);
+}

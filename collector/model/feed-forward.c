@@ -1,0 +1,147 @@
+/* The kinds of feed-forward networks, and a network applied to all tokens.  A new kind is a table of
+ * tensors, an activation (kernels-private.h) and a struct here.
+ *
+ * What must hold: a network's width is the rows of `up`; the columns of `down` are as many. */
+#include "feed-forward-private.h"
+
+#include "kernels-private.h"
+
+#include <string.h>
+
+#define BATCH_MOST 16384 /* rows of a batch */
+
+enum
+{
+  SIZE_MODEL = MS_SIZE_ONE + 1, /* D */
+  SIZE_HIDDEN,                  /* F, settled by the first tensor */
+  N_SIZES,
+};
+
+#define MATRIX(file_name, columns, rows, member)                                                   \
+  {                                                                                                \
+    .name = file_name, .form = MS_FORM_MATRIX, .shape = { columns, rows }, .required = MS_ALWAYS,  \
+    .offset = G_STRUCT_OFFSET (MsFeedForward, member)                                              \
+  }
+static const MsTensorRule gated_rules[] = {
+  MATRIX ("ffn_gate*.weight", SIZE_MODEL, SIZE_HIDDEN, gate),
+  MATRIX ("ffn_up*.weight", SIZE_MODEL, SIZE_HIDDEN, up),
+  MATRIX ("ffn_down*.weight", SIZE_HIDDEN, SIZE_MODEL, down),
+};
+
+const MsFeedForwardKind ms_feed_forward_silu = {
+  .name = "gated SiLU",
+  .tensors = { gated_rules, G_N_ELEMENTS (gated_rules) },
+  .activate = ms_silu_times,
+};
+
+/* --- Loading --------------------------------------------------------------------------------- */
+
+/* Whether the file has the kind's first tensor. */
+static gboolean
+has_network (const MsLoader *loader, guint block, const char *stem)
+{
+  const char *rule = loader->plan->architecture->feed_forward->tensors.rules[0].name;
+  const char *star = strchr (rule, '*');
+  g_autofree char *name
+      = g_strdup_printf ("blk.%u.%.*s%s%s", block, (int) (star - rule), rule, stem, star + 1);
+
+  return ms_gguf_find (loader->gguf, name) != NULL;
+}
+
+gboolean
+ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, guint count,
+                      gboolean optional, MsFeedForward *networks, GError **error)
+{
+  gint64 sizes[N_SIZES] = { 1, loader->plan->width };
+
+  if (optional && !has_network (loader, block, stem))
+    return TRUE;
+  return ms_tensors_load (loader, &loader->plan->architecture->feed_forward->tensors,
+                          &(const MsTensorPlace){ .block = (gint) block,
+                                                  .stem = stem,
+                                                  .sizes = sizes,
+                                                  .count = count,
+                                                  .stride = sizeof *networks },
+                          networks, error);
+}
+
+gboolean
+ms_feed_forward_load_experts (MsLoader *loader, guint block, guint n_experts,
+                              MsFeedForward *networks, GError **error)
+{
+  if (has_network (loader, block, "_exps") || !has_network (loader, block, ".0"))
+    return ms_feed_forward_load (loader, block, "_exps", n_experts, FALSE, networks, error);
+  for (guint e = 0; e < n_experts; e++)
+    {
+      char stem[16];
+
+      g_snprintf (stem, sizeof stem, ".%u", e);
+      if (!ms_feed_forward_load (loader, block, stem, 0, FALSE, &networks[e], error))
+        return FALSE;
+      if (networks[e].up.n_rows != networks[0].up.n_rows)
+        return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
+                                 "block %u: expert %u is %" G_GINT64_FORMAT
+                                 " wide and expert 0 %" G_GINT64_FORMAT
+                                 "; experts of different widths cannot be run",
+                                 block, e, networks[e].up.n_rows, networks[0].up.n_rows);
+    }
+  return TRUE;
+}
+
+/* --- Running --------------------------------------------------------------------------------- */
+
+gsize
+ms_feed_forward_batch (const MsPlan *plan, const MsFeedForward *network)
+{
+  gsize width = 2 * (gsize) plan->width + (gsize) network->up.n_rows;
+
+  return CLAMP (MS_FORWARD_BATCH_BYTES / (width * sizeof (float)), 512, BATCH_MOST);
+}
+
+MsProduct
+ms_feed_forward_inward (const MsFeedForwardKind *kind, const MsFeedForward *network, MsOperand x,
+                        gsize row, gsize rows, MsOperand hidden)
+{
+  gboolean gated = network->gate.tensor != NULL;
+
+  return (MsProduct){ .kind = MS_PRODUCT_ACTIVATED,
+                      .w = gated ? &network->gate : &network->up,
+                      .v = gated ? &network->up : NULL,
+                      .activate = kind->activate,
+                      .x = x,
+                      .row = row,
+                      .rows = rows,
+                      .h = hidden };
+}
+
+MsProduct
+ms_feed_forward_outward (const MsFeedForward *network, MsOperand hidden, gsize row, gsize rows)
+{
+  return (MsProduct){ .w = &network->down, .x = hidden, .row = row, .rows = rows };
+}
+
+void
+ms_feed_forward_run (const MsEngine *engine, const MsFeedForward *network, const MsOperand *in,
+                     const float *scale)
+{
+  gsize most = MIN (ms_feed_forward_batch (engine->plan, network), engine->n);
+  gsize d = engine->plan->width;
+  MsOperand hidden = ms_engine_operand (engine, most, (gsize) network->up.n_rows);
+
+  for (gsize from = 0; from < engine->n; from += most)
+    {
+      gsize rows = MIN (most, engine->n - from);
+      MsOperand x
+          = { in->f != NULL ? in->f + from * d : NULL, in->f == NULL ? in->h + from * d : NULL, d };
+      MsProduct inward
+          = ms_feed_forward_inward (engine->block->feed_forward, network, x, 0, rows, hidden);
+      MsProduct outward = ms_feed_forward_outward (network, hidden, 0, rows);
+
+      outward.kind = MS_PRODUCT_ADD;
+      outward.scale = scale != NULL ? scale + from : NULL;
+      outward.y = engine->x + from * d;
+      outward.y_width = d;
+      ms_products_run (engine->products, &inward, 1);
+      ms_products_run (engine->products, &outward, 1);
+    }
+}

@@ -1,0 +1,251 @@
+/* Grouped-query attention: queries, keys and values from the normed residual stream, norms over heads
+ * where the architecture has them, rotary positions, causal softmax within the document, output matrix.
+ *
+ * What must hold: heads is a multiple of key-value heads; widths are those of the block, so that blocks
+ * of one model may differ. */
+#include "mixer-private.h"
+
+#include "attention-private.h"
+#include "kernels-private.h"
+#include "norm-private.h"
+#include "positions-private.h"
+
+#include <math.h>
+
+typedef struct
+{
+  guint n_heads, n_kv_heads, head_width, value_width;
+  float scale; /* of the scores */
+  const MsRotation *rotation;
+  MsMatrix q, k, v, out;
+  float *q_bias, *k_bias, *v_bias, *out_bias; /* NULL: none */
+  MsNorm q_norm, k_norm;
+} Part;
+
+enum
+{
+  SIZE_MODEL = MS_SIZE_ONE + 1, /* D */
+  SIZE_QUERIES,                 /* heads * head width */
+  SIZE_KEYS,                    /* key-value heads * head width */
+  SIZE_VALUES,                  /* key-value heads * value width */
+  SIZE_MIXED,                   /* heads * value width */
+  SIZE_QUERY_NORM,
+  SIZE_KEY_NORM,
+  N_SIZES,
+};
+
+#define MATRIX(file_name, columns, rows, member)                                                   \
+  {                                                                                                \
+    .name = file_name, .form = MS_FORM_MATRIX, .shape = { columns, rows }, .required = MS_ALWAYS,  \
+    .offset = G_STRUCT_OFFSET (Part, member)                                                       \
+  }
+#define BIAS(file_name, size, needed, member)                                                      \
+  {                                                                                                \
+    .name = file_name, .form = MS_FORM_VECTOR, .shape = { size }, .required = needed,              \
+    .taken = MS_ALWAYS, .offset = G_STRUCT_OFFSET (Part, member)                                   \
+  }
+#define NORM(file_name, size, member)                                                              \
+  {                                                                                                \
+    .name = file_name, .form = MS_FORM_NORM, .shape = { size },                                    \
+    .required = MS_QK_NORM_WHOLE | MS_QK_NORM_HEAD, .offset = G_STRUCT_OFFSET (Part, member)       \
+  }
+static const MsTensorRule rules[] = {
+  MATRIX ("attn_q.weight", SIZE_MODEL, SIZE_QUERIES, q),
+  MATRIX ("attn_k.weight", SIZE_MODEL, SIZE_KEYS, k),
+  MATRIX ("attn_v.weight", SIZE_MODEL, SIZE_VALUES, v),
+  MATRIX ("attn_output.weight", SIZE_MIXED, SIZE_MODEL, out),
+  BIAS ("attn_q.bias", SIZE_QUERIES, MS_QKV_BIAS, q_bias),
+  BIAS ("attn_k.bias", SIZE_KEYS, MS_QKV_BIAS, k_bias),
+  BIAS ("attn_v.bias", SIZE_VALUES, MS_QKV_BIAS, v_bias),
+  BIAS ("attn_output.bias", SIZE_MODEL, 0, out_bias),
+  NORM ("attn_q_norm", SIZE_QUERY_NORM, q_norm),
+  NORM ("attn_k_norm", SIZE_KEY_NORM, k_norm),
+};
+
+/* --- Loading --------------------------------------------------------------------------------- */
+
+static gboolean
+load_geometry (MsLoader *loader, guint block, Part *part, GError **error)
+{
+  gint32 heads = 0, kv_heads, first = 0;
+  guint32 head_width, value_width;
+
+  if (!ms_loader_of_block (loader, "attention.head_count", MS_KEY_REQUIRED, block, &heads, error)
+      || !ms_loader_of_block (loader, "attention.head_count", MS_KEY_REQUIRED, 0, &first, error))
+    return FALSE;
+  kv_heads = heads;
+  if (!ms_loader_of_block (loader, "attention.head_count_kv", MS_KEY_OPTIONAL, block, &kv_heads,
+                           error))
+    return FALSE;
+  if (heads <= 0 || kv_heads <= 0 || heads > 65536 || heads % kv_heads != 0)
+    return ms_loader_refuse (
+        loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+        "block %u: %d attention heads over %d key-value heads; a multiple is expected", block,
+        heads, kv_heads);
+  /* Where the keys do not tell, the first block's heads share the width; a block without attention has
+   * none. */
+  head_width = value_width = loader->plan->width / (guint) (first > 0 ? first : heads);
+  if (!ms_loader_u32 (loader, "attention.key_length", MS_KEY_OPTIONAL, &head_width, error)
+      || !ms_loader_u32 (loader, "attention.value_length", MS_KEY_OPTIONAL, &value_width, error))
+    return FALSE;
+  if (head_width == 0 || value_width == 0 || head_width > 65536 || value_width > 65536)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "%s: attention heads of %u keys and %u values",
+                             loader->plan->architecture->name, head_width, value_width);
+  part->n_heads = (guint) heads;
+  part->n_kv_heads = (guint) kv_heads;
+  part->head_width = head_width;
+  part->value_width = value_width;
+  part->scale = 1.0f / sqrtf ((float) head_width);
+  return TRUE;
+}
+
+static gboolean
+load (MsLoader *loader, guint block, gpointer data, GError **error)
+{
+  Part *part = data;
+  gboolean whole = (loader->plan->architecture->switches & MS_QK_NORM_WHOLE) != 0;
+  gint64 sizes[N_SIZES] = { 1 };
+
+  if (!load_geometry (loader, block, part, error)
+      || !ms_rotation_load (loader, part->head_width, &part->rotation, error))
+    return FALSE;
+  sizes[SIZE_MODEL] = loader->plan->width;
+  sizes[SIZE_QUERIES] = (gint64) part->n_heads * part->head_width;
+  sizes[SIZE_KEYS] = (gint64) part->n_kv_heads * part->head_width;
+  sizes[SIZE_VALUES] = (gint64) part->n_kv_heads * part->value_width;
+  sizes[SIZE_MIXED] = (gint64) part->n_heads * part->value_width;
+  sizes[SIZE_QUERY_NORM] = whole ? sizes[SIZE_QUERIES] : part->head_width;
+  sizes[SIZE_KEY_NORM] = whole ? sizes[SIZE_KEYS] : part->head_width;
+  return ms_tensors_load (loader, &ms_mixer_attention.tensors,
+                          &(const MsTensorPlace){ .block = (gint) block, .sizes = sizes }, part,
+                          error);
+}
+
+static MsMixerBytes
+bytes (gconstpointer data, gsize operand, gsize longest)
+{
+  const Part *part = data;
+
+  return (MsMixerBytes){
+    .token = ((part->n_heads + part->n_kv_heads) * (gsize) part->head_width
+              + part->n_kv_heads * (gsize) part->value_width)
+                 * sizeof (float)
+             + part->n_heads * (gsize) part->value_width * operand,
+    .worker = ms_attention_worker_bytes (part->head_width, part->value_width, longest),
+  };
+}
+
+static void
+describe (gconstpointer data, JsonBuilder *details)
+{
+  const Part *part = data;
+  const struct
+  {
+    const char *name;
+    guint value;
+  } numbers[] = { { "heads", part->n_heads },
+                  { "kv_heads", part->n_kv_heads },
+                  { "head_width", part->head_width } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
+    {
+      json_builder_set_member_name (details, numbers[i].name);
+      json_builder_add_int_value (details, numbers[i].value);
+    }
+}
+
+/* --- Running --------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  const Part *part;
+  float *values; /* (n, n_heads * head_width) */
+  guint n_heads;
+  const MsNorm *norm;
+} Heads;
+
+/* Norms queries or keys as the architecture wants, then turns them to their positions. */
+static void
+place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const Heads *heads = data;
+  const MsNorm *norm = heads->norm;
+  const MsRotation *rotation = heads->part->rotation;
+  MsSwitches switches = engine->plan->architecture->switches;
+  gsize width = heads->part->head_width, all = heads->n_heads * width;
+
+  for (gsize t = from; t < to; t++)
+    {
+      float *row = heads->values + t * all;
+
+      if (switches & MS_QK_NORM_WHOLE)
+        norm->kind->apply (norm, row, all, row);
+      for (guint h = 0; h < heads->n_heads; h++)
+        {
+          if (switches & MS_QK_NORM_HEAD)
+            norm->kind->apply (norm, row + h * width, width, row + h * width);
+          if (rotation != NULL)
+            {
+              const MsAngles *angles = &engine->angles[rotation->index];
+              gsize at = engine->positions[t] * (gsize) rotation->n_pairs;
+
+              ms_rotate (row + h * width, angles->cosines + at, angles->sines + at,
+                         rotation->n_pairs, rotation->halves);
+            }
+        }
+    }
+}
+
+static void
+run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct out)
+{
+  const Part *part = data;
+  gsize n = engine->n, nq = (gsize) part->n_heads * part->head_width;
+  gsize nk = (gsize) part->n_kv_heads * part->head_width;
+  gsize nv = (gsize) part->n_kv_heads * part->value_width;
+  float *q = ms_arena_array (engine->arena, float, n *nq);
+  float *k = ms_arena_array (engine->arena, float, n *nk);
+  float *v = ms_arena_array (engine->arena, float, n *nv);
+  MsOperand mixed = ms_engine_operand (engine, n, (gsize) part->n_heads * part->value_width);
+  const MsProduct inward[] = {
+    { .w = &part->q, .bias = part->q_bias, .x = *in, .rows = n, .y = q, .y_width = nq },
+    { .w = &part->k, .bias = part->k_bias, .x = *in, .rows = n, .y = k, .y_width = nk },
+    { .w = &part->v, .bias = part->v_bias, .x = *in, .rows = n, .y = v, .y_width = nv },
+  };
+  Heads queries = { part, q, part->n_heads, &part->q_norm };
+  Heads keys = { part, k, part->n_kv_heads, &part->k_norm };
+
+  ms_products_run (engine->products, inward, G_N_ELEMENTS (inward));
+  ms_engine_for_tokens (engine, n, place_heads, &queries);
+  ms_engine_for_tokens (engine, n, place_heads, &keys);
+  ms_attention_run (&(const MsAttention){
+      .threads = engine->options->threads,
+      .n_heads = part->n_heads,
+      .n_kv_heads = part->n_kv_heads,
+      .key_width = part->head_width,
+      .value_width = part->value_width,
+      .scale = part->scale,
+      .starts = engine->wave->starts,
+      .n_documents = engine->wave->n_documents,
+      .q = q,
+      .k = k,
+      .v = v,
+      .out = mixed,
+  });
+  out.w = &part->out;
+  out.bias = part->out_bias;
+  out.x = mixed;
+  ms_products_run (engine->products, &out, 1);
+}
+
+const MsMixer ms_mixer_attention = {
+  .name = "attention",
+  .mark = "attn_q.weight",
+  .part_size = sizeof (Part),
+  .tensors = { rules, G_N_ELEMENTS (rules) },
+  .load = load,
+  .bytes = bytes,
+  .run = run,
+  .describe = describe,
+};

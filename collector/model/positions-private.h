@@ -1,0 +1,18 @@
+/* Rotary positions of a block, read from the keys ARCHITECTURE.rope.*: whole or partial, linear or YaRN
+ * scaling, per-dimension divisors. */
+#pragma once
+
+#include "tensors-private.h"
+
+G_BEGIN_DECLS
+
+/* The rotation of heads of `head_width` values (borrowed from the plan, which keeps equal ones once);
+ * *rotation is NULL where the architecture has no positions.  Errors: UNSUPPORTED, CORRUPT. */
+gboolean ms_rotation_load (MsLoader *loader, guint head_width, const MsRotation **rotation,
+                           GError **error);
+void ms_rotation_free (MsRotation *rotation);
+
+/* Writes cosines and sines (n_pairs) of position p, times the magnitude. */
+void ms_rotation_angles (const MsRotation *rotation, gsize p, float *cosines, float *sines);
+
+G_END_DECLS

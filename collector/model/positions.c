@@ -1,0 +1,176 @@
+/* Rotary positions (Su et al. 2021).  What must hold: a rotation's angles depend on the position within
+ * the document alone, and blocks with equal rotations share one, so that their angles are computed once
+ * per wave. */
+#include "positions-private.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Sizes of the divisors: one per pair. */
+enum
+{
+  SIZE_PAIRS = MS_SIZE_ONE + 1,
+};
+
+static const MsTensorRule divisor_rules[] = {
+  { .name = "rope_freqs.weight",
+    .form = MS_FORM_VECTOR,
+    .shape = { SIZE_PAIRS },
+    .taken = MS_ALWAYS,
+    .offset = 0 },
+};
+static const MsTensorTable divisor_table = { divisor_rules, G_N_ELEMENTS (divisor_rules) };
+
+/* What the keys say. */
+typedef struct
+{
+  guint32 n, context; /* values of a head that turn; original context length */
+  float base, factor, magnitude;
+  gboolean yarn;
+  float mix, fast, slow; /* of YaRN */
+} Keys;
+
+/* Where YaRN passes from one kind of angle to the other: the pair that turns `turns` times within the
+ * original context.  (Peng et al. 2023) */
+static double
+yarn_pair (guint n, double context, double turns, double base)
+{
+  return n * log (context / (turns * 2 * G_PI)) / (2 * log (base));
+}
+
+static gboolean
+read_keys (const MsLoader *loader, guint head_width, Keys *k, GError **error)
+{
+  g_autofree char *type_key = ms_loader_key (loader, "rope.scaling.type");
+  const char *type = "linear";
+  const struct
+  {
+    const char *name;
+    float *value;
+  } floats[] = { { "rope.freq_base", &k->base },
+                 { "rope.scale_linear", &k->factor },
+                 { "rope.scaling.factor", &k->factor },
+                 { "rope.scaling.attn_factor", &k->magnitude },
+                 { "rope.scaling.yarn_attn_factor", &k->magnitude },
+                 { "rope.scaling.yarn_ext_factor", &k->mix },
+                 { "rope.scaling.yarn_beta_fast", &k->fast },
+                 { "rope.scaling.yarn_beta_slow", &k->slow } };
+
+  *k = (Keys){ .n = head_width, .base = 10000, .magnitude = 1, .mix = 1, .fast = 32, .slow = 1 };
+  for (guint i = 0; i < G_N_ELEMENTS (floats); i++)
+    if (!ms_loader_float (loader, floats[i].name, MS_KEY_OPTIONAL, floats[i].value, error))
+      return FALSE;
+  if (!ms_loader_u32 (loader, "rope.dimension_count", MS_KEY_OPTIONAL, &k->n, error)
+      || !ms_gguf_get_string (loader->gguf, type_key, MS_KEY_OPTIONAL, &type, error)
+      || !ms_loader_u32 (loader, "context_length", MS_KEY_OPTIONAL, &k->context, error)
+      || !ms_loader_u32 (loader, "rope.scaling.original_context_length", MS_KEY_OPTIONAL,
+                         &k->context, error))
+    return FALSE;
+  k->yarn = strcmp (type, "yarn") == 0;
+  if (!k->yarn && strcmp (type, "linear") != 0 && strcmp (type, "none") != 0)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
+                             "%s is '%s'; none, linear and yarn can be run", type_key, type);
+  if (k->n == 0 || k->n % 2 != 0 || k->n > head_width)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "%s.rope.dimension_count is %u with heads of %u; an even number up to "
+                             "that is expected",
+                             loader->plan->architecture->name, k->n, head_width);
+  if (!(k->base > 1) || !(k->factor >= 0) || !isfinite (k->base) || !isfinite (k->factor)
+      || (k->yarn && (k->context == 0 || !(k->fast > 0) || !(k->slow > 0))))
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "%s.rope.*: base %g, factor %g, original context %u, beta %g and %g "
+                             "are no rotary positions",
+                             loader->plan->architecture->name, (double) k->base, (double) k->factor,
+                             k->context, (double) k->fast, (double) k->slow);
+  k->factor = k->factor == 0 || strcmp (type, "none") == 0 ? 1 : k->factor;
+  k->yarn = k->yarn && k->factor != 1;
+  return TRUE;
+}
+
+static MsRotation *
+make_rotation (const Keys *k, const float *divisors)
+{
+  MsRotation *rotation = g_new0 (MsRotation, 1);
+  guint n = k->n;
+
+  rotation->n_pairs = n / 2;
+  rotation->step = g_new (double, n / 2);
+  for (guint i = 0; i < n / 2; i++)
+    {
+      double free_step
+          = pow (k->base, -2.0 * i / n) / (divisors != NULL ? (double) divisors[i] : 1.0);
+      double low = MAX (floor (yarn_pair (n, k->context, k->fast, k->base)), 0);
+      double high = MIN (ceil (yarn_pair (n, k->context, k->slow, k->base)), n - 1);
+      double ramp = CLAMP ((i - low) / MAX (0.001, high - low), 0, 1);
+      double kept = k->yarn ? (1 - ramp) * (double) k->mix : 0;
+
+      rotation->step[i] = free_step / (double) k->factor * (1 - kept) + free_step * kept;
+    }
+  rotation->magnitude = k->yarn && k->mix != 0 ? k->magnitude * (1 + 0.1f * logf (k->factor))
+                        : k->yarn              ? k->magnitude
+                                               : 1;
+  return rotation;
+}
+
+/* The plan's rotation equal to `rotation`, which is taken in when there is none. */
+static const MsRotation *
+keep_once (MsPlan *plan, MsRotation *rotation)
+{
+  for (guint i = 0; i < plan->rotations->len; i++)
+    {
+      const MsRotation *other = g_ptr_array_index (plan->rotations, i);
+
+      if (other->n_pairs == rotation->n_pairs && other->halves == rotation->halves
+          && other->magnitude == rotation->magnitude
+          && memcmp (other->step, rotation->step, rotation->n_pairs * sizeof (double)) == 0)
+        {
+          ms_rotation_free (rotation);
+          return other;
+        }
+    }
+  rotation->index = plan->rotations->len;
+  g_ptr_array_add (plan->rotations, rotation);
+  return rotation;
+}
+
+gboolean
+ms_rotation_load (MsLoader *loader, guint head_width, const MsRotation **rotation, GError **error)
+{
+  MsRope rope = loader->plan->architecture->rope;
+  Keys keys;
+  g_autofree float *divisors = NULL;
+  MsRotation *made;
+
+  *rotation = NULL;
+  if (rope == MS_ROPE_NONE)
+    return TRUE;
+  if (!read_keys (loader, head_width, &keys, error)
+      || !ms_tensors_load (
+          loader, &divisor_table,
+          &(const MsTensorPlace){ .block = -1, .sizes = (gint64[]){ 1, keys.n / 2 } }, &divisors,
+          error))
+    return FALSE;
+  made = make_rotation (&keys, divisors);
+  made->halves = rope == MS_ROPE_HALVES;
+  *rotation = keep_once (loader->plan, made);
+  return TRUE;
+}
+
+void
+ms_rotation_free (MsRotation *rotation)
+{
+  g_free (rotation->step);
+  g_free (rotation);
+}
+
+void
+ms_rotation_angles (const MsRotation *rotation, gsize p, float *cosines, float *sines)
+{
+  for (guint i = 0; i < rotation->n_pairs; i++)
+    {
+      double angle = (double) p * rotation->step[i];
+
+      cosines[i] = (float) cos (angle) * rotation->magnitude;
+      sines[i] = (float) sin (angle) * rotation->magnitude;
+    }
+}
