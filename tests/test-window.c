@@ -197,65 +197,65 @@ on_done (GObject *owner, gpointer result, const GError *error)
 }
 
 static gpointer
-answer (MsJob *job, gpointer data, GError **error)
+answer (MsWork *job, gpointer data, GError **error)
 {
-  ms_job_progress (0.5, job);
+  ms_work_progress (0.5, job);
   return data;
 }
 
 static gpointer
-wait_forever (MsJob *job, gpointer data, GError **error)
+wait_forever (MsWork *job, gpointer data, GError **error)
 {
-  while (!g_cancellable_set_error_if_cancelled (ms_job_cancellable (job), error))
+  while (!g_cancellable_set_error_if_cancelled (ms_work_cancellable (job), error))
     g_usleep (1000);
   return NULL;
 }
 
 static gpointer
-fail (MsJob *job, gpointer data, GError **error)
+fail (MsWork *job, gpointer data, GError **error)
 {
   g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED, "it broke");
   return NULL;
 }
 
-static MsJob *
-start (GListStore *jobs, MsJobFunc work, int value)
+static MsWork *
+start (GListStore *jobs, MsWorkFunc work, int value)
 {
-  return ms_job_start (jobs, &(MsJobSpec){ .title = "test",
-                                           .work = work,
-                                           .data = GINT_TO_POINTER (value),
-                                           .done = on_done,
-                                           .owner = heard.owner,
-                                           .keep_failure = TRUE });
+  return ms_work_start (jobs, &(MsWorkSpec){ .title = "test",
+                                             .work = work,
+                                             .data = GINT_TO_POINTER (value),
+                                             .done = on_done,
+                                             .owner = heard.owner,
+                                             .keep_failure = TRUE });
 }
 
 static void
 test_job (void)
 {
   g_autoptr (GObject) owner = g_object_new (G_TYPE_OBJECT, NULL);
-  g_autoptr (GListStore) jobs = g_list_store_new (MS_TYPE_JOB);
+  g_autoptr (GListStore) jobs = g_list_store_new (MS_TYPE_WORK);
   g_autofree char *message = NULL;
-  MsJob *job;
+  MsWork *job;
 
   heard = (Heard){ .owner = owner };
   job = start (jobs, answer, 7);
   g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (jobs)), ==, 1);
   wait_until (heard.done == 1);
   g_assert_cmpint (heard.result, ==, 7);
-  g_assert_cmpfloat (ms_job_get_fraction (job), ==, 0.5);
+  g_assert_cmpfloat (ms_work_get_fraction (job), ==, 0.5);
   g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (jobs)), ==, 0);
   g_object_unref (job);
 
   job = start (jobs, wait_forever, 0);
-  ms_job_stop (job);
+  ms_work_stop (job);
   wait_until (heard.done == 2);
   g_assert_error (heard.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_assert_cmpint (ms_job_get_state (job), ==, MS_JOB_STOPPED);
+  g_assert_cmpint (ms_work_get_state (job), ==, MS_WORK_STOPPED);
   g_object_unref (job);
 
   /* Latest wins: the dropped one is never heard of. */
   job = start (jobs, wait_forever, 1);
-  ms_job_drop (&job);
+  ms_work_drop (&job);
   g_assert_null (job);
   job = start (jobs, answer, 2);
   wait_until (heard.done == 3);
@@ -264,9 +264,9 @@ test_job (void)
 
   job = start (jobs, fail, 0);
   wait_until (heard.done == 4);
-  g_assert_cmpint (ms_job_get_state (job), ==, MS_JOB_FAILED);
+  g_assert_cmpint (ms_work_get_state (job), ==, MS_WORK_FAILED);
   g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (jobs)), ==, 1);
-  message = ms_job_dup_message (job);
+  message = ms_work_dup_message (job);
   g_assert_cmpstr (message, ==, "it broke");
   g_object_unref (job);
   g_clear_error (&heard.error);
@@ -577,7 +577,7 @@ test_partial (void)
     {
       MsRequest *request = ms_request_new (&slow);
 
-      request->select = g_strdup ("layer=0..8");
+      request->selection = ms_selection_parse ("layer=0..8", NULL);
       ms_analysis_pane_run (i == 0 ? pane : other, request, 0);
     }
   wait_until (shows_share (pane, 32 / 240.0) && shows_share (other, 32 / 240.0));
@@ -1333,11 +1333,11 @@ test_sql_forms (void)
           g_autofree char *sql = NULL;
           g_autoptr (MsTrace) trace = NULL;
 
-          request->select = g_strdup (selects[s]);
+          request->selection = ms_selection_parse (selects[s], NULL);
           sql = ms_sql_form_direct (request, 1, def->name);
           if (sql == NULL)
             continue;
-          trace = ms_workbench_trace (bench, path, 1, selects[s], NULL);
+          trace = ms_trace_open (path, 1, request->selection, NULL);
           gtk_widget_activate_action (GTK_WIDGET (window), "win.sql", "s", sql);
           ms_sql_screen_run (screen);
           wait_until (!ms_sql_screen_is_busy (screen));

@@ -36,10 +36,9 @@ ms_analyses_screen_run (MsAnalysesScreen *self)
   MsSession *session = ms_screen_get_session (screen);
   MsRunItem *base = ms_workbench_get_base (ms_screen_get_bench (screen));
   MsRequest *request = ms_request_new (self->analysis);
-  g_autoptr (MsSelection) part = ms_session_copy_for (session, self->analysis);
 
   request->run = ms_session_get_selection (session)->run;
-  request->select = ms_selection_format (part);
+  request->selection = ms_session_copy_for (session, self->analysis);
   request->values = ms_analysis_form_dup_values (ms_analyses_screen_get_form (self));
   if (base != NULL && (self->analysis->needs & MS_NEEDS_OTHER))
     request->other = ms_run_item_run (base)->id;

@@ -14,7 +14,7 @@ struct _MsAnalysisPane
   AdwBin parent_instance;
   MsWorkbench *bench;
   char **plots; /* NULL = all */
-  MsJob *job;
+  MsWork *job;
   MsRequest *request; /* the last */
   gboolean paused;    /* before its end, out of sight */
   MsOutcome *outcome;
@@ -137,9 +137,9 @@ show_tables (MsAnalysisPane *self)
 }
 
 static void
-on_progress (MsAnalysisPane *self, GParamSpec *pspec, MsJob *job)
+on_progress (MsAnalysisPane *self, GParamSpec *pspec, MsWork *job)
 {
-  double fraction = ms_job_get_fraction (job);
+  double fraction = ms_work_get_fraction (job);
 
   if (job == self->job && fraction >= 0)
     gtk_progress_bar_set_fraction (self->progress, fraction);
@@ -216,7 +216,7 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
 void
 ms_analysis_pane_run (MsAnalysisPane *self, MsRequest *request, guint delay)
 {
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   ms_request_free (self->request);
   self->request = ms_request_copy (request);
   self->paused = FALSE;
@@ -269,7 +269,7 @@ unmap (GtkWidget *widget)
   MsAnalysisPane *self = MS_ANALYSIS_PANE (widget);
 
   self->paused = self->job != NULL;
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   GTK_WIDGET_CLASS (ms_analysis_pane_parent_class)->unmap (widget);
 }
 
@@ -289,7 +289,7 @@ dispose (GObject *object)
 {
   MsAnalysisPane *self = MS_ANALYSIS_PANE (object);
 
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   g_clear_pointer (&self->request, ms_request_free);
   g_clear_pointer (&self->outcome, ms_outcome_unref);
   g_clear_pointer (&self->plots, g_strfreev);

@@ -36,9 +36,9 @@ void ms_analysis_screen_set_top (MsAnalysisScreen *screen, GtkWidget *top);
 void ms_analysis_screen_set_tab_top (MsAnalysisScreen *screen, const char *title, GtkWidget *top);
 /* The figures of a tab, which must exist. */
 MsAnalysisPane *ms_analysis_screen_get_tab_pane (MsAnalysisScreen *screen, const char *title);
-/* What part of the run a tab looks at, instead of what the session selects. */
-void ms_analysis_screen_set_select (MsAnalysisScreen *screen, const char *title,
-                                    const char *select);
+/* What part of the run a tab looks at, instead of what the session selects; takes it. */
+void ms_analysis_screen_take_selection (MsAnalysisScreen *screen, const char *title,
+                                        MsSelection *selection);
 
 guint ms_analysis_screen_get_n_tabs (MsAnalysisScreen *screen);
 void ms_analysis_screen_show_tab (MsAnalysisScreen *screen, guint n);

@@ -17,7 +17,7 @@ typedef struct
   GPtrArray *kept; /* of Kept */
   GtkBox *kept_box;
   GtkBox *box;
-  char *select; /* instead of the session's selection, NULL = that */
+  MsSelection *selection; /* instead of the session's, NULL = that */
 } Page;
 
 typedef struct
@@ -50,13 +50,14 @@ run_page (Page *page, guint delay)
   MsSession *session = ms_screen_get_session (screen);
   MsRunItem *base = ms_workbench_get_base (ms_screen_get_bench (screen));
   MsRequest *request = ms_request_new (page->analysis);
-  g_autoptr (MsSelection) part = ms_session_copy_for (session, page->analysis);
+  MsSelection *part = page->selection ? ms_selection_copy (page->selection)
+                                      : ms_session_copy_for (session, page->analysis);
 
   g_clear_pointer (&part->experts, g_array_unref);
   if (page->tab->against)
     g_clear_pointer (&part->with, g_array_unref);
   request->run = ms_session_get_selection (session)->run;
-  request->select = page->select ? g_strdup (page->select) : ms_selection_format (part);
+  request->selection = part;
   request->values = ms_analysis_form_dup_values (page->form);
   if (base != NULL && !(page->analysis->needs & MS_NEEDS_SERIES))
     request->other = ms_run_item_run (base)->id;
@@ -249,7 +250,7 @@ page_free (gpointer data)
 
   g_ptr_array_unref (page->kept);
   ms_values_free (page->usual);
-  g_free (page->select);
+  ms_selection_free (page->selection);
   g_free (page);
 }
 
@@ -440,16 +441,25 @@ ms_analysis_screen_get_tab_pane (MsAnalysisScreen *self, const char *title)
   return find_page (self, title)->pane;
 }
 
+static gboolean
+same_selection (const MsSelection *a, const MsSelection *b)
+{
+  g_autofree char *left = a != NULL ? ms_selection_format (a) : NULL;
+  g_autofree char *right = b != NULL ? ms_selection_format (b) : NULL;
+
+  return g_strcmp0 (left, right) == 0;
+}
+
 void
-ms_analysis_screen_set_select (MsAnalysisScreen *self, const char *title, const char *select)
+ms_analysis_screen_take_selection (MsAnalysisScreen *self, const char *title,
+                                   MsSelection *selection)
 {
   Page *page = find_page (self, title);
+  g_autoptr (MsSelection) old = page->selection;
 
-  if (g_strcmp0 (page->select, select) == 0)
-    return;
-  g_free (page->select);
-  page->select = g_strdup (select);
-  if (page == shown_page (self) && gtk_widget_get_mapped (GTK_WIDGET (self)))
+  page->selection = selection;
+  if (!same_selection (old, selection) && page == shown_page (self)
+      && gtk_widget_get_mapped (GTK_WIDGET (self)))
     ms_screen_update_now (MS_SCREEN (self));
 }
 

@@ -8,10 +8,10 @@ struct _MsDetailPane
 {
   AdwBin parent_instance;
   MsWorkbench *bench;
-  MsJob *job;
+  MsWork *job;
   MsOutcome *load;
   char *shown; /* the run and the filter of the load */
-  MsJob *other_job;
+  MsWork *other_job;
   gint64 other_run; /* another of those shown, pointed at last */
   MsOutcome *other; /* its load */
   GtkLabel *place;
@@ -88,13 +88,13 @@ on_other (GObject *owner, gpointer result, const GError *error)
 }
 
 static void
-ask_for_load (MsDetailPane *self, gint64 run, MsJob **job, MsJobDone done)
+ask_for_load (MsDetailPane *self, gint64 run, MsWork **job, MsWorkDone done)
 {
   MsRequest *request = ms_request_new (ms_known_analysis ("load"));
 
   request->run = run;
-  request->select = ms_session_dup_filter (ms_workbench_get_session (self->bench));
-  ms_job_drop (job);
+  request->selection = ms_session_copy_filter (ms_workbench_get_session (self->bench));
+  ms_work_drop (job);
   *job = ms_workbench_analyze (self->bench, request, 0, done, NULL, G_OBJECT (self));
 }
 
@@ -184,8 +184,8 @@ show_run (MsDetailPane *self)
   g_free (self->shown);
   self->shown = g_steal_pointer (&now);
   clear_list (self->facts);
-  ms_job_drop (&self->job);
-  ms_job_drop (&self->other_job);
+  ms_work_drop (&self->job);
+  ms_work_drop (&self->other_job);
   g_clear_pointer (&self->other, ms_outcome_unref);
   add_fact (self->facts, _ ("Model"), model->name, NULL);
   add_fact (self->facts, _ ("Architecture"), model->architecture, NULL);
@@ -211,8 +211,8 @@ dispose (GObject *object)
 {
   MsDetailPane *self = MS_DETAIL_PANE (object);
 
-  ms_job_drop (&self->job);
-  ms_job_drop (&self->other_job);
+  ms_work_drop (&self->job);
+  ms_work_drop (&self->other_job);
   g_clear_pointer (&self->load, ms_outcome_unref);
   g_clear_pointer (&self->other, ms_outcome_unref);
   g_clear_pointer (&self->shown, g_free);

@@ -40,7 +40,7 @@ struct _MsExpertsScreen
   GtkStack *readers_stack;
   MsAnalysisPane *readers;
   MsFigureView *tree; /* how alike the experts of the brushed layer are */
-  MsJob *job, *tree_job;
+  MsWork *job, *tree_job;
 };
 
 G_DEFINE_FINAL_TYPE (MsExpertsScreen, ms_experts_screen, MS_TYPE_SCREEN)
@@ -127,7 +127,7 @@ update_readers (MsExpertsScreen *self)
   experts = format_ranges (selection->experts);
   request = ms_request_new (ms_known_analysis ("readers"));
   request->run = selection->run;
-  request->select = ms_selection_format (part);
+  request->selection = g_steal_pointer (&part);
   ms_request_set (request, "experts", experts);
   request->bootstrap = 200;
   ms_analysis_pane_run (self->readers, request, 80);
@@ -147,7 +147,7 @@ make_request (MsExpertsScreen *self)
   MsRequest *request = ms_request_new (ms_known_analysis ("experts"));
 
   request->run = ms_session_get_selection (session)->run;
-  request->select = ms_session_dup_filter (session);
+  request->selection = ms_session_copy_filter (session);
   ms_request_set (request, "label", label_keys[gtk_drop_down_get_selected (self->label)]);
   if (is_by_similarity (self))
     ms_request_set (request, "similar", "true");
@@ -163,19 +163,18 @@ update_tree (MsExpertsScreen *self)
   const GArray *layers
       = ms_session_get_selection (ms_screen_get_session (MS_SCREEN (self)))->layers;
   MsRequest *request;
-  g_autofree char *filter = NULL;
+  MsRange layer;
 
-  ms_job_drop (&self->tree_job);
+  ms_work_drop (&self->tree_job);
   gtk_widget_set_visible (GTK_WIDGET (self->tree), is_by_similarity (self) && model->n_layers > 0);
   if (!gtk_widget_get_visible (GTK_WIDGET (self->tree)))
     return;
   request = make_request (self);
-  filter = request->select;
-  request->select = g_strdup_printf ("layer=%" G_GINT64_FORMAT " %s",
-                                     layers != NULL && layers->len > 0
-                                         ? g_array_index (layers, MsRange, 0).first
-                                         : model->layers[0].number,
-                                     filter);
+  layer.first = layer.last = layers != NULL && layers->len > 0
+                                 ? g_array_index (layers, MsRange, 0).first
+                                 : model->layers[0].number;
+  request->selection->layers = g_array_new (FALSE, FALSE, sizeof (MsRange));
+  g_array_append_val (request->selection->layers, layer);
   ms_figure_view_set_stale (self->tree, TRUE);
   self->tree_job = ms_workbench_analyze (bench, request, 0, on_tree, NULL, G_OBJECT (self));
 }
@@ -189,7 +188,7 @@ update (MsScreen *screen)
   MsRequest *request = make_request (self);
 
   request->other = base != NULL ? ms_run_item_run (base)->id : 0;
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   if (ms_figure_view_get_outcome (self->map) == NULL)
     ms_screen_show_waiting (screen, _ ("Counting…"));
   else
@@ -205,8 +204,8 @@ leave (MsScreen *screen)
   MsExpertsScreen *self = MS_EXPERTS_SCREEN (screen);
   gboolean busy = self->job != NULL || self->tree_job != NULL;
 
-  ms_job_drop (&self->job);
-  ms_job_drop (&self->tree_job);
+  ms_work_drop (&self->job);
+  ms_work_drop (&self->tree_job);
   return busy;
 }
 

@@ -282,7 +282,7 @@ copy_text (GtkWidget *widget, const char *name, GVariant *parameter)
 }
 
 static gpointer
-write_csv (MsJob *job, gpointer table, GError **error)
+write_csv (MsWork *job, gpointer table, GError **error)
 {
   g_autoptr (GOutputStream) stream = g_memory_output_stream_new_resizable ();
 
@@ -318,14 +318,14 @@ copy_csv (GtkWidget *widget, const char *name, GVariant *parameter)
 
   if (table == NULL)
     return;
-  g_object_unref (ms_job_start (ms_workbench_get_jobs (self->bench),
-                                &(MsJobSpec){ .title = _ ("Copy as CSV"),
-                                              .work = write_csv,
-                                              .data = ms_table_ref (table),
-                                              .free_data = (GDestroyNotify) ms_table_unref,
-                                              .free_result = (GDestroyNotify) g_bytes_unref,
-                                              .done = on_csv_written,
-                                              .owner = G_OBJECT (self) }));
+  g_object_unref (ms_work_start (ms_workbench_get_jobs (self->bench),
+                                 &(MsWorkSpec){ .title = _ ("Copy as CSV"),
+                                                .work = write_csv,
+                                                .data = ms_table_ref (table),
+                                                .free_data = (GDestroyNotify) ms_table_unref,
+                                                .free_result = (GDestroyNotify) g_bytes_unref,
+                                                .done = on_csv_written,
+                                                .owner = G_OBJECT (self) }));
 }
 
 GdkTexture *

@@ -21,7 +21,7 @@ G_DEFINE_FINAL_TYPE (MsJobBar, ms_job_bar, ADW_TYPE_BIN)
 typedef struct
 {
   MsJobBar *bar_widget;
-  MsJob *job;
+  MsWork *job;
   GtkWidget *row;
   GtkLabel *label;
   GtkProgressBar *bar;
@@ -55,11 +55,11 @@ show_rows (MsJobBar *self)
 static void
 update_row (Row *row)
 {
-  g_autofree char *message = ms_job_dup_message (row->job);
-  double fraction = ms_job_get_fraction (row->job);
-  double left = ms_job_get_seconds_left (row->job);
-  gboolean failed = ms_job_get_state (row->job) == MS_JOB_FAILED;
-  g_autoptr (GString) text = g_string_new (ms_job_get_title (row->job));
+  g_autofree char *message = ms_work_dup_message (row->job);
+  double fraction = ms_work_get_fraction (row->job);
+  double left = ms_work_get_seconds_left (row->job);
+  gboolean failed = ms_work_get_state (row->job) == MS_WORK_FAILED;
+  g_autoptr (GString) text = g_string_new (ms_work_get_title (row->job));
 
   if (message != NULL)
     g_string_append_printf (text, ": %s", message);
@@ -102,7 +102,7 @@ on_button (GtkButton *button, gpointer data)
 {
   Row *row = data;
 
-  if (ms_job_get_state (row->job) == MS_JOB_FAILED)
+  if (ms_work_get_state (row->job) == MS_WORK_FAILED)
     {
       GListStore *jobs = g_object_get_data (G_OBJECT (button), "moescope-jobs");
       guint position;
@@ -111,20 +111,20 @@ on_button (GtkButton *button, gpointer data)
         g_list_store_remove (jobs, position);
     }
   else
-    ms_job_stop (row->job);
+    ms_work_stop (row->job);
 }
 
 static void
 on_copy (GtkButton *button, gpointer data)
 {
   Row *row = data;
-  g_autofree char *message = ms_job_dup_message (row->job);
+  g_autofree char *message = ms_work_dup_message (row->job);
 
   gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (button)), message ? message : "");
 }
 
 static void
-add_row (MsJobBar *self, MsJob *job)
+add_row (MsJobBar *self, MsWork *job)
 {
   Row *row = g_new0 (Row, 1);
 
@@ -142,7 +142,7 @@ add_row (MsJobBar *self, MsJob *job)
   gtk_widget_set_size_request (GTK_WIDGET (row->bar), 120, -1);
   ms_widget_name (GTK_WIDGET (row->button), _ ("Stop"));
   ms_widget_name (GTK_WIDGET (row->copy), _ ("Copy"));
-  ms_widget_name (GTK_WIDGET (row->bar), ms_job_get_title (job));
+  ms_widget_name (GTK_WIDGET (row->bar), ms_work_get_title (job));
   gtk_widget_add_css_class (GTK_WIDGET (row->button), "flat");
   gtk_widget_add_css_class (GTK_WIDGET (row->copy), "flat");
   g_object_set_data (G_OBJECT (row->button), "moescope-jobs", ms_workbench_get_jobs (self->bench));
@@ -177,7 +177,7 @@ on_jobs_changed (MsJobBar *self, guint position, guint removed, guint added, GLi
   /* Jobs are only ever added at the end. */
   for (guint i = 0; i < added; i++)
     {
-      g_autoptr (MsJob) job = g_list_model_get_item (jobs, position + i);
+      g_autoptr (MsWork) job = g_list_model_get_item (jobs, position + i);
 
       add_row (self, job);
     }

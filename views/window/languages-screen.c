@@ -31,17 +31,17 @@ const MsTab ms_languages_tabs[] = {
   { NULL },
 };
 
-/* The documents with a parallel key, as a selection text. */
-static char *
+/* The documents with a parallel key. */
+static MsSelection *
 select_documents (const MsCorpus *corpus, const char *key)
 {
-  g_autoptr (GString) text = g_string_new ("doc=");
-  guint n = 0;
+  MsSelection *selection = ms_selection_new ();
 
-  for (guint i = 0; i < corpus->n_documents && n < MOST_DOCUMENTS; i++)
+  selection->documents = g_array_new (FALSE, FALSE, sizeof (MsRange));
+  for (guint i = 0; i < corpus->n_documents && selection->documents->len < MOST_DOCUMENTS; i++)
     if (g_strcmp0 (corpus->documents[i].parallel, key) == 0)
-      g_string_append_printf (text, "%s%u", n++ > 0 ? "," : "", i);
-  return g_string_free (g_steal_pointer (&text), FALSE);
+      g_array_append_val (selection->documents, ((MsRange){ i, i }));
+  return selection;
 }
 
 static void
@@ -49,12 +49,12 @@ on_chosen (MsLanguagesScreen *self)
 {
   GtkStringObject *item = gtk_drop_down_get_selected_item (self->choice);
   MsRunItem *run = ms_workbench_get_run (ms_screen_get_bench (MS_SCREEN (self)));
-  g_autofree char *select = NULL;
 
   if (item == NULL || run == NULL)
     return;
-  select = select_documents (ms_run_item_corpus (run), gtk_string_object_get_string (item));
-  ms_analysis_screen_set_select (MS_ANALYSIS_SCREEN (self), SENTENCES, select);
+  ms_analysis_screen_take_selection (
+      MS_ANALYSIS_SCREEN (self), SENTENCES,
+      select_documents (ms_run_item_corpus (run), gtk_string_object_get_string (item)));
 }
 
 /* The keys that two or more documents share, in the order of the corpus. */

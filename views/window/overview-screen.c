@@ -47,7 +47,7 @@ struct _MsOverviewScreen
   gboolean all_findings;
   Card cards[N_CARDS];
   guint next; /* card to ask for */
-  MsJob *job;
+  MsWork *job;
   char *shown; /* run and filter of what is shown */
 };
 
@@ -207,13 +207,13 @@ ask_next (MsOverviewScreen *self)
 {
   MsSession *session = ms_screen_get_session (MS_SCREEN (self));
   MsRequest *request;
-  MsJob *job;
+  MsWork *job;
 
   if (self->next == N_CARDS)
     return;
   request = ms_request_new (ms_known_analysis (ms_overview_sources[self->next].analysis));
   request->run = ms_session_get_selection (session)->run;
-  request->select = ms_session_dup_filter (session);
+  request->selection = ms_session_copy_filter (session);
   job = ms_workbench_analyze (ms_screen_get_bench (MS_SCREEN (self)), request, 0, on_outcome,
                               on_partial, G_OBJECT (self));
   /* A known result was given to on_outcome at once, which may have asked for more since. */
@@ -237,7 +237,7 @@ update (MsScreen *screen)
     return; /* only the brush changed */
   g_free (self->shown);
   self->shown = g_steal_pointer (&now);
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   self->next = 0;
   self->all_findings = FALSE;
   ms_headline_box_wait (self->headlines);
@@ -252,7 +252,7 @@ leave (MsScreen *screen)
   MsOverviewScreen *self = MS_OVERVIEW_SCREEN (screen);
   gboolean busy = self->job != NULL;
 
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   if (busy)
     g_clear_pointer (&self->shown, g_free);
   return busy;
@@ -304,7 +304,7 @@ dispose (GObject *object)
 {
   MsOverviewScreen *self = MS_OVERVIEW_SCREEN (object);
 
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   for (guint i = 0; i < N_CARDS; i++)
     g_clear_pointer (&self->cards[i].outcome, ms_outcome_unref);
   g_clear_pointer (&self->shown, g_free);

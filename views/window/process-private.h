@@ -11,7 +11,7 @@ char *ms_process_program (void);
  * file it makes; a failure says what the program said last and stays in the job list.  Stopping it is
  * SIGINT.  Lines of JSON that `--progress-json` writes are its progress. */
 void ms_process_start (MsWorkbench *bench, const char *title, GStrv argv, const char *output,
-                       MsJobDone done, GObject *owner);
+                       MsWorkDone done, GObject *owner);
 /* Tells that a file is ready where nobody looks at the window. */
 void ms_process_notify (const char *title, const char *path);
 

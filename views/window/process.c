@@ -23,7 +23,7 @@ order_free (gpointer data)
 
 /* One line of progress, as `moescope collect --progress-json` writes them. */
 static void
-read_progress (MsJob *job, const char *line)
+read_progress (MsWork *job, const char *line)
 {
   g_autoptr (JsonNode) node = json_from_string (line, NULL);
   JsonObject *object;
@@ -32,9 +32,9 @@ read_progress (MsJob *job, const char *line)
     return;
   object = json_node_get_object (node);
   if (json_object_has_member (object, "done"))
-    ms_job_progress (json_object_get_double_member_with_default (object, "done", 0), job);
+    ms_work_progress (json_object_get_double_member_with_default (object, "done", 0), job);
   if (json_object_has_member (object, "doing"))
-    ms_job_set_message (job, json_object_get_string_member_with_default (object, "doing", NULL));
+    ms_work_set_message (job, json_object_get_string_member_with_default (object, "doing", NULL));
 }
 
 /* The program stops cleanly at SIGINT: what is recorded is kept. */
@@ -45,7 +45,7 @@ on_cancelled (GCancellable *cancellable, gpointer process)
 }
 
 static gpointer
-run_process (MsJob *job, gpointer data, GError **error)
+run_process (MsWork *job, gpointer data, GError **error)
 {
   Order *order = data;
   g_autoptr (GSubprocess) process = g_subprocess_newv (
@@ -59,7 +59,7 @@ run_process (MsJob *job, gpointer data, GError **error)
   if (process == NULL)
     return NULL;
   handler
-      = g_cancellable_connect (ms_job_cancellable (job), G_CALLBACK (on_cancelled), process, NULL);
+      = g_cancellable_connect (ms_work_cancellable (job), G_CALLBACK (on_cancelled), process, NULL);
   lines = g_data_input_stream_new (g_subprocess_get_stderr_pipe (process));
   while ((line = g_data_input_stream_read_line_utf8 (lines, NULL, NULL, NULL)) != NULL)
     {
@@ -75,7 +75,7 @@ run_process (MsJob *job, gpointer data, GError **error)
         }
     }
   g_subprocess_wait (process, NULL, NULL);
-  g_cancellable_disconnect (ms_job_cancellable (job), handler);
+  g_cancellable_disconnect (ms_work_cancellable (job), handler);
   /* Stopped by SIGINT or SIGTERM, the program has kept what was recorded until then. */
   if (!g_subprocess_get_successful (process)
       && !(g_subprocess_get_if_exited (process) && g_subprocess_get_exit_status (process) > 128))
@@ -103,21 +103,21 @@ ms_process_program (void)
 
 void
 ms_process_start (MsWorkbench *bench, const char *title, GStrv argv, const char *output,
-                  MsJobDone done, GObject *owner)
+                  MsWorkDone done, GObject *owner)
 {
   Order *order = g_new0 (Order, 1);
 
   order->argv = argv;
   order->output = g_strdup (output);
   g_object_unref (
-      ms_job_start (ms_workbench_get_jobs (bench), &(MsJobSpec){ .title = title,
-                                                                 .work = run_process,
-                                                                 .data = order,
-                                                                 .free_data = order_free,
-                                                                 .free_result = g_free,
-                                                                 .done = done,
-                                                                 .owner = owner,
-                                                                 .keep_failure = TRUE }));
+      ms_work_start (ms_workbench_get_jobs (bench), &(MsWorkSpec){ .title = title,
+                                                                   .work = run_process,
+                                                                   .data = order,
+                                                                   .free_data = order_free,
+                                                                   .free_result = g_free,
+                                                                   .done = done,
+                                                                   .owner = owner,
+                                                                   .keep_failure = TRUE }));
 }
 
 void

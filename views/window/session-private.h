@@ -38,8 +38,9 @@ gboolean ms_session_set_text (MsSession *session, const char *text, GError **err
 const MsSelection *ms_session_get_selection (MsSession *session);
 /* Pushes a selection; takes it. */
 void ms_session_take (MsSession *session, MsSelection *selection);
-/* The text form without runs, layer and expert: the part that filters the data, where layers and
- * experts are the brush. (transfer full) */
+/* The selection without runs, layer and expert: the part that filters the data, where layers and experts
+ * are the brush; and its text form. (transfer full) */
+MsSelection *ms_session_copy_filter (MsSession *session);
 char *ms_session_dup_filter (MsSession *session);
 /* What a request for the analysis selects: without run and base, and with the further runs shown only
  * where the analysis takes several; one of a series of runs takes the baseline as one of them.

@@ -159,15 +159,23 @@ ms_session_jump (MsSession *self, const char *place, GError **error)
   return TRUE;
 }
 
-char *
-ms_session_dup_filter (MsSession *self)
+MsSelection *
+ms_session_copy_filter (MsSession *self)
 {
-  g_autoptr (MsSelection) filter = ms_selection_copy (self->selection);
+  MsSelection *filter = ms_selection_copy (self->selection);
 
   filter->run = filter->base = 0;
   g_clear_pointer (&filter->with, g_array_unref);
   g_clear_pointer (&filter->layers, g_array_unref);
   g_clear_pointer (&filter->experts, g_array_unref);
+  return filter;
+}
+
+char *
+ms_session_dup_filter (MsSession *self)
+{
+  g_autoptr (MsSelection) filter = ms_session_copy_filter (self);
+
   return ms_selection_format (filter);
 }
 

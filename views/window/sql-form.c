@@ -165,7 +165,7 @@ fill_in_label (GString *sql, const MsRequest *request)
 char *
 ms_sql_form_direct (const MsRequest *request, gint64 run, const char *table)
 {
-  g_autoptr (MsSelection) part = ms_selection_parse (request->select ? request->select : "", NULL);
+  g_autoptr (MsSelection) everything = ms_selection_new ();
   g_autoptr (GString) sql = g_string_new (NULL);
   guint i = 0;
 
@@ -173,9 +173,10 @@ ms_sql_form_direct (const MsRequest *request, gint64 run, const char *table)
          && (strcmp (forms[i].analysis, request->analysis->name) != 0
              || strcmp (forms[i].table, table) != 0))
     i++;
-  if (i == G_N_ELEMENTS (forms) || part == NULL || request->by != NULL)
+  if (i == G_N_ELEMENTS (forms) || request->by != NULL)
     return NULL;
-  append_source (sql, forms[i].uses, run, part);
+  append_source (sql, forms[i].uses, run,
+                 request->selection != NULL ? request->selection : everything);
   g_string_append (sql, forms[i].select);
   fill_in_label (sql, request);
   return g_string_free (g_steal_pointer (&sql), FALSE);
@@ -210,7 +211,7 @@ ms_sql_form (MsWorkbench *bench, const MsRequest *request, const char *table)
   g_autoptr (MsRequest) alone = ms_request_alone (request);
   g_autofree char *sql = form_alone (bench, alone, table);
 
-  if (g_strcmp0 (alone->select, request->select) == 0)
+  if (!ms_request_has_runs (request))
     return g_steal_pointer (&sql);
   return g_strdup_printf ("-- One of the runs shown; the others' numbers give theirs.\n%s", sql);
 }

@@ -41,7 +41,7 @@ struct _MsSqlScreen
   GtkWidget *plot_bar;
   gpointer result; /* Result */
   MsPlotDef plot;
-  MsJob *job, *schema_job;
+  MsWork *job, *schema_job;
   int *offset;  /* where the statement is wrong, shared with the worker */
   guint listed; /* the file whose schema is shown, by its serial */
 };
@@ -154,7 +154,7 @@ fill_table (Result *result, GPtrArray *cells, guint n_columns)
 }
 
 static gboolean
-read_rows (MsConsole *console, sqlite3_stmt *statement, MsJob *job, Result *result, GError **error)
+read_rows (MsConsole *console, sqlite3_stmt *statement, MsWork *job, Result *result, GError **error)
 {
   guint n_columns = (guint) sqlite3_column_count (statement);
   g_autoptr (GPtrArray) cells = g_ptr_array_new_with_free_func (g_free);
@@ -173,7 +173,7 @@ read_rows (MsConsole *console, sqlite3_stmt *statement, MsJob *job, Result *resu
     }
   while (row)
     {
-      if (!ms_console_step (console, statement, ms_job_cancellable (job), &row, error))
+      if (!ms_console_step (console, statement, ms_work_cancellable (job), &row, error))
         return FALSE;
       if (!row)
         break;
@@ -199,7 +199,7 @@ read_rows (MsConsole *console, sqlite3_stmt *statement, MsJob *job, Result *resu
 }
 
 static gpointer
-run_sql (MsJob *job, gpointer data, GError **error)
+run_sql (MsWork *job, gpointer data, GError **error)
 {
   Order *order = data;
   g_autoptr (MsConsole) console = ms_console_new (order->path, error);
@@ -456,7 +456,7 @@ ms_sql_screen_run (MsSqlScreen *self)
 
   if (ms_workbench_get_path (bench) == NULL)
     return;
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   update_fields (self);
   underline (self, -1);
   gtk_widget_remove_css_class (GTK_WIDGET (self->message), "error");
@@ -474,20 +474,20 @@ ms_sql_screen_run (MsSqlScreen *self)
   self->offset = g_atomic_rc_box_acquire (order->offset);
   set_busy (self, TRUE);
   self->job
-      = ms_job_start (ms_workbench_get_jobs (bench), &(MsJobSpec){ .title = _ ("SQL"),
-                                                                   .work = run_sql,
-                                                                   .data = order,
-                                                                   .free_data = order_free,
-                                                                   .free_result = result_free,
-                                                                   .done = on_result,
-                                                                   .owner = G_OBJECT (self) });
+      = ms_work_start (ms_workbench_get_jobs (bench), &(MsWorkSpec){ .title = _ ("SQL"),
+                                                                     .work = run_sql,
+                                                                     .data = order,
+                                                                     .free_data = order_free,
+                                                                     .free_result = result_free,
+                                                                     .done = on_result,
+                                                                     .owner = G_OBJECT (self) });
 }
 
 static void
 stop (MsSqlScreen *self)
 {
   if (self->job != NULL)
-    ms_job_stop (self->job);
+    ms_work_stop (self->job);
 }
 
 /* --- The schema ------------------------------------------------------------------------------- */
@@ -551,20 +551,20 @@ update (MsScreen *screen)
   self->listed = ms_workbench_get_serial (ms_screen_get_bench (screen));
   forget_result (self);
   gtk_label_set_text (self->message, "");
-  ms_job_drop (&self->schema_job);
+  ms_work_drop (&self->schema_job);
   order = g_new0 (Order, 1);
   order->path = g_strdup (path);
   order->sql = g_strdup ("SELECT name, sql FROM sqlite_master WHERE type = 'table' "
                          "AND name NOT LIKE 'sqlite%' ORDER BY name");
   order->values = g_hash_table_new (g_str_hash, g_str_equal);
   order->offset = g_atomic_rc_box_new0 (int);
-  self->schema_job = ms_job_start (NULL, &(MsJobSpec){ .title = _ ("Schema"),
-                                                       .work = run_sql,
-                                                       .data = order,
-                                                       .free_data = order_free,
-                                                       .free_result = result_free,
-                                                       .done = on_schema,
-                                                       .owner = G_OBJECT (self) });
+  self->schema_job = ms_work_start (NULL, &(MsWorkSpec){ .title = _ ("Schema"),
+                                                         .work = run_sql,
+                                                         .data = order,
+                                                         .free_data = order_free,
+                                                         .free_result = result_free,
+                                                         .done = on_schema,
+                                                         .owner = G_OBJECT (self) });
   ms_sql_screen_run (self);
 }
 
@@ -702,8 +702,8 @@ dispose (GObject *object)
 {
   MsSqlScreen *self = MS_SQL_SCREEN (object);
 
-  ms_job_drop (&self->job);
-  ms_job_drop (&self->schema_job);
+  ms_work_drop (&self->job);
+  ms_work_drop (&self->schema_job);
   if (self->canvas != NULL)
     forget_result (self);
   self->canvas = NULL;

@@ -48,7 +48,7 @@ struct _MsTextScreen
   GtkButton *previous, *next;
   MsFigureView *text;
   GtkDrawingArea *strip;
-  MsJob *job;
+  MsWork *job;
   gint64 listed_run;
   guint listed_file; /* its serial */
   guint number;      /* of the document shown */
@@ -234,6 +234,19 @@ set_page_buttons (MsTextScreen *self, gboolean earlier, gboolean later)
     gtk_widget_grab_focus (previous);
 }
 
+/* The tokens first to last of a document, which is given by its number. */
+static MsSelection *
+select_page (guint number, gint64 first, gint64 last)
+{
+  MsSelection *selection = ms_selection_new ();
+
+  selection->documents = g_array_new (FALSE, FALSE, sizeof (MsRange));
+  selection->tokens = g_array_new (FALSE, FALSE, sizeof (MsRange));
+  g_array_append_val (selection->documents, ((MsRange){ number, number }));
+  g_array_append_val (selection->tokens, ((MsRange){ first, last }));
+  return selection;
+}
+
 static void
 show_text (MsTextScreen *self)
 {
@@ -252,15 +265,14 @@ show_text (MsTextScreen *self)
 
   request->run = selection->run;
   request->other = base != NULL ? ms_run_item_run (base)->id : 0;
-  request->select = g_strdup_printf ("doc=%u token=%" G_GINT64_FORMAT "..%" G_GINT64_FORMAT,
-                                     self->number, first, last);
+  request->selection = select_page (self->number, first, last);
   ms_request_set (request, "layer", layer);
   ms_request_set (request, "experts", experts);
   gtk_label_set_text (self->name, title);
   gtk_widget_set_visible (GTK_WIDGET (self->previous), document->n_tokens > MOST_TOKENS);
   gtk_widget_set_visible (GTK_WIDGET (self->next), document->n_tokens > MOST_TOKENS);
   set_page_buttons (self, self->page > 0, self->page + MOST_TOKENS < document->n_tokens);
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   if (ms_figure_view_get_outcome (self->text) == NULL)
     ms_screen_show_waiting (screen, _ ("Reading…"));
   else
@@ -619,7 +631,7 @@ leave (MsScreen *screen)
   MsTextScreen *self = MS_TEXT_SCREEN (screen);
   gboolean busy = self->job != NULL;
 
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   return busy;
 }
 
@@ -628,7 +640,7 @@ dispose (GObject *object)
 {
   MsTextScreen *self = MS_TEXT_SCREEN (object);
 
-  ms_job_drop (&self->job);
+  ms_work_drop (&self->job);
   g_clear_object (&self->documents);
   g_clear_object (&self->filtered);
   g_clear_object (&self->filter);

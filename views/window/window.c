@@ -508,11 +508,11 @@ clear_selection_action (GSimpleAction *action, GVariant *parameter, gpointer dat
 
   for (guint i = g_list_model_get_n_items (jobs); i > 0; i--)
     {
-      g_autoptr (MsJob) job = g_list_model_get_item (jobs, i - 1);
+      g_autoptr (MsWork) job = g_list_model_get_item (jobs, i - 1);
 
-      if (ms_job_get_state (job) == MS_JOB_RUNNING && ms_job_get_seconds (job) > 1)
+      if (ms_work_get_state (job) == MS_WORK_RUNNING && ms_work_get_seconds (job) > 1)
         {
-          ms_job_stop (job);
+          ms_work_stop (job);
           stopped = TRUE;
         }
     }
@@ -1121,9 +1121,9 @@ ms_window_is_quiet (MsWindow *self)
 
   for (guint i = 0; i < g_list_model_get_n_items (jobs); i++)
     {
-      g_autoptr (MsJob) job = g_list_model_get_item (jobs, i);
+      g_autoptr (MsWork) job = g_list_model_get_item (jobs, i);
 
-      if (ms_job_get_state (job) <= MS_JOB_RUNNING)
+      if (ms_work_get_state (job) <= MS_WORK_RUNNING)
         return FALSE;
     }
   return ms_workbench_get_state (self->bench) != MS_BENCH_OPENING;

@@ -1,6 +1,6 @@
-/* MsJob: a GTask with a title.  The worker writes one atomic (and a message under a lock); a timer of
+/* MsWork: a GTask with a title.  The worker writes one atomic (and a message under a lock); a timer of
  * the main thread looks at them, so progress costs no main-loop traffic. */
-#include "job-private.h"
+#include "work-private.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -10,16 +10,16 @@
  * must not keep the main thread from drawing. */
 #define NICE 10
 
-struct _MsJob
+struct _MsWork
 {
   GObject parent_instance;
   char *title;
-  MsJobState state;
+  MsWorkState state;
   GCancellable *cancellable;
   GListStore *jobs;
-  MsJobFunc work;
-  MsJobDone done;
-  MsJobPartial partial;
+  MsWorkFunc work;
+  MsWorkDone done;
+  MsWorkPartial partial;
   GDestroyNotify free_result;
   gpointer data;
   GDestroyNotify free_data;
@@ -46,12 +46,12 @@ enum
 
 static GParamSpec *props[N_PROPS];
 
-G_DEFINE_FINAL_TYPE (MsJob, ms_job, G_TYPE_OBJECT)
+G_DEFINE_FINAL_TYPE (MsWork, ms_work, G_TYPE_OBJECT)
 
 static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
-  MsJob *self = MS_JOB (object);
+  MsWork *self = MS_WORK (object);
 
   switch (id)
     {
@@ -62,10 +62,10 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       g_value_set_int (value, (int) self->state);
       break;
     case PROP_FRACTION:
-      g_value_set_double (value, ms_job_get_fraction (self));
+      g_value_set_double (value, ms_work_get_fraction (self));
       break;
     case PROP_MESSAGE:
-      g_value_take_string (value, ms_job_dup_message (self));
+      g_value_take_string (value, ms_work_dup_message (self));
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -75,7 +75,7 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 static void
 finalize (GObject *object)
 {
-  MsJob *self = MS_JOB (object);
+  MsWork *self = MS_WORK (object);
 
   if (self->data != NULL && self->free_data != NULL)
     self->free_data (self->data);
@@ -86,11 +86,11 @@ finalize (GObject *object)
   g_clear_object (&self->jobs);
   g_weak_ref_clear (&self->owner);
   g_mutex_clear (&self->lock);
-  G_OBJECT_CLASS (ms_job_parent_class)->finalize (object);
+  G_OBJECT_CLASS (ms_work_parent_class)->finalize (object);
 }
 
 static void
-ms_job_class_init (MsJobClass *class)
+ms_work_class_init (MsWorkClass *class)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (class);
   GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
@@ -98,14 +98,14 @@ ms_job_class_init (MsJobClass *class)
   object_class->get_property = get_property;
   object_class->finalize = finalize;
   props[PROP_TITLE] = g_param_spec_string ("title", NULL, NULL, NULL, flags);
-  props[PROP_STATE] = g_param_spec_int ("state", NULL, NULL, 0, MS_JOB_STOPPED, 0, flags);
+  props[PROP_STATE] = g_param_spec_int ("state", NULL, NULL, 0, MS_WORK_STOPPED, 0, flags);
   props[PROP_FRACTION] = g_param_spec_double ("fraction", NULL, NULL, -1, 1, -1, flags);
   props[PROP_MESSAGE] = g_param_spec_string ("message", NULL, NULL, NULL, flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
 }
 
 static void
-ms_job_init (MsJob *self)
+ms_work_init (MsWork *self)
 {
   self->cancellable = g_cancellable_new ();
   self->parts = self->shown = -1;
@@ -114,7 +114,7 @@ ms_job_init (MsJob *self)
 }
 
 static void
-set_state (MsJob *self, MsJobState state)
+set_state (MsWork *self, MsWorkState state)
 {
   self->state = state;
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
@@ -122,7 +122,7 @@ set_state (MsJob *self, MsJobState state)
 
 /* What was offered last and not taken yet. */
 static gpointer
-take_offer (MsJob *self)
+take_offer (MsWork *self)
 {
   gpointer offer;
 
@@ -133,14 +133,14 @@ take_offer (MsJob *self)
 }
 
 static void
-discard (MsJob *self, gpointer result)
+discard (MsWork *self, gpointer result)
 {
   if (result != NULL && self->free_result != NULL)
     self->free_result (result);
 }
 
 static void
-deliver (MsJob *self, gpointer offer)
+deliver (MsWork *self, gpointer offer)
 {
   g_autoptr (GObject) owner = g_weak_ref_get (&self->owner);
 
@@ -153,7 +153,7 @@ deliver (MsJob *self, gpointer offer)
 static gboolean
 poll_progress (gpointer data)
 {
-  g_autoptr (MsJob) self = g_object_ref (data); /* an owner may drop it meanwhile */
+  g_autoptr (MsWork) self = g_object_ref (data); /* an owner may drop it meanwhile */
   gpointer offer = take_offer (self);
   gint parts = g_atomic_int_get (&self->parts);
   gboolean message_changed;
@@ -175,7 +175,7 @@ poll_progress (gpointer data)
 }
 
 static void
-unlist (MsJob *self)
+unlist (MsWork *self)
 {
   guint position;
 
@@ -184,18 +184,18 @@ unlist (MsJob *self)
 }
 
 static void
-finish (MsJob *self, gpointer result, const GError *error)
+finish (MsWork *self, gpointer result, const GError *error)
 {
   g_autoptr (GObject) owner = g_weak_ref_get (&self->owner);
   gboolean stopped = g_cancellable_is_cancelled (self->cancellable);
 
   g_clear_handle_id (&self->timer, g_source_remove);
   if (error != NULL && !stopped)
-    ms_job_set_message (self, error->message);
+    ms_work_set_message (self, error->message);
   discard (self, take_offer (self));
   poll_progress (self);
-  set_state (self, stopped ? MS_JOB_STOPPED : error ? MS_JOB_FAILED : MS_JOB_DONE);
-  if (self->state != MS_JOB_FAILED || self->dropped || !self->keep_failure)
+  set_state (self, stopped ? MS_WORK_STOPPED : error ? MS_WORK_FAILED : MS_WORK_DONE);
+  if (self->state != MS_WORK_FAILED || self->dropped || !self->keep_failure)
     unlist (self);
   if (self->dropped || owner == NULL || self->done == NULL)
     discard (self, result);
@@ -206,7 +206,7 @@ finish (MsJob *self, gpointer result, const GError *error)
 static void
 run (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-  MsJob *self = data;
+  MsWork *self = data;
   GError *error = NULL;
   gpointer result;
 
@@ -232,7 +232,7 @@ on_ended (GObject *source, GAsyncResult *async, gpointer data)
 static gboolean
 start (gpointer data)
 {
-  MsJob *self = data;
+  MsWork *self = data;
   g_autoptr (GTask) task = NULL;
 
   self->timer = 0;
@@ -241,17 +241,17 @@ start (gpointer data)
   task = g_task_new (NULL, self->cancellable, on_ended, NULL);
   self->started = g_get_monotonic_time ();
   self->timer = g_timeout_add (POLL_MS, poll_progress, self);
-  set_state (self, MS_JOB_RUNNING);
+  set_state (self, MS_WORK_RUNNING);
   g_task_set_task_data (task, g_object_ref (self), g_object_unref);
   g_task_set_name (task, self->title);
   g_task_run_in_thread (task, run);
   return G_SOURCE_REMOVE;
 }
 
-MsJob *
-ms_job_start (GListStore *jobs, const MsJobSpec *spec)
+MsWork *
+ms_work_start (GListStore *jobs, const MsWorkSpec *spec)
 {
-  MsJob *self = g_object_new (MS_TYPE_JOB, NULL);
+  MsWork *self = g_object_new (MS_TYPE_WORK, NULL);
 
   self->title = g_strdup (spec->title);
   self->work = spec->work;
@@ -275,11 +275,11 @@ ms_job_start (GListStore *jobs, const MsJobSpec *spec)
 }
 
 void
-ms_job_stop (MsJob *self)
+ms_work_stop (MsWork *self)
 {
-  gboolean waiting = self->state == MS_JOB_WAITING;
+  gboolean waiting = self->state == MS_WORK_WAITING;
 
-  if (self->state > MS_JOB_RUNNING)
+  if (self->state > MS_WORK_RUNNING)
     return;
   g_object_ref (self);
   g_cancellable_cancel (self->cancellable);
@@ -294,31 +294,31 @@ ms_job_stop (MsJob *self)
 }
 
 void
-ms_job_drop (MsJob **job)
+ms_work_drop (MsWork **job)
 {
   if (*job == NULL)
     return;
   (*job)->dropped = TRUE;
-  ms_job_stop (*job);
-  if ((*job)->state == MS_JOB_RUNNING)
+  ms_work_stop (*job);
+  if ((*job)->state == MS_WORK_RUNNING)
     unlist (*job);
   g_clear_object (job);
 }
 
 const char *
-ms_job_get_title (MsJob *self)
+ms_work_get_title (MsWork *self)
 {
   return self->title;
 }
 
-MsJobState
-ms_job_get_state (MsJob *self)
+MsWorkState
+ms_work_get_state (MsWork *self)
 {
   return self->state;
 }
 
 double
-ms_job_get_fraction (MsJob *self)
+ms_work_get_fraction (MsWork *self)
 {
   gint parts = g_atomic_int_get (&self->parts);
 
@@ -326,7 +326,7 @@ ms_job_get_fraction (MsJob *self)
 }
 
 char *
-ms_job_dup_message (MsJob *self)
+ms_work_dup_message (MsWork *self)
 {
   char *message;
 
@@ -337,40 +337,40 @@ ms_job_dup_message (MsJob *self)
 }
 
 double
-ms_job_get_seconds (MsJob *self)
+ms_work_get_seconds (MsWork *self)
 {
   return self->started > 0 ? (double) (g_get_monotonic_time () - self->started) / G_USEC_PER_SEC
                            : 0;
 }
 
 double
-ms_job_get_seconds_left (MsJob *self)
+ms_work_get_seconds_left (MsWork *self)
 {
-  double done = ms_job_get_fraction (self);
-  double seconds = ms_job_get_seconds (self);
+  double done = ms_work_get_fraction (self);
+  double seconds = ms_work_get_seconds (self);
 
   /* Early guesses jump about; say nothing until some of it is behind us. */
-  if (self->state != MS_JOB_RUNNING || done < 0.05 || seconds < 2)
+  if (self->state != MS_WORK_RUNNING || done < 0.05 || seconds < 2)
     return -1;
   return seconds * (1 - done) / done;
 }
 
 GCancellable *
-ms_job_cancellable (MsJob *self)
+ms_work_cancellable (MsWork *self)
 {
   return self->cancellable;
 }
 
 void
-ms_job_progress (double done, gpointer job)
+ms_work_progress (double done, gpointer job)
 {
-  MsJob *self = job;
+  MsWork *self = job;
 
   g_atomic_int_set (&self->parts, (gint) (CLAMP (done, 0, 1) * 10000));
 }
 
 void
-ms_job_set_message (MsJob *self, const char *message)
+ms_work_set_message (MsWork *self, const char *message)
 {
   g_mutex_lock (&self->lock);
   g_free (self->message);
@@ -380,7 +380,7 @@ ms_job_set_message (MsJob *self, const char *message)
 }
 
 void
-ms_job_offer (MsJob *self, gpointer result)
+ms_work_offer (MsWork *self, gpointer result)
 {
   gpointer before;
 
