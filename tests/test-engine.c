@@ -1,7 +1,9 @@
 /* The forward pass against plain double loops written another way, on small random models of every
  * family; waves, threads, stopping and going on; model files that are wrong. */
+#include "architecture-private.h"
 #include "collector.h"
 #include "gemm.h"
+#include "quant-private.h"
 #include "toy-model.h"
 
 #include <glib/gstdio.h>
@@ -771,6 +773,38 @@ test_describe (void)
   g_rmdir (folder);
 }
 
+/* README lists what can be run; the lists are those of the tables. */
+static void
+test_readme (void)
+{
+  const char *root = g_getenv ("MOESCOPE_SOURCE_ROOT");
+  g_autofree char *path = root != NULL ? g_build_filename (root, "README.md", NULL) : NULL;
+  g_autofree char *text = NULL, *names = ms_architecture_names ();
+  g_auto (GStrv) list = g_strsplit (names, ", ", -1);
+
+  if (root == NULL)
+    {
+      g_test_skip ("no sources (MOESCOPE_SOURCE_ROOT)");
+      return;
+    }
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  for (guint i = 0; list[i] != NULL; i++)
+    {
+      g_autofree char *quoted = g_strdup_printf ("`%s`", list[i]);
+
+      if (strstr (text, quoted) == NULL)
+        g_error ("README.md does not name the architecture %s", list[i]);
+    }
+  for (guint32 number = 0; number < 256; number++)
+    {
+      const MsTensorType *type = ms_tensor_type (number);
+      g_autofree char *quoted = type != NULL ? g_strdup_printf ("`%s`", type->name) : NULL;
+
+      if (type != NULL && (type->to_float != NULL) != (strstr (text, quoted) != NULL))
+        g_error ("README.md and the table disagree on the tensor type %s", type->name);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -787,5 +821,6 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/faults", test_faults);
   g_test_add_func ("/engine/keys", test_keys);
   g_test_add_func ("/engine/describe", test_describe);
+  g_test_add_func ("/engine/readme", test_readme);
   return g_test_run ();
 }
