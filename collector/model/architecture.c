@@ -54,6 +54,13 @@ static const MsArchitecture architectures[] = {
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &by_key,
     .switches = MS_QK_NORM_HEAD | MS_SHARED },
+  { .name = "ernie4_5-moe",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised,
+    .switches = MS_SHARED },
 };
 
 const MsArchitecture *
