@@ -20,11 +20,11 @@ typedef struct
 } Case;
 
 static const Case cases[] = {
-  { "llama", 1e-4, 2e-5, 2e-4, 2e-5 },        { "llama.f32", 1e-4, 2e-5, 2e-4, 2e-5 },
-  { "llama.bf16", 1e-4, 2e-5, 2e-4, 2e-5 },   { "llama.q8_0", 1e-4, 2e-5, 2e-4, 2e-5 },
-  { "olmoe", 1e-4, 2e-5, 2e-4, 2e-5 },        { "qwen2moe", 1e-4, 2e-5, 2e-4, 2e-5 },
-  { "qwen3moe", 1e-4, 2e-5, 2e-4, 2e-5 },     { "dots1", 1e-4, 2e-5, 2e-4, 5e-5 },
-  { "ernie4_5-moe", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "llama", 1e-4, 2e-5, 2e-4, 2e-5 },      { "llama.f32", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "llama.bf16", 1e-4, 2e-5, 2e-4, 2e-5 }, { "llama.q8_0", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "olmoe", 1e-4, 2e-5, 2e-4, 2e-5 },      { "qwen2moe", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "qwen3moe", 1e-4, 2e-5, 2e-4, 2e-5 },   { "dots1", 1e-4, 2e-5, 2e-4, 5e-5 },
+  { "llama.q4_0", 1e-4, 2e-5, 2e-4, 2e-5 }, { "ernie4_5-moe", 1e-4, 2e-5, 2e-4, 2e-5 },
 };
 
 /* --- Arrays of the data ---------------------------------------------------------------------- */

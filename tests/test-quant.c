@@ -14,10 +14,23 @@ half_at (const guint8 *at)
   return ms_half_to_float ((guint16) (at[0] | at[1] << 8));
 }
 
+/* Half a byte: value i of `bytes` whose lower halves are the first n / 2 values. */
+static guint
+nibble (const guint8 *bytes, guint i, guint n)
+{
+  return i < n / 2 ? bytes[i] & 15u : bytes[i - n / 2] >> 4;
+}
+
 static float
 q8_0 (const guint8 *block, guint i)
 {
   return half_at (block) * (float) (gint8) block[2 + i];
+}
+
+static float
+q4_0 (const guint8 *block, guint i)
+{
+  return half_at (block) * ((float) nibble (block + 2, i, 32) - 8);
 }
 
 static const struct
@@ -26,6 +39,7 @@ static const struct
   ValueFunc value;
   gint halves[2]; /* offsets of half numbers within a block, -1: none */
 } cases[] = {
+  { 2, q4_0, { 0, -1 } },
   { 8, q8_0, { 0, -1 } },
 };
 

@@ -1,3 +1,8 @@
+/* Tensor types.  A type is a loop that unpacks a row of its blocks and a row in the table below; the
+ * loops are tested against the formula of one value in tests/test-quant.c.
+ *
+ * What must hold: values are exact, each product and sum rounded as written (nothing is contracted), so
+ * that the bits are those of any other exact implementation. */
 #include "quant-private.h"
 
 #include <string.h>
@@ -92,6 +97,23 @@ q8_0_values (const guint8 *in, gsize n, float *out)
 }
 KERNEL (q8_0)
 
+/* Block of 32: half scale, 16 bytes of two values each, the lower halves first, stored plus 8. */
+VALUES
+q4_0_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 32; b++, in += 18, out += 32)
+    {
+      float scale = half (load16 (in));
+
+      for (guint i = 0; i < 16; i++)
+        {
+          out[i] = scale * (float) ((gint) (in[2 + i] & 15) - 8);
+          out[16 + i] = scale * (float) ((gint) (in[2 + i] >> 4) - 8);
+        }
+    }
+}
+KERNEL (q4_0)
+
 static void
 f32 (const guint8 *in, gsize n, float *out)
 {
@@ -103,7 +125,7 @@ f32 (const guint8 *in, gsize n, float *out)
 static const MsTensorType types[] = {
   [MS_TYPE_F32] = { "F32", 1, 4, f32 },
   [MS_TYPE_F16] = { "F16", 1, 2, f16 },
-  [2] = { "Q4_0", 32, 18, NULL },
+  [2] = { "Q4_0", 32, 18, q4_0 },
   [3] = { "Q4_1", 32, 20, NULL },
   [6] = { "Q5_0", 32, 22, NULL },
   [7] = { "Q5_1", 32, 24, NULL },
