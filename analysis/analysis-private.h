@@ -31,6 +31,9 @@ G_BEGIN_DECLS
 
 /* --- Tables and values ----------------------------------------------------------------------- */
 
+/* The three cells of an MsInterval: value, low, high. */
+#define MS_INTERVAL(x) MS_REAL ((x).value), MS_REAL ((x).low), MS_REAL ((x).high)
+
 /* Keeps the rows (n_rows) that are marked; for tables that nobody else has seen yet. */
 void ms_table_keep (MsTable *table, const guint8 *marked);
 

@@ -691,18 +691,16 @@ add_row (MsTable *table, gint64 layer, const Job *job, MsCachePolicy policy, gui
                       : NAN;
 
   ms_bootstrap_intervals (job->bootstrap, o->units, 2, rate_of_sums, NULL, 1, &rate);
-#define ROW                                                                                        \
-  policy_names[policy], (gint64) capacity, (gint64) o->counts.accesses, (gint64) o->counts.hits,   \
-      (gint64) o->counts.cold_misses, (gint64) o->counts.capacity_misses,                          \
-      (gint64) o->counts.evictions, rate.value,                                                    \
-      seen_before > 0 ? (double) o->counts.hits / seen_before : NAN, rate.low, rate.high, chance,  \
-      loads, loads * job->megabytes, o->waiting / tokens, (gint64) o->prefetched,                  \
-      (gint64) o->wasted
   if (layer >= 0)
-    ms_table_add (table, layer, ROW);
-  else
-    ms_table_add (table, ROW);
-#undef ROW
+    ms_table_put (table, MS_INT (layer));
+  ms_table_put (
+      table, MS_TEXT (policy_names[policy]), MS_INT (capacity), MS_INT (o->counts.accesses),
+      MS_INT (o->counts.hits), MS_INT (o->counts.cold_misses), MS_INT (o->counts.capacity_misses),
+      MS_INT (o->counts.evictions), MS_REAL (rate.value),
+      MS_REAL (seen_before > 0 ? (double) o->counts.hits / seen_before : NAN), MS_REAL (rate.low),
+      MS_REAL (rate.high), MS_REAL (chance), MS_REAL (loads), MS_REAL (loads * job->megabytes),
+      MS_REAL (o->waiting / tokens), MS_INT (o->prefetched), MS_INT (o->wasted));
+  ms_table_end_row (table);
   return rate.value;
 }
 

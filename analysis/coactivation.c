@@ -273,18 +273,12 @@ put_pair (const Layer *layer, guint a, guint b, MsTable *table)
   double n_ab = layer->pairs[PAIR (layer, a, b)], adjacent = layer->adjacent[PAIR (layer, a, b)];
   double n_a = layer->counts[a], n_b = layer->counts[b], expected = n_a * n_b * layer->scale;
 
-  ms_table_put_int (table, layer->block);
-  ms_table_put_int (table, a);
-  ms_table_put_int (table, b);
-  ms_table_put_int (table, llround (n_ab));
-  ms_table_put_int (table, llround (n_a));
-  ms_table_put_int (table, llround (n_b));
-  ms_table_put_real (table, n_a > 0 ? n_ab / n_a : 0);
-  ms_table_put_int (table, llround (adjacent));
-  ms_table_put_real (table, n_a > 0 ? adjacent / n_a : 0);
-  ms_table_put_real (table, n_ab > 0 ? log (n_ab * layer->n_tokens / (n_a * n_b)) : NAN);
-  ms_table_put_real (table, expected);
-  ms_table_put_real (table, expected > 0 ? n_ab / expected : NAN);
+  ms_table_add_row (table, MS_INT (layer->block), MS_INT (a), MS_INT (b), MS_INT (llround (n_ab)),
+                    MS_INT (llround (n_a)), MS_INT (llround (n_b)),
+                    MS_REAL (n_a > 0 ? n_ab / n_a : 0), MS_INT (llround (adjacent)),
+                    MS_REAL (n_a > 0 ? adjacent / n_a : 0),
+                    MS_REAL (n_ab > 0 ? log (n_ab * layer->n_tokens / (n_a * n_b)) : NAN),
+                    MS_REAL (expected), MS_REAL (expected > 0 ? n_ab / expected : NAN));
 }
 
 static void
@@ -307,19 +301,16 @@ write_layer (const Layer *layer, MsResult *result)
         excess += fabs (n_ab - layer->counts[a] * layer->counts[b] * layer->scale);
         all += n_ab;
       }
-  ms_table_put_int (result->tables[0], layer->block);
-  ms_table_put_int (result->tables[0], n);
-  ms_table_put_int (result->tables[0], llround (layer->n_tokens));
-  ms_table_put_real (result->tables[0], n > 1 ? together / (n * (n - 1.0) / 2) : NAN);
-  ms_table_put_real (result->tables[0], all > 0 ? excess / (2 * all) : NAN);
-  ms_table_put_int (result->tables[0], first != NULL ? (gint64) first->a : -1);
-  ms_table_put_int (result->tables[0], first != NULL ? (gint64) first->b : -1);
-  ms_table_put_real (result->tables[0], first != NULL ? first->share.value : NAN);
-  ms_table_put_real (result->tables[0], first != NULL ? first->share.low : NAN);
-  ms_table_put_real (result->tables[0], first != NULL ? first->share.high : NAN);
-  ms_table_put_real (result->tables[0], layer->n_tokens > 0 && n > 1
-                                            ? (layer->n_slots / layer->n_tokens - 1) / (n - 1)
-                                            : NAN);
+  ms_table_add_row (
+      result->tables[0], MS_INT (layer->block), MS_INT (n), MS_INT (llround (layer->n_tokens)),
+      MS_REAL (n > 1 ? together / (n * (n - 1.0) / 2) : NAN),
+      MS_REAL (all > 0 ? excess / (2 * all) : NAN), MS_INT (first != NULL ? (gint64) first->a : -1),
+      MS_INT (first != NULL ? (gint64) first->b : -1),
+      MS_REAL (first != NULL ? first->share.value : NAN),
+      MS_REAL (first != NULL ? first->share.low : NAN),
+      MS_REAL (first != NULL ? first->share.high : NAN),
+      MS_REAL (layer->n_tokens > 0 && n > 1 ? (layer->n_slots / layer->n_tokens - 1) / (n - 1)
+                                            : NAN));
   for (guint i = 0; i < layer->n_strongest; i++)
     {
       const Pair *pair = &layer->strongest[i];
@@ -327,9 +318,10 @@ write_layer (const Layer *layer, MsResult *result)
       double expected = layer->counts[pair->a] * layer->counts[pair->b] * layer->scale;
       g_autofree char *name = g_strdup_printf ("%u + %u", pair->a, pair->b);
 
-      ms_table_add (result->tables[2], layer->block, (gint64) i + 1, (gint64) pair->a,
-                    (gint64) pair->b, name, (gint64) pair->n_ab, pair->share.value, pair->share.low,
-                    pair->share.high, expected / fewer, pair->n_ab / expected);
+      ms_table_add_row (result->tables[2], MS_INT (layer->block), MS_INT (i + 1), MS_INT (pair->a),
+                        MS_INT (pair->b), MS_TEXT (name), MS_INT ((gint64) pair->n_ab),
+                        MS_INTERVAL (pair->share), MS_REAL (expected / fewer),
+                        MS_REAL (pair->n_ab / expected));
       if (pair->n_ab >= FIND_LIFT * expected
           && pair->n_ab - expected >= FIND_ERRORS * sqrt (expected))
         ms_result_find (

@@ -344,19 +344,22 @@ write_scope (const Scope *scope, MsResult *result)
 {
   double uniform = (double) scope->hot / scope->n_slots;
 
-  ms_table_add (result->tables[0], scope->name, (gint64) scope->n_slots, (gint64) scope->hot,
-                100 * uniform, 100 * scope->hot_inside.value, 100 * scope->hot_inside.low,
-                100 * scope->hot_inside.high, 100 * scope->hot_held_out, 100 * scope->hot_error,
-                scope->hot_held_out / uniform, 100 * scope->needed.value, 100 * scope->needed.low,
-                100 * scope->needed.high);
+  ms_table_add_row (result->tables[0], MS_TEXT (scope->name), MS_INT (scope->n_slots),
+                    MS_INT (scope->hot), MS_REAL (100 * uniform),
+                    MS_REAL (100 * scope->hot_inside.value), MS_REAL (100 * scope->hot_inside.low),
+                    MS_REAL (100 * scope->hot_inside.high), MS_REAL (100 * scope->hot_held_out),
+                    MS_REAL (100 * scope->hot_error), MS_REAL (scope->hot_held_out / uniform),
+                    MS_REAL (100 * scope->needed.value), MS_REAL (100 * scope->needed.low),
+                    MS_REAL (100 * scope->needed.high));
   for (guint p = 0; p < scope->n_points; p++)
     {
       double part = 100.0 * scope->points[p] / scope->n_slots;
 
-      ms_table_add (result->tables[1], scope->name, (gint64) scope->points[p], part,
-                    100 * scope->inside[p].value, 100 * scope->inside[p].low,
-                    100 * scope->inside[p].high, 100 * scope->held_out[p],
-                    100 * scope->held_out_error[p], 100 * scope->null[p], part);
+      ms_table_add_row (
+          result->tables[1], MS_TEXT (scope->name), MS_INT (scope->points[p]), MS_REAL (part),
+          MS_REAL (100 * scope->inside[p].value), MS_REAL (100 * scope->inside[p].low),
+          MS_REAL (100 * scope->inside[p].high), MS_REAL (100 * scope->held_out[p]),
+          MS_REAL (100 * scope->held_out_error[p]), MS_REAL (100 * scope->null[p]), MS_REAL (part));
     }
 }
 
@@ -383,10 +386,10 @@ write_slots (const MsContext *context, const Scope *all, MsTable *table)
     {
       guint slot = order[i].slot;
 
-      ms_table_add (table, (gint64) i + 1,
-                    (gint64) ms_trace_layer (context->trace, layer_of[slot])->number,
-                    (gint64) (slot - first[slot]), all->shares[slot], (gint64) (i < all->hot),
-                    all->chosen[slot]);
+      ms_table_add_row (table, MS_INT (i + 1),
+                        MS_INT (ms_trace_layer (context->trace, layer_of[slot])->number),
+                        MS_INT (slot - first[slot]), MS_REAL (all->shares[slot]),
+                        MS_INT (i < all->hot), MS_REAL (all->chosen[slot]));
     }
 }
 

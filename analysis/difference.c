@@ -410,12 +410,13 @@ write_layer (const Difference *all, const Layer *layer, MsResult *result)
       n_selected += expert->by_document > all->tau;
       if (fabs (difference->value) > fabs (layer->experts[top].difference.value))
         top = e;
-      ms_table_add (result->tables[1], layer->block, (gint64) e, (gint64) llround (a[e]),
-                    (gint64) llround (b[e]), a[n] > 0 ? a[e] / a[n] : NAN,
-                    b[n] > 0 ? b[e] / b[n] : NAN, difference->value, difference->low,
-                    difference->high, expert->p, expert->q, expert->log_odds, expert->z,
-                    expert->p_token, expert->design, expert->by_document,
-                    (gint64) (expert->by_document > all->tau), 0.0);
+      ms_table_add_row (
+          result->tables[1], MS_INT (layer->block), MS_INT (e), MS_INT (llround (a[e])),
+          MS_INT (llround (b[e])), MS_REAL (a[n] > 0 ? a[e] / a[n] : NAN),
+          MS_REAL (b[n] > 0 ? b[e] / b[n] : NAN), MS_INTERVAL (*difference), MS_REAL (expert->p),
+          MS_REAL (expert->q), MS_REAL (expert->log_odds), MS_REAL (expert->z),
+          MS_REAL (expert->p_token), MS_REAL (expert->design), MS_REAL (expert->by_document),
+          MS_INT (expert->by_document > all->tau), MS_REAL (0.0));
       if (is_different)
         ms_result_find (result,
                         isnan (difference->error) || difference->error == 0
@@ -427,10 +428,11 @@ write_layer (const Difference *all, const Layer *layer, MsResult *result)
                         (int) layer->block, e, 100 * a[e] / a[n], all->names[0], 100 * b[e] / b[n],
                         all->names[1], expert->q);
     }
-  ms_table_add (result->tables[0], layer->block, (gint64) llround (a[n]), (gint64) llround (b[n]),
-                layer->js.value, layer->js.low, layer->js.high, layer->js_null, layer->js_p,
-                layer->chi_square, (gint64) layer->freedom, layer->chi_p, (gint64) top,
-                layer->experts[top].difference.value, (gint64) n_different, (gint64) n_selected);
+  ms_table_add_row (
+      result->tables[0], MS_INT (layer->block), MS_INT (llround (a[n])), MS_INT (llround (b[n])),
+      MS_INTERVAL (layer->js), MS_REAL (layer->js_null), MS_REAL (layer->js_p),
+      MS_REAL (layer->chi_square), MS_INT (layer->freedom), MS_REAL (layer->chi_p), MS_INT (top),
+      MS_REAL (layer->experts[top].difference.value), MS_INT (n_different), MS_INT (n_selected));
 }
 
 static void

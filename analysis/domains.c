@@ -413,23 +413,26 @@ write_group (const Domains *all, const Layer *layer, guint group, MsResult *resu
       if (percents[e].value > percents[top].value)
         top = e;
       strong[e] = (Strong){ percents[e].value - (isnan (rest) ? 0 : rest), e };
-      ms_table_add (result->tables[1], layer->block, name, (gint64) e, (gint64) llround (totals[e]),
-                    (gint64) llround (totals[n]), percents[e].value, percents[e].low,
-                    percents[e].high, baseline (layer, group), rest, percents[e].value / rest,
-                    layer->rates[(gsize) group * n + e]);
+      ms_table_add_row (result->tables[1], MS_INT (layer->block), MS_TEXT (name), MS_INT (e),
+                        MS_INT (llround (totals[e])), MS_INT (llround (totals[n])),
+                        MS_INTERVAL (percents[e]), MS_REAL (baseline (layer, group)),
+                        MS_REAL (rest), MS_REAL (percents[e].value / rest),
+                        MS_REAL (layer->rates[(gsize) group * n + e]));
       find_expert (all, layer, group, e, result);
     }
-  ms_table_add (result->tables[0], layer->block, name, n_documents, (gint64) llround (totals[n]),
-                distance->value, distance->low, distance->high, layer->nulls[group],
-                layer->p[group], (gint64) top, percents[top].value, baseline (layer, group));
+  ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_TEXT (name), MS_INT (n_documents),
+                    MS_INT (llround (totals[n])), MS_INTERVAL (*distance),
+                    MS_REAL (layer->nulls[group]), MS_REAL (layer->p[group]), MS_INT (top),
+                    MS_REAL (percents[top].value), MS_REAL (baseline (layer, group)));
   qsort (strong, n, sizeof (Strong), compare_strong);
   for (guint i = 0; i < MIN (n, all->top); i++)
     {
       const MsInterval *percent = &percents[strong[i].expert];
 
-      ms_table_add (result->tables[2], layer->block, name, (gint64) i + 1,
-                    (gint64) strong[i].expert, percent->value, percent->low, percent->high,
-                    rest_percent (layer, group, strong[i].expert), baseline (layer, group));
+      ms_table_add_row (result->tables[2], MS_INT (layer->block), MS_TEXT (name), MS_INT (i + 1),
+                        MS_INT (strong[i].expert), MS_INTERVAL (*percent),
+                        MS_REAL (rest_percent (layer, group, strong[i].expert)),
+                        MS_REAL (baseline (layer, group)));
     }
 }
 
@@ -452,8 +455,8 @@ write_overall (const Domains *all, MsResult *result)
 
           for (guint g = 0; g < layer->n_groups; g++)
             n_used += layer->rates[(gsize) g * layer->n_experts + e] > LEAST_RATE;
-          ms_table_add (result->tables[4], layer->block, (gint64) e, (gint64) n_used,
-                        layer->variation[e], layer->consistency[e]);
+          ms_table_add_row (result->tables[4], MS_INT (layer->block), MS_INT (e), MS_INT (n_used),
+                            MS_REAL (layer->variation[e]), MS_REAL (layer->consistency[e]));
           if (isnan (layer->variation[e]))
             continue;
           g_array_append_val (variation, layer->variation[e]);
@@ -467,15 +470,19 @@ write_overall (const Domains *all, MsResult *result)
             n_distances++;
           }
     }
-  ms_table_add (result->tables[5], "js_rest", "Distance from the other groups",
-                n_distances > 0 ? js / n_distances : NAN,
-                n_distances > 0 ? null / n_distances : NAN, "nats");
-  ms_table_add (result->tables[5], "variation", "Variation of experts over groups",
-                ms_mean ((const double *) (gpointer) variation->data, variation->len), NAN, NULL);
-  ms_table_add (result->tables[5], "variation_srp", "Correlation of variation with SRP",
-                ms_pearson ((const double *) (gpointer) variation->data,
-                            (const double *) (gpointer) consistency->data, variation->len),
-                NAN, NULL);
+  ms_table_add_row (result->tables[5], MS_TEXT ("js_rest"),
+                    MS_TEXT ("Distance from the other groups"),
+                    MS_REAL (n_distances > 0 ? js / n_distances : NAN),
+                    MS_REAL (n_distances > 0 ? null / n_distances : NAN), MS_TEXT ("nats"));
+  ms_table_add_row (result->tables[5], MS_TEXT ("variation"),
+                    MS_TEXT ("Variation of experts over groups"),
+                    MS_REAL (ms_mean ((const double *) (gpointer) variation->data, variation->len)),
+                    MS_REAL (NAN), MS_TEXT (NULL));
+  ms_table_add_row (
+      result->tables[5], MS_TEXT ("variation_srp"), MS_TEXT ("Correlation of variation with SRP"),
+      MS_REAL (ms_pearson ((const double *) (gpointer) variation->data,
+                           (const double *) (gpointer) consistency->data, variation->len)),
+      MS_REAL (NAN), MS_TEXT (NULL));
 }
 
 static void
@@ -551,9 +558,10 @@ compute (const MsContext *context, MsResult *result, GError **error)
         write_group (&all, layer, g, result);
       for (guint a = 0; a < groups->n; a++)
         for (guint b = 0; b < groups->n; b++)
-          ms_table_add (result->tables[3], layer->block, groups->names[a], groups->names[b],
-                        layer->pairs[(gsize) a * groups->n + b],
-                        layer->pair_nulls[(gsize) a * groups->n + b]);
+          ms_table_add_row (result->tables[3], MS_INT (layer->block), MS_TEXT (groups->names[a]),
+                            MS_TEXT (groups->names[b]),
+                            MS_REAL (layer->pairs[(gsize) a * groups->n + b]),
+                            MS_REAL (layer->pair_nulls[(gsize) a * groups->n + b]));
     }
   if (fine)
     {

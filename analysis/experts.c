@@ -258,12 +258,6 @@ write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table, M
         base = ratio (layer->other[e], layer->n_other, layer->n_experts);
       if (n_groups > 0)
         special = specialise (layer, e, all, n_groups, &top, &top_ratio);
-      ms_table_put_int (table, block);
-      ms_table_put_int (table, e);
-      ms_table_put_int (table, rank[e]);
-      ms_table_put_int (table, layer->place != NULL ? layer->place[e] : e);
-      ms_table_put_int (table, (gint64) layer->counts[e]);
-      ms_table_put_real (table, load);
       if (layer->entropy != NULL && count > 0)
         own_entropy = layer->entropy[e] / count;
       if (layer->margin != NULL && count > 0)
@@ -271,17 +265,17 @@ write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table, M
       mean_add (&entropy, own_entropy, count);
       mean_add (&margin, own_margin, count);
       mean_add (&specialisation, special, count);
-      ms_table_put_real (table, own_entropy);
-      ms_table_put_real (table, own_margin);
-      ms_table_put_real (table, special);
-      ms_table_put_text (table, top >= 0 ? map->groups->names[top] : NULL);
-      ms_table_put_real (table, top_ratio);
-      ms_table_put_real (table, base);
-      ms_table_put_real (table, load - base);
+      ms_table_add_row (table, MS_INT (block), MS_INT (e), MS_INT (rank[e]),
+                        MS_INT (layer->place != NULL ? layer->place[e] : e),
+                        MS_INT (layer->counts[e]), MS_REAL (load), MS_REAL (own_entropy),
+                        MS_REAL (own_margin), MS_REAL (special),
+                        MS_TEXT (top >= 0 ? map->groups->names[top] : NULL), MS_REAL (top_ratio),
+                        MS_REAL (base), MS_REAL (load - base));
     }
-  ms_table_add (layers, block, (gint64) layer->n_experts, (gint64) layer->n_choices,
-                mean_of (&entropy), mean_of (&margin), mean_of (&specialisation),
-                map->groups != NULL ? map->label : NULL);
+  ms_table_add_row (layers, MS_INT (block), MS_INT (layer->n_experts), MS_INT (layer->n_choices),
+                    MS_REAL (mean_of (&entropy)), MS_REAL (mean_of (&margin)),
+                    MS_REAL (mean_of (&specialisation)),
+                    MS_TEXT (map->groups != NULL ? map->label : NULL));
 }
 
 static void
@@ -302,10 +296,8 @@ write_pairs (const MsContext *context, const Map *map, MsResult *result)
   for (guint l = 0; l < n_layers; l++)
     for (gsize i = 0, n = map->layers[l].n_experts; i < n * n; i++)
       {
-        ms_table_put_int (result->tables[1], ms_trace_layer (context->trace, l)->number);
-        ms_table_put_int (result->tables[1], (gint64) (i / n));
-        ms_table_put_int (result->tables[1], (gint64) (i % n));
-        ms_table_put_real (result->tables[1], map->layers[l].apart[i]);
+        ms_table_add_row (result->tables[1], MS_INT (ms_trace_layer (context->trace, l)->number),
+                          MS_INT (i / n), MS_INT (i % n), MS_REAL (map->layers[l].apart[i]));
       }
 }
 

@@ -354,11 +354,11 @@ add_scope (MsTable *table, gint64 layer, const Job *job, const Scope *scope)
           double rho = (double) (c + 1) / scope->width;
 
           if (layer >= 0)
-            ms_table_add (table, layer, job->labels[i], (gint64) c + 1, rho, intervals[c].value,
-                          intervals[c].basic_low, intervals[c].basic_high, null[c]);
-          else
-            ms_table_add (table, job->labels[i], (gint64) c + 1, rho, intervals[c].value,
-                          intervals[c].basic_low, intervals[c].basic_high, null[c]);
+            ms_table_put (table, MS_INT (layer));
+          ms_table_put (table, MS_TEXT (job->labels[i]), MS_INT (c + 1), MS_REAL (rho),
+                        MS_REAL (intervals[c].value), MS_REAL (intervals[c].basic_low),
+                        MS_REAL (intervals[c].basic_high), MS_REAL (null[c]));
+          ms_table_end_row (table);
         }
     }
 }

@@ -427,7 +427,8 @@ write_test (const Map *map, const MsContext *context, Known *known, const char *
   value = known->n > 1 ? statistic (order, known) : NAN;
   if (!isnan (value) && map->n_deals > 0)
     p = ms_permutation_p (known->n, map->n_deals, context->seed, value, statistic, known);
-  ms_table_add (result->tables[5], measure, title, value, p, (gint64) known->n);
+  ms_table_add_row (result->tables[5], MS_TEXT (measure), MS_TEXT (title), MS_REAL (value),
+                    MS_REAL (p), MS_INT (known->n));
 }
 
 /* --- Tables ---------------------------------------------------------------------------------- */
@@ -471,19 +472,21 @@ write_layer (const Map *map, guint index, MsResult *result)
         if (layer->shares[(gsize) x * layer->n_experts + e]
             > layer->shares[(gsize) most * layer->n_experts + e])
           most = x;
-      ms_table_add (result->tables[2], layer->block, (gint64) i, (gint64) e, sorted[i].value,
-                    map->languages->names[most], layer->entropy[e], 1.0 / layer->n_experts);
+      ms_table_add_row (result->tables[2], MS_INT (layer->block), MS_INT (i), MS_INT (e),
+                        MS_REAL (sorted[i].value), MS_TEXT (map->languages->names[most]),
+                        MS_REAL (layer->entropy[e]), MS_REAL (1.0 / layer->n_experts));
     }
   for (guint x = 0; x < map->n; x++)
     for (guint e = 0; e < layer->n_experts; e++)
-      ms_table_add (result->tables[1], layer->block, map->languages->names[x], (gint64) e,
-                    (gint64) llround (layer->totals[(gsize) x * (layer->n_experts + 1) + e]),
-                    layer->shares[(gsize) x * layer->n_experts + e],
-                    layer->shares[(gsize) x * layer->n_experts + e] * layer->n_experts,
-                    (gint64) places[e]);
-  ms_table_add (result->tables[0], layer->block, (gint64) layer->n_experts, layer->spread.value,
-                layer->spread.low, layer->spread.high, layer->null, layer->p, (gint64) n_low,
-                sorted[layer->n_experts - 1].value);
+      ms_table_add_row (
+          result->tables[1], MS_INT (layer->block), MS_TEXT (map->languages->names[x]), MS_INT (e),
+          MS_INT (llround (layer->totals[(gsize) x * (layer->n_experts + 1) + e])),
+          MS_REAL (layer->shares[(gsize) x * layer->n_experts + e]),
+          MS_REAL (layer->shares[(gsize) x * layer->n_experts + e] * layer->n_experts),
+          MS_INT (places[e]));
+  ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_INT (layer->n_experts),
+                    MS_INTERVAL (layer->spread), MS_REAL (layer->null), MS_REAL (layer->p),
+                    MS_INT (n_low), MS_REAL (sorted[layer->n_experts - 1].value));
 }
 
 static void
@@ -506,11 +509,12 @@ write_languages (const Map *map, const Known *known, MsResult *result)
       for (guint y = 0; y < map->n; y++)
         if (y != x && (nearest == x || row[y] < row[nearest]))
           nearest = y;
-      ms_table_add (result->tables[6], map->languages->names[x], family->name, family->family,
-                    family->branch, family->script, (gint64) llround (tokens),
-                    nearest != x ? map->languages->names[nearest] : NULL,
-                    nearest != x ? row[nearest] : NAN,
-                    is_known ? silhouette (known, order, k) : NAN);
+      ms_table_add_row (result->tables[6], MS_TEXT (map->languages->names[x]),
+                        MS_TEXT (family->name), MS_TEXT (family->family), MS_TEXT (family->branch),
+                        MS_TEXT (family->script), MS_INT (llround (tokens)),
+                        MS_TEXT (nearest != x ? map->languages->names[nearest] : NULL),
+                        MS_REAL (nearest != x ? row[nearest] : NAN),
+                        MS_REAL (is_known ? silhouette (known, order, k) : NAN));
       k += is_known;
     }
 }
@@ -530,9 +534,11 @@ write_distances (const Map *map, MsResult *result)
           relation = (const char *[]){
             "branch", "family", "none"
           }[(guint) family_distance (&map->families[a], &map->families[b])];
-        ms_table_add (result->tables[3], map->languages->names[a], map->languages->names[b],
-                      map->matrices[DISTANCE_JS][at], map->matrices[DISTANCE_COSINE][at],
-                      map->matrices[DISTANCE_EUCLIDEAN][at], relation);
+        ms_table_add_row (result->tables[3], MS_TEXT (map->languages->names[a]),
+                          MS_TEXT (map->languages->names[b]),
+                          MS_REAL (map->matrices[DISTANCE_JS][at]),
+                          MS_REAL (map->matrices[DISTANCE_COSINE][at]),
+                          MS_REAL (map->matrices[DISTANCE_EUCLIDEAN][at]), MS_TEXT (relation));
       }
 }
 
@@ -552,8 +558,8 @@ write_tree (const Map *map, MsResult *result)
     {
       g_autofree char *members = ms_tree_members (joins, n, i, map->languages->names);
 
-      ms_table_add (result->tables[4], (gint64) i, (gint64) joins[i].a, (gint64) joins[i].b,
-                    joins[i].distance, (gint64) joins[i].size, members);
+      ms_table_add_row (result->tables[4], MS_INT (i), MS_INT (joins[i].a), MS_INT (joins[i].b),
+                        MS_REAL (joins[i].distance), MS_INT (joins[i].size), MS_TEXT (members));
     }
   n_pairs = 0;
   for (guint a = 0; a < n; a++)
@@ -686,8 +692,9 @@ compute (const MsContext *context, MsResult *result, GError **error)
         write_layer (&map, i, result);
       write_distances (&map, result);
       cophenetic = write_tree (&map, result);
-      ms_table_add (result->tables[5], "cophenetic", "Cophenetic correlation of the tree",
-                    cophenetic, NAN, (gint64) map.n);
+      ms_table_add_row (result->tables[5], MS_TEXT ("cophenetic"),
+                        MS_TEXT ("Cophenetic correlation of the tree"), MS_REAL (cophenetic),
+                        MS_REAL (NAN), MS_INT (map.n));
       write_test (&map, context, &known, "mantel_pearson", "Mantel, Pearson", mantel, result);
       known.by_rank = TRUE;
       write_test (&map, context, &known, "mantel_spearman", "Mantel, Spearman", mantel, result);

@@ -166,24 +166,23 @@ write_layer (const MsContext *context, const Windows *windows, guint index, MsRe
     {
       const Window *window = &g_array_index (layer->windows, Window, w);
 
-      ms_table_put_int (result->tables[0], def->number);
-      ms_table_put_int (result->tables[0], w);
-      ms_table_put_int (result->tables[0], window->first_row);
-      ms_table_put_int (result->tables[0], window->n_tokens);
-      ms_table_put_int (result->tables[0], window->n_tokens == windows->width);
+      ms_table_put (result->tables[0], MS_INT (def->number), MS_INT (w), MS_INT (window->first_row),
+                    MS_INT (window->n_tokens), MS_INT (window->n_tokens == windows->width));
       ms_table_put_reals (result->tables[0], window->measures, MS_N_BALANCE);
-      ms_table_put_real (result->tables[0], noise_floor (def, window->n_tokens));
-      ms_table_put_real (result->tables[0], layer->null[MS_BALANCE_MAX_VIO]);
+      ms_table_put (result->tables[0], MS_REAL (noise_floor (def, window->n_tokens)),
+                    MS_REAL (layer->null[MS_BALANCE_MAX_VIO]));
+      ms_table_end_row (result->tables[0]);
     }
   for (guint i = 0; i < MS_N_BALANCE; i++)
     {
       double mean, deviation, most;
 
       summarise_windows (windows, layer, i, &mean, &deviation, &most);
-      ms_table_add (result->tables[1], (gint64) def->number, ms_balance_columns[i].name, mean,
-                    deviation, most, layer->null[i],
-                    i == MS_BALANCE_CV ? noise_floor (def, windows->width) : NAN,
-                    ms_balance_columns[i].unit);
+      ms_table_add_row (result->tables[1], MS_INT (def->number),
+                        MS_TEXT (ms_balance_columns[i].name), MS_REAL (mean), MS_REAL (deviation),
+                        MS_REAL (most), MS_REAL (layer->null[i]),
+                        MS_REAL (i == MS_BALANCE_CV ? noise_floor (def, windows->width) : NAN),
+                        MS_TEXT (ms_balance_columns[i].unit));
       if (i == MS_BALANCE_CV)
         find_windows (context, windows, index, mean, deviation, result);
     }
@@ -212,8 +211,9 @@ write_overall (const MsContext *context, const Windows *windows, MsResult *resul
           null += windows->layers[l].null[i] / n_layers;
           most = one > most || isnan (one) ? one : most;
         }
-      ms_table_add (result->tables[2], ms_balance_columns[i].name, ms_balance_columns[i].title,
-                    means[i], most, null, ms_balance_columns[i].unit);
+      ms_table_add_row (result->tables[2], MS_TEXT (ms_balance_columns[i].name),
+                        MS_TEXT (ms_balance_columns[i].title), MS_REAL (means[i]), MS_REAL (most),
+                        MS_REAL (null), MS_TEXT (ms_balance_columns[i].unit));
     }
   for (guint l = 0; l < n_layers; l++)
     floor_ += noise_floor (ms_trace_layer (context->trace, l), windows->width) / n_layers;

@@ -347,20 +347,14 @@ write_experts (const Layer *layer, MsTable *table)
       const MsInterval *load = &layer->loads[e];
       double count = load->value * layer->n_decisions / layer->n_experts;
 
-      ms_table_put_int (table, layer->block);
-      ms_table_put_int (table, e);
-      ms_table_put_int (table, isnan (count) ? 0 : llround (count));
-      ms_table_put_real (table, load->value / layer->n_experts);
-      ms_table_put_real (table, layer->n_tokens > 0 ? count / layer->n_tokens : NAN);
-      ms_table_put_real (table, load->value);
-      ms_table_put_real (table, load->low);
-      ms_table_put_real (table, load->high);
-      ms_table_put_real (table, load->basic_low);
-      ms_table_put_real (table, load->basic_high);
-      ms_table_put_real (table, layer->mass != NULL ? layer->mass[e] : NAN);
-      ms_table_put_real (table, all_mass > 0 ? layer->mass[e] / all_mass : NAN);
-      ms_table_put_real (table, layer->mass != NULL && count > 0 ? layer->mass[e] / count : NAN);
-      ms_table_put_real (table, 1);
+      ms_table_add_row (
+          table, MS_INT (layer->block), MS_INT (e), MS_INT (isnan (count) ? 0 : llround (count)),
+          MS_REAL (load->value / layer->n_experts),
+          MS_REAL (layer->n_tokens > 0 ? count / layer->n_tokens : NAN), MS_INTERVAL (*load),
+          MS_REAL (load->basic_low), MS_REAL (load->basic_high),
+          MS_REAL (layer->mass != NULL ? layer->mass[e] : NAN),
+          MS_REAL (all_mass > 0 ? layer->mass[e] / all_mass : NAN),
+          MS_REAL (layer->mass != NULL && count > 0 ? layer->mass[e] / count : NAN), MS_REAL (1));
     }
 }
 
@@ -369,21 +363,21 @@ write_layer (const Layer *layer, const Load *load, MsResult *result)
 {
   gsize n_resamples = load->bootstrap->n_resamples;
 
-  ms_table_put_int (result->tables[0], layer->block);
-  ms_table_put_int (result->tables[0], layer->n_experts);
-  ms_table_put_int (result->tables[0], llround (layer->n_tokens));
-  ms_table_put_int (result->tables[0], llround (layer->n_decisions));
-  ms_table_put_real (result->tables[0], layer->n_empty / (layer->n_empty + layer->n_tokens));
+  ms_table_put (result->tables[0], MS_INT (layer->block), MS_INT (layer->n_experts),
+                MS_INT (llround (layer->n_tokens)), MS_INT (llround (layer->n_decisions)),
+                MS_REAL (layer->n_empty / (layer->n_empty + layer->n_tokens)));
   ms_table_put_reals (result->tables[0], layer->values, MS_N_BALANCE);
+  ms_table_end_row (result->tables[0]);
   write_experts (layer, result->tables[1]);
   for (guint i = 0; i < MS_N_BALANCE; i++)
     {
       MsInterval interval = ms_bootstrap_interval (load->bootstrap, layer->values[i],
                                                    layer->resampled + i * n_resamples);
 
-      ms_table_add (result->tables[2], layer->block, ms_balance_columns[i].name, interval.value,
-                    interval.low, interval.high, interval.basic_low, interval.basic_high,
-                    layer->null[i], ms_balance_columns[i].unit);
+      ms_table_add_row (result->tables[2], MS_INT (layer->block),
+                        MS_TEXT (ms_balance_columns[i].name), MS_INTERVAL (interval),
+                        MS_REAL (interval.basic_low), MS_REAL (interval.basic_high),
+                        MS_REAL (layer->null[i]), MS_TEXT (ms_balance_columns[i].unit));
     }
 }
 
@@ -424,8 +418,10 @@ write_overall (const Load *load, MsTable *table, double *means)
             resampled[r] += load->layers[l].resampled[i * n_resamples + r] / load->n_layers;
         }
       interval = ms_bootstrap_interval (load->bootstrap, mean, resampled);
-      ms_table_add (table, ms_balance_columns[i].name, ms_balance_columns[i].title, mean,
-                    interval.low, interval.high, null, pooled[i], ms_balance_columns[i].unit);
+      ms_table_add_row (table, MS_TEXT (ms_balance_columns[i].name),
+                        MS_TEXT (ms_balance_columns[i].title), MS_REAL (mean),
+                        MS_REAL (interval.low), MS_REAL (interval.high), MS_REAL (null),
+                        MS_REAL (pooled[i]), MS_TEXT (ms_balance_columns[i].unit));
       means[i] = mean;
     }
 }

@@ -131,20 +131,21 @@ write_layer (const Norms *all, const Layer *layer, MsResult *result)
 
   for (guint u = 0; u < all->bootstrap->n_units; u++)
     n += layer->sums[3 * (gsize) u];
-  ms_table_add (result->tables[0], layer->block, (gint64) llround (n), layer->share.value,
-                layer->share.low, layer->share.high, layer->chance.value,
-                layer->pairs > 0 ? layer->concordance / layer->pairs : NAN);
+  ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_INT (llround (n)),
+                    MS_INTERVAL (layer->share), MS_REAL (layer->chance.value),
+                    MS_REAL (layer->pairs > 0 ? layer->concordance / layer->pairs : NAN));
   for (guint r = 0; r < layer->k; r++)
     {
-      ms_table_add (result->tables[2], layer->block, (gint64) r, (gint64) llround (layer->slots[r]),
-                    layer->slots[r] > 0 ? layer->norms[r] / layer->slots[r] : NAN);
+      ms_table_add_row (result->tables[2], MS_INT (layer->block), MS_INT (r),
+                        MS_INT (llround (layer->slots[r])),
+                        MS_REAL (layer->slots[r] > 0 ? layer->norms[r] / layer->slots[r] : NAN));
       for (guint q = 0; q < layer->k; q++)
         {
           double count = layer->table[(gsize) r * layer->k + q];
 
-          ms_table_add (result->tables[1], layer->block, (gint64) r, (gint64) q,
-                        (gint64) llround (count),
-                        layer->slots[r] > 0 ? count / layer->slots[r] : NAN);
+          ms_table_add_row (result->tables[1], MS_INT (layer->block), MS_INT (r), MS_INT (q),
+                            MS_INT (llround (count)),
+                            MS_REAL (layer->slots[r] > 0 ? count / layer->slots[r] : NAN));
         }
     }
 }

@@ -586,8 +586,9 @@ add_plan (MsResult *result, const MsContext *context, const Job *job, const Laye
 
       load[chunk->device] += (double) (chunk->end - chunk->start);
       outcome[1] += chunk->transfer;
-      ms_table_add (ms_result_table (result, "llep"), (gint64) layer->block, (gint64) chunk->expert,
-                    (gint64) chunk->device, chunk->start, chunk->end, (gint64) chunk->transfer);
+      ms_table_add_row (ms_result_table (result, "llep"), MS_INT (layer->block),
+                        MS_INT (chunk->expert), MS_INT (chunk->device), MS_INT (chunk->start),
+                        MS_INT (chunk->end), MS_INT (chunk->transfer));
     }
   outcome[0] = max_over_mean (load, job->n_devices);
 }
@@ -653,23 +654,27 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, guint l, 
   for (guint d = 0; d < job->n_devices; d++)
     total += load[d];
   for (guint d = 0; d < job->n_devices; d++)
-    ms_table_add (ms_result_table (result, "devices"), (gint64) layer->block, (gint64) d, load[d],
-                  total > 0 ? load[d] * job->n_devices / total : NAN);
+    ms_table_add_row (ms_result_table (result, "devices"), MS_INT (layer->block), MS_INT (d),
+                      MS_REAL (load[d]),
+                      MS_REAL (total > 0 ? load[d] * job->n_devices / total : NAN));
   for (guint slot = 0; slot < p->n_slots; slot++)
-    ms_table_add (ms_result_table (result, "slots"), (gint64) layer->block, (gint64) slot,
-                  (gint64) p->slot_device[slot],
-                  (gint64) (p->slot_device[slot] * job->n_nodes / job->n_devices),
-                  (gint64) p->slot_expert[slot], (gint64) p->slot_replica[slot],
-                  (gint64) p->replicas[p->slot_expert[slot]]);
+    ms_table_add_row (ms_result_table (result, "slots"), MS_INT (layer->block), MS_INT (slot),
+                      MS_INT (p->slot_device[slot]),
+                      MS_INT (p->slot_device[slot] * job->n_nodes / job->n_devices),
+                      MS_INT (p->slot_expert[slot]), MS_INT (p->slot_replica[slot]),
+                      MS_INT (p->replicas[p->slot_expert[slot]]));
   add_plan (result, context, job, layer, in_order[MAX_OVER_MEAN], plan);
-  ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block,
-                value[MAX_OVER_MEAN].value, in_order[MAX_OVER_MEAN], value[BALANCEDNESS].value,
-                value[DEVICES_PER_TOKEN].value, (gint64) sums[SUM_COPIES],
-                (gint64) sums[SUM_DISTINCT], (gint64) sums[SUM_CROSS_NODE], value[MEGABYTES].value,
-                (gint64) sums[SUM_MOVES], value[CROSS_DEVICE].value, plan[0], plan[1]);
+  ms_table_add_row (ms_result_table (result, "layers"), MS_INT (layer->block),
+                    MS_REAL (value[MAX_OVER_MEAN].value), MS_REAL (in_order[MAX_OVER_MEAN]),
+                    MS_REAL (value[BALANCEDNESS].value), MS_REAL (value[DEVICES_PER_TOKEN].value),
+                    MS_INT ((gint64) sums[SUM_COPIES]), MS_INT ((gint64) sums[SUM_DISTINCT]),
+                    MS_INT ((gint64) sums[SUM_CROSS_NODE]), MS_REAL (value[MEGABYTES].value),
+                    MS_INT ((gint64) sums[SUM_MOVES]), MS_REAL (value[CROSS_DEVICE].value),
+                    MS_REAL (plan[0]), MS_REAL (plan[1]));
   for (guint i = 0; i < N_MEASURES; i++)
-    ms_table_add (ms_result_table (result, "measures"), (gint64) layer->block, measure_names[i],
-                  value[i].value, value[i].low, value[i].high, in_order[i], random[i]);
+    ms_table_add_row (ms_result_table (result, "measures"), MS_INT (layer->block),
+                      MS_TEXT (measure_names[i]), MS_INTERVAL (value[i]), MS_REAL (in_order[i]),
+                      MS_REAL (random[i]));
   means[0] += in_order[MAX_OVER_MEAN] / job->n_layers;
   means[1] += value[MAX_OVER_MEAN].value / job->n_layers;
   means[2] += random[MAX_OVER_MEAN] / job->n_layers;

@@ -298,17 +298,18 @@ write_layer (const Position *all, const Layer *layer, MsResult *result)
           if (own[e] > own[top])
             top = e;
         }
-      ms_table_add (result->tables[0], layer->block, all->first[b], all->first[b + 1] - 1,
-                    (gint64) llround (own[n]), layer->distances[b].value, layer->distances[b].low,
-                    layer->distances[b].high, layer->distance_null[b], layer->entropies[b].value,
-                    layer->entropies[b].low, layer->entropies[b].high, layer->entropy_null[b],
-                    layer->uncertainty[b], layer->dropped[b], (gint64) top,
-                    choices > 0 ? own[top] * n / choices : NAN);
+      ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_INT (all->first[b]),
+                        MS_INT (all->first[b + 1] - 1), MS_INT (llround (own[n])),
+                        MS_INTERVAL (layer->distances[b]), MS_REAL (layer->distance_null[b]),
+                        MS_INTERVAL (layer->entropies[b]), MS_REAL (layer->entropy_null[b]),
+                        MS_REAL (layer->uncertainty[b]), MS_REAL (layer->dropped[b]), MS_INT (top),
+                        MS_REAL (choices > 0 ? own[top] * n / choices : NAN));
       for (guint e = 0; e < n; e++)
-        ms_table_add (result->tables[1], layer->block, all->first[b], (gint64) e,
-                      (gint64) llround (own[e]), choices > 0 ? own[e] * n / choices : NAN,
-                      choices > 0 && whole[e] > 0 ? own[e] / choices / (whole[e] / all_choices)
-                                                  : NAN);
+        ms_table_add_row (
+            result->tables[1], MS_INT (layer->block), MS_INT (all->first[b]), MS_INT (e),
+            MS_INT (llround (own[e])), MS_REAL (choices > 0 ? own[e] * n / choices : NAN),
+            MS_REAL (choices > 0 && whole[e] > 0 ? own[e] / choices / (whole[e] / all_choices)
+                                                 : NAN));
       if (layer->distances[b].value > 3 * layer->distance_null[b]
           && layer->distances[b].low > layer->distance_null[b])
         {

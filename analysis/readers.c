@@ -153,10 +153,11 @@ write_labels (const MsContext *context, const Readers *readers, const char *kind
       const Label *label = &labels[g];
       double rest = share (all_read - label->read, all_seen - label->seen);
 
-      ms_table_add (table, kind, label->name, (gint64) label->n_documents,
-                    (gint64) (label->seen / n_layers), (gint64) label->read, label->share.value,
-                    label->share.low, label->share.high, rest,
-                    rest > 0 ? label->share.value / rest : NAN, share (all_read, all_seen));
+      ms_table_add_row (table, MS_TEXT (kind), MS_TEXT (label->name), MS_INT (label->n_documents),
+                        MS_INT ((gint64) (label->seen / n_layers)), MS_INT ((gint64) label->read),
+                        MS_INTERVAL (label->share), MS_REAL (rest),
+                        MS_REAL (rest > 0 ? label->share.value / rest : NAN),
+                        MS_REAL (share (all_read, all_seen)));
     }
 }
 
@@ -239,9 +240,9 @@ write_pieces (const MsContext *context, const Readers *readers, MsTable *table, 
 
       if (!isfinite (piece->strength) || piece->strength <= 0)
         break;
-      ms_table_add (table, (gint64) i + 1, (gint64) piece->id, name,
-                    (gint64) (piece->seen / n_layers), (gint64) piece->read, own, own / overall,
-                    overall);
+      ms_table_add_row (table, MS_INT (i + 1), MS_INT (piece->id), MS_TEXT (name),
+                        MS_INT (piece->seen / n_layers), MS_INT (piece->read), MS_REAL (own),
+                        MS_REAL (own / overall), MS_REAL (overall));
     }
   return TRUE;
 }

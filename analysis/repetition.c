@@ -233,23 +233,25 @@ compute (const MsContext *context, MsResult *result, GError **error)
       for (guint u = 0; u < bootstrap->n_units; u++)
         pairs += layers[l].units[u * N_SUMS + SUM_PAIRS];
       ms_bootstrap_intervals (bootstrap, layers[l].units, N_SUMS, shares, NULL, N_SUMS, v);
-      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->number, (gint64) pairs,
-                    v[SUM_FIRST].value, v[SUM_FIRST].low, v[SUM_FIRST].high, 1 / e,
-                    v[SUM_ANY].value, v[SUM_ANY].low, v[SUM_ANY].high,
-                    1 - binomial_ratio (e - layer->gate.k, e, layer->gate.k), v[SUM_OVERLAP].value,
-                    v[SUM_OVERLAP].low, v[SUM_OVERLAP].high, layer->gate.k / e,
-                    v[SUM_IDENTICAL].value, binomial_ratio (layer->gate.k, e, layer->gate.k));
+      ms_table_add_row (ms_result_table (result, "layers"), MS_INT (layer->number),
+                        MS_INT ((gint64) pairs), MS_INTERVAL (v[SUM_FIRST]), MS_REAL (1 / e),
+                        MS_INTERVAL (v[SUM_ANY]),
+                        MS_REAL (1 - binomial_ratio (e - layer->gate.k, e, layer->gate.k)),
+                        MS_INTERVAL (v[SUM_OVERLAP]), MS_REAL (layer->gate.k / e),
+                        MS_REAL (v[SUM_IDENTICAL].value),
+                        MS_REAL (binomial_ratio (layer->gate.k, e, layer->gate.k)));
       for (guint x = 0; x < layer->gate.n_experts; x++)
         {
           double tokens = (double) layers[l].tokens[x];
 
-          ms_table_add (ms_result_table (result, "runs"), (gint64) layer->number, (gint64) x,
-                        (gint64) layers[l].runs[x],
-                        layers[l].runs[x] > 0 ? tokens / (double) layers[l].runs[x] : NAN,
-                        (gint64) layers[l].longest[x],
-                        tokens < (double) layers[l].n_tokens
-                            ? 1 / (1 - tokens / (double) layers[l].n_tokens)
-                            : NAN);
+          ms_table_add_row (
+              ms_result_table (result, "runs"), MS_INT (layer->number), MS_INT (x),
+              MS_INT (layers[l].runs[x]),
+              MS_REAL (layers[l].runs[x] > 0 ? tokens / (double) layers[l].runs[x] : NAN),
+              MS_INT (layers[l].longest[x]),
+              MS_REAL (tokens < (double) layers[l].n_tokens
+                           ? 1 / (1 - tokens / (double) layers[l].n_tokens)
+                           : NAN));
         }
       overlap += v[SUM_OVERLAP].value / n_layers;
       chance += layer->gate.k / e / n_layers;

@@ -287,26 +287,29 @@ add_layer (MsResult *result, const Job *job, gint64 block, double k, double n_ex
   for (guint i = 0; i <= last; i++)
     {
       ms_bootstrap_intervals (job->bootstrap, in->units + i * row, N_SUMS, rates, NULL, N_SUMS, v);
-      ms_table_add (ms_result_table (result, "checkpoints"), block, job->steps[i],
-                    (double) job->steps[i] / final_step, v[SUM_OVERLAP].value, v[SUM_OVERLAP].low,
-                    v[SUM_OVERLAP].high, k / n_experts, v[SUM_TOP1].value, v[SUM_TOP1].low,
-                    v[SUM_TOP1].high, 1 / n_experts, v[SUM_SET].value, v[SUM_JACCARD].value);
+      ms_table_add_row (ms_result_table (result, "checkpoints"), MS_INT (block),
+                        MS_INT (job->steps[i]), MS_REAL ((double) job->steps[i] / final_step),
+                        MS_INTERVAL (v[SUM_OVERLAP]), MS_REAL (k / n_experts),
+                        MS_INTERVAL (v[SUM_TOP1]), MS_REAL (1 / n_experts),
+                        MS_REAL (v[SUM_SET].value), MS_REAL (v[SUM_JACCARD].value));
     }
   for (guint i = 0; i < last; i++)
     {
       /* What changed is what did not stay: ends change places. */
       ms_bootstrap_intervals (job->bootstrap, in->neighbours + i * row, N_SUMS, rates, NULL, N_SUMS,
                               v);
-      ms_table_add (ms_result_table (result, "neighbours"), block, job->steps[i], job->steps[i + 1],
-                    1 - v[SUM_TOP1].value, 1 - v[SUM_TOP1].high, 1 - v[SUM_TOP1].low,
-                    1 - v[SUM_SET].value, 1 - v[SUM_SET].high, 1 - v[SUM_SET].low,
-                    1 - v[SUM_OVERLAP].value);
+      ms_table_add_row (ms_result_table (result, "neighbours"), MS_INT (block),
+                        MS_INT (job->steps[i]), MS_INT (job->steps[i + 1]),
+                        MS_REAL (1 - v[SUM_TOP1].value), MS_REAL (1 - v[SUM_TOP1].high),
+                        MS_REAL (1 - v[SUM_TOP1].low), MS_REAL (1 - v[SUM_SET].value),
+                        MS_REAL (1 - v[SUM_SET].high), MS_REAL (1 - v[SUM_SET].low),
+                        MS_REAL (1 - v[SUM_OVERLAP].value));
     }
   ms_bootstrap_intervals (job->bootstrap, in->settled_at, last + 2, settled_shares, (gpointer) job,
                           FRACTIONS, v);
   for (guint f = 0; f < FRACTIONS; f++)
-    ms_table_add (ms_result_table (result, "fluctuation"), block, f / 10.0, v[f].value, v[f].low,
-                  v[f].high, 1 - v[f].value);
+    ms_table_add_row (ms_result_table (result, "fluctuation"), MS_INT (block), MS_REAL (f / 10.0),
+                      MS_INTERVAL (v[f]), MS_REAL (1 - v[f].value));
 }
 
 static gboolean

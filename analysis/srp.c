@@ -377,14 +377,19 @@ add_score (MsTable *table, gint64 layer, gint64 expert, guint m, const guint64 *
       = known != NULL ? *known : (MsInterval){ .basic_low = NAN, .basic_high = NAN };
 
   if (expert >= 0)
-    ms_table_add (table, layer, expert, (gint64) m, score.srp, interval.basic_low,
-                  interval.basic_high, null, score.threshold, score.rho, score.frequency, measured);
+    ms_table_add_row (table, MS_INT (layer), MS_INT (expert), MS_INT (m), MS_REAL (score.srp),
+                      MS_REAL (interval.basic_low), MS_REAL (interval.basic_high), MS_REAL (null),
+                      MS_INT (score.threshold), MS_REAL (score.rho), MS_REAL (score.frequency),
+                      MS_INT (measured));
   else if (layer >= 0)
-    ms_table_add (table, layer, (gint64) m, score.srp, interval.basic_low, interval.basic_high,
-                  null, score.threshold, score.rho, score.frequency, measured);
+    ms_table_add_row (table, MS_INT (layer), MS_INT (m), MS_REAL (score.srp),
+                      MS_REAL (interval.basic_low), MS_REAL (interval.basic_high), MS_REAL (null),
+                      MS_INT (score.threshold), MS_REAL (score.rho), MS_REAL (score.frequency),
+                      MS_INT (measured));
   else
-    ms_table_add (table, (gint64) m, score.srp, interval.basic_low, interval.basic_high, null,
-                  score.threshold, score.rho, score.frequency, measured);
+    ms_table_add_row (table, MS_INT (m), MS_REAL (score.srp), MS_REAL (interval.basic_low),
+                      MS_REAL (interval.basic_high), MS_REAL (null), MS_INT (score.threshold),
+                      MS_REAL (score.rho), MS_REAL (score.frequency), MS_INT (measured));
 }
 
 static void

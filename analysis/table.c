@@ -125,44 +125,55 @@ append_text (MsTable *table, guint column, const char *text)
   g_array_append_val (table->columns[column], kept);
 }
 
-/* The column of the next cell, which must be of `type`. */
-static guint
-next_cell (MsTable *table, MsColumnType type)
+static void
+put_cell (MsTable *table, const MsCell *cell)
 {
   guint column = table->next++;
 
-  g_assert (table->def->columns[column].type == type);
-  if (table->next == table->n_columns)
+  g_assert (column < table->n_columns);
+  g_assert (table->def->columns[column].type == cell->type);
+  switch (cell->type)
     {
-      table->next = 0;
-      table->n_rows++;
+    case MS_COLUMN_INT:
+      g_array_append_val (table->columns[column], cell->integer);
+      break;
+    case MS_COLUMN_REAL:
+      g_array_append_val (table->columns[column], cell->real);
+      break;
+    case MS_COLUMN_TEXT:
+      append_text (table, column, cell->text);
+      break;
     }
-  return column;
 }
 
 void
-ms_table_put_int (MsTable *table, gint64 value)
+ms_table_put_cells (MsTable *table, const MsCell *cells, gsize n)
 {
-  g_array_append_val (table->columns[next_cell (table, MS_COLUMN_INT)], value);
-}
-
-void
-ms_table_put_real (MsTable *table, double value)
-{
-  g_array_append_val (table->columns[next_cell (table, MS_COLUMN_REAL)], value);
+  for (gsize i = 0; i < n; i++)
+    put_cell (table, &cells[i]);
 }
 
 void
 ms_table_put_reals (MsTable *table, const double *values, guint n)
 {
   for (guint i = 0; i < n; i++)
-    ms_table_put_real (table, values[i]);
+    ms_table_put (table, MS_REAL (values[i]));
 }
 
 void
-ms_table_put_text (MsTable *table, const char *text)
+ms_table_end_row (MsTable *table)
 {
-  append_text (table, next_cell (table, MS_COLUMN_TEXT), text);
+  g_assert (table->next == table->n_columns);
+  table->next = 0;
+  table->n_rows++;
+}
+
+void
+ms_table_add_cells (MsTable *table, const MsCell *cells, gsize n)
+{
+  g_assert (table->next == 0 && n == table->n_columns);
+  ms_table_put_cells (table, cells, n);
+  ms_table_end_row (table);
 }
 
 void
@@ -175,16 +186,17 @@ ms_table_add (MsTable *table, ...)
     switch (table->def->columns[i].type)
       {
       case MS_COLUMN_INT:
-        ms_table_put_int (table, va_arg (args, gint64));
+        ms_table_put (table, MS_INT (va_arg (args, gint64)));
         break;
       case MS_COLUMN_REAL:
-        ms_table_put_real (table, va_arg (args, double));
+        ms_table_put (table, MS_REAL (va_arg (args, double)));
         break;
       case MS_COLUMN_TEXT:
-        ms_table_put_text (table, va_arg (args, const char *));
+        ms_table_put (table, MS_TEXT (va_arg (args, const char *)));
         break;
       }
   va_end (args);
+  ms_table_end_row (table);
 }
 
 /* The cells of `from` behind the n_lead cells that each of its rows has got already. */

@@ -41,14 +41,41 @@ MsTable *ms_table_ref (MsTable *table);
 void ms_table_unref (MsTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsTable, ms_table_unref)
 
-/* Appends a row; the values follow in column order: gint64 for INT, double for REAL, const char *
- * (copied, NULL allowed) for TEXT.  Pass integers as (gint64). */
-void ms_table_add (MsTable *table, ...);
-/* Instead of ms_table_add: the cells of a row one after the other, in column order. */
-void ms_table_put_int (MsTable *table, gint64 value);
-void ms_table_put_real (MsTable *table, double value);
+/* A cell on its way into a table: a value, and the type that it was written as. */
+typedef struct
+{
+  MsColumnType type;
+  union
+  {
+    gint64 integer;
+    double real;
+    const char *text;
+  };
+} MsCell;
+
+/* The cells of a row, in column order.  The compiler refuses a value that is not of the type; a cell that is
+ * not of its column's type, or a row with too few or too many, ends the program at once. */
+#define MS_INT(x)  ((MsCell){ .type = MS_COLUMN_INT, .integer = (x) })
+#define MS_REAL(x) ((MsCell){ .type = MS_COLUMN_REAL, .real = (x) })
+/* Copied by the table; NULL = undefined. */
+#define MS_TEXT(x) ((MsCell){ .type = MS_COLUMN_TEXT, .text = (x) })
+
+/* Appends a row of cells: ms_table_add_row (table, MS_INT (layer), MS_REAL (share), MS_TEXT (name)). */
+#define ms_table_add_row(table, ...)                                                               \
+  ms_table_add_cells ((table), (const MsCell[]){ __VA_ARGS__ },                                    \
+                      sizeof ((const MsCell[]){ __VA_ARGS__ }) / sizeof (MsCell))
+/* Appends a part of a row, which ms_table_end_row ends. */
+#define ms_table_put(table, ...)                                                                   \
+  ms_table_put_cells ((table), (const MsCell[]){ __VA_ARGS__ },                                    \
+                      sizeof ((const MsCell[]){ __VA_ARGS__ }) / sizeof (MsCell))
+
+void ms_table_add_cells (MsTable *table, const MsCell *cells, gsize n);
+void ms_table_put_cells (MsTable *table, const MsCell *cells, gsize n);
 void ms_table_put_reals (MsTable *table, const double *values, guint n);
-void ms_table_put_text (MsTable *table, const char *text);
+void ms_table_end_row (MsTable *table);
+/* Superseded by ms_table_add_row: the values in column order, gint64, double or const char *. */
+void ms_table_add (MsTable *table, ...);
+
 const MsTableDef *ms_table_def (const MsTable *table);
 guint ms_table_n_rows (const MsTable *table);
 guint ms_table_n_columns (const MsTable *table);

@@ -122,23 +122,19 @@ write_tokens (const Text *text, MsTrace *trace, const gint32 *ids, char **pieces
              && ms_trace_document (trace, document + 1)->first_token <= t)
         document++;
       chosen = find_chosen (text, layer, t, &weight);
-      ms_table_put_text (table, ms_trace_document (trace, document)->name);
-      ms_table_put_int (table, ms_trace_position (trace, t));
-      ms_table_put_int (table, ids != NULL ? ids[t] : -1);
-      ms_table_put_text (table, pieces[t]);
-      ms_table_put_int (table, ms_trace_layer (trace, text->shown)->number);
-      ms_table_put_int (table, top == MS_NO_EXPERT ? -1 : (gint64) top);
-      ms_table_put_text (table, chosen);
-      ms_table_put_real (table, weight);
-      ms_table_put_real (table, layer->entropy ? (double) layer->entropy[t] : NAN);
-      ms_table_put_real (
-          table, text->shown > 0 ? difference (text->layers[text->shown - 1], layer, t) : NAN);
-      ms_table_put_real (table, text->other ? difference (text->other, layer, t) : NAN);
       last = t + 1 == text->n
              || (document + 1 < ms_trace_n_documents (trace)
                  && ms_trace_document (trace, document + 1)->first_token == t + 1);
       shown = last ? g_strconcat (pieces[t], "\n", NULL) : NULL;
-      ms_table_put_text (table, shown ? shown : pieces[t]);
+      ms_table_add_row (
+          table, MS_TEXT (ms_trace_document (trace, document)->name),
+          MS_INT (ms_trace_position (trace, t)), MS_INT (ids != NULL ? ids[t] : -1),
+          MS_TEXT (pieces[t]), MS_INT (ms_trace_layer (trace, text->shown)->number),
+          MS_INT (top == MS_NO_EXPERT ? -1 : (gint64) top), MS_TEXT (chosen), MS_REAL (weight),
+          MS_REAL (layer->entropy ? (double) layer->entropy[t] : NAN),
+          MS_REAL (text->shown > 0 ? difference (text->layers[text->shown - 1], layer, t) : NAN),
+          MS_REAL (text->other ? difference (text->other, layer, t) : NAN),
+          MS_TEXT (shown ? shown : pieces[t]));
     }
 }
 
@@ -162,11 +158,9 @@ write_choices (const Text *text, MsTrace *trace, char **pieces, MsTable *table)
             g_string_append_printf (choices, "%s%u %s", k > 0 ? "  " : "",
                                     layer->experts[t * layer->k + k], number);
           }
-        ms_table_put_int (table, ms_trace_position (trace, t));
-        ms_table_put_text (table, pieces[t]);
-        ms_table_put_int (table, ms_trace_layer (trace, l)->number);
-        ms_table_put_text (table, choices->str);
-        ms_table_put_real (table, layer->entropy ? (double) layer->entropy[t] : NAN);
+        ms_table_add_row (table, MS_INT (ms_trace_position (trace, t)), MS_TEXT (pieces[t]),
+                          MS_INT (ms_trace_layer (trace, l)->number), MS_TEXT (choices->str),
+                          MS_REAL (layer->entropy ? (double) layer->entropy[t] : NAN));
       }
 }
 

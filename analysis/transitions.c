@@ -427,9 +427,11 @@ add_predictor (MsTable *table, const Job *job, const Step *step, gint64 next, Ms
   ms_bootstrap_intervals (job->bootstrap,
                           step->hits + (gsize) kind * job->bootstrap->n_units * N_HITS, N_HITS,
                           hit_rates, NULL, N_HITS, v);
-  ms_table_add (table, next, ms_predictor_name (kind), v[HIT_PREDICTED].value, v[HIT_RECALL].value,
-                v[HIT_RECALL].low, v[HIT_RECALL].high, v[HIT_PRECISION].value, v[HIT_ALL].value,
-                v[HIT_PREDICTED].value / step->pairs.columns, (gint64) v[HIT_TOKENS].value);
+  ms_table_add_row (table, MS_INT (next), MS_TEXT (ms_predictor_name (kind)),
+                    MS_REAL (v[HIT_PREDICTED].value), MS_INTERVAL (v[HIT_RECALL]),
+                    MS_REAL (v[HIT_PRECISION].value), MS_REAL (v[HIT_ALL].value),
+                    MS_REAL (v[HIT_PREDICTED].value / step->pairs.columns),
+                    MS_INT ((gint64) v[HIT_TOKENS].value));
   return v[HIT_RECALL].value;
 }
 
@@ -444,9 +446,11 @@ add_step (const MsContext *context, MsResult *result, const Job *job, guint laye
   guint64 least = (guint64) ms_values_int (context->values, "least");
   const Dependence *d = &step->dependence;
 
-  ms_table_add (ms_result_table (result, "layers"), block, next, (gint64) d->total, d->information,
-                step->intervals[0].basic_low, step->intervals[0].basic_high, d->normalised,
-                step->intervals[1].basic_low, step->intervals[1].basic_high, step->null_normalised);
+  ms_table_add_row (ms_result_table (result, "layers"), MS_INT (block), MS_INT (next),
+                    MS_INT (d->total), MS_REAL (d->information),
+                    MS_REAL (step->intervals[0].basic_low), MS_REAL (step->intervals[0].basic_high),
+                    MS_REAL (d->normalised), MS_REAL (step->intervals[1].basic_low),
+                    MS_REAL (step->intervals[1].basic_high), MS_REAL (step->null_normalised));
   for (MsPredictorKind kind = 0; kind < MS_PREDICTORS; kind++)
     {
       double own = add_predictor (ms_result_table (result, "predictors"), job, step, next, kind);
@@ -460,9 +464,10 @@ add_step (const MsContext *context, MsResult *result, const Job *job, guint laye
         double share = (double) n / (double) d->total;
 
         if (n >= least)
-          ms_table_add (ms_result_table (result, "pairs"), block, (gint64) a, (gint64) b,
-                        (gint64) n, d->total > 0 ? share : NAN,
-                        d->row[a] * d->column[b] > 0 ? share / (d->row[a] * d->column[b]) : NAN);
+          ms_table_add_row (
+              ms_result_table (result, "pairs"), MS_INT (block), MS_INT (a), MS_INT (b), MS_INT (n),
+              MS_REAL (d->total > 0 ? share : NAN),
+              MS_REAL (d->row[a] * d->column[b] > 0 ? share / (d->row[a] * d->column[b]) : NAN));
       }
   return recall;
 }

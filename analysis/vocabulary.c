@@ -455,25 +455,27 @@ write_expert (const MsContext *context, const Vocabulary *all, const Layer *laye
       gint32 id = all->ids.keys[ids[i].key];
       g_autofree char *piece = ms_trace_piece (context->trace, id);
 
-      ms_table_add (result->tables[2], layer->block, (gint64) expert, (gint64) i + 1, (gint64) id,
-                    piece, ids[i].count, ids[i].share);
+      ms_table_add_row (result->tables[2], MS_INT (layer->block), MS_INT (expert), MS_INT (i + 1),
+                        MS_INT (id), MS_TEXT (piece), MS_INT (ids[i].count),
+                        MS_REAL (ids[i].share));
       if (piece != NULL)
         g_string_append_printf (text, "%s%s", i > 0 ? " " : "", piece);
       else
         g_string_append_printf (text, "%s%d", i > 0 ? " " : "", id);
     }
-  ms_table_add (result->tables[1], layer->block, (gint64) expert, (gint64) owned->len,
-                owned->len > 0 ? mean : NAN, n_tokens, text->str);
+  ms_table_add_row (result->tables[1], MS_INT (layer->block), MS_INT (expert), MS_INT (owned->len),
+                    MS_REAL (owned->len > 0 ? mean : NAN), MS_INT (n_tokens), MS_TEXT (text->str));
 }
 
 static void
 put_dependence (const Layer *layer, const char *key, const Measures *own, const Measures *null,
                 MsTable *table)
 {
-  ms_table_add (table, layer->block, key, (gint64) own->n_frequent, own->deviation, null->deviation,
-                own->information, null->information,
-                own->entropy > 0 ? own->information / own->entropy : NAN,
-                own->entropy > 0 ? null->information / own->entropy : NAN);
+  ms_table_add_row (table, MS_INT (layer->block), MS_TEXT (key), MS_INT ((gint64) own->n_frequent),
+                    MS_REAL (own->deviation), MS_REAL (null->deviation), MS_REAL (own->information),
+                    MS_REAL (null->information),
+                    MS_REAL (own->entropy > 0 ? own->information / own->entropy : NAN),
+                    MS_REAL (own->entropy > 0 ? null->information / own->entropy : NAN));
 }
 
 static void
@@ -493,10 +495,11 @@ write_layer (const MsContext *context, const Vocabulary *all, const Layer *layer
     }
   for (guint e = 0; e < layer->n_experts; e++)
     write_expert (context, all, layer, e, g_ptr_array_index (owned, e), result);
-  ms_table_add (result->tables[0], layer->block, (gint64) layer->ids.n_ids,
-                (gint64) layer->ids.n_tokens, value->value, value->basic_low,
-                MIN (value->basic_high, 1), layer->id_null.specialisation, layer->ids.weighted,
-                layer->id_null.weighted);
+  ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_INT ((gint64) layer->ids.n_ids),
+                    MS_INT ((gint64) layer->ids.n_tokens), MS_REAL (value->value),
+                    MS_REAL (value->basic_low), MS_REAL (MIN (value->basic_high, 1)),
+                    MS_REAL (layer->id_null.specialisation), MS_REAL (layer->ids.weighted),
+                    MS_REAL (layer->id_null.weighted));
   put_dependence (layer, "token id", &layer->ids, &layer->id_null, result->tables[3]);
   put_dependence (layer, "position", &layer->positions, &layer->position_null, result->tables[3]);
 }

@@ -51,8 +51,9 @@ static void
 add (MsTable *table, gint64 x, gint64 y, double value, const char *name, const char *other,
      double real, double spread, double steps)
 {
-  ms_table_add (table, x, y, value, name, other, real, real - spread, real + spread, steps, 12.5,
-                2 * steps);
+  ms_table_add_row (table, MS_INT (x), MS_INT (y), MS_REAL (value), MS_TEXT (name), MS_TEXT (other),
+                    MS_REAL (real), MS_REAL (real - spread), MS_REAL (real + spread),
+                    MS_REAL (steps), MS_REAL (12.5), MS_REAL (2 * steps));
 }
 
 /* nx experts of ny layers; some cells undefined. */
@@ -106,8 +107,10 @@ flow_table (void)
   for (guint layer = 0; layer < 4; layer++)
     for (guint a = 0; a < 8; a++)
       for (guint b = 0; b < 8; b++)
-        ms_table_add (table, (gint64) a, (gint64) layer, pow (noise (a + 8 * layer, b), 4) * 100,
-                      "", "", (double) b, 0.0, 0.0, (double) b, 0.0, 0.0);
+        ms_table_add_row (table, MS_INT (a), MS_INT (layer),
+                          MS_REAL (pow (noise (a + 8 * layer, b), 4) * 100), MS_TEXT (""),
+                          MS_TEXT (""), MS_REAL ((double) b), MS_REAL (0.0), MS_REAL (0.0),
+                          MS_REAL ((double) b), MS_REAL (0.0), MS_REAL (0.0));
   return table;
 }
 
@@ -997,8 +1000,10 @@ test_degenerate (void)
           g_autoptr (MsFigure) figure = NULL;
 
           for (guint row = 0; row < n; row++)
-            ms_table_add (table, (gint64) row, (gint64) (row % 2), values[v], "English", "English",
-                          values[v], values[v], values[v], values[v], values[v], values[v]);
+            ms_table_add_row (table, MS_INT (row), MS_INT (row % 2), MS_REAL (values[v]),
+                              MS_TEXT ("English"), MS_TEXT ("English"), MS_REAL (values[v]),
+                              MS_REAL (values[v]), MS_REAL (values[v]), MS_REAL (values[v]),
+                              MS_REAL (values[v]), MS_REAL (values[v]));
           figure = ms_figure_new (table, &examples[i].plot, NULL, &error);
           g_assert_no_error (error);
           ink_of (figure, 300, 200);
@@ -1077,8 +1082,10 @@ test_large (void)
   g_autoptr (MsTable) table = ms_table_new (&example_def);
 
   for (guint i = 0; i < 1000000; i++)
-    ms_table_add (table, (gint64) (i % 1000), (gint64) (i / 1000), noise (i, 1), "a", "b",
-                  sin (i * 1e-5) + noise (i, 2), 0.0, 1.0, (double) i, 0.0, i + 1.0);
+    ms_table_add_row (table, MS_INT (i % 1000), MS_INT (i / 1000), MS_REAL (noise (i, 1)),
+                      MS_TEXT ("a"), MS_TEXT ("b"), MS_REAL (sin (i * 1e-5) + noise (i, 2)),
+                      MS_REAL (0.0), MS_REAL (1.0), MS_REAL ((double) i), MS_REAL (0.0),
+                      MS_REAL (i + 1.0));
   for (guint i = 0; i < G_N_ELEMENTS (examples); i++)
     {
       MsPlotDef plot = examples[i].plot;

@@ -158,9 +158,9 @@ test_table (void)
   g_autoptr (GOutputStream) stream = g_memory_output_stream_new_resizable ();
   const char *expected = "layer,value,text\n-3,0.1,\"say \"\"hi\"\"\"\n4,,\n5,inf,\"\"\n";
 
-  ms_table_add (table, (gint64) -3, 0.1, "say \"hi\"");
-  ms_table_add (table, (gint64) 4, NAN, NULL);
-  ms_table_add (table, (gint64) 5, INFINITY, "");
+  ms_table_add_row (table, MS_INT (-3), MS_REAL (0.1), MS_TEXT ("say \"hi\""));
+  ms_table_add_row (table, MS_INT (4), MS_REAL (NAN), MS_TEXT (NULL));
+  ms_table_add_row (table, MS_INT (5), MS_REAL (INFINITY), MS_TEXT (""));
   g_assert_cmpint (ms_table_find_column (table, "value"), ==, 1);
   g_assert_cmpint (ms_table_find_column (table, "none"), ==, -1);
   g_assert_cmpfloat (ms_table_get_real (table, 0, 0), ==, -3);
@@ -171,6 +171,49 @@ test_table (void)
   g_assert_cmpstr (g_memory_output_stream_get_data (G_MEMORY_OUTPUT_STREAM (stream)), ==, expected);
 }
 
+/* A row that does not fit the definition ends the program: of each wrong kind one. */
+static void
+test_wrong_rows (void)
+{
+  static const MsColumn columns[] = { { "layer", "Layer", NULL, MS_COLUMN_INT, "" },
+                                      { "value", "Value", NULL, MS_COLUMN_REAL, "" },
+                                      { 0 } };
+  static const MsTableDef def = { "toy", "Toy", columns };
+
+  if (g_test_subprocess ())
+    {
+      const char *kind = g_getenv ("WRONG_ROW");
+      g_autoptr (MsTable) table = ms_table_new (&def);
+
+      ms_table_add_row (table, MS_INT (1), MS_REAL (2));
+      if (strcmp (kind, "type") == 0)
+        ms_table_add_row (table, MS_INT (1), MS_INT (2));
+      else if (strcmp (kind, "few") == 0)
+        ms_table_add_row (table, MS_INT (1));
+      else if (strcmp (kind, "many") == 0)
+        ms_table_add_row (table, MS_INT (1), MS_REAL (2), MS_REAL (3));
+      else if (strcmp (kind, "ended") == 0)
+        {
+          ms_table_put (table, MS_INT (1));
+          ms_table_end_row (table);
+        }
+      else if (strcmp (kind, "begun") == 0)
+        {
+          ms_table_put (table, MS_INT (1));
+          ms_table_add_row (table, MS_INT (1), MS_REAL (2));
+        }
+      return;
+    }
+  for (guint i = 0; i < 6; i++)
+    {
+      const char *kind = (const char *[]){ "none", "type", "few", "many", "ended", "begun" }[i];
+
+      g_setenv ("WRONG_ROW", kind, TRUE);
+      g_test_trap_subprocess (NULL, 0, 0);
+      g_assert_true (g_test_trap_has_passed () == (i == 0));
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -179,5 +222,6 @@ main (int argc, char **argv)
   g_test_add_func ("/selection/runs", test_runs);
   g_test_add_func ("/selection/values", test_values);
   g_test_add_func ("/selection/table", test_table);
+  g_test_add_func ("/selection/wrong-rows", test_wrong_rows);
   return g_test_run ();
 }

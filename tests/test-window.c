@@ -483,7 +483,7 @@ compute_slowly (const MsContext *context, MsResult *result, GError **error)
         return FALSE;
       g_usleep (1000);
     }
-  ms_table_add (result->tables[0], (gint64) 0, n);
+  ms_table_add_row (result->tables[0], MS_INT (0), MS_INT (n));
   result->summary = g_strdup_printf ("%" G_GINT64_FORMAT " tokens.", n);
   return TRUE;
 }

@@ -78,7 +78,8 @@ main (void)
     g_autoptr (MsTable) table = ms_table_new (&def);
 
     for (gint64 i = 0; i < 512 * 512; i++)
-      ms_table_add (table, i % 512, i / 512, exp2 (4 * ms_random_double (&state) - 2));
+      ms_table_add_row (table, MS_INT (i % 512), MS_INT (i / 512),
+                        MS_REAL (exp2 (4 * ms_random_double (&state) - 2)));
     slow += report ("map of 512 x 512", table, &map, paint);
     slow += report ("scatter of 262144", table, &scatter, paint);
   }
@@ -86,7 +87,8 @@ main (void)
     g_autoptr (MsTable) table = ms_table_new (&def);
 
     for (gint64 i = 0; i < 10000000; i++)
-      ms_table_add (table, i, (gint64) 0, sin ((double) i * 1e-6) + ms_random_double (&state));
+      ms_table_add_row (table, MS_INT (i), MS_INT (0),
+                        MS_REAL (sin ((double) i * 1e-6) + ms_random_double (&state)));
     slow += report ("line of 10^7 points", table, &line, paint);
   }
   return slow > 0;

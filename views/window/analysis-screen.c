@@ -120,15 +120,15 @@ kept_free (gpointer data)
 static void
 append_rows (MsTable *all, MsTable *table, int series, const char *name)
 {
-  for (guint row = 0; row < ms_table_n_rows (table); row++)
+  for (guint row = 0; row < ms_table_n_rows (table); row++, ms_table_end_row (all))
     for (guint column = 0; column < ms_table_n_columns (table); column++)
       switch (ms_table_column (table, column)->type)
         {
         case MS_COLUMN_INT:
-          ms_table_put_int (all, ms_table_get_int (table, row, column));
+          ms_table_put (all, MS_INT (ms_table_get_int (table, row, column)));
           break;
         case MS_COLUMN_REAL:
-          ms_table_put_real (all, ms_table_get_real (table, row, column));
+          ms_table_put (all, MS_REAL (ms_table_get_real (table, row, column)));
           break;
         case MS_COLUMN_TEXT:
           {
@@ -136,7 +136,7 @@ append_rows (MsTable *all, MsTable *table, int series, const char *name)
             g_autofree char *named
                 = name && (int) column == series ? g_strdup_printf ("%s (%s)", text, name) : NULL;
 
-            ms_table_put_text (all, named ? named : text);
+            ms_table_put (all, MS_TEXT (named ? named : text));
           }
           break;
         }

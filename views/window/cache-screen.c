@@ -117,20 +117,21 @@ at_size (const MsTable *from, gint64 size, const MsTableDef *def)
           guint at = (guint) ms_table_find_column (from, column->name);
 
           if (column->type == MS_COLUMN_INT)
-            ms_table_put_int (table, ms_table_get_int (from, row, at));
+            ms_table_put (table, MS_INT (ms_table_get_int (from, row, at)));
           else if (column->type == MS_COLUMN_REAL)
-            ms_table_put_real (table, ms_table_get_real (from, row, at));
+            ms_table_put (table, MS_REAL (ms_table_get_real (from, row, at)));
           else if (run < 0)
-            ms_table_put_text (table, ms_table_get_text (from, row, at));
+            ms_table_put (table, MS_TEXT (ms_table_get_text (from, row, at)));
           else
             {
               g_autofree char *text
                   = g_strdup_printf ("%s · %s", ms_table_get_text (from, row, (guint) run),
                                      ms_table_get_text (from, row, at));
 
-              ms_table_put_text (table, text);
+              ms_table_put (table, MS_TEXT (text));
             }
         }
+      ms_table_end_row (table);
     }
   return table;
 }

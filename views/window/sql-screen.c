@@ -141,15 +141,17 @@ fill_table (Result *result, GPtrArray *cells, guint n_columns)
       switch (result->columns[i % n_columns].type)
         {
         case MS_COLUMN_INT:
-          ms_table_put_int (result->table, text ? g_ascii_strtoll (text, NULL, 10) : 0);
+          ms_table_put (result->table, MS_INT (text ? g_ascii_strtoll (text, NULL, 10) : 0));
           break;
         case MS_COLUMN_REAL:
-          ms_table_put_real (result->table, text ? g_ascii_strtod (text, NULL) : (double) NAN);
+          ms_table_put (result->table, MS_REAL (text ? g_ascii_strtod (text, NULL) : (double) NAN));
           break;
         case MS_COLUMN_TEXT:
-          ms_table_put_text (result->table, text);
+          ms_table_put (result->table, MS_TEXT (text));
           break;
         }
+      if ((i + 1) % n_columns == 0)
+        ms_table_end_row (result->table);
     }
 }
 
