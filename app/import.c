@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const gatings[] = { "softmax", "sigmoid", "softmax-selected" };
 static const char *const score_kinds[] = { "auto", "logits", "probabilities" };
 
 /* The index of word among names (n), -1 when it is none. */
@@ -26,34 +25,36 @@ run (int argc, char **argv)
   char **const *const further[] = { &sequences, &tokens };
   int experts = 0, top_k = 0;
   gboolean renormalise = FALSE;
-  const GOptionEntry entries[] = {
-    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "The database to write to", "RUN.db" },
-    { "sequences", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &sequences,
-      "Labels: sequence,dataset,language,parallel_id", "FILE" },
-    { "tokens", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &tokens,
-      "Token ids: sequence,token,token_id,predicted_token_id", "FILE" },
-    { "name", 0, 0, G_OPTION_ARG_STRING, &name, "Name of the run (default: the first file's)",
-      "NAME" },
-    { "experts", 0, 0, G_OPTION_ARG_INT, &experts, "Experts per layer (default: from the files)",
-      "N" },
-    { "top-k", 0, 0, G_OPTION_ARG_INT, &top_k, "Experts per token (default: from the decisions)",
-      "K" },
-    { "scores", 0, 0, G_OPTION_ARG_STRING, &scores,
-      "What scores are: auto, logits or probabilities (default: auto)", "WHAT" },
-    { "gating", 0, 0, G_OPTION_ARG_STRING, &gating,
-      "How logits become weights: softmax, sigmoid or softmax-selected (default: softmax)", "HOW" },
-    { "renormalise", 0, 0, G_OPTION_ARG_NONE, &renormalise, "Divide derived weights by their sum",
-      NULL },
-    { 0 }
-  };
+  const GOptionEntry entries[]
+      = { { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "The database to write to",
+            "RUN.db" },
+          { "sequences", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &sequences,
+            "Labels: sequence,dataset,language,parallel_id", "FILE" },
+          { "tokens", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &tokens,
+            "Token ids: sequence,token,token_id,predicted_token_id", "FILE" },
+          { "name", 0, 0, G_OPTION_ARG_STRING, &name, "Name of the run (default: the first file's)",
+            "NAME" },
+          { "experts", 0, 0, G_OPTION_ARG_INT, &experts,
+            "Experts per layer (default: from the files)", "N" },
+          { "top-k", 0, 0, G_OPTION_ARG_INT, &top_k,
+            "Experts per token (default: from the decisions)", "K" },
+          { "scores", 0, 0, G_OPTION_ARG_STRING, &scores,
+            "What scores are: auto, logits or probabilities (default: auto)", "WHAT" },
+          { "gating", 0, 0, G_OPTION_ARG_STRING, &gating,
+            "The model's rule: softmax, sigmoid, softmax-selected or sqrt-softplus (default: "
+            "unknown with "
+            "decisions, softmax for scores alone)",
+            "HOW" },
+          { "renormalise", 0, 0, G_OPTION_ARG_NONE, &renormalise,
+            "The model divides the weights of a token by their sum", NULL },
+          { 0 } };
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
   MsImportSummary summary;
   MsImportOptions options;
   GError *error = NULL;
-  int gating_index, scores_index;
+  int scores_index;
 
   ms_command_parse (&ms_command_import, entries, &argc, &argv);
-  gating_index = gating == NULL ? 0 : index_of (gating, gatings, G_N_ELEMENTS (gatings));
   scores_index = scores == NULL ? 0 : index_of (scores, score_kinds, G_N_ELEMENTS (score_kinds));
   if (argc < 2)
     return ms_command_misuse (&ms_command_import, "give a CSV file");
@@ -62,7 +63,7 @@ run (int argc, char **argv)
   if (experts < 0 || experts > MS_MAX_EXPERTS || top_k < 0 || top_k > MS_MAX_EXPERTS)
     return ms_command_misuse (&ms_command_import, "--experts and --top-k are 1..%u",
                               MS_MAX_EXPERTS);
-  if (gating_index < 0)
+  if (gating != NULL && ms_scoring_parse (gating) == MS_SCORING_UNKNOWN)
     return ms_command_misuse (&ms_command_import, "there is no gating '%s'", gating);
   if (scores_index < 0)
     return ms_command_misuse (&ms_command_import, "scores are no '%s'", scores);
@@ -79,7 +80,7 @@ run (int argc, char **argv)
                                .n_experts = (guint) experts,
                                .k = (guint) top_k,
                                .scores = (MsImportScores) scores_index,
-                               .gating = (MsImportGating) gating_index,
+                               .scoring = ms_scoring_parse (gating),
                                .renormalise = renormalise };
   if (!ms_import (&options, &summary, &error))
     return ms_command_fail (&ms_command_import, error);

@@ -175,7 +175,11 @@ ms_db_load_model (MsDb *db, gint64 id, GError **error)
   model->n_shared = (guint) shared;
   model->width = (guint) width;
   model->weight_scale = sqlite3_column_double (statement, 10);
-  return load_layers (db, model, error) ? g_steal_pointer (&model) : NULL;
+  if (!load_layers (db, model, error))
+    return NULL;
+  for (guint i = 0; i < model->n_layers; i++)
+    ms_gate_read_words (&model->layers[i].gate, model->router);
+  return g_steal_pointer (&model);
 }
 
 static gboolean

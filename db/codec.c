@@ -154,6 +154,9 @@ ms_decode_column (const MsShape *shape, guint column, const guint8 *bytes, doubl
   else
     for (gsize i = 0; i < n; i++)
       out[i] = ms_half_to_float (wide[i]);
+  /* Where nothing is rejected, older files say infinite. */
+  for (gsize i = 0; def->coding == MS_CODING_HALF && i < n; i++)
+    out[i] = isfinite (out[i]) ? out[i] : NAN;
 }
 
 gint64

@@ -251,15 +251,6 @@ void ms_chunk_count (const MsChunk *chunk, guint from, guint n, guint64 *counts)
 
 /* --- Importing ------------------------------------------------------------------------------ */
 
-/* How scores become weights when a trace has scores alone; the choice is always the k largest, of equal
- * ones the lower id first. */
-typedef enum
-{
-  MS_IMPORT_SOFTMAX,          /* weight = softmax over all experts */
-  MS_IMPORT_SIGMOID,          /* weight = sigmoid of the logit */
-  MS_IMPORT_SOFTMAX_SELECTED, /* weight = softmax over the chosen */
-} MsImportGating;
-
 typedef enum
 {
   MS_IMPORT_SCORES_AUTO, /* probabilities when the file's name says so or every row sums to 1 */
@@ -276,8 +267,10 @@ typedef struct
   guint n_experts;           /* 0 = from the files */
   guint k;                   /* slots per token, 0 = from the trace */
   MsImportScores scores;
-  MsImportGating gating;
-  gboolean renormalise; /* divide the derived weights by their sum */
+  /* The model's rule.  Unknown: with decisions the gate of the run stays unknown, and router entropies and
+   * margins are not recorded; scores alone are taken as those of a softmax, which a note tells. */
+  MsScoring scoring;
+  gboolean renormalise; /* the model divides the weights by their sum */
 } MsImportOptions;
 
 typedef struct

@@ -705,7 +705,9 @@ typedef struct
   Import *import;
   guint n_layers, n_experts, k;
   gint64 n_tokens;
-  gboolean probabilities;
+  gboolean probabilities; /* the scores are those, not logits */
+  MsGate gate;            /* of every layer */
+  gboolean gated;         /* there are scores, and enough is known to judge them */
   guint columns;
   Layer *layers;
 } Layout;
@@ -836,7 +838,9 @@ make_room (Layout *layout, GError **error)
 
   layout->columns = MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS;
   if (layout->import->n_scores > 0)
-    layout->columns |= MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN | MS_CHUNK_LOGITS;
+    layout->columns |= MS_CHUNK_LOGITS;
+  if (layout->gated)
+    layout->columns |= MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN;
   if (outputs || tables[KIND_DECISIONS].has[COLUMN_NORM])
     layout->columns |= MS_CHUNK_NORMS;
   if (outputs)
@@ -944,94 +948,68 @@ place_decisions (Layout *layout, GError **error)
 
 /* --- Scores --------------------------------------------------------------------------------- */
 
-/* Selection scores (E) and the distribution (E) whose entropy is the router's. */
+/* The gate of all layers, and whether that is known which its entropies and margins need. */
 static void
-gate (const Layout *layout, const float *scores, double *selection, double *distribution)
+take_gate (Layout *layout)
 {
-  guint n = layout->n_experts;
-  MsImportGating gating = layout->import->options->gating;
-  double most = -G_MAXDOUBLE, sum = 0;
+  Import *import = layout->import;
+  const MsImportOptions *options = import->options;
+  gboolean decided = import->tables[KIND_DECISIONS].path != NULL;
 
-  for (guint e = 0; e < n; e++)
-    most = MAX (most, (double) scores[e]);
-  for (guint e = 0; e < n; e++)
+  layout->gate = (MsGate){ .scoring = options->scoring,
+                           .n_experts = layout->n_experts,
+                           .k = layout->k,
+                           .renormalise = options->renormalise,
+                           .scale = 1 };
+  if (options->scoring == MS_SCORING_UNKNOWN && !decided)
     {
-      if (layout->probabilities)
-        distribution[e] = (double) scores[e];
-      else if (gating == MS_IMPORT_SIGMOID)
-        distribution[e] = 1 / (1 + exp (-(double) scores[e]));
-      else
-        distribution[e] = exp ((double) scores[e] - most);
-      sum += distribution[e];
+      layout->gate.scoring = MS_SCORING_SOFTMAX;
+      note (import, "the gate is taken as a softmax over all experts (--gating)");
     }
-  for (guint e = 0; e < n; e++)
-    {
-      selection[e] = distribution[e];
-      distribution[e] /= sum;
-      if (layout->probabilities || gating == MS_IMPORT_SIGMOID)
-        continue;
-      selection[e] = gating == MS_IMPORT_SOFTMAX_SELECTED ? (double) scores[e] : distribution[e];
-    }
+  layout->gated
+      = import->n_scores > 0
+        && (layout->probabilities || ms_gate_usable (&layout->gate, MS_GATE_CHOICE, NULL));
+  if (import->n_scores > 0 && !layout->gated)
+    note (import,
+          "the model's gate is unknown, so router entropies and margins are not recorded: tell "
+          "it with --gating");
 }
 
-/* The k experts with the largest scores, lower ids first among equals.  Raw scores decide: a softmax may
- * round two of them to the same value. */
+/* Decides what was not recorded of one token: experts (K) and weights (K) unless `decided`; entropy and
+ * margin.  recorded (E): logits or probabilities; scratch as ms_gate_scratch; p (E). */
 static void
-choose (const float *scores, guint n, guint k, guint16 *experts)
+judge (const Layout *layout, const float *recorded, gboolean decided, float *scratch, double *p,
+       MsDecision *decision)
 {
-  for (guint rank = 0; rank < k; rank++)
+  const MsGate *gate = &layout->gate;
+  MsGate weights = *gate;
+  guint n = gate->n_experts;
+  float *selection = scratch + n;
+  const float *scores = recorded;
+  gboolean defined;
+
+  if (layout->probabilities)
+    ms_gate_distribution_of_scores (recorded, n, p);
+  else
     {
-      guint best = n;
-
-      for (guint e = 0; e < n; e++)
-        {
-          gboolean taken = FALSE;
-
-          if (best < n && scores[e] <= scores[best])
-            continue;
-          for (guint i = 0; i < rank && !taken; i++)
-            taken = experts[i] == e;
-          if (!taken)
-            best = e;
-        }
-      experts[rank] = (guint16) best;
+      ms_gate_scores (gate, recorded, scratch);
+      scores = scratch;
+      ms_gate_distribution (gate, recorded, p);
     }
-}
-
-static void
-weigh (const Layout *layout, const guint16 *experts, const double *selection, float *weights)
-{
-  const MsImportOptions *options = layout->import->options;
-  gboolean selected = !layout->probabilities && options->gating == MS_IMPORT_SOFTMAX_SELECTED;
-  double sum = 0;
-
-  for (guint i = 0; i < layout->k; i++)
-    sum += selected ? exp (selection[experts[i]] - selection[experts[0]]) : selection[experts[i]];
-  for (guint i = 0; i < layout->k; i++)
+  defined = ms_gate_selection (gate, scores, selection);
+  if (decided)
+    decision->margin = ms_gate_margin (selection, n, decision->experts, gate->k);
+  else
     {
-      double weight
-          = selected ? exp (selection[experts[i]] - selection[experts[0]]) : selection[experts[i]];
-
-      weights[i] = (float) (selected || options->renormalise ? weight / sum : weight);
+      ms_gate_select (selection, n, gate->k, decision->experts, &decision->margin);
+      if (layout->probabilities && gate->scoring == MS_SCORING_SELECTED)
+        weights.scoring = MS_SCORING_SOFTMAX,
+        weights.renormalise = TRUE; /* the same, of softmaxes */
+      ms_gate_weigh (&weights, scores, decision->experts, gate->k, decision->weights);
     }
-}
-
-/* Worst chosen minus best rejected selection score; undefined when nothing is chosen or rejected. */
-static float
-margin_of (const guint16 *experts, guint k, const double *selection, guint n, guint8 *chosen)
-{
-  double worst = INFINITY, best = -INFINITY;
-
-  memset (chosen, 0, n);
-  for (guint i = 0; i < k && experts[i] != MS_NO_EXPERT; i++)
-    {
-      chosen[experts[i]] = 1;
-      worst = MIN (worst, selection[experts[i]]);
-    }
-  for (guint e = 0; e < n; e++)
-    if (!chosen[e])
-      best = MAX (best, selection[e]);
-  return isfinite (worst - best) ? (float) (worst - best) : NAN;
+  if (!defined)
+    decision->margin = NAN;
+  decision->entropy = (float) ms_gate_entropy (p, n);
 }
 
 static void
@@ -1039,10 +1017,10 @@ place_scores (Layout *layout)
 {
   const Import *import = layout->import;
   const Table *table = &import->tables[KIND_SCORES];
+  gboolean decided = import->tables[KIND_DECISIONS].path != NULL;
   guint n = layout->n_experts;
-  g_autofree double *selection = g_new (double, n);
-  g_autofree double *distribution = g_new (double, n);
-  g_autofree guint8 *chosen = g_new (guint8, n);
+  g_autofree float *scratch = g_new (float, ms_gate_scratch (&layout->gate));
+  g_autofree double *p = g_new (double, n);
 
   for (guint i = 0; i < table->rows->len; i++)
     {
@@ -1051,38 +1029,19 @@ place_scores (Layout *layout)
           = &g_array_index (import->scores, float, (gsize) row->value * import->n_scores);
       Layer *layer = &layout->layers[i % layout->n_layers];
       gsize token = i / layout->n_layers;
-      guint16 *experts = layer->experts + token * layout->k;
-      double entropy = 0;
+      MsDecision decision = { .experts = layer->experts + token * layout->k,
+                              .weights = layer->weights + token * layout->k };
 
       memcpy (layer->logits + token * n, scores, n * sizeof *scores);
-      gate (layout, scores, selection, distribution);
-      if (import->tables[KIND_DECISIONS].path == NULL)
-        {
-          choose (scores, n, layout->k, experts);
-          weigh (layout, experts, selection, layer->weights + token * layout->k);
-        }
-      for (guint e = 0; e < n; e++)
-        if (!(distribution[e] <= 0)) /* a NaN makes it undefined */
-          entropy -= distribution[e] * log (distribution[e]);
-      layer->entropy[token] = (float) entropy;
-      layer->margin[token] = margin_of (experts, layout->k, selection, n, chosen);
+      if (!layout->gated)
+        continue;
+      judge (layout, scores, decided, scratch, p, &decision);
+      layer->entropy[token] = decision.entropy;
+      layer->margin[token] = decision.margin;
     }
 }
 
 /* --- Storing -------------------------------------------------------------------------------- */
-
-static char *
-describe_router (const Layout *layout)
-{
-  const MsImportOptions *options = layout->import->options;
-  static const char *const names[] = { "softmax", "sigmoid", "softmax over the selected" };
-
-  if (layout->import->tables[KIND_DECISIONS].path != NULL)
-    return NULL;
-  return g_strdup_printf ("%s, top-%u%s",
-                          layout->probabilities ? "probabilities" : names[options->gating],
-                          layout->k, options->renormalise ? ", renormalised" : "");
-}
 
 static gboolean
 store (Layout *layout, MsImportSummary *summary, GError **error)
@@ -1093,7 +1052,8 @@ store (Layout *layout, MsImportSummary *summary, GError **error)
   gboolean predicted_known = import->tables[KIND_TOKENS].has[COLUMN_PREDICTED];
   gboolean loss_known = import->tables[KIND_TOKENS].has[COLUMN_LOSS];
   g_autofree char *base = g_path_get_basename (import->options->inputs[0]);
-  g_autofree char *router = describe_router (layout);
+  g_autofree char *router
+      = layout->gate.scoring != MS_SCORING_UNKNOWN ? ms_gate_describe (&layout->gate) : NULL;
   g_autofree MsLayer *layers = g_new0 (MsLayer, layout->n_layers);
   g_autofree MsDocument *documents = g_new0 (MsDocument, import->documents->len);
   g_autofree gint32 *ids = ids_known ? g_new (gint32, layout->n_tokens) : NULL;
@@ -1124,8 +1084,7 @@ store (Layout *layout, MsImportSummary *summary, GError **error)
   g_autoptr (MsWriter) writer = NULL;
 
   for (guint i = 0; i < layout->n_layers; i++)
-    layers[i] = (MsLayer) MS_PLAIN_LAYER (g_array_index (import->layers, gint32, i),
-                                          layout->n_experts, layout->k);
+    layers[i] = (MsLayer){ g_array_index (import->layers, gint32, i), layout->gate };
   model.n_blocks = (guint) layers[layout->n_layers - 1].number + 1;
   for (guint i = 0; i < import->documents->len; i++)
     documents[i] = *(const MsDocument *) import->documents->pdata[i];
@@ -1191,15 +1150,19 @@ lay_out (Layout *layout, GError **error)
   Import *import = layout->import;
   const Table *similarity = &import->tables[KIND_SIMILARITY];
 
-  if (!size_up (layout, error) || !make_room (layout, error) || !place_decisions (layout, error))
+  if (!size_up (layout, error))
     return FALSE;
   if (import->n_scores > 0)
     {
       layout->probabilities = are_probabilities (import);
       note (import, "the scores are taken as %s (--scores)",
             layout->probabilities ? "probabilities" : "logits");
-      place_scores (layout);
     }
+  take_gate (layout);
+  if (!make_room (layout, error) || !place_decisions (layout, error))
+    return FALSE;
+  if (import->n_scores > 0)
+    place_scores (layout);
   if (similarity->path != NULL)
     for (guint i = 0; i < similarity->rows->len; i++)
       layout->layers[i % layout->n_layers].similarity[i / layout->n_layers]

@@ -239,7 +239,7 @@ decide (const ToyModel *m, Decision *decision)
       if (j == m->k)
         {
           decision->margin
-              = best == G_MAXUINT ? (double) INFINITY : decision->weights[j - 1] - scores[best];
+              = best == G_MAXUINT ? (double) NAN : decision->weights[j - 1] - scores[best];
           break;
         }
       taken[best] = TRUE;

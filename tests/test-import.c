@@ -200,14 +200,14 @@ test_gating (void)
   static const char logits[] = "token,e0,e1,e2,e3\n0,0,0.693147181,0.693147181,1.386294361\n";
   static const struct
   {
-    MsImportGating gating;
+    MsScoring scoring;
     gboolean renormalise;
     double first, second, margin;
   } cases[] = {
-    { MS_IMPORT_SOFTMAX, FALSE, 4.0 / 9, 2.0 / 9, 0 },
-    { MS_IMPORT_SOFTMAX, TRUE, 4.0 / 6, 2.0 / 6, 0 },
-    { MS_IMPORT_SOFTMAX_SELECTED, FALSE, 4.0 / 6, 2.0 / 6, 0 },
-    { MS_IMPORT_SIGMOID, FALSE, 0.8, 2.0 / 3, 0 },
+    { MS_SCORING_SOFTMAX, FALSE, 4.0 / 9, 2.0 / 9, 0 },
+    { MS_SCORING_SOFTMAX, TRUE, 4.0 / 6, 2.0 / 6, 0 },
+    { MS_SCORING_SELECTED, FALSE, 4.0 / 6, 2.0 / 6, 0 },
+    { MS_SCORING_SIGMOID, FALSE, 0.8, 2.0 / 3, 0 },
   };
   const char *const files[] = { "logits.csv", logits, NULL };
   const double p[] = { 1.0 / 9, 2.0 / 9, 2.0 / 9, 4.0 / 9 };
@@ -218,7 +218,7 @@ test_gating (void)
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
       MsImportOptions options
-          = { .k = 2, .gating = cases[i].gating, .renormalise = cases[i].renormalise };
+          = { .k = 2, .scoring = cases[i].scoring, .renormalise = cases[i].renormalise };
       g_autofree char *message = import_texts (files, options);
       g_autoptr (MsReader) reader = NULL;
       const MsChunk *chunk;
@@ -231,10 +231,70 @@ test_gating (void)
       assert_close (chunk->weights[0], cases[i].first);
       assert_close (chunk->weights[1], cases[i].second);
       assert_close (chunk->margin[0], cases[i].margin);
-      if (cases[i].gating != MS_IMPORT_SIGMOID)
+      if (cases[i].scoring != MS_SCORING_SIGMOID)
         assert_close (chunk->entropy[0], entropy);
       g_assert_false (ms_reader_run (reader)->probabilities);
     }
+}
+
+/* The same logits give the same entropies and margins whether decisions stand beside them or not; without a
+ * gate these stay unknown.  Where all experts are chosen the margin is undefined. */
+static void
+test_gate_beside_decisions (void)
+{
+  static const char logits[] = "token,e0,e1,e2,e3\n0,0.5,-1,2,1\n1,3,0.25,-2,0\n";
+  static const char chosen[]
+      = "token,rank,expert,weight\n0,0,2,0.5\n0,1,3,0.3\n1,0,0,0.6\n1,1,1,0.2\n";
+  const char *const alone[] = { "logits.csv", logits, NULL };
+  const char *const beside[] = { "logits.csv", logits, "trace.csv", chosen, NULL };
+
+  for (guint scoring = MS_SCORING_UNKNOWN; scoring < MS_N_SCORINGS; scoring++)
+    {
+      MsImportOptions options = { .k = 2, .scoring = (MsScoring) scoring };
+      float entropy[2], margin[2];
+
+      for (guint i = 0; i < 2; i++)
+        {
+          g_autofree char *message = import_texts (i == 0 ? alone : beside, options);
+          g_autoptr (MsReader) reader = NULL;
+          const MsChunk *chunk;
+
+          g_assert_cmpstr (message, ==, NULL);
+          reader = open_run ();
+          chunk = ms_reader_chunk (reader, 0, 0, ms_reader_run (reader)->columns, 0, NULL);
+          g_assert_nonnull (chunk->logits);
+          if (scoring == MS_SCORING_UNKNOWN && i == 1)
+            {
+              g_assert_null (ms_reader_model (reader)->router);
+              g_assert_true (chunk->entropy == NULL && chunk->margin == NULL);
+              continue;
+            }
+          g_assert_nonnull (ms_reader_model (reader)->router);
+          for (guint t = 0; t < 2; t++)
+            if (i == 0)
+              {
+                entropy[t] = chunk->entropy[t];
+                margin[t] = chunk->margin[t];
+                g_assert_true (entropy[t] > 0 && margin[t] > 0);
+              }
+            else
+              g_assert_true (chunk->entropy[t] == entropy[t] && chunk->margin[t] == margin[t]);
+          /* What was recorded stays. */
+          if (i == 1)
+            assert_close (chunk->weights[0], 0.5);
+        }
+    }
+  {
+    g_autofree char *message
+        = import_texts (alone, (MsImportOptions){ .k = 4, .scoring = MS_SCORING_SIGMOID });
+    g_autoptr (MsReader) reader = NULL;
+    const MsChunk *chunk;
+
+    g_assert_cmpstr (message, ==, NULL);
+    reader = open_run ();
+    chunk = ms_reader_chunk (reader, 0, 0, ms_reader_run (reader)->columns, 0, NULL);
+    g_assert_true (isnan (chunk->margin[0]) && isnan (chunk->margin[1]));
+  }
 }
 
 /* --- Golden traces -------------------------------------------------------------------------- */
@@ -346,6 +406,7 @@ main (int argc, char **argv)
   g_test_add_func ("/import/pairs", test_pairs);
   g_test_add_func ("/import/tolerance", test_tolerance);
   g_test_add_func ("/import/gating", test_gating);
+  g_test_add_func ("/import/gate-beside-decisions", test_gate_beside_decisions);
   g_test_add_func ("/import/golden", test_golden);
   status = g_test_run ();
   {
