@@ -15,11 +15,12 @@ typedef enum
 
 typedef struct
 {
-  const char *name;    /* "collect" */
-  const char *usage;   /* "MODEL.gguf INPUT... -o RUN.db" */
-  const char *summary; /* one line for the list of commands */
-  const char *details; /* paragraphs below the options in --help, may be NULL */
-  const char *example; /* one or two command lines shown in --help */
+  const char *name;         /* "collect" */
+  const char *usage;        /* "MODEL.gguf INPUT... -o RUN.db" */
+  const char *summary;      /* one line for the list of commands */
+  const char *details;      /* paragraphs below the options in --help, may be NULL */
+  char *(*describe) (void); /* more of them, made from a list (transfer full); may be NULL */
+  const char *example;      /* one or two command lines shown in --help */
   /* argv[0] is the command's name.  Results go to stdout, everything else to stderr. */
   MsExit (*run) (int argc, char **argv);
 } MsCommand;
@@ -38,6 +39,9 @@ extern const MsCommand ms_command_train;
 
 /* All of them in the order of the help; NULL-terminated. */
 const MsCommand *const *ms_commands (void);
+
+/* The paragraphs of --help: details and what describe makes; "" without any.  (transfer full) */
+char *ms_command_details (const MsCommand *command);
 
 /* Parses the options of `command`; what is left (positional arguments) stays in argv.  On --help prints
  * and exits with 0; on a wrong option says which on stderr and exits with 2.  entries end with an

@@ -1,4 +1,4 @@
-/* `moescope import`: a trace of another program, as CSV, becomes a run. */
+/* `moescope import`: a trace of another program becomes a run. */
 #include "command.h"
 #include "db.h"
 
@@ -7,109 +7,153 @@
 
 static const char *const score_kinds[] = { "auto", "logits", "probabilities" };
 
-/* The index of word among names (n), -1 when it is none. */
-static int
-index_of (const char *word, const char *const *names, int n)
+/* What the options say, as they are typed. */
+typedef struct
 {
-  for (int i = 0; i < n; i++)
-    if (strcmp (word, names[i]) == 0)
-      return i;
-  return -1;
+  char *output, *name, *gating, *scores, *format;
+  char **sequences, **tokens;
+  int experts, top_k;
+  gboolean renormalise;
+} Typed;
+
+static void
+typed_clear (Typed *typed)
+{
+  g_free (typed->output);
+  g_free (typed->name);
+  g_free (typed->gating);
+  g_free (typed->scores);
+  g_free (typed->format);
+  g_strfreev (typed->sequences);
+  g_strfreev (typed->tokens);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Typed, typed_clear)
+
+static void
+parse (Typed *typed, int *argc, char ***argv)
+{
+  const GOptionEntry entries[] = {
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &typed->output, "The database to write to",
+      "RUN.db" },
+    { "format", 0, 0, G_OPTION_ARG_STRING, &typed->format,
+      "Form of the files, see below (default: told from their first bytes)", "NAME" },
+    { "sequences", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &typed->sequences,
+      "Labels: sequence,dataset,language,parallel_id", "FILE" },
+    { "tokens", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &typed->tokens,
+      "Token ids: sequence,token,token_id,predicted_token_id", "FILE" },
+    { "name", 0, 0, G_OPTION_ARG_STRING, &typed->name,
+      "Name of the run (default: the first file's)", "NAME" },
+    { "experts", 0, 0, G_OPTION_ARG_INT, &typed->experts,
+      "Experts per layer (default: from the files)", "N" },
+    { "top-k", 0, 0, G_OPTION_ARG_INT, &typed->top_k,
+      "Experts per token (default: from the decisions)", "K" },
+    { "scores", 0, 0, G_OPTION_ARG_STRING, &typed->scores,
+      "What scores are: auto, logits or probabilities (default: auto)", "WHAT" },
+    { "gating", 0, 0, G_OPTION_ARG_STRING, &typed->gating,
+      "The model's rule: softmax, sigmoid, softmax-selected or sqrt-softplus (default: unknown "
+      "with decisions, softmax for scores alone)",
+      "HOW" },
+    { "renormalise", 0, 0, G_OPTION_ARG_NONE, &typed->renormalise,
+      "The model divides the weights of a token by their sum", NULL },
+    { 0 }
+  };
+
+  ms_command_parse (&ms_command_import, entries, argc, argv);
+}
+
+/* The options as import takes them; MS_EXIT_USAGE when they make no sense. */
+static MsExit
+take_options (const Typed *typed, MsImportOptions *options)
+{
+  if (typed->output == NULL)
+    return ms_command_misuse (&ms_command_import, "give the database with -o RUN.db");
+  if (typed->experts < 0 || typed->experts > MS_MAX_EXPERTS || typed->top_k < 0
+      || typed->top_k > MS_MAX_EXPERTS)
+    return ms_command_misuse (&ms_command_import, "--experts and --top-k are 1..%u",
+                              MS_MAX_EXPERTS);
+  if (typed->gating != NULL && ms_scoring_parse (typed->gating) == MS_SCORING_UNKNOWN)
+    return ms_command_misuse (&ms_command_import, "there is no gating '%s'", typed->gating);
+  options->output = typed->output;
+  options->name = typed->name;
+  options->format = typed->format;
+  options->command = ms_command_line ();
+  options->n_experts = (guint) typed->experts;
+  options->k = (guint) typed->top_k;
+  options->scoring = ms_scoring_parse (typed->gating);
+  options->renormalise = typed->renormalise;
+  for (guint i = 0; i < G_N_ELEMENTS (score_kinds); i++)
+    if (typed->scores == NULL || strcmp (typed->scores, score_kinds[i]) == 0)
+      {
+        options->scores = (MsImportScores) i;
+        return MS_EXIT_FINE;
+      }
+  return ms_command_misuse (&ms_command_import, "scores are no '%s'", typed->scores);
+}
+
+static void
+tell (const MsImportSummary *summary, const char *output)
+{
+  for (guint i = 0; i < summary->notes->len; i++)
+    fprintf (stderr, "moescope import: %s\n", (const char *) summary->notes->pdata[i]);
+  printf ("run %" G_GINT64_FORMAT " of %s: %" G_GINT64_FORMAT " decisions for %" G_GINT64_FORMAT
+          " tokens of %u %s\n",
+          summary->run, output, summary->decisions, summary->tokens, summary->documents,
+          summary->documents == 1 ? "document" : "documents");
 }
 
 static MsExit
 run (int argc, char **argv)
 {
-  g_autofree char *output = NULL, *name = NULL, *gating = NULL, *scores = NULL;
-  g_auto (GStrv) sequences = NULL, tokens = NULL;
-  char **const *const further[] = { &sequences, &tokens };
-  int experts = 0, top_k = 0;
-  gboolean renormalise = FALSE;
-  const GOptionEntry entries[]
-      = { { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "The database to write to",
-            "RUN.db" },
-          { "sequences", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &sequences,
-            "Labels: sequence,dataset,language,parallel_id", "FILE" },
-          { "tokens", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &tokens,
-            "Token ids: sequence,token,token_id,predicted_token_id", "FILE" },
-          { "name", 0, 0, G_OPTION_ARG_STRING, &name, "Name of the run (default: the first file's)",
-            "NAME" },
-          { "experts", 0, 0, G_OPTION_ARG_INT, &experts,
-            "Experts per layer (default: from the files)", "N" },
-          { "top-k", 0, 0, G_OPTION_ARG_INT, &top_k,
-            "Experts per token (default: from the decisions)", "K" },
-          { "scores", 0, 0, G_OPTION_ARG_STRING, &scores,
-            "What scores are: auto, logits or probabilities (default: auto)", "WHAT" },
-          { "gating", 0, 0, G_OPTION_ARG_STRING, &gating,
-            "The model's rule: softmax, sigmoid, softmax-selected or sqrt-softplus (default: "
-            "unknown with "
-            "decisions, softmax for scores alone)",
-            "HOW" },
-          { "renormalise", 0, 0, G_OPTION_ARG_NONE, &renormalise,
-            "The model divides the weights of a token by their sum", NULL },
-          { 0 } };
+  g_auto (Typed) typed = { 0 };
+  char **const *const further[] = { &typed.sequences, &typed.tokens };
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
+  MsImportOptions options = { 0 };
   MsImportSummary summary;
-  MsImportOptions options;
   GError *error = NULL;
-  int scores_index;
+  MsExit status;
 
-  ms_command_parse (&ms_command_import, entries, &argc, &argv);
-  scores_index = scores == NULL ? 0 : index_of (scores, score_kinds, G_N_ELEMENTS (score_kinds));
+  parse (&typed, &argc, &argv);
   if (argc < 2)
-    return ms_command_misuse (&ms_command_import, "give a CSV file");
-  if (output == NULL)
-    return ms_command_misuse (&ms_command_import, "give the database with -o RUN.db");
-  if (experts < 0 || experts > MS_MAX_EXPERTS || top_k < 0 || top_k > MS_MAX_EXPERTS)
-    return ms_command_misuse (&ms_command_import, "--experts and --top-k are 1..%u",
-                              MS_MAX_EXPERTS);
-  if (gating != NULL && ms_scoring_parse (gating) == MS_SCORING_UNKNOWN)
-    return ms_command_misuse (&ms_command_import, "there is no gating '%s'", gating);
-  if (scores_index < 0)
-    return ms_command_misuse (&ms_command_import, "scores are no '%s'", scores);
+    return ms_command_misuse (&ms_command_import, "give a file to import");
+  if ((status = take_options (&typed, &options)) != MS_EXIT_FINE)
+    return status;
   for (int i = 1; i < argc; i++)
     g_ptr_array_add (inputs, argv[i]);
   for (guint i = 0; i < G_N_ELEMENTS (further); i++)
     for (guint j = 0; *further[i] != NULL && (*further[i])[j] != NULL; j++)
       g_ptr_array_add (inputs, (*further[i])[j]);
   g_ptr_array_add (inputs, NULL);
-  options = (MsImportOptions){ .inputs = (const char *const *) inputs->pdata,
-                               .output = output,
-                               .name = name,
-                               .command = ms_command_line (),
-                               .n_experts = (guint) experts,
-                               .k = (guint) top_k,
-                               .scores = (MsImportScores) scores_index,
-                               .scoring = ms_scoring_parse (gating),
-                               .renormalise = renormalise };
+  options.inputs = (const char *const *) inputs->pdata;
   if (!ms_import (&options, &summary, &error))
     return ms_command_fail (&ms_command_import, error);
-  for (guint i = 0; i < summary.notes->len; i++)
-    fprintf (stderr, "moescope import: %s\n", (const char *) summary.notes->pdata[i]);
-  printf ("run %" G_GINT64_FORMAT " of %s: %" G_GINT64_FORMAT " decisions for %" G_GINT64_FORMAT
-          " tokens of %u %s\n",
-          summary.run, output, summary.decisions, summary.tokens, summary.documents,
-          summary.documents == 1 ? "document" : "documents");
+  tell (&summary, typed.output);
   ms_import_summary_clear (&summary);
   return MS_EXIT_FINE;
 }
 
+/* What is read, from the list of formats. */
+static char *
+describe (void)
+{
+  GString *text = g_string_new (NULL);
+  const MsImportFormat *format;
+
+  for (guint i = 0; (format = ms_import_format (i)) != NULL; i++)
+    g_string_append_printf (text, "%s (--format %s):\n%s\n", format->title, format->name,
+                            format->help);
+  return g_string_free (text, FALSE);
+}
+
 const MsCommand ms_command_import = {
   .name = "import",
-  .usage = "TRACE.csv... -o RUN.db",
+  .usage = "TRACE... -o RUN.db",
   .summary = "Store a trace of another program as a run",
   .details
-  = "The header of a CSV file tells what it holds, in any order of columns and rows:\n"
-    "  decisions       sequence,token,layer,rank,expert,weight\n"
-    "                  further columns: output_l2_norm, dropped, valid, token_id\n"
-    "  router scores   sequence,token,layer,e0,e1,...  or  sequence,token,layer,expert,logit\n"
-    "  expert outputs  sequence,token,layer,expert,h0,h1,...\n"
-    "  similarities    sequence,token,layer,similarity\n"
-    "  token ids       sequence,token,token_id,predicted_token_id,loss\n"
-    "  labels          sequence,dataset,language,parallel_id,phase\n"
-    "Sequences become documents; 'document' and 'position' may stand for 'sequence' and\n"
-    "'token', so what `moescope export RUN.db routing` writes is read back.  Without\n"
-    "decisions the --top-k largest scores are the choice, of equal ones the lower expert.",
+  = "Several files make one run: decisions, and what stands beside them.  Each is read once, so\n"
+    "a pipe will do, and - is standard input.  Without decisions the --top-k largest scores are\n"
+    "the choice, of equal ones the lower expert.\n\n",
+  .describe = describe,
   .example = "moescope import trace.csv --experts 64 --sequences sequences.csv -o run.db\n"
              "  moescope import logits.csv --top-k 8 --renormalise -o run.db",
   .run = run,

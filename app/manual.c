@@ -7,11 +7,12 @@ static void
 append_command (GString *out, const MsCommand *command)
 {
   g_auto (GStrv) examples = g_strsplit (command->example, "\n", -1);
+  g_autofree char *details = ms_command_details (command);
 
   g_string_append_printf (out, "\n### `%s`: %s\n\n    moescope %s %s\n", command->name,
                           command->summary, command->name, command->usage);
-  if (command->details != NULL)
-    g_string_append_printf (out, "\n```text\n%s\n```\n", command->details);
+  if (*details != '\0')
+    g_string_append_printf (out, "\n```text\n%s\n```\n", details);
   g_string_append (out, "\nExample:\n\n");
   for (guint i = 0; examples[i] != NULL; i++)
     g_string_append_printf (out, "    %s\n", g_strstrip (examples[i]));

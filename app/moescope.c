@@ -47,13 +47,22 @@ print_help (FILE *out)
          out);
 }
 
+char *
+ms_command_details (const MsCommand *command)
+{
+  g_autofree char *made = command->describe != NULL ? command->describe () : NULL;
+
+  return g_strconcat (command->details != NULL ? command->details : "", made != NULL ? made : "",
+                      NULL);
+}
+
 void
 ms_command_parse (const MsCommand *command, const GOptionEntry *entries, int *argc, char ***argv)
 {
   g_autoptr (GOptionContext) context = g_option_context_new (command->usage);
-  g_autofree char *description
-      = g_strdup_printf ("%s%sExample:\n  %s\n", command->details ? command->details : "",
-                         command->details ? "\n\n" : "", command->example);
+  g_autofree char *details = ms_command_details (command);
+  g_autofree char *description = g_strdup_printf ("%s%sExample:\n  %s\n", details,
+                                                  *details != '\0' ? "\n\n" : "", command->example);
   g_autofree char *program = g_strconcat ("moescope ", command->name, NULL);
   g_autoptr (GError) error = NULL;
 

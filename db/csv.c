@@ -1,12 +1,14 @@
-/* CSV through libcsv: rows of any size are read one by one, with the line for every complaint. */
+/* CSV through libcsv: rows of any size are handed out one by one, with the line for every complaint.
+ *
+ * libcsv calls back for each field; a block of the file is parsed at once, its whole rows wait in `rows`
+ * and the fields of the last, unfinished row stay for the next block.  A fault is told after the rows
+ * before it. */
+#include "csv-private.h"
+
 #include "db.h"
 
 #include <csv.h>
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-
-#define BLOCK_BYTES (1 << 16)
 
 void
 ms_csv_append (GString *line, const char *text)
@@ -18,134 +20,208 @@ ms_csv_append (GString *line, const char *text)
   csv_write (line->str + at, need, text, length);
 }
 
+/* A whole row: its fields are starts[first .. first + n - 1]. */
 typedef struct
 {
-  const char *path;
-  MsCsvFunc func;
-  gpointer data;
-  GError **error;
-  GString *text;     /* the fields of the row, each with its end */
+  guint first, n, line;
+} WaitingRow;
+
+struct MsCsvReader
+{
+  MsFileReader *input;
+  struct csv_parser parser;
+  GString *text;     /* the fields of the waiting rows, each with its end */
   GArray *starts;    /* of gsize: where each field begins in text */
-  GPtrArray *fields; /* the same as pointers */
+  GArray *rows;      /* of WaitingRow */
+  guint next;        /* of rows */
+  GPtrArray *fields; /* of the row handed out, as pointers */
+  guint row_first;   /* in starts: the row being parsed */
   guint n_columns;   /* of the header, 0 = not yet read */
-  guint line;        /* being read, from 1 */
-  guint first_line;  /* of the row being read */
-  gboolean stopped;
-} Reading;
+  guint line;        /* being parsed, from 1 */
+  guint first_line;  /* of the row being parsed */
+  gboolean begun, ended;
+  GError *failure;
+};
+
+MsCsvReader *
+ms_csv_reader_new (MsFileReader *input, char separator)
+{
+  MsCsvReader *reader = g_new0 (MsCsvReader, 1);
+
+  reader->input = input;
+  csv_init (&reader->parser, CSV_STRICT | CSV_STRICT_FINI | CSV_REPALL_NL);
+  csv_set_delim (&reader->parser, (unsigned char) separator);
+  reader->text = g_string_new (NULL);
+  reader->starts = g_array_new (FALSE, FALSE, sizeof (gsize));
+  reader->rows = g_array_new (FALSE, FALSE, sizeof (WaitingRow));
+  reader->fields = g_ptr_array_new ();
+  reader->line = reader->first_line = 1;
+  return reader;
+}
+
+void
+ms_csv_reader_free (MsCsvReader *reader)
+{
+  if (reader == NULL)
+    return;
+  ms_file_reader_free (reader->input);
+  csv_free (&reader->parser);
+  g_string_free (reader->text, TRUE);
+  g_array_unref (reader->starts);
+  g_array_unref (reader->rows);
+  g_ptr_array_unref (reader->fields);
+  g_clear_error (&reader->failure);
+  g_free (reader);
+}
 
 static void
-stop (Reading *reading, const char *what)
+stop (MsCsvReader *reader, guint line, const char *what)
 {
-  g_set_error (reading->error, MS_DB_ERROR, MS_DB_ERROR_BAD_VALUE, "%s, line %u: %s", reading->path,
-               reading->first_line, what);
-  reading->stopped = TRUE;
+  if (reader->failure == NULL)
+    g_set_error (&reader->failure, MS_DB_ERROR, MS_DB_ERROR_BAD_VALUE, "%s, line %u: %s",
+                 ms_file_reader_name (reader->input), line, what);
+  reader->ended = TRUE;
 }
 
 static void
 take_field (void *field, size_t length, void *data)
 {
-  Reading *reading = data;
+  MsCsvReader *reader = data;
   const char *bytes = field;
-  gsize start = reading->text->len;
+  gsize start = reader->text->len;
 
-  if (reading->stopped)
+  if (reader->failure != NULL)
     return;
-  if (reading->starts->len == 0)
-    reading->first_line = reading->line;
+  if (reader->starts->len == reader->row_first)
+    reader->first_line = reader->line;
   if (length > 0 && memchr (bytes, '\0', length) != NULL)
     {
-      stop (reading, "a zero byte: this is no text");
+      stop (reader, reader->first_line, "a zero byte: this is no text");
       return;
     }
   for (gsize i = 0; i < length; i++)
-    reading->line += bytes[i] == '\n';
-  g_array_append_val (reading->starts, start);
-  g_string_append_len (reading->text, bytes, (gssize) length);
-  g_string_append_c (reading->text, '\0');
+    reader->line += bytes[i] == '\n';
+  g_array_append_val (reader->starts, start);
+  g_string_append_len (reader->text, bytes, (gssize) length);
+  g_string_append_c (reader->text, '\0');
 }
 
 static void
 take_row (int end, void *data)
 {
-  Reading *reading = data;
-  guint n = reading->starts->len;
+  MsCsvReader *reader = data;
+  WaitingRow row
+      = { reader->row_first, reader->starts->len - reader->row_first, reader->first_line };
 
-  if (!reading->stopped && n > 0)
+  if (reader->failure == NULL && row.n > 0)
     {
-      g_ptr_array_set_size (reading->fields, (int) n);
-      for (guint i = 0; i < n; i++)
-        reading->fields->pdata[i] = reading->text->str + g_array_index (reading->starts, gsize, i);
-      if (reading->n_columns == 0)
-        reading->n_columns = n;
-      if (n != reading->n_columns)
-        stop (reading, "the row has not as many fields as the header");
-      else if (!reading->func ((const char *const *) reading->fields->pdata, n, reading->first_line,
-                               reading->data, reading->error))
-        reading->stopped = TRUE;
+      if (reader->n_columns == 0)
+        reader->n_columns = row.n;
+      if (row.n != reader->n_columns)
+        stop (reader, row.line, "the row has not as many fields as the header");
+      else
+        g_array_append_val (reader->rows, row);
     }
-  g_string_truncate (reading->text, 0);
-  g_array_set_size (reading->starts, 0);
-  reading->line += end == '\n';
+  reader->row_first = reader->starts->len;
+  reader->line += end == '\n';
+}
+
+/* Forgets the rows handed out and moves the fields of the unfinished row to the front. */
+static void
+make_way (MsCsvReader *reader)
+{
+  guint kept = reader->starts->len - reader->row_first;
+  gsize from
+      = kept > 0 ? g_array_index (reader->starts, gsize, reader->row_first) : reader->text->len;
+
+  g_string_erase (reader->text, 0, (gssize) from);
+  g_array_remove_range (reader->starts, 0, reader->row_first);
+  for (guint i = 0; i < kept; i++)
+    g_array_index (reader->starts, gsize, i) -= from;
+  g_array_set_size (reader->rows, 0);
+  reader->next = reader->row_first = 0;
 }
 
 static void
-parse (Reading *reading, FILE *file)
+parse_block (MsCsvReader *reader)
 {
-  g_autofree char *block = g_malloc (BLOCK_BYTES);
-  struct csv_parser parser;
-  gboolean first = TRUE;
-  gsize n;
+  const char *bytes = NULL;
+  gsize n = 0, skip = 0;
 
-  csv_init (&parser, CSV_STRICT | CSV_STRICT_FINI | CSV_REPALL_NL);
-  while (!reading->stopped && (n = fread (block, 1, BLOCK_BYTES, file)) > 0)
+  make_way (reader);
+  if (!ms_file_reader_read (reader->input, &bytes, &n, &reader->failure))
     {
-      gsize skip = first && n >= 3 && memcmp (block, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+      reader->ended = TRUE;
+      return;
+    }
+  if (n == 0)
+    {
+      reader->ended = TRUE;
+      if (csv_fini (&reader->parser, take_field, take_row, reader) != 0)
+        stop (reader, reader->line, "a quote is not closed");
+      return;
+    }
+  if (!reader->begun && n >= 3 && memcmp (bytes, "\xef\xbb\xbf", 3) == 0)
+    skip = 3;
+  reader->begun = TRUE;
+  if (csv_parse (&reader->parser, bytes + skip, n - skip, take_field, take_row, reader) != n - skip)
+    stop (reader, reader->line, "a quote is in the wrong place");
+}
 
-      first = FALSE;
-      if (csv_parse (&parser, block + skip, n - skip, take_field, take_row, reading) != n - skip
-          && !reading->stopped)
-        {
-          reading->first_line = reading->line;
-          stop (reading, "a quote is in the wrong place");
-        }
-    }
-  if (!reading->stopped && csv_fini (&parser, take_field, take_row, reading) != 0)
+gboolean
+ms_csv_reader_next (MsCsvReader *reader, const char *const **fields, guint *n, guint *line,
+                    GError **error)
+{
+  const WaitingRow *row;
+
+  while (reader->next == reader->rows->len && !reader->ended)
+    parse_block (reader);
+  *fields = NULL;
+  if (reader->next == reader->rows->len)
     {
-      reading->first_line = reading->line;
-      stop (reading, "a quote is not closed");
+      if (reader->n_columns == 0 && reader->failure == NULL)
+        g_set_error (&reader->failure, MS_DB_ERROR, MS_DB_ERROR_BAD_VALUE,
+                     "%s is empty; a header and rows are needed",
+                     ms_file_reader_name (reader->input));
+      if (reader->failure == NULL)
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&reader->failure));
+      return FALSE;
     }
-  csv_free (&parser);
+  row = &g_array_index (reader->rows, WaitingRow, reader->next++);
+  g_ptr_array_set_size (reader->fields, (int) row->n);
+  for (guint i = 0; i < row->n; i++)
+    reader->fields->pdata[i]
+        = reader->text->str + g_array_index (reader->starts, gsize, row->first + i);
+  *fields = (const char *const *) reader->fields->pdata;
+  *n = row->n;
+  *line = row->line;
+  return TRUE;
 }
 
 gboolean
 ms_csv_read (const char *path, MsCsvFunc func, gpointer data, GError **error)
 {
-  GError *failure = NULL;
-  Reading reading = { .path = path, .func = func, .data = data, .error = &failure, .line = 1 };
-  FILE *file = fopen (path, "rbe");
+  MsFileReader *input = ms_file_reader_open (path, error);
+  g_autoptr (MsCsvReader) reader = input == NULL ? NULL : ms_csv_reader_new (input, ',');
+  const char *const *fields;
+  guint n, line;
 
-  if (file == NULL)
+  while (reader != NULL)
     {
-      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_IO, "cannot open %s: %s", path,
-                   g_strerror (errno));
-      return FALSE;
+      GError *failure = NULL;
+
+      if (!ms_csv_reader_next (reader, &fields, &n, &line, error))
+        return FALSE;
+      if (fields == NULL)
+        return TRUE;
+      if (!func (fields, n, line, data, &failure))
+        {
+          if (failure == NULL)
+            return TRUE;
+          g_propagate_error (error, failure);
+          return FALSE;
+        }
     }
-  reading.text = g_string_new (NULL);
-  reading.starts = g_array_new (FALSE, FALSE, sizeof (gsize));
-  reading.fields = g_ptr_array_new ();
-  parse (&reading, file);
-  if (ferror (file) && failure == NULL)
-    g_set_error (&failure, MS_DB_ERROR, MS_DB_ERROR_IO, "cannot read %s: %s", path,
-                 g_strerror (errno));
-  if (reading.n_columns == 0 && failure == NULL)
-    g_set_error (&failure, MS_DB_ERROR, MS_DB_ERROR_BAD_VALUE,
-                 "%s is empty; a header and rows are needed", path);
-  fclose (file);
-  g_string_free (reading.text, TRUE);
-  g_array_unref (reading.starts);
-  g_ptr_array_unref (reading.fields);
-  if (failure == NULL)
-    return TRUE;
-  g_propagate_error (error, failure);
   return FALSE;
 }

@@ -258,9 +258,22 @@ typedef enum
   MS_IMPORT_SCORES_PROBABILITIES,
 } MsImportScores;
 
+/* A form in which traces lie in files. */
 typedef struct
 {
-  const char *const *inputs; /* NULL-terminated paths of CSV files; the header tells what each is */
+  const char *name;              /* for --format, "csv" */
+  const char *title;             /* for people, "CSV" */
+  const char *const *extensions; /* of file names, without the point; NULL-terminated */
+  const char *help;              /* lines: what is read, exactly */
+} MsImportFormat;
+
+/* The formats that import reads, index 0, 1, ...; NULL after the last. */
+const MsImportFormat *ms_import_format (guint index);
+
+typedef struct
+{
+  const char *const *inputs; /* NULL-terminated paths, "-" = standard input; each is read once */
+  const char *format;        /* name of the format of all inputs; NULL = told from the first bytes */
   const char *output;        /* path of the database */
   const char *name;          /* of the model and the run; NULL = from the first input */
   const char *command;       /* stored with the run, may be NULL */
@@ -280,8 +293,8 @@ typedef struct
   GPtrArray *notes; /* of char*: what was assumed */
 } MsImportSummary;
 
-/* Reads decisions, router scores, expert outputs, tokens and labels from CSV files and stores them as one
- * finished run, exactly.  The forms are those of `moescope import --help`.  BAD_VALUE names file and
+/* Reads decisions, router scores, expert outputs, tokens and labels and stores them as one finished run,
+ * exactly.  The forms are those of `moescope import --help`.  BAD_VALUE names file and
  * line.  The file is not touched before everything is read and checked.  *summary is filled on success;
  * clear it with ms_import_summary_clear. */
 gboolean ms_import (const MsImportOptions *options, MsImportSummary *summary, GError **error);

@@ -133,7 +133,7 @@ test_pairs (void)
       g_assert_nonnull (strstr (told, ".csv"));
     }
   too_few = import_texts (good, (MsImportOptions){ .n_experts = 2 });
-  g_assert_nonnull (strstr (too_few, "'2' is no integer between 0 and 1"));
+  g_assert_nonnull (strstr (too_few, "there is no expert 2: with --experts 2 they are 0 to 1"));
   k = import_texts (good, (MsImportOptions){ .k = 1 });
   g_assert_nonnull (strstr (k, "line 3: rank 1 is not below --top-k 1"));
 }

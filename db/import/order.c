@@ -1,0 +1,237 @@
+/* Rows sorted by sequence, token, layer and slot; complete; without repetitions; all tables about the same
+ * tokens.  After this, row follows row as cell follows cell in the arrays. */
+#include "import-private.h"
+
+#include <string.h>
+
+/* Sorts; a repetition is an error. */
+static gboolean
+sort_rows (MsImportTable *table, GError **error)
+{
+  const MsImportRow *rows = (const MsImportRow *) (void *) table->rows->data;
+  gboolean sorted = TRUE;
+
+  for (guint i = 1; i < table->rows->len && sorted; i++)
+    sorted = ms_import_row_compare (&rows[i - 1], &rows[i]) < 0;
+  if (!sorted)
+    g_array_sort (table->rows, ms_import_row_compare);
+  for (guint i = 1; i < table->rows->len && !sorted; i++)
+    if (ms_import_row_compare (&rows[i - 1], &rows[i]) == 0)
+      return ms_import_fail (error, table->file, rows[i].line, "this row repeats line %u",
+                             rows[i - 1].line);
+  return TRUE;
+}
+
+/* Token ids that stand beside decisions are there once for each layer: one of each stays. */
+static gboolean
+merge_ids (MsImporter *importer, GError **error)
+{
+  MsImportTable *table = &importer->tables[MS_RECORD_TOKEN];
+  guint kept = 0;
+
+  if (!importer->ids_beside)
+    return TRUE;
+  g_array_sort (table->rows, ms_import_row_compare);
+  for (guint i = 0; i < table->rows->len; i++)
+    {
+      const MsImportRow *row = ms_import_row (table, i);
+      const MsImportRow *last = kept > 0 ? ms_import_row (table, kept - 1) : NULL;
+
+      if (last == NULL || !ms_import_row_same (last, row))
+        *ms_import_row (table, kept++) = *row;
+      else if (last->value != row->value)
+        return ms_import_fail (error, table->file, row->line,
+                               "token id %d of sequence '%s', token %d is %d in line %u",
+                               row->value, ms_importer_sequence (importer, row->sequence),
+                               row->token, last->value, last->line);
+    }
+  g_array_set_size (table->rows, kept);
+  return TRUE;
+}
+
+/* A file without a layer column speaks of the only layer. */
+static gboolean
+place_rows (MsImporter *importer, MsImportTable *table, GError **error)
+{
+  if (table->fields & MS_FIELD_LAYER)
+    return TRUE;
+  if (importer->layers->len > 1)
+    return ms_import_fail (error, table->file, 1,
+                           "a column 'layer' is needed: the trace has %u layers",
+                           importer->layers->len);
+  for (guint i = 0; i < table->rows->len; i++)
+    ms_import_row (table, i)->layer = g_array_index (importer->layers, gint32, 0);
+  return TRUE;
+}
+
+static int
+compare_layers (gconstpointer a, gconstpointer b)
+{
+  gint32 x = *(const gint32 *) a, y = *(const gint32 *) b;
+
+  return (x > y) - (x < y);
+}
+
+/* The layers, and how many tokens each sequence has, from the rows that say which decisions there are. */
+static void
+take_geometry (MsImporter *importer, const MsImportTable *table)
+{
+  g_autoptr (GHashTable) layers = g_hash_table_new (NULL, NULL);
+  gint64 first = 0;
+
+  for (guint i = 0; i < table->rows->len; i++)
+    {
+      const MsImportRow *row = ms_import_row (table, i);
+      MsDocument *document = importer->documents->pdata[row->sequence];
+
+      document->n_tokens = MAX (document->n_tokens, row->token + 1);
+      if (g_hash_table_add (layers, GINT_TO_POINTER (row->layer)))
+        g_array_append_val (importer->layers, row->layer);
+    }
+  g_array_sort (importer->layers, compare_layers);
+  for (guint i = 0; i < importer->documents->len; i++)
+    {
+      MsDocument *document = importer->documents->pdata[i];
+
+      document->first_token = first;
+      first += document->n_tokens;
+    }
+}
+
+/* Says which cell is missing before `row` (NULL: at the end), and what to do about it. */
+static gboolean
+fail_missing (const MsImporter *importer, const MsImportTable *table, const MsImportRow *missing,
+              const MsImportRow *row, GError **error)
+{
+  const char *advice = "";
+
+  if (row != NULL && missing->token == 0 && row->token == 1 && row->sequence == missing->sequence)
+    advice = "; tokens count from 0";
+  return ms_import_fail (error, table->file, row != NULL ? row->line : 0,
+                         "sequence '%s', token %d, layer %d is missing%s%s",
+                         ms_importer_sequence (importer, missing->sequence), missing->token,
+                         missing->layer, row != NULL ? " before this row" : "", advice);
+}
+
+/* Says that `row` is about a token that has no decision. */
+static gboolean
+fail_surplus (const MsImporter *importer, const MsImportTable *table, const MsImportRow *row,
+              GError **error)
+{
+  const MsDocument *document = importer->documents->pdata[row->sequence];
+  gboolean beyond = row->token == document->n_tokens;
+
+  return ms_import_fail (
+      error, table->file, row->line, "sequence '%s', token %d, layer %d has no decision%s",
+      document->name, row->token, row->layer,
+      beyond ? "; an engine does not route the last token that it samples: leave that row out"
+             : "");
+}
+
+/* Whether sorted rows hold every token of every sequence in each of the layers (n). */
+static gboolean
+check_complete (const MsImporter *importer, const MsImportTable *table, const gint32 *layers,
+                guint n, GError **error)
+{
+  MsImportRow next = { .layer = layers[0] };
+  guint layer = 0;
+
+  for (guint i = 0; i <= table->rows->len; i++)
+    {
+      const MsImportRow *row = i < table->rows->len ? ms_import_row (table, i) : NULL;
+      gboolean ended = next.sequence == importer->documents->len;
+      MsImportRow cell = row != NULL ? *row : next;
+
+      if (i > 0 && row != NULL && ms_import_row_same (row, row - 1))
+        continue;
+      cell.slot = 0;
+      if (row == NULL && ended)
+        return TRUE;
+      if (row == NULL || (!ended && ms_import_row_compare (&cell, &next) > 0))
+        return fail_missing (importer, table, &next, row, error);
+      if (ended || ms_import_row_compare (&cell, &next) < 0)
+        return fail_surplus (importer, table, row, error);
+      if (++layer == n)
+        {
+          const MsDocument *document = importer->documents->pdata[next.sequence];
+
+          layer = 0;
+          if (++next.token == document->n_tokens)
+            {
+              next.token = 0;
+              next.sequence++;
+            }
+        }
+      next.layer = layers[layer];
+    }
+  return TRUE;
+}
+
+/* Scores one to a row become rows of n_scores scores. */
+static gboolean
+widen_scores (MsImporter *importer, GError **error)
+{
+  MsImportTable *from = &importer->tables[MS_RECORD_SCORE];
+  MsImportTable *to = &importer->tables[MS_RECORD_SCORES];
+  guint n = 0;
+
+  if (from->file == NULL)
+    return TRUE;
+  for (guint i = 0; i < from->rows->len; i++)
+    n = MAX (n, (guint) ms_import_row (from, i)->slot + 1);
+  importer->n_scores = n;
+  to->file = g_strdup (from->file);
+  to->fields = from->fields;
+  for (guint i = 0; i < from->rows->len; i++)
+    {
+      MsImportRow row = *ms_import_row (from, i);
+
+      if ((guint) row.slot != i % n)
+        return ms_import_fail (error, from->file, row.line,
+                               "expert %u of sequence '%s', token %d is missing before this row",
+                               i % n, ms_importer_sequence (importer, row.sequence), row.token);
+      if (row.slot == 0)
+        {
+          row.value = (gint32) (importer->scores->len / n);
+          g_array_append_val (to->rows, row);
+        }
+      g_array_append_val (importer->scores, row.a);
+    }
+  if (from->rows->len % n != 0)
+    return ms_import_fail (error, from->file, 0, "the last token has not %u scores", n);
+  return TRUE;
+}
+
+gboolean
+ms_importer_arrange (MsImporter *importer, GError **error)
+{
+  MsImportTable *tables = importer->tables;
+  const gint32 zero = 0;
+
+  for (guint kind = 0; kind < MS_RECORD_N_KINDS; kind++)
+    if ((kind == MS_RECORD_TOKEN && !merge_ids (importer, error))
+        || !sort_rows (&tables[kind], error))
+      return FALSE;
+  if (!widen_scores (importer, error))
+    return FALSE;
+  take_geometry (
+      importer,
+      &tables[tables[MS_RECORD_DECISION].file != NULL ? MS_RECORD_DECISION : MS_RECORD_SCORES]);
+  if (importer->layers->len > 1 || g_array_index (importer->layers, gint32, 0) > 0)
+    for (guint kind = MS_RECORD_SCORES; kind <= MS_RECORD_SIMILARITY; kind++)
+      if (tables[kind].file != NULL && !place_rows (importer, &tables[kind], error))
+        return FALSE;
+  for (guint kind = 0; kind < MS_RECORD_N_KINDS; kind++)
+    {
+      const gint32 *layers = (const gint32 *) (void *) importer->layers->data;
+      gboolean layered
+          = kind == MS_RECORD_DECISION || kind == MS_RECORD_SCORES || kind == MS_RECORD_SIMILARITY;
+
+      if (tables[kind].file == NULL || (!layered && kind != MS_RECORD_TOKEN))
+        continue;
+      if (!check_complete (importer, &tables[kind], layered ? layers : &zero,
+                           layered ? importer->layers->len : 1, error))
+        return FALSE;
+    }
+  return TRUE;
+}
