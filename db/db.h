@@ -116,6 +116,23 @@ typedef struct
   gint64 n_tokens;        /* tokens recorded so far: whole blocks from the start of the corpus */
 } MsRun;
 
+typedef enum
+{
+  MS_SEVERITY_NOTE,  /* worth knowing */
+  MS_SEVERITY_DOUBT, /* numbers may not mean what they seem to */
+  MS_SEVERITY_FAULT, /* numbers are wrong */
+} MsSeverity;
+
+/* Something that the data says against its reading, stored with the run. */
+typedef struct
+{
+  char *code; /* kebab-case, one of a kind in its run */
+  MsSeverity severity;
+  gint64 count; /* how often it occurs */
+  char *place;  /* the first, as a selection, "layer=3 token=17"; NULL = everywhere */
+  char *text;   /* a sentence */
+} MsRemark;
+
 void ms_model_free (MsModel *model);
 void ms_corpus_free (MsCorpus *corpus);
 void ms_run_free (MsRun *run);
@@ -253,7 +270,9 @@ void ms_chunk_count (const MsChunk *chunk, guint from, guint n, guint64 *counts)
 
 typedef enum
 {
-  MS_IMPORT_SCORES_AUTO, /* probabilities when the file's name says so or every row sums to 1 */
+  /* Probabilities when every row sums to 1 within the rounding of the file, logits when none does and some
+   * score is below 0 or above 1; in doubt import fails and asks. */
+  MS_IMPORT_SCORES_AUTO,
   MS_IMPORT_SCORES_LOGITS,
   MS_IMPORT_SCORES_PROBABILITIES,
 } MsImportScores;
@@ -273,24 +292,28 @@ const MsImportFormat *ms_import_format (guint index);
 typedef struct
 {
   const char *const *inputs; /* NULL-terminated paths, "-" = standard input; each is read once */
-  const char *format;        /* name of the format of all inputs; NULL = told from the first bytes */
-  const char *output;        /* path of the database */
-  const char *name;          /* of the model and the run; NULL = from the first input */
-  const char *command;       /* stored with the run, may be NULL */
-  guint n_experts;           /* 0 = from the files */
-  guint k;                   /* slots per token, 0 = from the trace */
+  const char *format;  /* name of the format of all inputs; NULL = told from the first bytes */
+  const char *output;  /* path of the database */
+  const char *name;    /* of the model and the run; NULL = from the first input */
+  const char *command; /* stored with the run, may be NULL */
+  guint n_experts;     /* 0 = from the files */
+  guint k;             /* slots per token, 0 = from the trace */
   MsImportScores scores;
   /* The model's rule.  Unknown: with decisions the gate of the run stays unknown, and router entropies and
    * margins are not recorded; scores alone are taken as those of a softmax, which a note tells. */
   MsScoring scoring;
   gboolean renormalise; /* the model divides the weights by their sum */
+  float scale;          /* factor of the model's weights, 0 = none */
+  /* A token without a row at some layer goes to no expert there; else it is an error. */
+  gboolean holes;
 } MsImportOptions;
 
 typedef struct
 {
   gint64 run, tokens, decisions;
   guint documents;
-  GPtrArray *notes; /* of char*: what was assumed */
+  GPtrArray *notes;   /* of char*: what was assumed */
+  GPtrArray *remarks; /* of MsRemark: what the data says against its reading */
 } MsImportSummary;
 
 /* Reads decisions, router scores, expert outputs, tokens and labels and stores them as one finished run,

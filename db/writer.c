@@ -561,7 +561,7 @@ buffer (MsWriter *writer, guint index, gsize bytes)
   return writer->buffers[index];
 }
 
-/* Ids in range, none twice, unused slots last, weights finite; *scale becomes the largest weight. */
+/* Ids in range, none twice, unused slots last, weights finite or, exactly stored, undefined (NaN); *scale becomes the largest weight. */
 static gboolean
 check_decisions (MsWriter *writer, const MsShape *shape, const MsDecisions *in, double *scale,
                  GError **error)
@@ -585,12 +585,13 @@ check_decisions (MsWriter *writer, const MsShape *shape, const MsDecisions *in, 
                               shape->n_experts);
           if (writer->stamps[e] == t + 1)
             return bad_value (error, "token %u: expert %u is chosen twice", t, e);
-          if (!isfinite (weights[used]) || (compact && weights[used] < 0))
+          if (isinf (weights[used]) || (compact && !(weights[used] >= 0)))
             return bad_value (error, "token %u: expert %u has weight %g%s", t, e,
                               (double) weights[used],
-                              isfinite (weights[used]) ? "; use exact storage" : "");
+                              isinf (weights[used]) ? "" : "; use exact storage");
           writer->stamps[e] = t + 1;
-          most = MAX (most, weights[used]);
+          if (weights[used] > most) /* not so when undefined */
+            most = weights[used];
           used++;
         }
       for (; used < shape->k; used++)

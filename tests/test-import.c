@@ -1,9 +1,12 @@
-/* Traces as CSV: every golden trace comes back as it was, and what is wrong is named by its line. */
+/* Traces of every format: each comes back as it was, what is wrong is named by its line, and what the data says
+ * against its reading is told. */
 #include "db.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static char *folder;
 
@@ -11,6 +14,26 @@ static char *
 in_folder (const char *name)
 {
   return g_build_filename (folder, name, NULL);
+}
+
+/* The remarks of the last import, as "code severity count". */
+static GString *remarks;
+
+static void
+keep_remarks (const MsImportSummary *summary)
+{
+  g_string_truncate (remarks, 0);
+  for (guint i = 0; i < summary->remarks->len; i++)
+    {
+      const MsRemark *remark = summary->remarks->pdata[i];
+
+      g_assert_cmpuint (strlen (remark->text), >, 20);
+      g_string_append_printf (remarks, "%s%s %d %" G_GINT64_FORMAT, i > 0 ? "\n" : "", remark->code,
+                              remark->severity, remark->count);
+    }
+  for (guint i = 0; i < summary->notes->len; i++)
+    if (strstr (summary->notes->pdata[i], "not read") != NULL)
+      g_string_append_printf (remarks, "\n%s", (const char *) summary->notes->pdata[i]);
 }
 
 /* Imports texts (NULL-terminated) as files named as given; returns the error message or NULL. */
@@ -34,6 +57,7 @@ import_texts (const char *const *names_and_texts, MsImportOptions options)
   g_remove (output);
   if (ms_import (&options, &summary, &error))
     {
+      keep_remarks (&summary);
       ms_import_summary_clear (&summary);
       return NULL;
     }
@@ -87,6 +111,13 @@ test_faults (void)
     { SCORES "0,0,0,1,2,3\n", "give --top-k" },
     { "sequence,token,expert,logit\n0,0,0,1\n0,0,2,1\n", "expert 1 of sequence '0'" },
     { "sequence,language\n0,de\n", "neither" },
+    { "sequence;token;layer;rank;expert\n0;0;0;0;1\n", "separated by ';'" },
+    { HEAD "0,0,0,0,3.0,1\n", "line 2: '3.0' is no integer between 0 and 65534: whole numbers" },
+    { HEAD "0,0,0,1,1,1\n", "ranks count from 0" },
+    { HEAD "0,1,0,0,1,1\n", "tokens count from 0" },
+    { HEAD "0,0,0,0,1,1\n0,2,0,0,1,1\n", "--holes token" },
+    { HEAD "0,0,0,0,3,1\n0,1,0,0,0,1\n0,1,0,1,0,0\n", "filler" },
+    { "sequence,token,layer,rank,expert,valid\n0,0,0,0,1,0\n", "'0' is padding alone" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -297,6 +328,412 @@ test_gate_beside_decisions (void)
   }
 }
 
+/* --- What the data says ----------------------------------------------------------------------- */
+
+/* The decisions of the run as CSV. */
+static char *
+dump_run (void)
+{
+  g_autoptr (MsReader) reader = open_run ();
+  g_autofree char *path = in_folder ("run.db");
+  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_READ, NULL);
+  g_autoptr (MsCorpus) corpus = ms_db_load_corpus (db, ms_reader_run (reader)->corpus, NULL);
+  const MsModel *model = ms_reader_model (reader);
+  GString *text = g_string_new (HEAD);
+
+  for (guint i = 0; i < corpus->n_documents; i++)
+    for (gint64 t = 0; t < corpus->documents[i].n_tokens; t++)
+      for (guint l = 0; l < model->n_layers; l++)
+        {
+          const MsChunk *chunk
+              = ms_reader_chunk (reader, 0, l, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS, l, NULL);
+          gsize at = (gsize) (corpus->documents[i].first_token + t) * chunk->k;
+
+          for (guint r = 0; r < chunk->k && chunk->experts[at + r] != MS_NO_EXPERT; r++)
+            {
+              char number[MS_NUMBER_SIZE];
+
+              g_string_append_printf (text, "%s,%" G_GINT64_FORMAT ",%d,%u,%u,%s\n",
+                                      corpus->documents[i].name, t, model->layers[l].number, r,
+                                      chunk->experts[at + r],
+                                      ms_number_float (number, chunk->weights[at + r]));
+            }
+        }
+  return g_string_free (text, FALSE);
+}
+
+/* Twelve tokens, of which some go to equal experts. */
+static char *
+make_rows (guint n, guint equal, const char *extra_name, const char *extra)
+{
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (text, "sequence,token,layer,rank,expert,weight%s\n", extra_name);
+  for (guint t = 0; t < n; t++)
+    for (guint l = 0; l < 2; l++)
+      for (guint r = 0; r < 2; r++)
+        g_string_append_printf (text, "s,%u,%u,%u,%u,%s%s\n", t, l, r,
+                                t < equal ? 2 + r : (t * 7 + l * 3 + r * 4) % 8,
+                                r == 0 ? "0.625" : "0.375", extra);
+  return g_string_free (text, FALSE);
+}
+
+static void
+test_remarks (void)
+{
+  static const struct
+  {
+    const char *text;
+    guint n_experts;
+    const char *remarks;
+  } cases[] = {
+    { HEAD "0,0,0,0,1,0.5\n0,0,0,1,2,0.25\n", 4, "" },
+    { HEAD "0,0,0,0,1,0.75\n0,0,0,1,2,0.25\n", 4, "weights-sum-to-1 0 1" },
+    { HEAD "0,0,0,0,1,2\n0,0,0,1,2,0.5\n", 4, "weights-scaled 0 1" },
+    { HEAD "0,0,0,0,1,3\n0,1,0,0,2,0.5\n", 4, "weights-above-1 1 1" },
+    { HEAD "0,0,0,0,1,0.5\n0,1,0,0,2,-0.5\n", 4, "negative-weights 2 1" },
+    { HEAD "0,0,0,0,1,0.125\n0,0,0,1,2,0.25\n", 4, "rank-against-weight 1 1" },
+    { "token,rank,expert\n0,0,1\n", 4, "no-weights 0 0" },
+    { "token,rank,expert,weigth\n0,0,1,0.5\n", 4,
+      "no-weights 0 0\ntrace.csv: not read: 'weigth' (is 'weight' meant?)" },
+    { "token,rank,expert\n0,0,1\n1,0,8\n", 0, "no-weights 0 0\nids-from-1 1 1" },
+    { "token,rank,expert,weight,phase\n0,0,1,0.5,a\n1,0,2,0.5,b\n", 4, "label-changes 0 1" },
+    { "token,rank,expert,weight,phase\n0,0,1,0.5,a\n1,0,2,0.5,a\n", 4, "" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const char *const files[] = { "trace.csv", cases[i].text, NULL };
+      g_autofree char *message
+          = import_texts (files, (MsImportOptions){ .n_experts = cases[i].n_experts });
+      const char *text = remarks->str;
+      g_autofree char *place = g_strconcat ("\n", folder, "/", NULL);
+      g_auto (GStrv) parts = NULL;
+      g_autofree char *told = NULL;
+
+      g_assert_cmpstr (message, ==, NULL);
+      parts = g_strsplit (text, place, -1);
+      told = g_strjoinv ("\n", parts);
+      g_assert_cmpstr (told, ==, cases[i].remarks);
+    }
+}
+
+/* Rows that repeat at the start, by how many tokens. */
+static void
+test_repeated (void)
+{
+  static const struct
+  {
+    guint equal;
+    const char *remarks;
+  } cases[] = { { 0, "weights-sum-to-1 0 80" },
+                { 8, "weights-sum-to-1 0 80" }, /* 28 choices agree: chance may do that */
+                { 9, "weights-sum-to-1 0 80\nrepeated-rows 1 9" },
+                { 30, "weights-sum-to-1 0 80\nrepeated-rows 1 30" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *text = make_rows (40, cases[i].equal, "", "");
+      const char *const files[] = { "trace.csv", text, NULL };
+      g_autofree char *message = import_texts (files, (MsImportOptions){ .n_experts = 8 });
+
+      g_assert_cmpstr (message, ==, NULL);
+      g_assert_cmpstr (remarks->str, ==, cases[i].remarks);
+    }
+}
+
+/* Padding leaves decisions, scores and ids alike; a trace with it is the trace without it. */
+static void
+test_padding (void)
+{
+  static const char with[] = "sequence,token,layer,rank,expert,weight,valid,token_id\n"
+                             "a,0,0,0,3,0.5,0,9\na,1,0,0,1,0.5,1,5\na,2,0,0,2,0.25,1,6\n"
+                             "b,0,0,0,0,0.5,1,7\nb,1,0,0,3,0.5,0,9\n";
+  static const char without[] = "sequence,token,layer,rank,expert,weight,token_id\n"
+                                "a,0,0,0,1,0.5,5\na,1,0,0,2,0.25,6\nb,0,0,0,0,0.5,7\n";
+  const char *const padded[] = { "trace.csv", with, "scores.csv",
+                                 "sequence,token,e0,e1,e2,e3\na,0,0,0,0,9\na,1,0,2,1,1\na,2,0,1,3,"
+                                 "1\nb,0,4,1,1,-1\nb,1,0,0,0,9\n",
+                                 NULL };
+  const char *const plain[]
+      = { "trace.csv", without, "scores.csv",
+          "sequence,token,e0,e1,e2,e3\na,0,0,2,1,1\na,1,0,1,3,1\nb,0,4,1,1,-1\n", NULL };
+  const MsImportOptions options = { .scoring = MS_SCORING_SOFTMAX };
+  g_autofree char *message = import_texts (padded, options), *first = NULL, *second = NULL;
+  gint32 ids[2][3];
+  float entropy[2][3], logits[2][12];
+
+  g_assert_cmpstr (message, ==, NULL);
+  g_assert_cmpstr (remarks->str, ==, "padding 0 2");
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autoptr (MsReader) reader = NULL;
+      const MsChunk *chunk;
+
+      if (i == 1)
+        {
+          g_autofree char *told = import_texts (plain, options);
+
+          g_assert_cmpstr (told, ==, NULL);
+        }
+      reader = open_run ();
+      chunk = ms_reader_chunk (reader, 0, 0, ms_reader_run (reader)->columns, 0, NULL);
+      g_assert_cmpuint (chunk->n_tokens, ==, 3);
+      memcpy (entropy[i], chunk->entropy, sizeof entropy[i]);
+      memcpy (logits[i], chunk->logits, sizeof logits[i]);
+      g_assert_true (ms_reader_tokens (reader, 0, 3, ids[i], NULL));
+      *(i == 0 ? &first : &second) = dump_run ();
+    }
+  g_assert_cmpstr (first, ==, second);
+  g_assert_cmpmem (ids[0], sizeof ids[0], ids[1], sizeof ids[1]);
+  g_assert_cmpmem (entropy[0], sizeof entropy[0], entropy[1], sizeof entropy[1]);
+  g_assert_cmpmem (logits[0], sizeof logits[0], logits[1], sizeof logits[1]);
+}
+
+/* Tokens without experts are decisions; missing weights are undefined, and pass the check. */
+static void
+test_holes (void)
+{
+  const char *const files[]
+      = { "trace.csv", "token,layer,rank,expert\n0,0,0,1\n0,1,0,2\n1,1,0,0\n3,0,0,2\n", NULL };
+  g_autofree char *message
+      = import_texts (files, (MsImportOptions){ .holes = TRUE, .n_experts = 4 });
+  g_autofree char *path = in_folder ("run.db"), *strict = NULL;
+  g_autoptr (MsReader) reader = NULL;
+  g_autoptr (MsDb) db = NULL;
+  const guint16 expected[2][4]
+      = { { 1, MS_NO_EXPERT, MS_NO_EXPERT, 2 }, { 2, 0, MS_NO_EXPERT, MS_NO_EXPERT } };
+  guint n_bad = 1;
+
+  g_assert_cmpstr (message, ==, NULL);
+  g_assert_cmpstr (remarks->str, ==, "holes 0 4\nno-weights 0 0");
+  reader = open_run ();
+  for (guint l = 0; l < 2; l++)
+    {
+      const MsChunk *chunk
+          = ms_reader_chunk (reader, 0, l, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS, l, NULL);
+
+      g_assert_cmpmem (chunk->experts, sizeof expected[l], expected[l], sizeof expected[l]);
+      g_assert_true (isnan (chunk->weights[l == 0 ? 3 : 1]));
+    }
+  db = ms_db_open (path, MS_DB_READ, NULL);
+  g_assert_true (ms_db_check (db, NULL, NULL, &n_bad, NULL));
+  g_assert_cmpuint (n_bad, ==, 0);
+  strict = import_texts (files, (MsImportOptions){ .n_experts = 4 });
+  g_assert_nonnull (strstr (strict, "--holes token"));
+}
+
+/* What scores are: from all rows, within the rounding of the file, and in doubt asked for. */
+static void
+test_scores (void)
+{
+  static const struct
+  {
+    const char *name, *rows;
+    MsImportScores told;
+    const char *about; /* of the error, NULL = none */
+    gboolean probabilities;
+  } cases[] = {
+    { "x.csv", "0,0.333,0.333,0.333\n1,0.999,0.001,0\n", 0, NULL, TRUE },
+    { "x.csv", "0,0.3340,0.3328,0.3320\n1,0.5,0.25,0.2529\n", 0, NULL, TRUE },
+    { "probs.csv", "0,-1,2,0.5\n1,3,1,0\n", 0, NULL, FALSE },
+    { "probs.csv", "0,0.5,0.25,0.5\n1,0.5,0.5,0.5\n", 0, "line 2: 0 of 2 rows", FALSE },
+    { "x.csv", "0,0.5,0.25,0.25\n1,3,1,0\n", 0, "line 3: 1 of 2 rows", FALSE },
+    { "x.csv", "0,0,0,0\n1,0,0,0\n", 0, NULL, FALSE },
+    { "x.csv", "0,0.5,0.25,0.25\n1,0.5,0.5,0.5\n", MS_IMPORT_SCORES_PROBABILITIES, NULL, TRUE },
+    { "x.csv", "0,0.5,0.25,0.25\n1,1.5,-0.5,0\n", MS_IMPORT_SCORES_PROBABILITIES, "line 3: a score",
+      FALSE },
+    { "x.csv", "0,0.5,0.25,0.25\n1,0.5,0.25,0.25\n", MS_IMPORT_SCORES_LOGITS, NULL, FALSE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *text = g_strconcat ("token,e0,e1,e2\n", cases[i].rows, NULL);
+      const char *const files[] = { cases[i].name, text, NULL };
+      g_autofree char *message
+          = import_texts (files, (MsImportOptions){ .k = 1, .scores = cases[i].told });
+
+      if (cases[i].about != NULL)
+        {
+          if (message == NULL || strstr (message, cases[i].about) == NULL)
+            g_error ("case %u: '%s' is not about '%s'", i, message, cases[i].about);
+          if (cases[i].told == MS_IMPORT_SCORES_AUTO)
+            g_assert_nonnull (strstr (message, "--scores"));
+          continue;
+        }
+      g_assert_cmpstr (message, ==, NULL);
+      {
+        g_autoptr (MsReader) reader = open_run ();
+
+        g_assert_cmpint (ms_reader_run (reader)->probabilities, ==, cases[i].probabilities);
+      }
+    }
+}
+
+/* Scores beside decisions: their own, or those of the token after. */
+static void
+test_pairing (void)
+{
+  for (guint shift = 0; shift < 2; shift++)
+    {
+      g_autoptr (GString) decisions = g_string_new ("token,rank,expert,weight\n");
+      g_autoptr (GString) scores = g_string_new ("token,e0,e1,e2,e3,e4\n");
+      g_autofree char *message = NULL;
+
+      for (guint t = 0; t < 30; t++)
+        {
+          g_string_append_printf (decisions, "%u,0,%u,0.5\n", t, (t + shift) * (t + shift) % 5);
+          g_string_append_printf (scores, "%u", t);
+          for (guint e = 0; e < 5; e++)
+            g_string_append_printf (scores, ",%d", e == t * t % 5 ? 3 : -1);
+          g_string_append_c (scores, '\n');
+        }
+      {
+        const char *const files[]
+            = { "trace.csv", decisions->str, "scores.csv", scores->str, NULL };
+
+        message = import_texts (files, (MsImportOptions){ .scoring = MS_SCORING_SOFTMAX });
+      }
+      g_assert_cmpstr (message, ==, NULL);
+      if (shift == 0)
+        g_assert_null (strstr (remarks->str, "scores"));
+      else
+        g_assert_nonnull (strstr (remarks->str, "scores-of-other-tokens 2 "));
+    }
+}
+
+/* --- Every format ---------------------------------------------------------------------------- */
+
+/* A trace of each format that the list has: 4 sequences of 3 tokens, 2 layers, 2 of 8 experts. */
+static const struct
+{
+  const char *format;
+  const char *head, *row; /* sequence, token, layer, two experts; "" = no head */
+} fixtures[] = {
+  { "csv", HEAD, "s%1$u,%2$u,%3$u,0,%4$u,0.625\ns%1$u,%2$u,%3$u,1,%5$u,0.25\n" },
+};
+
+G_GNUC_BEGIN_IGNORE_DEPRECATIONS
+static char *
+make_fixture (const char *format)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (fixtures); i++)
+    if (strcmp (fixtures[i].format, format) == 0)
+      {
+        GString *text = g_string_new (fixtures[i].head);
+
+        for (guint s = 0; s < 4; s++)
+          for (guint t = 0; t < 3; t++)
+            for (guint l = 0; l < 2; l++)
+              g_string_append_printf (text, fixtures[i].row, s, t, l, (s + 3 * t + l) % 8,
+                                      (s + 3 * t + l + 5) % 8);
+        return g_string_free (text, FALSE);
+      }
+  g_error ("the format %s has no fixture", format);
+}
+G_GNUC_END_IGNORE_DEPRECATIONS
+
+typedef struct
+{
+  const char *path, *text;
+} Feed;
+
+static gpointer
+feed_pipe (gpointer data)
+{
+  const Feed *feed = data;
+  FILE *pipe = fopen (feed->path, "w");
+
+  g_assert_nonnull (pipe);
+  fputs (feed->text, pipe);
+  fclose (pipe);
+  return NULL;
+}
+
+/* A pipe can be read once only. */
+static void
+import_pipe (const char *text, const char *extension)
+{
+  g_autofree char *name = g_strconcat ("pipe.", extension, NULL), *path = in_folder (name);
+  g_autofree char *output = in_folder ("run.db");
+  const char *inputs[] = { path, NULL };
+  MsImportOptions options = { .inputs = inputs, .output = output, .n_experts = 8 };
+  MsImportSummary summary;
+  GError *error = NULL;
+  Feed feed = { path, text };
+  GThread *thread;
+
+  g_remove (output);
+  g_assert_cmpint (mkfifo (path, 0600), ==, 0);
+  thread = g_thread_new ("feed", feed_pipe, &feed);
+  ms_import (&options, &summary, &error);
+  g_thread_join (thread);
+  g_assert_no_error (error);
+  ms_import_summary_clear (&summary);
+  g_remove (path);
+}
+
+/* A trace cut at any byte is less of the trace or an error that names the file, never another trace. */
+static void
+cut_short (const char *text, const char *name, const char *whole)
+{
+  for (gsize n = 0; n < strlen (text); n += n < 200 ? 7 : 61)
+    {
+      g_autofree char *part = g_strndup (text, n);
+      const char *const files[] = { name, part, NULL };
+      g_autofree char *message = import_texts (files, (MsImportOptions){ .n_experts = 8 });
+      g_autofree char *dump = message == NULL ? dump_run () : NULL;
+
+      if (message != NULL)
+        g_assert_nonnull (strstr (message, name));
+      else
+        g_assert_cmpuint (strlen (dump), <, strlen (whole));
+    }
+}
+
+static void
+test_formats (void)
+{
+  const MsImportFormat *format;
+
+  for (guint i = 0; (format = ms_import_format (i)) != NULL; i++)
+    {
+      g_autofree char *text = make_fixture (format->name);
+      g_autofree char *name = g_strconcat ("trace.", format->extensions[0], NULL);
+      g_autofree char *hostile = g_strconcat ("\x01\xff{[\"\\", text, NULL);
+      const char *const files[] = { name, text, NULL }, *const bad[] = { name, hostile, NULL };
+      g_autofree char *message = NULL, *whole = NULL, *again = NULL, *piped = NULL;
+
+      g_assert_true (g_str_has_suffix (format->help, "\n"));
+      message = import_texts (files, (MsImportOptions){ .n_experts = 8, .format = format->name });
+      g_assert_cmpstr (message, ==, NULL);
+      whole = dump_run ();
+      g_assert_cmpuint (strlen (whole), ==, strlen (HEAD) + 48 * strlen ("s0,0,0,0,0,0.25\n") + 24);
+      import_pipe (text, format->extensions[0]);
+      piped = dump_run ();
+      g_assert_cmpstr (piped, ==, whole);
+      {
+        const char *const exported[] = { "again.csv", whole, NULL };
+        g_autofree char *told = import_texts (exported, (MsImportOptions){ .n_experts = 8 });
+
+        g_assert_cmpstr (told, ==, NULL);
+        again = dump_run ();
+        g_assert_cmpstr (again, ==, whole);
+      }
+      cut_short (text, name, whole);
+      g_free (message);
+      message = import_texts (bad, (MsImportOptions){ .n_experts = 8, .format = format->name });
+      g_assert_nonnull (message);
+      g_assert_nonnull (strstr (message, name));
+    }
+  {
+    const char *const files[] = { "trace.csv", HEAD "0,0,0,0,1,1\n", NULL };
+    g_autofree char *message = import_texts (files, (MsImportOptions){ .format = "csvv" });
+
+    g_assert_nonnull (strstr (message, "the formats are csv"));
+  }
+}
+
 /* --- Golden traces -------------------------------------------------------------------------- */
 
 typedef struct
@@ -401,12 +838,20 @@ main (int argc, char **argv)
   int status;
 
   g_test_init (&argc, &argv, NULL);
+  remarks = g_string_new (NULL);
   folder = g_dir_make_tmp ("moescope-import-XXXXXX", NULL);
   g_test_add_func ("/import/faults", test_faults);
   g_test_add_func ("/import/pairs", test_pairs);
   g_test_add_func ("/import/tolerance", test_tolerance);
   g_test_add_func ("/import/gating", test_gating);
   g_test_add_func ("/import/gate-beside-decisions", test_gate_beside_decisions);
+  g_test_add_func ("/import/remarks", test_remarks);
+  g_test_add_func ("/import/repeated", test_repeated);
+  g_test_add_func ("/import/padding", test_padding);
+  g_test_add_func ("/import/holes", test_holes);
+  g_test_add_func ("/import/scores", test_scores);
+  g_test_add_func ("/import/pairing", test_pairing);
+  g_test_add_func ("/import/formats", test_formats);
   g_test_add_func ("/import/golden", test_golden);
   status = g_test_run ();
   {
@@ -422,5 +867,6 @@ main (int argc, char **argv)
   }
   g_rmdir (folder);
   g_free (folder);
+  g_string_free (remarks, TRUE);
   return status;
 }

@@ -140,6 +140,7 @@ typedef struct
   GArray *layers;        /* of gint32, ascending */
   guint n_experts, k;    /* what the files say of themselves, 0 = nothing */
   gboolean ids_beside;   /* the token ids stand beside the decisions */
+  GHashTable *unsettled; /* of char **: labels of documents that change within them */
   GHashTable *changing;  /* name of a label -> in how many rows it changes within its sequence */
   MsImportSummary *summary;
 } MsImporter;
@@ -161,6 +162,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (MsImportLayout, ms_import_layout_clear)
 
 /* A remark for the people who import. */
 void ms_importer_note (MsImporter *importer, const char *format, ...) G_GNUC_PRINTF (2, 3);
+/* The same about the data, to be stored with the run: what occurs `count` times, first at `row` (NULL =
+ * everywhere; its token as it is numbered after padding is left out). */
+void ms_importer_remark (MsImporter *importer, const char *code, MsSeverity severity, gint64 count,
+                         const MsImportRow *row, const char *format, ...) G_GNUC_PRINTF (6, 7);
 const char *ms_importer_sequence (const MsImporter *importer, guint32 sequence);
 
 /* rows.c: the records of all inputs. */
@@ -173,9 +178,11 @@ gboolean ms_importer_arrange (MsImporter *importer, GError **error);
 /* layout.c: decisions and what stands beside them as arrays. */
 gboolean ms_import_layout_fill (MsImportLayout *layout, GError **error);
 /* scores.c: what the scores are and the gate that judges them. */
-void ms_import_layout_take_gate (MsImportLayout *layout);
+gboolean ms_import_layout_take_gate (MsImportLayout *layout, GError **error);
 /* Scores into the arrays, and what follows from them. */
 void ms_import_layout_scores (MsImportLayout *layout);
+/* checks.c: what the data says against its reading, as remarks; weights that cannot be any become undefined. */
+void ms_import_layout_check (MsImportLayout *layout);
 /* store.c: arrays into the database. */
 gboolean ms_import_layout_store (MsImportLayout *layout, GError **error);
 

@@ -13,6 +13,40 @@ ms_importer_note (MsImporter *importer, const char *format, ...)
   va_end (args);
 }
 
+void
+ms_importer_remark (MsImporter *importer, const char *code, MsSeverity severity, gint64 count,
+                    const MsImportRow *row, const char *format, ...)
+{
+  MsRemark *remark = g_new0 (MsRemark, 1);
+  va_list args;
+
+  va_start (args, format);
+  remark->text = g_strdup_vprintf (format, args);
+  va_end (args);
+  remark->code = g_strdup (code);
+  remark->severity = severity;
+  remark->count = count;
+  if (row != NULL)
+    {
+      const MsDocument *document = importer->documents->pdata[row->sequence];
+
+      remark->place = g_strdup_printf ("layer=%d token=%" G_GINT64_FORMAT, row->layer,
+                                       document->first_token + row->token);
+    }
+  g_ptr_array_add (importer->summary->remarks, remark);
+}
+
+static void
+remark_free (gpointer data)
+{
+  MsRemark *remark = data;
+
+  g_free (remark->code);
+  g_free (remark->place);
+  g_free (remark->text);
+  g_free (remark);
+}
+
 static void
 document_free (gpointer data)
 {
@@ -36,6 +70,7 @@ importer_init (MsImporter *importer, const MsImportOptions *options, MsImportSum
   importer->documents = g_ptr_array_new_with_free_func (document_free);
   importer->scores = g_array_new (FALSE, FALSE, sizeof (float));
   importer->layers = g_array_new (FALSE, FALSE, sizeof (gint32));
+  importer->unsettled = g_hash_table_new (NULL, NULL);
   importer->changing = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 }
 
@@ -51,6 +86,7 @@ importer_clear (MsImporter *importer)
   g_ptr_array_unref (importer->documents);
   g_array_unref (importer->scores);
   g_array_unref (importer->layers);
+  g_hash_table_unref (importer->unsettled);
   g_hash_table_unref (importer->changing);
 }
 
@@ -73,11 +109,18 @@ ms_import (const MsImportOptions *options, MsImportSummary *summary, GError **er
   g_auto (MsImporter) importer = { 0 };
   g_auto (MsImportLayout) layout = { .importer = &importer };
 
-  *summary = (MsImportSummary){ .notes = g_ptr_array_new_with_free_func (g_free) };
+  *summary = (MsImportSummary){ .notes = g_ptr_array_new_with_free_func (g_free),
+                                .remarks = g_ptr_array_new_with_free_func (remark_free) };
   importer_init (&importer, options, summary);
   if (ms_importer_read (&importer, error) && ms_importer_arrange (&importer, error)
-      && ms_import_layout_fill (&layout, error) && ms_import_layout_store (&layout, error))
+      && ms_import_layout_fill (&layout, error))
     {
+      ms_import_layout_check (&layout);
+      if (!ms_import_layout_store (&layout, error))
+        {
+          ms_import_summary_clear (summary);
+          return FALSE;
+        }
       summary->decisions = count_decisions (&layout);
       return TRUE;
     }
@@ -89,4 +132,5 @@ void
 ms_import_summary_clear (MsImportSummary *summary)
 {
   g_clear_pointer (&summary->notes, g_ptr_array_unref);
+  g_clear_pointer (&summary->remarks, g_ptr_array_unref);
 }

@@ -35,7 +35,9 @@ check_decisions (const MsImporter *importer, guint most, Used *used, GError **er
                                "rank %d stands where rank %u is expected%s", row->slot, n - 1,
                                n == 1 && row->slot == 1 ? "; ranks count from 0" : "");
       if (most > 0 && n > most)
-        return ms_import_fail (error, table->file, row->line, "rank %d is not below --top-k %u",
+        return ms_import_fail (error, table->file, row->line,
+                               "rank %d is not below --top-k %u; leave it out to take the largest "
+                               "number of experts of a token",
                                row->slot, most);
       if (importer->n_scores > 0 && row->value >= (gint32) importer->n_scores)
         return ms_import_fail (error, table->file, row->line, "there is no expert %d of %u",
@@ -58,6 +60,8 @@ size_experts (MsImportLayout *layout, const Used *used, GError **error)
     return ms_import_fail (error, importer->tables[MS_RECORD_SCORES].file, 1,
                            "%u scores for --experts %u", importer->n_scores, options->n_experts);
   layout->n_experts = MAX (options->n_experts, importer->n_scores);
+  if (layout->n_experts == 0 && used->largest < importer->n_experts)
+    layout->n_experts = importer->n_experts;
   if (layout->n_experts == 0)
     {
       layout->n_experts = used->largest + 1;
@@ -78,6 +82,11 @@ size_slots (MsImportLayout *layout, const Used *used, GError **error)
   const MsImportOptions *options = importer->options;
   gboolean decided = importer->tables[MS_RECORD_DECISION].file != NULL;
 
+  if (decided && options->k > used->most)
+    return ms_import_fail (error, options->inputs[0], 0,
+                           "--top-k %u, but no token goes to more than %u experts: leave --top-k "
+                           "out, or give %u",
+                           options->k, used->most, used->most);
   layout->k = options->k > 0 ? options->k : used->most;
   if (layout->k == 0)
     return ms_import_fail (
@@ -86,6 +95,10 @@ size_slots (MsImportLayout *layout, const Used *used, GError **error)
   if (layout->k > layout->n_experts)
     return ms_import_fail (error, options->inputs[0], 0, "%u of %u experts cannot be chosen",
                            layout->k, layout->n_experts);
+  if (importer->k > 0 && used->most > importer->k)
+    ms_importer_remark (importer, "k-violated", MS_SEVERITY_DOUBT, used->most, NULL,
+                        "the trace says that tokens go to %u experts, but some go to %u",
+                        importer->k, used->most);
   if (decided && used->least < layout->k)
     ms_importer_note (importer, "tokens go to %u to %u experts", used->least, used->most);
   return TRUE;
@@ -187,28 +200,36 @@ place_decision (MsImportLayout *layout, MsDecisions *layer, const MsImportRow *r
   return TRUE;
 }
 
-/* The decisions as recorded: rows are sorted and complete, so cell follows cell. */
+/* The index of the layer with this number. */
+static guint
+find_layer (const MsImporter *importer, gint32 number)
+{
+  guint i = 0;
+
+  while (g_array_index (importer->layers, gint32, i) != number)
+    i++;
+  return i;
+}
+
+/* The decisions as recorded; where there are holes, slots stay unused. */
 static gboolean
 place_decisions (MsImportLayout *layout, GError **error)
 {
-  const MsImportTable *table = &layout->importer->tables[MS_RECORD_DECISION];
-  gsize cell = 0;
+  const MsImporter *importer = layout->importer;
+  const MsImportTable *table = &importer->tables[MS_RECORD_DECISION];
   guint used = 0;
 
   for (guint i = 0; i < table->rows->len; i++)
     {
       const MsImportRow *row = ms_import_row (table, i);
-      gsize first;
+      const MsDocument *document = importer->documents->pdata[row->sequence];
+      gsize first = (gsize) (document->first_token + row->token) * layout->k;
 
-      if (row->slot == 0 && i > 0)
-        {
-          cell++;
-          used = 0;
-        }
+      if (row->slot == 0)
+        used = 0;
       if (row->value < 0) /* not valid: the slot stays unused */
         continue;
-      first = cell / layout->n_layers * layout->k;
-      if (!place_decision (layout, &layout->layers[cell % layout->n_layers], row, first,
+      if (!place_decision (layout, &layout->layers[find_layer (importer, row->layer)], row, first,
                            first + used, error))
         return FALSE;
       used++;
@@ -229,7 +250,8 @@ ms_import_layout_fill (MsImportLayout *layout, GError **error)
   if (!check_decisions (importer, importer->options->k, &used, error)
       || !size_experts (layout, &used, error) || !size_slots (layout, &used, error))
     return FALSE;
-  ms_import_layout_take_gate (layout);
+  if (!ms_import_layout_take_gate (layout, error))
+    return FALSE;
   layout->columns = choose_columns (layout);
   if (!make_room (layout, error) || !place_decisions (layout, error))
     return FALSE;

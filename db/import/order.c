@@ -103,7 +103,9 @@ static gboolean
 fail_missing (const MsImporter *importer, const MsImportTable *table, const MsImportRow *missing,
               const MsImportRow *row, GError **error)
 {
-  const char *advice = "";
+  const char *advice = table == &importer->tables[MS_RECORD_DECISION]
+                           ? "; where a token goes to no expert, give --holes token"
+                           : "";
 
   if (row != NULL && missing->token == 0 && row->token == 1 && row->sequence == missing->sequence)
     advice = "; tokens count from 0";
@@ -202,6 +204,132 @@ widen_scores (MsImporter *importer, GError **error)
   return TRUE;
 }
 
+/* --- Padding --------------------------------------------------------------------------------- */
+
+/* Where each token of the old count (n) goes when padding is left out, -1 = nowhere.  Padding is a token
+ * that has decisions, none of them valid. */
+static gint32 *
+find_padding (const MsImporter *importer, gint64 n, gint64 *n_padding)
+{
+  const MsImportTable *table = &importer->tables[MS_RECORD_DECISION];
+  g_autofree guint8 *seen = g_new0 (guint8, (gsize) n); /* 1: a row not valid, 2: a valid one */
+  gint32 *to = g_new (gint32, (gsize) n);
+
+  for (guint i = 0; i < table->rows->len; i++)
+    {
+      const MsImportRow *row = ms_import_row (table, i);
+      const MsDocument *document = importer->documents->pdata[row->sequence];
+
+      seen[document->first_token + row->token] |= row->value < 0 ? 1 : 2;
+    }
+  *n_padding = 0;
+  for (guint i = 0; i < importer->documents->len; i++)
+    {
+      const MsDocument *document = importer->documents->pdata[i];
+      gint32 next = 0;
+
+      for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
+        {
+          gboolean padding = seen[t] == 1;
+
+          *n_padding += padding;
+          to[t] = padding ? -1 : next++;
+        }
+    }
+  return to;
+}
+
+/* Takes the rows about padding out of a table and counts the tokens of the others anew. */
+static void
+renumber (const MsImporter *importer, MsImportTable *table, const gint32 *to)
+{
+  guint kept = 0;
+
+  for (guint i = 0; i < table->rows->len; i++)
+    {
+      MsImportRow row = *ms_import_row (table, i);
+      const MsDocument *document = importer->documents->pdata[row.sequence];
+
+      if (row.token >= document->n_tokens || to[document->first_token + row.token] < 0)
+        continue;
+      row.token = to[document->first_token + row.token];
+      *ms_import_row (table, kept++) = row;
+    }
+  g_array_set_size (table->rows, kept);
+}
+
+/* Padding is no token: it leaves decisions, scores, ids and whatever else there is. */
+static gboolean
+leave_padding_out (MsImporter *importer, GError **error)
+{
+  const MsImportTable *decisions = &importer->tables[MS_RECORD_DECISION];
+  gint64 n = 0, n_padding = 0, first = 0;
+  g_autofree gint32 *to = NULL;
+
+  if (!(decisions->fields & MS_FIELD_VALID))
+    return TRUE;
+  for (guint i = 0; i < importer->documents->len; i++)
+    n += ((const MsDocument *) importer->documents->pdata[i])->n_tokens;
+  to = find_padding (importer, n, &n_padding);
+  if (n_padding == 0)
+    return TRUE;
+  for (guint kind = 0; kind < MS_RECORD_LABELS; kind++)
+    renumber (importer, &importer->tables[kind], to);
+  for (guint i = 0; i < importer->documents->len; i++)
+    {
+      MsDocument *document = importer->documents->pdata[i];
+      gint64 n_kept = 0;
+
+      for (gint64 t = 0; t < document->n_tokens; t++)
+        n_kept += to[document->first_token + t] >= 0;
+      if (n_kept == 0)
+        return ms_import_fail (error, decisions->file, 0,
+                               "sequence '%s' is padding alone (valid = 0): leave it out",
+                               document->name);
+      document->first_token = first;
+      document->n_tokens = n_kept;
+      first += n_kept;
+    }
+  ms_importer_remark (importer, "padding", MS_SEVERITY_NOTE, n_padding, NULL,
+                      "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " tokens are padding (valid = 0) "
+                      "and are left out",
+                      n_padding, n);
+  return TRUE;
+}
+
+/* --- Holes ----------------------------------------------------------------------------------- */
+
+/* Tokens without a row at some layer, by layer: a decision for no expert. */
+static void
+tell_holes (MsImporter *importer)
+{
+  const MsImportTable *table = &importer->tables[MS_RECORD_DECISION];
+  g_autofree gint64 *have = g_new0 (gint64, importer->layers->len);
+  gint64 n = 0, holes = 0;
+  g_autoptr (GString) text = g_string_new (NULL);
+  guint told = 0;
+
+  for (guint i = 0; i < importer->documents->len; i++)
+    n += ((const MsDocument *) importer->documents->pdata[i])->n_tokens;
+  for (guint i = 0; i < table->rows->len; i++)
+    for (guint j = 0; j < importer->layers->len; j++)
+      have[j] += (i == 0
+                  || !ms_import_row_same (ms_import_row (table, i), ms_import_row (table, i - 1)))
+                 && ms_import_row (table, i)->layer == g_array_index (importer->layers, gint32, j);
+  for (guint j = 0; j < importer->layers->len; j++)
+    {
+      holes += n - have[j];
+      if (have[j] < n && told++ < 8)
+        g_string_append_printf (text, "%s%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " at layer %d",
+                                told > 1 ? ", " : "", n - have[j], n,
+                                g_array_index (importer->layers, gint32, j));
+    }
+  if (holes > 0)
+    ms_importer_remark (importer, "holes", MS_SEVERITY_NOTE, holes, NULL,
+                        "tokens without a row go to no expert (--holes token): %s%s", text->str,
+                        told > 8 ? ", ..." : "");
+}
+
 gboolean
 ms_importer_arrange (MsImporter *importer, GError **error)
 {
@@ -227,11 +355,14 @@ ms_importer_arrange (MsImporter *importer, GError **error)
       gboolean layered
           = kind == MS_RECORD_DECISION || kind == MS_RECORD_SCORES || kind == MS_RECORD_SIMILARITY;
 
-      if (tables[kind].file == NULL || (!layered && kind != MS_RECORD_TOKEN))
+      if (tables[kind].file == NULL || (!layered && kind != MS_RECORD_TOKEN)
+          || (kind == MS_RECORD_DECISION && importer->options->holes))
         continue;
       if (!check_complete (importer, &tables[kind], layered ? layers : &zero,
                            layered ? importer->layers->len : 1, error))
         return FALSE;
     }
-  return TRUE;
+  if (importer->options->holes && tables[MS_RECORD_DECISION].file != NULL)
+    tell_holes (importer);
+  return leave_padding_out (importer, error);
 }

@@ -101,8 +101,10 @@ take_labels (MsImporter *importer, const MsRecord *record, guint32 number)
 
           g_hash_table_insert (importer->changing, g_strdup (record->labels[i].name),
                                GUINT_TO_POINTER (GPOINTER_TO_UINT (n) + 1));
+          g_hash_table_add (importer->unsettled, label);
           continue;
         }
+      g_hash_table_remove (importer->unsettled, label);
       g_free (*label);
       *label = ms_text_printable (record->labels[i].value, -1);
     }
@@ -141,7 +143,7 @@ take_decision (MsImporter *importer, const MsSource *source, const MsRecord *rec
   row->slot = record->rank;
   row->value = record->valid ? record->expert : -1;
   row->second = record->dropped;
-  row->a = record->fields & MS_FIELD_WEIGHT ? record->weight : 1;
+  row->a = record->weight; /* a missing weight is undefined, not 1 */
   row->b = record->norm;
   take_token_id (importer, source, record, row);
   take_labels (importer, record, row->sequence);
@@ -291,6 +293,26 @@ read_source (MsImporter *importer, MsSource *source, GError **error)
     }
 }
 
+/* Labels that change within their sequence are none of the whole sequence. */
+static void
+settle_labels (MsImporter *importer)
+{
+  GHashTableIter iter;
+  gpointer label, name, n;
+
+  g_hash_table_iter_init (&iter, importer->unsettled);
+  while (g_hash_table_iter_next (&iter, &label, NULL))
+    g_clear_pointer ((char **) label, g_free);
+  g_hash_table_iter_init (&iter, importer->changing);
+  while (g_hash_table_iter_next (&iter, &name, &n))
+    ms_importer_remark (
+        importer, "label-changes", MS_SEVERITY_NOTE, GPOINTER_TO_UINT (n), NULL,
+        "the label '%s' changes within sequences, in %u rows, and is not kept for "
+        "these: give each part a sequence of its own, its tokens counted from 0, or "
+        "a label of the whole sequence with --sequences",
+        (const char *) name, GPOINTER_TO_UINT (n));
+}
+
 gboolean
 ms_importer_read (MsImporter *importer, GError **error)
 {
@@ -321,5 +343,6 @@ ms_importer_read (MsImporter *importer, GError **error)
             && !read_source (importer, source, error))
           return FALSE;
       }
+  settle_labels (importer);
   return TRUE;
 }

@@ -5,53 +5,139 @@
 #include <math.h>
 #include <string.h>
 
-/* Names that begin so, or rows that sum to 1. */
-static gboolean
-are_probabilities (const MsImporter *importer)
+/* How the rows of scores look, each as a distribution over the experts. */
+typedef struct
 {
-  const MsImportTable *table = &importer->tables[MS_RECORD_SCORES];
-  g_autofree char *name = g_path_get_basename (table->file);
+  guint n;             /* rows */
+  guint distributions; /* all in 0..1 with sum 1, within the rounding of the file */
+  guint outside;       /* with a score below 0 or above 1 */
+  guint tied;          /* no distribution, but all the same: a router that is zero puts out these */
+  guint first_other;   /* the first row that is no distribution, n = none */
+  guint first_outside; /* n = none */
+} Looks;
 
-  if (importer->options->scores != MS_IMPORT_SCORES_AUTO)
-    return importer->options->scores == MS_IMPORT_SCORES_PROBABILITIES;
-  if (g_str_has_prefix (name, "prob"))
-    return TRUE;
-  for (guint i = 0; i < importer->scores->len; i += importer->n_scores)
+/* How far the sum of n rounded probabilities may be from 1: bfloat16 keeps 8 bits of each, and a file of d
+ * decimals is off by half a unit of the last in each. */
+static double
+sum_tolerance (const GArray *scores, guint n)
+{
+  double tolerance = 0.01;
+
+  for (guint digits = 2, unit = 100; digits <= 4; digits++, unit *= 10)
+    {
+      gboolean all = TRUE;
+
+      for (guint i = 0; i < scores->len && all; i++)
+        {
+          double scaled = (double) g_array_index (scores, float, i) * unit;
+
+          all = fabs (scaled - rint (scaled)) < 1e-2;
+        }
+      if (all)
+        return MAX (tolerance, n * 0.5 / unit);
+    }
+  return tolerance;
+}
+
+static Looks
+look_at (const MsImporter *importer)
+{
+  guint n = importer->n_scores;
+  double tolerance = sum_tolerance (importer->scores, n);
+  Looks looks = { .n = importer->scores->len / n };
+
+  looks.first_other = looks.first_outside = looks.n;
+  for (guint i = looks.n; i-- > 0;)
     {
       double sum = 0;
+      float first = g_array_index (importer->scores, float, (gsize) i *n);
+      gboolean inside = TRUE, tied = TRUE;
 
-      for (guint e = 0; e < importer->n_scores; e++)
+      for (guint e = 0; e < n; e++)
         {
-          double score = (double) g_array_index (importer->scores, float, i + e);
+          double score = (double) g_array_index (importer->scores, float, (gsize) i *n + e);
 
-          if (score < 0)
-            return FALSE;
+          inside = inside && score >= 0 && score <= 1 + 1e-3;
+          tied = tied && g_array_index (importer->scores, float, (gsize) i *n + e) == first;
           sum += score;
         }
-      if (fabs (sum - 1) > 1e-3)
-        return FALSE;
+      looks.outside += !inside;
+      if (!inside)
+        looks.first_outside = i;
+      if (inside && fabs (sum - 1) <= tolerance)
+        looks.distributions++;
+      else
+        {
+          looks.first_other = i;
+          looks.tied += inside && tied;
+        }
     }
+  return looks;
+}
+
+/* The line of the scores with index `index`. */
+static guint
+line_of (const MsImportTable *table, guint index)
+{
+  for (guint i = 0; i < table->rows->len; i++)
+    if (ms_import_row (table, i)->value == (gint32) index)
+      return ms_import_row (table, i)->line;
+  return 0;
+}
+
+/* What the scores are: as the options say when that can be, else as all of them look. */
+static gboolean
+take_kind (MsImportLayout *layout, GError **error)
+{
+  MsImporter *importer = layout->importer;
+  const MsImportTable *table = &importer->tables[MS_RECORD_SCORES];
+  MsImportScores told = importer->options->scores;
+  Looks looks = look_at (importer);
+
+  if (told == MS_IMPORT_SCORES_PROBABILITIES && looks.outside > 0)
+    return ms_import_fail (
+        error, table->file, line_of (table, looks.first_outside),
+        "a score is below 0 or above 1 and so is no probability (%u of %u rows); "
+        "give --scores logits when they are that",
+        looks.outside, looks.n);
+  layout->probabilities = told == MS_IMPORT_SCORES_PROBABILITIES
+                          || (told == MS_IMPORT_SCORES_AUTO && looks.distributions == looks.n);
+  if (told == MS_IMPORT_SCORES_AUTO && !layout->probabilities
+      && (looks.distributions > 0 || (looks.outside == 0 && looks.tied < looks.n)))
+    return ms_import_fail (
+        error, table->file, line_of (table, looks.first_other),
+        "%u of %u rows of scores sum to 1 as probabilities do, %u have scores below 0 or above 1 "
+        "as only logits can, so it is not sure what they are; say it with --scores logits or "
+        "--scores probabilities (this is the first row that is no distribution)",
+        looks.distributions, looks.n, looks.outside);
+  if (told == MS_IMPORT_SCORES_LOGITS && looks.distributions == looks.n)
+    ms_importer_remark (importer, "scores-sum-to-1", MS_SEVERITY_DOUBT, looks.n, NULL,
+                        "the scores of every row are in 0..1 and sum to 1 as probabilities do, but "
+                        "they are taken as logits (--scores)");
+  if (told == MS_IMPORT_SCORES_PROBABILITIES && looks.distributions < looks.n)
+    ms_importer_remark (importer, "probabilities-off", MS_SEVERITY_NOTE,
+                        looks.n - looks.distributions, NULL,
+                        "the probabilities of %u of %u rows do not sum to 1",
+                        looks.n - looks.distributions, looks.n);
+  ms_importer_note (importer, "the scores are taken as %s (--scores)",
+                    layout->probabilities ? "probabilities" : "logits");
   return TRUE;
 }
 
-void
-ms_import_layout_take_gate (MsImportLayout *layout)
+gboolean
+ms_import_layout_take_gate (MsImportLayout *layout, GError **error)
 {
   MsImporter *importer = layout->importer;
   const MsImportOptions *options = importer->options;
   gboolean decided = importer->tables[MS_RECORD_DECISION].file != NULL;
 
-  if (importer->n_scores > 0)
-    {
-      layout->probabilities = are_probabilities (importer);
-      ms_importer_note (importer, "the scores are taken as %s (--scores)",
-                        layout->probabilities ? "probabilities" : "logits");
-    }
+  if (importer->n_scores > 0 && !take_kind (layout, error))
+    return FALSE;
   layout->gate = (MsGate){ .scoring = options->scoring,
                            .n_experts = layout->n_experts,
                            .k = layout->k,
                            .renormalise = options->renormalise,
-                           .scale = 1 };
+                           .scale = options->scale > 0 ? options->scale : 1 };
   if (options->scoring == MS_SCORING_UNKNOWN && !decided)
     {
       layout->gate.scoring = MS_SCORING_SOFTMAX;
@@ -64,6 +150,7 @@ ms_import_layout_take_gate (MsImportLayout *layout)
     ms_importer_note (importer,
                       "the model's gate is unknown, so router entropies and margins are not "
                       "recorded: tell it with --gating");
+  return TRUE;
 }
 
 /* Decides what was not recorded of one token: experts (K) and weights (K) unless `decided`; entropy and
