@@ -611,6 +611,9 @@ static const struct
   const char *head, *row; /* sequence, token, layer, two experts; "" = no head */
 } fixtures[] = {
   { "csv", HEAD, "s%1$u,%2$u,%3$u,0,%4$u,0.625\ns%1$u,%2$u,%3$u,1,%5$u,0.25\n" },
+  { "json-lines", "{\"type\":\"meta\",\"num_experts\":8,\"top_k\":2}\n",
+    "{\"type\":\"route\",\"req_id\":\"s%1$u\",\"token_idx\":%2$u,\"layer\":%3$u,"
+    "\"topk_ids\":[%4$u,%5$u],\"topk_weights\":[0.625,0.25]}\n" },
 };
 
 G_GNUC_BEGIN_IGNORE_DEPRECATIONS

@@ -9,6 +9,7 @@
 /* The first of the surest wins. */
 static const MsFormat *const formats[] = {
   &ms_format_csv,
+  &ms_format_json_lines,
 };
 
 const MsImportFormat *

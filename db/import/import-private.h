@@ -96,6 +96,7 @@ struct MsFormat
 };
 
 extern const MsFormat ms_format_csv;
+extern const MsFormat ms_format_json_lines;
 
 /* The format that the file looks most like; `name`, which may be NULL, decides where it may be several, so
  * that labels in CSV may stand beside a trace in another format. */
