@@ -274,7 +274,7 @@ write_all (MsGgufWriter *writer, GOutputStream *stream, GError **error)
 gboolean
 ms_gguf_writer_save (MsGgufWriter *writer, const char *path, GError **error)
 {
-  g_autoptr (GOutputStream) stream = ms_stream_replace (path, error);
+  g_autoptr (GOutputStream) stream = ms_stream_replace_model (path, error);
 
   return stream != NULL && ms_stream_close (stream, write_all (writer, stream, error), error);
 }

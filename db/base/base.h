@@ -86,7 +86,10 @@ char *ms_word_quote (const char *word);
 /* Opens a file to write a whole new one in its place; a file or an address of GIO.  Permissions of an old
  * file and symbolic links to it stay.  Fails with EXISTS when the old file is a database or a model. */
 GOutputStream *ms_stream_replace (const char *path, GError **error);
-/* Closes a stream.  Of ms_stream_replace only with `whole`, when all was written, does the new file take
+/* The same for a model, which may take an old one's place: training that goes on after an interruption, or is
+ * done again, writes its checkpoints anew. */
+GOutputStream *ms_stream_replace_model (const char *path, GError **error);
+/* Closes a stream.  Of these only with `whole`, when all was written, does the new file take
  * the place of what was there before; otherwise that stays, no part of the new one is left, and an error
  * already set is told with the file's name.  TRUE when it did. */
 gboolean ms_stream_close (GOutputStream *stream, gboolean whole, GError **error);

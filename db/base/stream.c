@@ -3,8 +3,8 @@
  * What is written goes to a new file in the same folder, which is renamed over `path` when it is closed
  * whole: after a failure, a full disk or a kill the old file is there as it was, and no part of the new
  * one stands under its name.  The new file keeps the permissions of the old one; through a symbolic link
- * the file behind it is replaced, not the link.  A database or a model is never replaced: whoever names
- * one as an output has swapped two words of the command line. */
+ * the file behind it is replaced, not the link.  A database is never replaced, a model only by a model:
+ * whoever names one as an output of something else has swapped two words of the command line. */
 #include "base.h"
 
 #include <errno.h>
@@ -27,6 +27,8 @@ fail (GError **error, int code, const char *what, const char *path)
   return FALSE;
 }
 
+static const char model[] = "a GGUF model";
+
 /* What the first bytes of a file say that it is, when it is something that no output may replace. */
 static const char *
 precious (const char *path)
@@ -34,7 +36,7 @@ precious (const char *path)
   static const struct
   {
     const char *magic, *what;
-  } kinds[] = { { "SQLite format 3", "an SQLite database" }, { "GGUF", "a GGUF model" } };
+  } kinds[] = { { "SQLite format 3", "an SQLite database" }, { "GGUF", model } };
   char bytes[16] = "";
   int descriptor = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   gssize n = descriptor < 0 ? 0 : read (descriptor, bytes, sizeof bytes);
@@ -50,7 +52,7 @@ precious (const char *path)
 
 /* The stream of a local file; `path` is a path of the file system. */
 static GOutputStream *
-replace_local (const char *path, GError **error)
+replace_local (const char *path, gboolean is_model, GError **error)
 {
   g_autofree char *resolved = realpath (path, NULL); /* NULL: there is no such file yet */
   const char *final = resolved != NULL ? resolved : path;
@@ -61,7 +63,7 @@ replace_local (const char *path, GError **error)
   GOutputStream *stream;
   int descriptor;
 
-  if (what != NULL)
+  if (what != NULL && !(is_model && what == model))
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_EXISTS,
                    "%s is %s and is not replaced: choose another name for the output", path, what);
@@ -86,15 +88,27 @@ replace_local (const char *path, GError **error)
   return stream;
 }
 
-GOutputStream *
-ms_stream_replace (const char *path, GError **error)
+static GOutputStream *
+replace (const char *path, gboolean is_model, GError **error)
 {
   g_autoptr (GFile) file = g_file_new_for_commandline_arg (path);
   g_autofree char *local = g_file_get_path (file);
 
   if (local != NULL)
-    return replace_local (local, error);
+    return replace_local (local, is_model, error);
   return G_OUTPUT_STREAM (g_file_replace (file, NULL, FALSE, G_FILE_CREATE_NONE, NULL, error));
+}
+
+GOutputStream *
+ms_stream_replace (const char *path, GError **error)
+{
+  return replace (path, FALSE, error);
+}
+
+GOutputStream *
+ms_stream_replace_model (const char *path, GError **error)
+{
+  return replace (path, TRUE, error);
 }
 
 gboolean
