@@ -1,5 +1,5 @@
-/* What a plot's description says of a table, without drawing: which plot, whether it has data, whether its
- * intervals show.  Drawing is the business of views/figure. */
+/* What a plot's description says of a table, without drawing: which plot, and whether it has data.  What a
+ * mark makes of it is the business of views/figure. */
 #include "analysis.h"
 
 #include <string.h>
@@ -28,17 +28,4 @@ ms_plot_has_data (const MsPlotDef *plot, const MsTable *table)
         && (shown < 0 || !ms_table_is_null (table, row, (guint) shown)))
       return TRUE;
   return FALSE;
-}
-
-char *
-ms_plot_note (const MsPlotDef *plot, const MsTable *table, const char *interval)
-{
-  int low = plot->low != NULL ? ms_table_find_column (table, plot->low) : -1;
-  gboolean drawn = FALSE;
-
-  for (guint row = 0; low >= 0 && row < ms_table_n_rows (table) && !drawn; row++)
-    drawn = !ms_table_is_null (table, row, (guint) low);
-  if (interval == NULL || !drawn)
-    return NULL;
-  return g_strdup_printf ("%s: %s.", plot->mark == MS_MARK_LINE ? "Band" : "Error bars", interval);
 }

@@ -5,18 +5,25 @@
 
 G_BEGIN_DECLS
 
+/* Every mark: the name in MS_MARK_..., that of its class ms_mark_... in views/figure, and what it draws.  A
+ * new mark is a line here and a file there. */
+#define MS_MARKS(MARK)                                                                             \
+  MARK (LINE, line)           /* x, y, one line per series, band low..high */                      \
+  MARK (BAR, bar)             /* x, y, grouped by series, whiskers low..high */                    \
+  MARK (STACK, stack)         /* x, y, stacked by series */                                        \
+  MARK (HISTOGRAM, histogram) /* x = left edge, x2 = right edge, y = count */                      \
+  MARK (SCATTER, scatter)     /* x, y, label, series */                                            \
+  MARK (HEATMAP, heatmap)     /* x, y categories, value = colour */                                \
+  MARK (MATRIX, matrix)       /* square heatmap of x against y with dendrograms on both sides */   \
+  MARK (FLOW, flow)     /* x -> y with width = value, one band between neighbouring facets */      \
+  MARK (TOKENS, tokens) /* running text of labels in row order, coloured by value or series */
+
+#define MS_MARK_ENUMERATOR(NAME, name) MS_MARK_##NAME,
 typedef enum
 {
-  MS_MARK_LINE,      /* x, y, one line per series, band low..high */
-  MS_MARK_BAR,       /* x, y, grouped by series */
-  MS_MARK_STACK,     /* x, y, stacked by series */
-  MS_MARK_HISTOGRAM, /* x = left edge, x2 = right edge, y = count */
-  MS_MARK_SCATTER,   /* x, y, label, series */
-  MS_MARK_HEATMAP,   /* x, y categories, value = colour */
-  MS_MARK_MATRIX,    /* square heatmap of x against y with dendrograms on both sides */
-  MS_MARK_FLOW,      /* x -> y with width = value, one band between neighbouring facets */
-  MS_MARK_TOKENS,    /* running text of labels in row order, coloured by value or series */
+  MS_MARKS (MS_MARK_ENUMERATOR)
 } MsMark;
+#undef MS_MARK_ENUMERATOR
 
 typedef enum
 {
@@ -68,9 +75,6 @@ typedef struct
   MsMargin right, top; /* bars beside a heatmap: one for each of its rows, one for each column */
 } MsPlotDef;
 
-/* "Band: 95 % bootstrap interval over 24 documents.": what ms_interval_name told, for the figure's note;
- * NULL when the plot has no intervals or all are undefined. */
-char *ms_plot_note (const MsPlotDef *plot, const MsTable *table, const char *interval);
 /* Whether the table has a row for the plot, with a value. */
 gboolean ms_plot_has_data (const MsPlotDef *plot, const MsTable *table);
 

@@ -62,7 +62,7 @@ make_dat (MsFigure *figure)
   const MsPlotDef *plot = ms_figure_plot (figure);
   g_autoptr (GArray) columns = used_columns (table, plot);
   GString *out = g_string_new (NULL);
-  gboolean map = plot->mark == MS_MARK_HEATMAP || plot->mark == MS_MARK_MATRIX;
+  gboolean map = ms_plot_is_map (plot);
   const char *const breaks[]
       = { MS_RUN_COLUMN, MS_GROUP_COLUMN, plot->facet, plot->series, map ? plot->y : NULL };
 

@@ -600,7 +600,7 @@ test_pick (gconstpointer data)
       same += ms_figure_pick (figure, 700, 450, x + w / 2, y + h / 2) == (int) row;
     }
   g_assert_cmpuint (located, >, 0);
-  g_assert_cmpuint (same * 10, >=, located * (example->plot.mark == MS_MARK_HEATMAP ? 10 : 3));
+  g_assert_cmpuint (same * 10, >=, located * (ms_plot_is_map (&example->plot) ? 10 : 3));
   g_assert_cmpint (ms_figure_pick (figure, 700, 450, 0, 0), ==, -1);
   g_assert_cmpint (ms_figure_pick (figure, 700, 450, 1e9, NAN), ==, -1);
 }
@@ -723,7 +723,7 @@ make_layers (MsMark mark, guint n_layers, guint n_experts, gboolean names)
   static MsPlotDef plot;
   MsTable *table = ms_table_new (&example_def);
   const MsFigureOptions options = { .theme = ms_theme_find ("paper") };
-  gboolean grid = mark == MS_MARK_HEATMAP || mark == MS_MARK_MATRIX;
+  gboolean grid = ms_mark_class (mark)->framed;
   MsFigure *figure;
   GError *error = NULL;
 
@@ -1092,7 +1092,7 @@ test_large (void)
       g_autoptr (GError) error = NULL;
       g_autoptr (MsFigure) figure = NULL;
 
-      if (plot.mark == MS_MARK_TOKENS || plot.mark == MS_MARK_FLOW || plot.series != NULL)
+      if (ms_mark_class (plot.mark)->whole || plot.series != NULL)
         continue;
       plot.where = NULL;
       figure = ms_figure_new (table, &plot, NULL, &error);

@@ -4,6 +4,30 @@
 
 #include <math.h>
 
+/* The part of the axes that a bar takes, before what is outside the panel is cut off. */
+typedef struct
+{
+  double left, right; /* in the panel's units */
+  double from, to;    /* values along y */
+} Span;
+
+/* What tells the marks of this file apart. */
+typedef struct
+{
+  /* Places the row's bar, whose values are those of a bar that stands alone; FALSE when it has no place. */
+  gboolean (*place) (const MsFigure *figure, const MsPanel *panel, guint row, Span *span);
+  gboolean beside;     /* the series of a category stand side by side */
+  gboolean seams;      /* a hairline of paper keeps neighbours apart */
+  gboolean whiskers;   /* intervals are drawn */
+  gboolean continuous; /* bars have edges along x instead of categories */
+} Kind;
+
+static const Kind *
+kind_of (const MsFigure *figure)
+{
+  return figure->mark->own;
+}
+
 /* Where bars begin: zero, or the lowest value (logarithms), or 1 (ratios). */
 static double
 base_of (const MsFigure *figure)
@@ -36,50 +60,73 @@ stacked_below (const MsFigure *figure, const MsPanel *panel, guint series, guint
   return sum;
 }
 
+/* Inside the band of the row's category, with a gap to the next where there is room for one. */
+static gboolean
+place_in_band (const MsFigure *figure, const MsPanel *panel, guint row, Span *span)
+{
+  guint category = ms_channel_category (&figure->x, row);
+  double band = panel->plot.w / figure->x.n, gap = band > 4 ? 0.18 : band > 2 ? 0.1 : 0;
+
+  if (category == MS_NONE)
+    return FALSE;
+  span->left = panel->plot.x + category * band + band * gap / 2;
+  span->right = span->left + band * (1 - gap);
+  return TRUE;
+}
+
+static gboolean
+place_beside (const MsFigure *figure, const MsPanel *panel, guint row, Span *span)
+{
+  double inner;
+
+  if (!place_in_band (figure, panel, row, span))
+    return FALSE;
+  if (figure->lone_bars)
+    return TRUE;
+  inner = span->right - span->left;
+  span->left += inner * ms_channel_category (&figure->series, row) / figure->n_series;
+  span->right = span->left + inner / figure->n_series;
+  return TRUE;
+}
+
+static gboolean
+place_stacked (const MsFigure *figure, const MsPanel *panel, guint row, Span *span)
+{
+  if (!place_in_band (figure, panel, row, span))
+    return FALSE;
+  span->from = stacked_below (figure, panel, ms_channel_category (&figure->series, row),
+                              ms_channel_category (&figure->x, row));
+  span->to = span->from + MAX (span->to, 0);
+  return TRUE;
+}
+
+static gboolean
+place_between (const MsFigure *figure, const MsPanel *panel, guint row, Span *span)
+{
+  span->left = ms_panel_x (figure, panel, ms_channel_get (&figure->x, row));
+  span->right = ms_panel_x (figure, panel, ms_channel_get (&figure->x2, row));
+  return TRUE;
+}
+
 /* The bar of a row; FALSE when it has no value. */
 static gboolean
 bar_rect (MsFigure *figure, const MsPanel *panel, guint row, MsRect *rect)
 {
-  double value = ms_channel_get (&figure->y, row), from = base_of (figure), left, right, y1, y2;
-  guint series = ms_channel_category (&figure->series, row);
+  Span span = { .from = base_of (figure), .to = ms_channel_get (&figure->y, row) };
+  double y1, y2;
 
-  if (isnan (value) || series == MS_NONE)
+  if (isnan (span.to) || ms_channel_category (&figure->series, row) == MS_NONE
+      || !kind_of (figure)->place (figure, panel, row, &span))
     return FALSE;
-  if (figure->plot->mark == MS_MARK_HISTOGRAM)
-    {
-      left = ms_panel_x (figure, panel, ms_channel_get (&figure->x, row));
-      right = ms_panel_x (figure, panel, ms_channel_get (&figure->x2, row));
-    }
-  else
-    {
-      guint category = ms_channel_category (&figure->x, row);
-      double band = panel->plot.w / figure->x.n, gap = band > 4 ? 0.18 : band > 2 ? 0.1 : 0;
-      double inner = band * (1 - gap);
-
-      if (category == MS_NONE)
-        return FALSE;
-      left = panel->plot.x + category * band + band * gap / 2;
-      right = left + inner;
-      if (figure->plot->mark == MS_MARK_BAR && !figure->lone_bars)
-        {
-          left += inner * series / figure->n_series;
-          right = left + inner / figure->n_series;
-        }
-      else if (figure->plot->mark == MS_MARK_STACK)
-        {
-          from = stacked_below (figure, panel, series, category);
-          value = from + MAX (value, 0);
-        }
-    }
-  y1 = ms_panel_y (figure, panel, from);
-  y2 = ms_panel_y (figure, panel, value);
+  y1 = ms_panel_y (figure, panel, span.from);
+  y2 = ms_panel_y (figure, panel, span.to);
   if (!isfinite (y2))
     y2 = y1;
   y1 = CLAMP (y1, panel->plot.y, panel->plot.y + panel->plot.h);
   y2 = CLAMP (y2, panel->plot.y, panel->plot.y + panel->plot.h);
-  if (!isfinite (left) || !isfinite (right))
+  if (!isfinite (span.left) || !isfinite (span.right))
     return FALSE;
-  *rect = (MsRect){ left, MIN (y1, y2), right - left, fabs (y1 - y2) };
+  *rect = (MsRect){ span.left, MIN (y1, y2), span.right - span.left, fabs (y1 - y2) };
   return TRUE;
 }
 
@@ -90,7 +137,7 @@ draw_whisker (MsFigure *figure, const MsPanel *panel, MsPen *pen, guint row, con
   double x = bar->x + bar->w / 2, cap = MIN (bar->w * 0.3, 3), y1, y2;
 
   if (figure->low.column == NULL || figure->high.column == NULL || bar->w < 2
-      || figure->plot->mark == MS_MARK_STACK)
+      || !kind_of (figure)->whiskers)
     return;
   y1 = ms_panel_y (figure, panel, low);
   y2 = ms_panel_y (figure, panel, high);
@@ -154,7 +201,7 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
             continue;
           cairo_rectangle (pen->cr, bar.x, bar.y, bar.w, bar.h);
           ms_pen_fill (pen, MAX (ms_figure_slot (figure, s), pattern_from), colour);
-          if (figure->plot->mark != MS_MARK_BAR && bar.w > 3)
+          if (kind_of (figure)->seams && bar.w > 3)
             {
               /* A hairline of paper keeps neighbours apart. */
               cairo_rectangle (pen->cr, bar.x, bar.y, bar.w, bar.h);
@@ -183,14 +230,14 @@ pick (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, double x, 
   double best = INFINITY;
 
   (void) layout;
-  if (figure->plot->mark != MS_MARK_HISTOGRAM)
+  if (!kind_of (figure)->continuous)
     at = floor (at + 0.5);
   for (guint s = 0; s < figure->n_series; s++)
     {
       const MsTrack *track = ms_track_find (figure, panel->facet, s);
       guint i = ms_track_search (figure, track, at);
 
-      if (figure->plot->mark == MS_MARK_HISTOGRAM && i > 0)
+      if (kind_of (figure)->continuous && i > 0)
         i--;
       for (; i < track->n && ms_channel_get (&figure->x, ms_track_row (track, i)) <= at; i++)
         {
@@ -247,17 +294,55 @@ locate (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint ro
 static double
 panel_least (MsFigure *figure, double em)
 {
-  gboolean side_by_side = figure->plot->mark == MS_MARK_BAR && !figure->lone_bars;
+  guint beside = kind_of (figure)->beside && !figure->lone_bars ? figure->n_series : 1;
 
-  return figure->plot->mark == MS_MARK_HISTOGRAM
-             ? 0
-             : MIN (0.22 * em * figure->x.n * (side_by_side ? figure->n_series : 1), 20 * em);
+  return MIN (0.22 * em * figure->x.n * beside, 20 * em);
 }
 
-#define BARS                                                                                       \
-  .panel_height = ms_chart_height, .panel_least = panel_least, .draw = draw, .pick = pick,         \
-  .locate = locate, .step = ms_tracks_step, .axes = TRUE, .grid = TRUE, .swatch_box = TRUE
+/* From zero to the highest stack. */
+static void
+stack_limits (const MsFigure *figure, double *low, double *high)
+{
+  g_autofree double *sums = g_new0 (double, (gsize) figure->n_facets *MAX (figure->x.n, 1));
 
-const MsMarkClass ms_mark_bar = { BARS, .prepare = prepare };
-const MsMarkClass ms_mark_stack = { BARS };
-const MsMarkClass ms_mark_histogram = { BARS };
+  *low = 0;
+  for (guint i = 0; i < figure->n_rows; i++)
+    {
+      guint row = ms_figure_row (figure, i);
+      guint facet = ms_channel_category (&figure->facet, row);
+      guint x = ms_channel_category (&figure->x, row);
+      double value = ms_channel_get (&figure->y, row);
+
+      if (facet == MS_NONE || x == MS_NONE || !isfinite (value) || value < 0)
+        continue;
+      sums[(gsize) facet * figure->x.n + x] += value;
+      *high = MAX (*high, sums[(gsize) facet * figure->x.n + x]);
+    }
+}
+
+static const Kind beside = { .place = place_beside, .beside = TRUE, .whiskers = TRUE };
+static const Kind stacked = { .place = place_stacked, .seams = TRUE };
+static const Kind between
+    = { .place = place_between, .seams = TRUE, .whiskers = TRUE, .continuous = TRUE };
+
+#define BARS                                                                                       \
+  .tracks = TRUE, .axes = TRUE, .grid = TRUE, .y_zero = MS_ZERO_BASE,                              \
+  .panel_height = ms_chart_height, .draw = draw, .pick = pick, .locate = locate,                   \
+  .step = ms_tracks_step, .swatch = ms_swatch_box, .swatch_box = TRUE
+
+const MsMarkClass ms_mark_bar = { BARS,
+                                  .own = &beside,
+                                  .needs = MS_NEEDS_X | MS_NEEDS_Y,
+                                  .x_categories = TRUE,
+                                  .takes_series = TRUE,
+                                  .legend = TRUE,
+                                  .intervals = "Error bars",
+                                  .panel_least = panel_least,
+                                  .prepare = prepare };
+const MsMarkClass ms_mark_stack = {
+  BARS,           .own = &stacked,          .needs = MS_NEEDS_X | MS_NEEDS_Y, .x_categories = TRUE,
+  .legend = TRUE, .y_limits = stack_limits, .panel_least = panel_least
+};
+const MsMarkClass ms_mark_histogram
+    = { BARS, .own = &between, .needs = MS_NEEDS_X | MS_NEEDS_Y | MS_NEEDS_X2, .edges = TRUE,
+        .intervals = "Error bars" };

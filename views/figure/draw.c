@@ -37,11 +37,10 @@ draw_axes (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen
   const MsRect *plot = &panel->plot;
   MsColour ink = ms_pen_ink (pen, MS_TEXT_PLAIN);
   double tick = layout->em * 0.25, pad = layout->em * 0.4;
-  gboolean grid = figure->plot->mark == MS_MARK_HEATMAP || figure->plot->mark == MS_MARK_MATRIX;
 
   cairo_set_line_width (pen->cr, 0.7);
   ms_pen_colour (pen, ink, 1);
-  if (grid)
+  if (figure->mark->framed)
     {
       cairo_rectangle (pen->cr, plot->x, plot->y, plot->w, plot->h);
       cairo_stroke (pen->cr);
@@ -268,7 +267,8 @@ draw_keys (MsFigure *figure, const MsLayout *layout, MsPen *pen)
           box.w = layout->em * 1.2;
           box.x += layout->em * 0.3;
         }
-      ms_pen_swatch (pen, figure, key->series, box);
+      figure->mark->swatch (pen, ms_figure_slot (figure, key->series),
+                            ms_figure_series_colour (figure, key->series), box);
       ms_pen_text (pen, key->box.x + swatch, key->box.y + key->box.h / 2, 0, 0.5, 0, MS_TEXT_PLAIN,
                    ms_pen_ink (pen, MS_TEXT_PLAIN), key->box.w - swatch,
                    figure->series.names[key->series]);

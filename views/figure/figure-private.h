@@ -118,6 +118,7 @@ typedef struct
   double title_x, title_y, x_title_y, y_title_x, note_y;
   double tree;         /* depth of dendrograms */
   double bars;         /* depth of the bars beside a heatmap */
+  double bars_label;   /* width of the labels at the left of those on top */
   double over, beside; /* room for either above and at the right of a panel */
 } MsLayout;
 
@@ -186,34 +187,108 @@ void ms_pen_underline (MsPen *pen, guint slot, double x1, double x2, double y);
 #define MS_SWATCH_SIDE 0.8
 /* Fills the current path with the series' colour and its pattern. */
 void ms_pen_fill (MsPen *pen, guint series, MsColour colour);
-/* The series as the legend shows it. */
-void ms_pen_swatch (MsPen *pen, MsFigure *figure, guint series, MsRect box);
+/* Signs of series in the legend, see MsMarkClass. */
+void ms_swatch_line (MsPen *pen, guint slot, MsColour colour, MsRect box);
+void ms_swatch_point (MsPen *pen, guint slot, MsColour colour, MsRect box);
+void ms_swatch_box (MsPen *pen, guint slot, MsColour colour, MsRect box);
+void ms_swatch_words (MsPen *pen, guint slot, MsColour colour, MsRect box);
 
 MsColour ms_colour_mix (MsColour a, MsColour b, double share);
 
 /* --- Figures --------------------------------------------------------------------------------- */
 
+/* The columns without which a mark cannot be drawn. */
+typedef enum
+{
+  MS_NEEDS_LABEL = 1 << 0,
+  MS_NEEDS_X = 1 << 1,
+  MS_NEEDS_Y = 1 << 2,
+  MS_NEEDS_VALUE = 1 << 3, /* a number */
+  MS_NEEDS_X2 = 1 << 4,
+} MsMarkNeeds;
+
+/* What the series of a mark are, which decides how many of them are shown when there are more than
+ * colours. */
+typedef enum
+{
+  MS_SERIES_AMOUNTS, /* the largest matter most */
+  MS_SERIES_CURVES,  /* those farthest from the mean */
+  MS_SERIES_NAMES,   /* the most frequent; a name has no value and is never a number */
+} MsSeriesSense;
+
+/* What an axis does about zero. */
+typedef enum
+{
+  MS_ZERO_NEAR, /* begins there when the data comes near */
+  MS_ZERO_BASE, /* always holds it */
+  MS_ZERO_FREE, /* nothing: begins where the data begins */
+} MsZero;
+
+/* Everything that the engine asks of a mark: nothing else asks which mark a plot has.  What is zero is the
+ * usual answer; of the functions, those said to may be NULL. */
 typedef struct
 {
+  /* What it takes of the plot. */
+  guint needs;           /* MsMarkNeeds */
+  gboolean x_categories; /* x has places, not values, whatever its type; so has y */
+  gboolean y_categories;
+  gboolean united;       /* x and y are the same things: each has the categories of both */
+  gboolean takes_series; /* several groups or runs can share a panel as its series */
+  gboolean whole;        /* one panel holds all facets; groups and runs have no place in it */
+  gboolean consecutive;  /* groups need no place: their rows follow one another */
+  MsSeriesSense series;
+  gboolean tracks; /* rows of a facet and series are wanted in the order of x */
+  gboolean joined; /* tracks are curves: named at their ends where possible, and any part counts */
+  gboolean legend; /* several series are told apart by keys */
+
+  /* Axes. */
+  gboolean axes;     /* has x and y axes */
+  gboolean grid;     /* faint lines at the y ticks; panels may be flat */
+  gboolean framed;   /* a line all around, as what it shows fills the panel */
+  gboolean square;   /* panels are square, however long the title of the y axis is */
+  gboolean coloured; /* a number in the value column becomes a colour, with a colour bar */
+  gboolean measured; /* x is a quantity as y is: its axis begins at zero when that is near, single
+                            places stand beside the axes, and a reference need not be in sight */
+  gboolean edges;    /* x begins at the first edge and ends at the last */
+  MsZero y_zero;
+  const char *intervals; /* what low..high are called when drawn */
+  /* Limits of the y axis; NULL = those of y, low and high. */
+  void (*y_limits) (const MsFigure *figure, double *low, double *high);
+
   /* Once: builds what the mark needs beyond channels. May be NULL. */
   gboolean (*prepare) (MsFigure *figure, GError **error);
   void (*finish) (MsFigure *figure); /* frees figure->data; may be NULL */
+
   /* Height of one panel's plot area that suits `width`. */
   double (*panel_height) (MsFigure *figure, double width, double em);
   /* The least width in which one panel of several is legible; NULL = a few em. */
   double (*panel_least) (MsFigure *figure, double em);
+  /* Sets the layout's `over`, `beside` and what stands there, by its size (height 0 = natural) and em; NULL =
+   * nothing stands around a panel. */
+  void (*surround) (const MsFigure *figure, MsLayout *layout, MsPen *pen);
+
   void (*draw) (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen);
+  /* The row at (x, y), which lies in the panel; -1 for none. */
   int (*pick) (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, double x, double y);
   gboolean (*locate) (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, guint row,
                       MsRect *rect);
   int (*step) (MsFigure *figure, int row, MsStep direction);
-  gboolean axes;       /* has x and y axes */
-  gboolean grid;       /* faint lines at the y ticks */
-  gboolean swatch_box; /* legend shows boxes, not lines */
+
+  /* The sign of a series in the legend: a box of MS_SWATCH_SIDE where `swatch_box`, else low and wide. */
+  void (*swatch) (MsPen *pen, guint slot, MsColour colour, MsRect box);
+  gboolean swatch_box;
+  double swatch_reach; /* of what may stand below the box */
+
+  const void *own; /* the mark's own constants */
 } MsMarkClass;
 
-extern const MsMarkClass ms_mark_line, ms_mark_bar, ms_mark_stack, ms_mark_histogram,
-    ms_mark_scatter, ms_mark_heatmap, ms_mark_matrix, ms_mark_flow, ms_mark_tokens;
+#define MS_MARK_DECLARE(NAME, name) extern const MsMarkClass ms_mark_##name;
+MS_MARKS (MS_MARK_DECLARE)
+#undef MS_MARK_DECLARE
+
+const MsMarkClass *ms_mark_class (MsMark mark);
+/* How many of series and facet a plot leaves free for groups and runs, and whether the series is. */
+guint ms_plot_count_free (const MsPlotDef *plot, gboolean *series);
 
 /* The bars along one side of a heatmap, see margins.c. */
 typedef struct
@@ -307,10 +382,8 @@ double ms_grid_least (MsFigure *figure, double em);
 
 /* margins.c */
 gboolean ms_margins_prepare (MsFigure *figure, GError **error);
-/* Depth of the bars in a figure of that size, 0 = none; height 0 = natural. */
-double ms_margins_depth (const MsFigure *figure, double width, double height, double em);
-/* Width of the labels at the left of the bars on top. */
-double ms_margins_label_width (const MsFigure *figure, MsPen *pen);
+/* MsMarkClass.surround: the bars' room, none in a small figure. */
+void ms_margins_surround (const MsFigure *figure, MsLayout *layout, MsPen *pen);
 void ms_margins_draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen);
 
 /* tracks.c */

@@ -4,14 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static const MsMarkClass *const marks[] = {
-  [MS_MARK_LINE] = &ms_mark_line,       [MS_MARK_BAR] = &ms_mark_bar,
-  [MS_MARK_STACK] = &ms_mark_stack,     [MS_MARK_HISTOGRAM] = &ms_mark_histogram,
-  [MS_MARK_SCATTER] = &ms_mark_scatter, [MS_MARK_HEATMAP] = &ms_mark_heatmap,
-  [MS_MARK_MATRIX] = &ms_mark_matrix,   [MS_MARK_FLOW] = &ms_mark_flow,
-  [MS_MARK_TOKENS] = &ms_mark_tokens,
-};
-
 /* The widest ratio a scale shows, as a power of two; what lies beyond is clipped and marked. */
 #define RATIO_MOST 4
 
@@ -45,27 +37,6 @@ select_rows (MsFigure *figure, GError **error)
   return TRUE;
 }
 
-/* How many of series and facet a plot leaves free for groups and runs: lines and bars of several can
- * share a panel, most other marks need one each, and flows and texts take up the whole figure. */
-static guint
-count_free (const MsPlotDef *plot, gboolean *series)
-{
-  *series = plot->series == NULL
-            && (plot->mark == MS_MARK_LINE || plot->mark == MS_MARK_BAR
-                || plot->mark == MS_MARK_SCATTER);
-  if (plot->mark == MS_MARK_FLOW || plot->mark == MS_MARK_TOKENS)
-    return 0;
-  return (guint) *series + (plot->facet == NULL);
-}
-
-gboolean
-ms_plot_takes_runs (const MsPlotDef *plot, gboolean grouped)
-{
-  gboolean series;
-
-  return count_free (plot, &series) >= (grouped ? 2 : 1);
-}
-
 /* Tables of several runs or groups have first columns for them that no plot names: each becomes the
  * series where that place is free, else the facet. */
 static gboolean
@@ -86,11 +57,11 @@ place_lead (MsFigure *figure, const char **series, const char **facet, GError **
       for (guint i = 0; i < G_N_ELEMENTS (used) && !known; i++)
         known = g_strcmp0 (used[i], leads[l]) == 0;
       /* Groups of texts stand one after the other; runs would say the same text again. */
-      if (known || (plot->mark == MS_MARK_TOKENS && strcmp (leads[l], MS_GROUP_COLUMN) == 0))
+      if (known || (figure->mark->consecutive && strcmp (leads[l], MS_GROUP_COLUMN) == 0))
         continue;
       now.series = *series;
       now.facet = *facet;
-      if (count_free (&now, &lines) == 0)
+      if (ms_plot_count_free (&now, &lines) == 0)
         {
           g_set_error (error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA,
                        "plot '%s' has no place for more than one %s: leave %s out", plot->name,
@@ -161,18 +132,10 @@ kind_of (MsScale scale)
     }
 }
 
-/* What an axis does about zero. */
-typedef enum
-{
-  ZERO_FREE, /* nothing: begins where the data begins */
-  ZERO_NEAR, /* begins there when the data comes near */
-  ZERO_BASE, /* always holds it */
-} Zero;
-
 /* Limits with room at both ends, symmetric where the scale has a centre. */
 static MsAxis
 make_axis (const MsFigure *figure, MsScale scale, const MsChannel *channel, double low, double high,
-           double pad, Zero zero)
+           double pad, MsZero zero)
 {
   MsAxisKind kind = kind_of (scale);
   const char *unit = channel->column != NULL ? channel->column->unit : NULL;
@@ -200,19 +163,19 @@ make_axis (const MsFigure *figure, MsScale scale, const MsChannel *channel, doub
       high = figure->plot->centre + most;
     }
   else if (low <= high
-           && (zero == ZERO_BASE
-               || (zero == ZERO_NEAR && low >= 0 && (low < 0.5 * high || low == high))))
+           && (zero == MS_ZERO_BASE
+               || (zero == MS_ZERO_NEAR && low >= 0 && (low < 0.5 * high || low == high))))
     {
       low = MIN (low, 0);
       high = MAX (high, 0);
     }
-  if (zero != ZERO_FREE && low == 0 && high == 0)
+  if (zero != MS_ZERO_FREE && low == 0 && high == 0)
     high = 1;
   axis = ms_axis_new (kind, low, high);
   room = high > low ? pad * (high - low) : 0;
-  if (low != 0 || zero == ZERO_FREE)
+  if (low != 0 || zero == MS_ZERO_FREE)
     axis.low -= room;
-  if (high != 0 || zero == ZERO_FREE)
+  if (high != 0 || zero == MS_ZERO_FREE)
     axis.high += room;
   axis.whole = channel->ints != NULL && axis.high - axis.low >= 1;
   if (g_strcmp0 (unit, "s") == 0 && axis.high - axis.low >= 90)
@@ -223,7 +186,7 @@ make_axis (const MsFigure *figure, MsScale scale, const MsChannel *channel, doub
 static void
 make_position_axes (MsFigure *figure)
 {
-  MsMark mark = figure->plot->mark;
+  const MsMarkClass *mark = figure->mark;
   double low = INFINITY, high = -INFINITY;
   MsScale scale = figure->plot->x_scale;
 
@@ -235,11 +198,10 @@ make_position_axes (MsFigure *figure)
 
       widen (figure, &figure->x, log, &low, &high);
       widen (figure, &figure->x2, log, &low, &high);
-      figure->x_axis
-          = make_axis (figure, scale, &figure->x, low, high, mark == MS_MARK_HISTOGRAM ? 0 : 0.03,
-                       mark == MS_MARK_SCATTER ? ZERO_NEAR : ZERO_FREE);
+      figure->x_axis = make_axis (figure, scale, &figure->x, low, high, mark->edges ? 0 : 0.03,
+                                  mark->measured ? MS_ZERO_NEAR : MS_ZERO_FREE);
       /* Points at few whole places (layers) stand beside the axis, not on it. */
-      if (mark == MS_MARK_SCATTER && figure->x.ints != NULL && high - low >= 1 && high - low <= 64
+      if (mark->measured && figure->x.ints != NULL && high - low >= 1 && high - low <= 64
           && figure->x_axis.kind == MS_AXIS_LINEAR)
         {
           figure->x_axis.low = low - 0.4;
@@ -257,36 +219,18 @@ make_position_axes (MsFigure *figure)
   scale = figure->plot->y_scale;
   {
     gboolean log = scale == MS_SCALE_LOG2 || scale == MS_SCALE_LOG10 || scale == MS_SCALE_RATIO;
-    gboolean bars = mark == MS_MARK_BAR || mark == MS_MARK_HISTOGRAM || mark == MS_MARK_STACK;
 
-    if (mark == MS_MARK_STACK)
-      {
-        g_autofree double *sums = g_new0 (double, (gsize) figure->n_facets *MAX (figure->x.n, 1));
-
-        low = 0;
-        for (guint i = 0; i < figure->n_rows; i++)
-          {
-            guint row = ms_figure_row (figure, i);
-            guint facet = ms_channel_category (&figure->facet, row);
-            guint x = ms_channel_category (&figure->x, row);
-            double value = ms_channel_get (&figure->y, row);
-
-            if (facet == MS_NONE || x == MS_NONE || !isfinite (value) || value < 0)
-              continue;
-            sums[(gsize) facet * figure->x.n + x] += value;
-            high = MAX (high, sums[(gsize) facet * figure->x.n + x]);
-          }
-      }
+    if (mark->y_limits != NULL)
+      mark->y_limits (figure, &low, &high);
     else
       {
         widen (figure, &figure->y, log, &low, &high);
         widen (figure, &figure->low, log, &low, &high);
         widen (figure, &figure->high, log, &low, &high);
       }
-    if (mark != MS_MARK_SCATTER)
+    if (!mark->measured)
       widen (figure, &figure->reference, log, &low, &high);
-    figure->y_axis
-        = make_axis (figure, scale, &figure->y, low, high, 0.05, bars ? ZERO_BASE : ZERO_NEAR);
+    figure->y_axis = make_axis (figure, scale, &figure->y, low, high, 0.05, mark->y_zero);
   }
 }
 
@@ -383,8 +327,11 @@ order_series (MsFigure *figure)
 static void
 choose_series (MsFigure *figure)
 {
-  MsMark mark = figure->plot->mark;
-  gboolean lines = mark == MS_MARK_LINE || mark == MS_MARK_SCATTER;
+  static const char *const chosen[] = { [MS_SERIES_AMOUNTS] = "largest",
+                                        [MS_SERIES_CURVES] = "farthest from the mean",
+                                        [MS_SERIES_NAMES] = "most frequent" };
+  MsSeriesSense sense = figure->mark->series;
+  gboolean curves = sense == MS_SERIES_CURVES;
   g_autofree double *sums = g_new0 (double, figure->n_series);
   g_autofree double *counts = g_new0 (double, figure->n_series);
   double sum = 0, count = 0;
@@ -393,11 +340,11 @@ choose_series (MsFigure *figure)
   for (guint i = 0; i < figure->n_rows; i++)
     {
       guint row = ms_figure_row (figure, i), s = ms_channel_category (&figure->series, row);
-      double value = mark == MS_MARK_TOKENS ? 1 : ms_channel_get (&figure->y, row);
+      double value = sense == MS_SERIES_NAMES ? 1 : ms_channel_get (&figure->y, row);
 
       if (s == MS_NONE || !isfinite (value))
         continue;
-      sums[s] += lines ? value : fabs (value);
+      sums[s] += curves ? value : fabs (value);
       counts[s]++;
       sum += value;
       count++;
@@ -406,15 +353,13 @@ choose_series (MsFigure *figure)
     {
       n_valued += counts[s] > 0;
       sums[s] = counts[s] == 0 ? (double) NAN
-                : lines        ? fabs (sums[s] / counts[s] - sum / count)
+                : curves       ? fabs (sums[s] / counts[s] - sum / count)
                                : sums[s];
     }
   ms_channel_sort (&figure->series, sums, ms_table_n_rows (figure->table));
   if (n_valued <= figure->theme.n_series)
     return;
-  figure->chosen_series = lines                    ? "farthest from the mean"
-                          : mark == MS_MARK_TOKENS ? "most frequent"
-                                                   : "largest";
+  figure->chosen_series = chosen[sense];
 }
 
 /* Which of the series with a colour of their own have anything to show. */
@@ -427,8 +372,8 @@ find_valued (MsFigure *figure)
       guint row = ms_figure_row (figure, i), s = ms_channel_category (&figure->series, row);
 
       if (s < MS_SERIES_MAX
-          && (figure->plot->mark == MS_MARK_TOKENS ? figure->series.names[s][0] != '\0'
-                                                   : !isnan (ms_channel_get (&figure->y, row))))
+          && (figure->mark->series == MS_SERIES_NAMES ? figure->series.names[s][0] != '\0'
+                                                      : !isnan (ms_channel_get (&figure->y, row))))
         figure->valued[s] = TRUE;
     }
 }
@@ -462,20 +407,17 @@ open_channels (MsFigure *figure, GError **error)
 static void
 categorize (MsFigure *figure)
 {
-  MsMark mark = figure->plot->mark;
-  gboolean grid = mark == MS_MARK_HEATMAP || mark == MS_MARK_MATRIX || mark == MS_MARK_FLOW;
-  gboolean bands = grid || mark == MS_MARK_BAR || mark == MS_MARK_STACK;
+  const MsMarkClass *mark = figure->mark;
   MsChannel *const both[] = { &figure->series, &figure->facet };
 
   for (guint i = 0; i < 2; i++)
     ms_channel_categorize (both[i], figure->table, figure->rows, figure->n_rows);
-  if (bands || figure->plot->x_scale == MS_SCALE_CATEGORY
+  if (mark->x_categories || figure->plot->x_scale == MS_SCALE_CATEGORY
       || (figure->x.column != NULL && figure->x.column->type == MS_COLUMN_TEXT))
     ms_channel_categorize (&figure->x, figure->table, figure->rows, figure->n_rows);
-  if (grid || (figure->y.column != NULL && figure->y.column->type == MS_COLUMN_TEXT))
+  if (mark->y_categories || (figure->y.column != NULL && figure->y.column->type == MS_COLUMN_TEXT))
     ms_channel_categorize (&figure->y, figure->table, figure->rows, figure->n_rows);
-  if ((mark == MS_MARK_MATRIX || mark == MS_MARK_FLOW) && figure->x.column != NULL
-      && figure->y.column != NULL)
+  if (mark->united && figure->x.column != NULL && figure->y.column != NULL)
     ms_channel_unite (&figure->x, &figure->y, ms_table_n_rows (figure->table));
   figure->n_facets = MAX (figure->facet.n, 1);
   figure->n_series = MAX (figure->series.n, 1);
@@ -485,18 +427,24 @@ categorize (MsFigure *figure)
 static gboolean
 check_columns (MsFigure *figure, GError **error)
 {
-  MsMark mark = figure->plot->mark;
+  const struct
+  {
+    MsMarkNeeds need;
+    const MsChannel *channel;
+    const char *name;
+    gboolean number;
+  } columns[] = { { MS_NEEDS_LABEL, &figure->label, "label", FALSE },
+                  { MS_NEEDS_X, &figure->x, "x", FALSE },
+                  { MS_NEEDS_Y, &figure->y, "y", FALSE },
+                  { MS_NEEDS_VALUE, &figure->value, "value (a number)", TRUE },
+                  { MS_NEEDS_X2, &figure->x2, "x2", FALSE } };
   const char *missing = NULL;
 
-  if (mark == MS_MARK_TOKENS)
-    missing = figure->label.column == NULL ? "label" : NULL;
-  else if (figure->x.column == NULL || figure->y.column == NULL)
-    missing = figure->x.column == NULL ? "x" : "y";
-  else if ((mark == MS_MARK_HEATMAP || mark == MS_MARK_MATRIX || mark == MS_MARK_FLOW)
-           && (figure->value.column == NULL || figure->value.column->type == MS_COLUMN_TEXT))
-    missing = "value (a number)";
-  else if (mark == MS_MARK_HISTOGRAM && figure->x2.column == NULL)
-    missing = "x2";
+  for (guint i = 0; i < G_N_ELEMENTS (columns) && missing == NULL; i++)
+    if ((figure->mark->needs & columns[i].need) != 0
+        && (columns[i].channel->column == NULL
+            || (columns[i].number && columns[i].channel->column->type == MS_COLUMN_TEXT)))
+      missing = columns[i].name;
   if (missing == NULL)
     return TRUE;
   g_set_error (error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA, "plot '%s' names no column for %s",
@@ -510,13 +458,12 @@ ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *opt
 {
   static const MsFigureOptions none;
   g_autoptr (MsFigure) figure = g_new0 (MsFigure, 1);
-  MsMark mark = plot->mark;
 
-  g_return_val_if_fail ((guint) mark < G_N_ELEMENTS (marks), NULL);
+  g_return_val_if_fail (ms_mark_class (plot->mark) != NULL, NULL);
   options = options != NULL ? options : &none;
   figure->table = ms_table_ref (table);
   figure->plot = plot;
-  figure->mark = marks[mark];
+  figure->mark = ms_mark_class (plot->mark);
   figure->theme = options->theme != NULL ? *options->theme : *ms_theme_find ("screen");
   if (options->font_points > 0)
     figure->theme.font_points = options->font_points;
@@ -542,17 +489,15 @@ ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *opt
   }
   if (figure->mark->axes)
     make_position_axes (figure);
-  if (mark == MS_MARK_HEATMAP || mark == MS_MARK_MATRIX
-      || (mark == MS_MARK_TOKENS && figure->value.column != NULL
-          && figure->value.column->type != MS_COLUMN_TEXT))
+  if (figure->mark->coloured && figure->value.column != NULL
+      && figure->value.column->type != MS_COLUMN_TEXT)
     make_value_axis (figure, &figure->value, plot->value_scale, options->low, options->high);
-  else if (figure->n_series > MS_SERIES_MAX && mark != MS_MARK_TOKENS)
+  else if (figure->n_series > MS_SERIES_MAX && figure->mark->series != MS_SERIES_NAMES)
     order_series (figure);
   if (!figure->ordered_series && figure->n_series > figure->theme.n_series)
     choose_series (figure);
   find_valued (figure);
-  if (mark == MS_MARK_LINE || mark == MS_MARK_BAR || mark == MS_MARK_STACK
-      || mark == MS_MARK_SCATTER || mark == MS_MARK_HISTOGRAM)
+  if (figure->mark->tracks)
     ms_tracks_build (figure);
   if (figure->mark->prepare != NULL && !figure->mark->prepare (figure, error))
     return NULL;
@@ -716,7 +661,7 @@ ms_figure_notes (const MsFigure *figure, guint panels_shown)
     g_ptr_array_add (
         notes, g_strdup_printf ("%u of %u panels are drawn, evenly spread; the data hold all.",
                                 panels_shown, figure->n_facets));
-  if (figure->chosen_series != NULL && figure->plot->mark != MS_MARK_HISTOGRAM)
+  if (figure->chosen_series != NULL && figure->mark->legend)
     g_ptr_array_add (notes,
                      g_strdup_printf ("Coloured are the %u of %u %s.", figure->theme.n_series,
                                       figure->n_series, figure->chosen_series));
@@ -870,7 +815,7 @@ find_row (MsFigure *figure, double width, double height, int row, MsRect *rect)
     {
       const MsPanel *panel = &g_array_index (layout->panels, MsPanel, i);
 
-      if ((panel->facet == facet || figure->mark == &ms_mark_flow)
+      if ((panel->facet == facet || figure->mark->whole)
           && figure->mark->locate (figure, layout, panel, (guint) row, rect))
         return panel;
     }

@@ -53,6 +53,13 @@ void ms_slot_draw (const MsTheme *theme, guint slot, cairo_t *cr, double width, 
 /* Whether one figure of the plot holds several runs, `grouped` by documents besides; if not, each run
  * needs a figure of its own. */
 gboolean ms_plot_takes_runs (const MsPlotDef *plot, gboolean grouped);
+/* Whether its rows are the cells of a map, whose colours show `value`. */
+gboolean ms_plot_is_map (const MsPlotDef *plot);
+/* Whether it joins rows to curves, of which one figure may hold those of several results. */
+gboolean ms_plot_is_curves (const MsPlotDef *plot);
+/* "Band: 95 % bootstrap interval over 24 documents.": what ms_interval_name told, for the figure's note;
+ * NULL when the plot has no intervals or all are undefined. */
+char *ms_plot_note (const MsPlotDef *plot, const MsTable *table, const char *interval);
 
 typedef struct MsFigure MsFigure;
 

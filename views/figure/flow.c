@@ -305,10 +305,16 @@ panel_height (MsFigure *figure, double width, double em)
   return CLAMP (MAX (figure->x.n * em * 0.9, width * 0.5), 10 * em, 40 * em);
 }
 
-const MsMarkClass ms_mark_flow = { .prepare = prepare,
+const MsMarkClass ms_mark_flow = { .needs = MS_NEEDS_X | MS_NEEDS_Y | MS_NEEDS_VALUE,
+                                   .x_categories = TRUE,
+                                   .y_categories = TRUE,
+                                   .united = TRUE,
+                                   .whole = TRUE,
+                                   .prepare = prepare,
                                    .finish = finish,
                                    .panel_height = panel_height,
                                    .draw = draw,
                                    .pick = pick,
                                    .locate = locate,
-                                   .step = step };
+                                   .step = step,
+                                   .swatch = ms_swatch_point };

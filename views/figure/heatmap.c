@@ -498,12 +498,20 @@ draw (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, MsPen *pen
   ms_margins_draw (figure, layout, panel, pen);
 }
 
-const MsMarkClass ms_mark_heatmap = { .prepare = prepare,
+const MsMarkClass ms_mark_heatmap = { .needs = MS_NEEDS_X | MS_NEEDS_Y | MS_NEEDS_VALUE,
+                                      .x_categories = TRUE,
+                                      .y_categories = TRUE,
+                                      .legend = TRUE,
+                                      .axes = TRUE,
+                                      .framed = TRUE,
+                                      .coloured = TRUE,
+                                      .prepare = prepare,
                                       .finish = ms_grid_finish,
                                       .panel_height = panel_height,
                                       .panel_least = ms_grid_least,
+                                      .surround = ms_margins_surround,
                                       .draw = draw,
                                       .pick = ms_grid_pick,
                                       .locate = ms_grid_locate,
                                       .step = ms_grid_step,
-                                      .axes = TRUE };
+                                      .swatch = ms_swatch_point };

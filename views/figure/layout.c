@@ -220,8 +220,8 @@ place_keys (MsFigure *figure, MsLayout *layout, MsPen *pen, double left, double 
   double x = left, y = top, swatch = layout->em * 1.8, row = layout->line;
   guint shown = MIN (figure->n_series, figure->theme.n_series);
 
-  if (figure->mark == &ms_mark_tokens && figure->theme.signs)
-    row = MAX (row, MS_SWATCH_SIDE * layout->em + MS_UNDERLINE_REACH + 0.6);
+  if (figure->mark->swatch_reach > 0 && figure->theme.signs)
+    row = MAX (row, MS_SWATCH_SIDE * layout->em + figure->mark->swatch_reach + 0.6);
   if (figure->series.numbers != NULL && shown > 0)
     {
       /* Numbers alone say nothing: what they count comes first. */
@@ -300,7 +300,7 @@ wants_direct (MsFigure *figure, MsPen *pen, double width, double line, double *r
 {
   double most = 0;
 
-  if (figure->plot->mark != MS_MARK_LINE || figure->n_facets > 1 || figure->ordered_series
+  if (!figure->mark->joined || figure->n_facets > 1 || figure->ordered_series
       || figure->n_series < 2 || figure->n_series > MS_SERIES_MAX)
     return FALSE;
   for (guint s = 0; s < figure->n_series; s++)
@@ -313,7 +313,8 @@ wants_direct (MsFigure *figure, MsPen *pen, double width, double line, double *r
     }
   *room = most + pen->em * 0.8;
   return *room < 0.28 * width
-         && ends_apart (figure, line * 0.95, ms_chart_height (figure, 0.7 * width, pen->em));
+         && ends_apart (figure, line * 0.95,
+                        figure->mark->panel_height (figure, 0.7 * width, pen->em));
 }
 
 /* The most that a figure of small multiples is high when nobody says: twice the width of a narrow column
@@ -351,7 +352,7 @@ choose_panels (MsFigure *figure, double width, double height, double spare, gboo
 
   *best_columns = 1;
   *shown = n;
-  if (n <= 1 || figure->mark == &ms_mark_flow || figure->mark == &ms_mark_tokens)
+  if (n <= 1 || figure->mark->whole)
     return;
   least = MAX (least, 4.5 * em);
   for (columns = 1; columns <= n && n <= PANELS_MOST; columns++)
@@ -470,8 +471,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
                               : line);
     }
   layout->direct = wants_direct (figure, &pen, width, line, &legend_room);
-  if (!layout->direct && figure->n_series > 1 && !figure->ordered_series
-      && figure->plot->mark != MS_MARK_HISTOGRAM && (axes || figure->plot->mark == MS_MARK_TOKENS))
+  if (!layout->direct && figure->n_series > 1 && !figure->ordered_series && figure->mark->legend)
     {
       double from = gap;
 
@@ -508,15 +508,8 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
   bottom = place_bottom (figure, layout, &pen, shown, across);
   left = gap + (axes && y_title[0] != '\0' ? line + gap * 0.6 : 0);
   layout->y_title_x = gap;
-  layout->tree = figure->mark == &ms_mark_matrix && figure->n_facets == 1 && figure->x.n > 2
-                     ? MIN (3.2 * em, 0.09 * width)
-                     : 0;
-  layout->over = layout->beside = layout->tree;
-  layout->bars = ms_margins_depth (figure, width, height, em);
-  if (layout->bars > 0 && figure->right.values != NULL)
-    layout->beside += layout->bars + 1.3 * em;
-  if (layout->bars > 0 && figure->top.values != NULL)
-    layout->over += layout->bars + 0.6 * em + line;
+  if (figure->mark->surround != NULL)
+    figure->mark->surround (figure, layout, &pen);
 
   {
     double x_labels = axes ? line + gap * 0.8 : 0,
@@ -545,7 +538,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
     layout->columns = columns;
     layout->shown = shown;
     rows = (shown + columns - 1) / columns;
-    if (figure->mark == &ms_mark_flow || figure->mark == &ms_mark_tokens)
+    if (figure->mark->whole)
       rows = 1;
     gap_x = em * PANEL_GAP_X;
     gap_y = em * 0.7 + strip;
@@ -570,7 +563,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
                           ? CLAMP (panel_h, FLAT * em, wanted)
                           : wanted;
             /* The y title stands between the head and the notes. */
-            if (axes && figure->mark != &ms_mark_matrix)
+            if (axes && !figure->mark->square)
               panel_h += MAX (y_title_length
                                   - (top - layout->head + strip + layout->over + rows * panel_h
                                      + (rows - 1) * gap_y + x_labels + bottom - layout->note_y),
@@ -593,7 +586,7 @@ make_layout (MsFigure *figure, double width, double height, gboolean across)
                 = widest (&pen, layout->y_labels, MS_TEXT_PLAIN, layout->y_label_width) + gap * 1.2;
           }
         if (layout->bars > 0)
-          y_labels = MAX (y_labels, ms_margins_label_width (figure, &pen) + gap * 1.2);
+          y_labels = MAX (y_labels, layout->bars_label + gap * 1.2);
         /* Labels of x: level while they fit, else leaning, else fewer. */
         layout->x_angle = 0;
         layout->x_style = MS_TEXT_PLAIN;

@@ -327,10 +327,18 @@ ms_chart_height (MsFigure *figure, double width, double em)
   return CLAMP (width * 0.62, 6 * em, 24 * em);
 }
 
-const MsMarkClass ms_mark_line = { .panel_height = ms_chart_height,
+const MsMarkClass ms_mark_line = { .needs = MS_NEEDS_X | MS_NEEDS_Y,
+                                   .takes_series = TRUE,
+                                   .series = MS_SERIES_CURVES,
+                                   .tracks = TRUE,
+                                   .joined = TRUE,
+                                   .legend = TRUE,
+                                   .axes = TRUE,
+                                   .grid = TRUE,
+                                   .intervals = "Band",
+                                   .panel_height = ms_chart_height,
                                    .draw = draw,
                                    .pick = pick,
                                    .locate = ms_point_locate,
                                    .step = ms_tracks_step,
-                                   .axes = TRUE,
-                                   .grid = TRUE };
+                                   .swatch = ms_swatch_line };

@@ -94,13 +94,43 @@ ms_margins_prepare (MsFigure *figure, GError **error)
 
 /* --- Places ----------------------------------------------------------------------------------- */
 
-double
-ms_margins_depth (const MsFigure *figure, double width, double height, double em)
+/* Depth of the bars in a figure of that size, 0 = none. */
+static double
+depth_of (const MsFigure *figure, const MsLayout *layout)
 {
-  if ((figure->right.values == NULL && figure->top.values == NULL) || width < LEAST_WIDTH * em
-      || (height > 0 && height < LEAST_HEIGHT * em))
+  if ((figure->right.values == NULL && figure->top.values == NULL)
+      || layout->width < LEAST_WIDTH * layout->em
+      || (layout->height > 0 && layout->height < LEAST_HEIGHT * layout->em))
     return 0;
-  return CLAMP (0.09 * width, 2.4 * em, 4.5 * em);
+  return CLAMP (0.09 * layout->width, 2.4 * layout->em, 4.5 * layout->em);
+}
+
+static guint
+bar_ticks (const MsBars *bars, MsTick *ticks)
+{
+  return ms_axis_ticks (&bars->axis, 3, ticks);
+}
+
+void
+ms_margins_surround (const MsFigure *figure, MsLayout *layout, MsPen *pen)
+{
+  MsTick ticks[MS_TICKS_MAX];
+  guint n = figure->top.values != NULL ? bar_ticks (&figure->top, ticks) : 0;
+
+  layout->bars = depth_of (figure, layout);
+  if (layout->bars <= 0)
+    return;
+  if (figure->right.values != NULL)
+    layout->beside = layout->bars + 1.3 * layout->em;
+  if (figure->top.values != NULL)
+    layout->over = layout->bars + 0.6 * layout->em + layout->line;
+  for (guint i = 0; i < n; i++)
+    {
+      double w;
+
+      ms_pen_measure (pen, ticks[i].label, MS_TEXT_SMALL, 0, &w, NULL);
+      layout->bars_label = MAX (layout->bars_label, w);
+    }
 }
 
 static MsRect
@@ -222,29 +252,6 @@ ms_figure_stretch (MsFigure *figure, double width, double height, double *x, dou
 }
 
 /* --- Drawing ---------------------------------------------------------------------------------- */
-
-static guint
-bar_ticks (const MsBars *bars, MsTick *ticks)
-{
-  return ms_axis_ticks (&bars->axis, 3, ticks);
-}
-
-double
-ms_margins_label_width (const MsFigure *figure, MsPen *pen)
-{
-  MsTick ticks[MS_TICKS_MAX];
-  guint n = figure->top.values != NULL ? bar_ticks (&figure->top, ticks) : 0;
-  double width = 0;
-
-  for (guint i = 0; i < n; i++)
-    {
-      double w;
-
-      ms_pen_measure (pen, ticks[i].label, MS_TEXT_SMALL, 0, &w, NULL);
-      width = MAX (width, w);
-    }
-  return width;
-}
 
 static double
 along (const MsBars *bars, const MsRect *area, gboolean top, double value)

@@ -268,12 +268,31 @@ panel_height (MsFigure *figure, double width, double em)
   return MIN (width, MAX (figure->x.n, 1) * 4 * em);
 }
 
-const MsMarkClass ms_mark_matrix = { .prepare = prepare,
+static void
+surround (const MsFigure *figure, MsLayout *layout, MsPen *pen)
+{
+  (void) pen;
+  if (figure->n_facets == 1 && figure->x.n > 2)
+    layout->tree = MIN (3.2 * layout->em, 0.09 * layout->width);
+  layout->over = layout->beside = layout->tree;
+}
+
+const MsMarkClass ms_mark_matrix = { .needs = MS_NEEDS_X | MS_NEEDS_Y | MS_NEEDS_VALUE,
+                                     .x_categories = TRUE,
+                                     .y_categories = TRUE,
+                                     .united = TRUE,
+                                     .legend = TRUE,
+                                     .axes = TRUE,
+                                     .framed = TRUE,
+                                     .square = TRUE,
+                                     .coloured = TRUE,
+                                     .prepare = prepare,
                                      .finish = ms_grid_finish,
                                      .panel_height = panel_height,
                                      .panel_least = ms_grid_least,
+                                     .surround = surround,
                                      .draw = draw,
                                      .pick = ms_grid_pick,
                                      .locate = ms_grid_locate,
                                      .step = ms_grid_step,
-                                     .axes = TRUE };
+                                     .swatch = ms_swatch_point };

@@ -144,7 +144,6 @@ static guint
 count_hidden (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, const GArray *points,
               const MsRect *box)
 {
-  gboolean lines = figure->plot->mark == MS_MARK_LINE;
   guint n = 0;
 
   for (guint i = 1; i < points->len; i++)
@@ -160,7 +159,7 @@ count_hidden (MsFigure *figure, const MsLayout *layout, const MsPanel *panel, co
           guint row = ms_track_row (track, i);
           MsRect mark;
 
-          if (lines)
+          if (figure->mark->joined)
             {
               Point point
                   = { ms_panel_x (figure, panel, ms_channel_get (&figure->x, row)),

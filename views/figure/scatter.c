@@ -221,10 +221,18 @@ panel_height (MsFigure *figure, double width, double em)
   return CLAMP (width * 0.8, 6 * em, 28 * em);
 }
 
-const MsMarkClass ms_mark_scatter = { .panel_height = panel_height,
+const MsMarkClass ms_mark_scatter = { .needs = MS_NEEDS_X | MS_NEEDS_Y,
+                                      .takes_series = TRUE,
+                                      .series = MS_SERIES_CURVES,
+                                      .tracks = TRUE,
+                                      .legend = TRUE,
+                                      .axes = TRUE,
+                                      .grid = TRUE,
+                                      .measured = TRUE,
+                                      .intervals = "Error bars",
+                                      .panel_height = panel_height,
                                       .draw = draw,
                                       .pick = pick,
                                       .locate = ms_point_locate,
                                       .step = ms_tracks_step,
-                                      .axes = TRUE,
-                                      .grid = TRUE };
+                                      .swatch = ms_swatch_point };

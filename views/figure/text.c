@@ -376,30 +376,6 @@ ms_pen_fill (MsPen *pen, guint series, MsColour colour)
   cairo_restore (cr);
 }
 
-static void
-draw_line_swatch (MsPen *pen, guint slot, MsColour colour, MsRect box)
-{
-  double width = pen->theme->line_points * 96 / 72;
-
-  ms_pen_dash (pen, slot, width);
-  if (slot == MS_YELLOW_SLOT)
-    {
-      cairo_set_line_width (pen->cr, width + 1);
-      ms_pen_colour (pen, ms_pen_ink (pen, MS_TEXT_FAINT), 1);
-      ms_pen_line (pen, box.x, box.y + box.h / 2, box.x + box.w, box.y + box.h / 2);
-    }
-  cairo_set_line_width (pen->cr, width);
-  ms_pen_colour (pen, colour, 1);
-  ms_pen_line (pen, box.x, box.y + box.h / 2, box.x + box.w, box.y + box.h / 2);
-  cairo_set_dash (pen->cr, NULL, 0, 0);
-}
-
-static void
-draw_marker_swatch (MsPen *pen, guint slot, MsColour colour, MsRect box)
-{
-  ms_pen_marker (pen, slot, box.x + box.w / 2, box.y + box.h / 2, pen->em * 0.24, colour);
-}
-
 void
 ms_pen_underline (MsPen *pen, guint slot, double x1, double x2, double y)
 {
@@ -436,22 +412,43 @@ ms_pen_underline (MsPen *pen, guint slot, double x1, double x2, double y)
 }
 
 void
-ms_pen_swatch (MsPen *pen, MsFigure *figure, guint series, MsRect box)
+ms_swatch_point (MsPen *pen, guint slot, MsColour colour, MsRect box)
 {
-  MsColour colour = ms_figure_series_colour (figure, series);
-  guint slot = ms_figure_slot (figure, series);
+  ms_pen_marker (pen, slot, box.x + box.w / 2, box.y + box.h / 2, pen->em * 0.24, colour);
+}
 
-  if (figure->mark->swatch_box)
+void
+ms_swatch_line (MsPen *pen, guint slot, MsColour colour, MsRect box)
+{
+  double width = pen->theme->line_points * 96 / 72, y = box.y + box.h / 2;
+
+  ms_pen_dash (pen, slot, width);
+  if (slot == MS_YELLOW_SLOT)
     {
-      cairo_rectangle (pen->cr, box.x, box.y, box.w, box.h);
-      ms_pen_fill (pen, figure->mark == &ms_mark_tokens ? MS_SERIES_MAX : slot, colour);
-      if (figure->mark == &ms_mark_tokens && pen->theme->signs)
-        ms_pen_underline (pen, slot, box.x, box.x + box.w, box.y + box.h);
-      return;
+      cairo_set_line_width (pen->cr, width + 1);
+      ms_pen_colour (pen, ms_pen_ink (pen, MS_TEXT_FAINT), 1);
+      ms_pen_line (pen, box.x, y, box.x + box.w, y);
     }
-  if (figure->mark == &ms_mark_line)
-    draw_line_swatch (pen, slot, colour, box);
-  draw_marker_swatch (pen, slot, colour, box);
+  cairo_set_line_width (pen->cr, width);
+  ms_pen_colour (pen, colour, 1);
+  ms_pen_line (pen, box.x, y, box.x + box.w, y);
+  cairo_set_dash (pen->cr, NULL, 0, 0);
+  ms_swatch_point (pen, slot, colour, box);
+}
+
+void
+ms_swatch_box (MsPen *pen, guint slot, MsColour colour, MsRect box)
+{
+  cairo_rectangle (pen->cr, box.x, box.y, box.w, box.h);
+  ms_pen_fill (pen, slot, colour);
+}
+
+void
+ms_swatch_words (MsPen *pen, guint slot, MsColour colour, MsRect box)
+{
+  ms_swatch_box (pen, MS_SERIES_MAX, colour, box);
+  if (pen->theme->signs)
+    ms_pen_underline (pen, slot, box.x, box.x + box.w, box.y + box.h);
 }
 
 void
@@ -461,6 +458,5 @@ ms_slot_draw (const MsTheme *theme, guint slot, cairo_t *cr, double width, doubl
 
   g_return_if_fail (slot < theme->n_series);
   ms_pen_init (&pen, theme, cr);
-  draw_line_swatch (&pen, slot, theme->series[slot], (MsRect){ 0, 0, width, height });
-  draw_marker_swatch (&pen, slot, theme->series[slot], (MsRect){ 0, 0, width, height });
+  ms_swatch_line (&pen, slot, theme->series[slot], (MsRect){ 0, 0, width, height });
 }

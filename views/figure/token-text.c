@@ -530,11 +530,19 @@ panel_height (MsFigure *figure, double width, double em)
   return MIN (((Tokens *) figure->data)->height, MAX (1.2 * width, 12 * em));
 }
 
-const MsMarkClass ms_mark_tokens = { .prepare = prepare,
+const MsMarkClass ms_mark_tokens = { .needs = MS_NEEDS_LABEL,
+                                     .whole = TRUE,
+                                     .consecutive = TRUE,
+                                     .series = MS_SERIES_NAMES,
+                                     .legend = TRUE,
+                                     .coloured = TRUE,
+                                     .prepare = prepare,
                                      .finish = finish,
                                      .panel_height = panel_height,
                                      .draw = draw,
                                      .pick = pick,
                                      .locate = locate,
                                      .step = step,
-                                     .swatch_box = TRUE };
+                                     .swatch = ms_swatch_words,
+                                     .swatch_box = TRUE,
+                                     .swatch_reach = MS_UNDERLINE_REACH };

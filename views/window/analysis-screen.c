@@ -158,7 +158,7 @@ merge_kept (Page *page)
       int series = plot.series ? ms_table_find_column (table, plot.series) : -1;
       g_autoptr (MsTable) all = NULL;
 
-      if (plot.mark != MS_MARK_LINE || series < 0
+      if (!ms_plot_is_curves (&plot) || series < 0
           || ms_table_column (table, (guint) series)->type != MS_COLUMN_TEXT)
         continue;
       all = ms_table_new (ms_table_def (table));
