@@ -242,39 +242,6 @@ draw_bar (MsFigure *figure, const MsLayout *layout, MsPen *pen)
                   figure->bar_title);
 }
 
-static void
-draw_keys (MsFigure *figure, const MsLayout *layout, MsPen *pen)
-{
-  double swatch = layout->em * 1.8;
-
-  for (guint i = 0; i < layout->keys->len; i++)
-    {
-      const MsKey *key = &g_array_index (layout->keys, MsKey, i);
-      double side = layout->em * (figure->mark->swatch_box ? MS_SWATCH_SIDE : 0.5);
-      MsRect box
-          = { key->box.x, key->box.y + (key->box.h - side) / 2, swatch - layout->em * 0.3, side };
-
-      if (key->series == MS_NONE)
-        {
-          g_autofree char *title = ms_channel_title (&figure->series);
-
-          ms_pen_text (pen, key->box.x, key->box.y + key->box.h / 2, 0, 0.5, 0, MS_TEXT_PLAIN,
-                       ms_pen_ink (pen, MS_TEXT_PLAIN), key->box.w + 1, title);
-          continue;
-        }
-      if (figure->mark->swatch_box)
-        {
-          box.w = layout->em * 1.2;
-          box.x += layout->em * 0.3;
-        }
-      figure->mark->swatch (pen, ms_figure_slot (figure, key->series),
-                            ms_figure_series_colour (figure, key->series), box);
-      ms_pen_text (pen, key->box.x + swatch, key->box.y + key->box.h / 2, 0, 0.5, 0, MS_TEXT_PLAIN,
-                   ms_pen_ink (pen, MS_TEXT_PLAIN), key->box.w - swatch,
-                   figure->series.names[key->series]);
-    }
-}
-
 void
 ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
 {
@@ -355,7 +322,7 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
       }
       draw_upright (layout, &pen, layout->y_title_x, (first->plot.y + low) / 2, -90, y_title);
     }
-  draw_keys (figure, layout, &pen);
+  ms_legend_draw (figure, layout, &pen);
   draw_bar (figure, layout, &pen);
   if (notes != NULL)
     ms_pen_paragraph (&pen, em * 0.4, layout->note_y, width - em * 0.8, MS_TEXT_SMALL, notes);

@@ -1,7 +1,8 @@
 /* What the parts of the figure engine share.
  *
- * figure.c reads the table once into channels and axes; layout.c turns (width, height) into panels
- * and labels; each mark has one file with one MsMarkClass whose functions all use the same geometry. */
+ * figure.c reads the table once into channels, axes and series; layout.c turns (width, height) into panels
+ * and labels; draw.c and pointer.c are on top of both.  Each mark has one file with one MsMarkClass, whose
+ * functions all use the same geometry and call neither figure.c nor layout.c. */
 #pragma once
 
 #include "figure.h"
@@ -380,7 +381,46 @@ gboolean ms_grid_locate (MsFigure *figure, const MsLayout *layout, const MsPanel
 int ms_grid_step (MsFigure *figure, int row, MsStep direction);
 double ms_grid_least (MsFigure *figure, double em);
 
+/* axes.c */
+void ms_figure_place_axes (MsFigure *figure);
+/* low and high both 0 = from the data. */
+void ms_figure_value_axis (MsFigure *figure, const MsChannel *channel, MsScale scale, double low,
+                           double high);
+
+/* series.c: steps of making a figure, in this order. */
+void ms_series_keep_slots (MsFigure *figure);  /* runs have the colours of other figures */
+void ms_series_order (MsFigure *figure);       /* many numbered ones are coloured along a scale */
+void ms_series_choose (MsFigure *figure);      /* of too many the first matter most */
+void ms_series_find_valued (MsFigure *figure); /* those with nothing to show have no key */
+
+/* labels.c: arrays of MsLabel. */
+GArray *ms_labels_new (void);
+void ms_labels_of_axis (const MsAxis *axis, guint most, GArray *labels);
+/* Every category, or as many as `most` leaves, in `order` (NULL = their own). */
+void ms_labels_of_categories (const MsChannel *channel, double most, GArray *labels,
+                              const guint32 *order);
+double ms_labels_width (MsPen *pen, const GArray *labels, guint style, double most);
+/* The names of y in a panel `length` high; returns their width. */
+double ms_labels_fit_down (MsFigure *figure, MsLayout *layout, MsPen *pen, double length);
+/* The names of x in a panel `length` wide; returns their height. */
+double ms_labels_fit_across (MsFigure *figure, MsLayout *layout, MsPen *pen, double length,
+                             gboolean may_lean);
+
+/* legend.c */
+/* Places the keys in rows from (left, top); returns the height. */
+double ms_legend_place (MsFigure *figure, MsLayout *layout, MsPen *pen, double left, double right,
+                        double top);
+/* Whether lines are named at their right ends, and the room that takes. */
+gboolean ms_legend_wants_direct (MsFigure *figure, MsPen *pen, double width, double line,
+                                 double *room);
+void ms_legend_draw (MsFigure *figure, const MsLayout *layout, MsPen *pen);
+
 /* margins.c */
+/* The bars on top or at the right and where they are; NULL when there are none. */
+const MsBars *ms_margins_at (const MsFigure *figure, const MsLayout *layout, gboolean top,
+                             MsRect *area);
+/* The whole place of a bar, whatever its length. */
+MsRect ms_margins_place (const MsBars *bars, const MsRect *area, gboolean top, guint i);
 gboolean ms_margins_prepare (MsFigure *figure, GError **error);
 /* MsMarkClass.surround: the bars' room, none in a small figure. */
 void ms_margins_surround (const MsFigure *figure, MsLayout *layout, MsPen *pen);

@@ -144,8 +144,8 @@ bars_area (const MsLayout *layout, gboolean top)
 }
 
 /* The whole place of a bar, whatever its length. */
-static MsRect
-bar_place (const MsBars *bars, const MsRect *area, gboolean top, guint i)
+MsRect
+ms_margins_place (const MsBars *bars, const MsRect *area, gboolean top, guint i)
 {
   double w = area->w / bars->n, h = area->h / bars->n;
 
@@ -153,8 +153,8 @@ bar_place (const MsBars *bars, const MsRect *area, gboolean top, guint i)
              : (MsRect){ area->x, area->y + i * h, area->w, h };
 }
 
-static const MsBars *
-bars_at (MsFigure *figure, const MsLayout *layout, gboolean top, MsRect *area)
+const MsBars *
+ms_margins_at (const MsFigure *figure, const MsLayout *layout, gboolean top, MsRect *area)
 {
   const MsBars *bars = top ? &figure->top : &figure->right;
 
@@ -162,93 +162,6 @@ bars_at (MsFigure *figure, const MsLayout *layout, gboolean top, MsRect *area)
     return NULL;
   *area = bars_area (layout, top);
   return bars;
-}
-
-gboolean
-ms_figure_locate_bar (MsFigure *figure, double width, double height, int row, gboolean top,
-                      double *x, double *y, double *w, double *h)
-{
-  const MsLayout *layout = ms_figure_layout (figure, width, height);
-  MsRect area, place;
-  const MsBars *bars = bars_at (figure, layout, top, &area);
-  guint i;
-
-  if (bars == NULL || row < 0 || (guint) row >= ms_table_n_rows (figure->table))
-    return FALSE;
-  i = ms_channel_category (top ? &figure->x : &figure->y, (guint) row);
-  if (i >= bars->n)
-    return FALSE;
-  place = bar_place (bars, &area, top, i);
-  *x = place.x;
-  *y = place.y;
-  *w = place.w;
-  *h = place.h;
-  return TRUE;
-}
-
-static gboolean
-inside (const MsRect *area, double x, double y)
-{
-  return x >= area->x && x < area->x + area->w && y >= area->y && y < area->y + area->h;
-}
-
-char *
-ms_figure_describe_bar (MsFigure *figure, double width, double height, double x, double y)
-{
-  const MsLayout *layout = ms_figure_layout (figure, width, height);
-
-  for (gboolean top = FALSE; top <= TRUE; top++)
-    {
-      MsRect area;
-      const MsBars *bars = bars_at (figure, layout, top, &area);
-      const MsChannel *channel = top ? &figure->x : &figure->y;
-      const MsMargin *margin = top ? &figure->plot->top : &figure->plot->right;
-      const char *unit;
-      char number[MS_NUMBER_SIZE];
-      guint i;
-
-      if (bars == NULL || !inside (&area, x, y))
-        continue;
-      i = (guint) (top ? (x - area.x) / area.w * bars->n : (y - area.y) / area.h * bars->n);
-      i = MIN (i, bars->n - 1);
-      unit = figure->value.column->unit;
-      if (isnan (bars->values[i]))
-        g_strlcpy (number, "no data", sizeof number);
-      else
-        ms_number_short (number, bars->values[i]);
-      return g_strdup_printf ("%s %s: %s %s%s%s", channel->column->title, channel->names[i],
-                              margin->title, number, unit != NULL ? " " : "",
-                              unit != NULL ? unit : "");
-    }
-  return NULL;
-}
-
-gboolean
-ms_figure_stretch (MsFigure *figure, double width, double height, double *x, double *y, double *w,
-                   double *h)
-{
-  const MsLayout *layout = ms_figure_layout (figure, width, height);
-
-  for (gboolean top = FALSE; top <= TRUE; top++)
-    {
-      MsRect area;
-
-      if (bars_at (figure, layout, top, &area) == NULL || !inside (&area, *x + *w / 2, *y + *h / 2))
-        continue;
-      area = g_array_index (layout->panels, MsPanel, 0).plot;
-      if (top)
-        {
-          *y = area.y;
-          *h = area.h;
-        }
-      else
-        {
-          *x = area.x;
-          *w = area.w;
-        }
-      return TRUE;
-    }
-  return FALSE;
 }
 
 /* --- Drawing ---------------------------------------------------------------------------------- */
@@ -270,7 +183,7 @@ draw_bars (const MsBars *bars, const MsRect *area, gboolean top, MsPen *pen)
 
   for (guint i = 0; i < bars->n; i++)
     {
-      MsRect place = bar_place (bars, area, top, i);
+      MsRect place = ms_margins_place (bars, area, top, i);
       double end = along (bars, area, top, bars->values[i]);
 
       if (isnan (end))
@@ -364,7 +277,7 @@ draw_side (MsFigure *figure, const MsLayout *layout, MsPen *pen, gboolean top)
 {
   const MsMargin *margin = top ? &figure->plot->top : &figure->plot->right;
   MsRect area;
-  const MsBars *bars = bars_at (figure, layout, top, &area);
+  const MsBars *bars = ms_margins_at (figure, layout, top, &area);
   MsColour ink = ms_pen_ink (pen, MS_TEXT_PLAIN);
 
   if (bars == NULL)
