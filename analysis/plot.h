@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 #define MS_MARKS(MARK)                                                                             \
   MARK (LINE, line)           /* x, y, one line per series, band low..high */                      \
   MARK (BAR, bar)             /* x, y, grouped by series, whiskers low..high */                    \
+  MARK (INTERVAL, interval)   /* x categories, y points with whiskers low..high, by series */      \
   MARK (STACK, stack)         /* x, y, stacked by series */                                        \
   MARK (HISTOGRAM, histogram) /* x = left edge, x2 = right edge, y = count */                      \
   MARK (SCATTER, scatter)     /* x, y, label, series */                                            \
