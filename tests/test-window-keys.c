@@ -1,4 +1,5 @@
 /* The window by keyboard alone: what Tab comes by, and what every key does. */
+#include "actions-private.h"
 #include "figure-view-private.h"
 #include "tab-list-private.h"
 #include "windows.h"
@@ -253,10 +254,84 @@ static const struct
   { "experts", "layer=2 expert=1..3", 9, "f", "focus MsFigureCanvas" },
   { "experts", "", 9, "b", "selection 'base=1'" },
   { "experts", "", 9, "ctrl+t", "; table" },
+  { "experts", "", 9, "shift+Down", "selection 'layer=2..4 expert=1'" },
+  { "experts", "", 9, "equal", "zoom 1.50;" },
+  { "experts", "", -1, "ctrl+shift+e", "dialog MsReportDialog" },
   { "text", "", 5, "Right", "row 6;" },
   { "text", "", 5, "Home", "row 0;" },
   { "cache", "", 5, "Right", "row 6;" },
 };
+
+/* Keys of the table of actions that are not pressed here, and why. */
+static const char *const not_pressed[][2] = {
+  { "<Control><Shift>n", "another window" },
+  { "<Control>w", "closes the window" },
+  { "<Control>q", "ends the program" },
+  { "F11", "there is no window manager" },
+  { "F5", "changes nothing that the state tells" },
+  { "<Control><Shift>d", "a toast tells" },
+  { "<Control><Shift>c", "into the clipboard" },
+  { "<Control>c", "into the clipboard" },
+  { "<Alt>Right", "in test_back_and_forth" },
+  { "<Control><Shift>z", "in test_back_and_forth" },
+  { "minus", "in test_back_and_forth" },
+  { "0", "in test_back_and_forth" },
+  { "<Control>Return", "no figure of these screens has a language in its rows" },
+};
+
+/* As xdotool writes it: "ctrl+shift+p". (transfer full) */
+static char *
+for_xdotool (const char *accelerator)
+{
+  g_autoptr (GString) text = g_string_new (accelerator);
+
+  g_string_replace (text, "<Control>", "ctrl+", 0);
+  g_string_replace (text, "<Shift>", "shift+", 0);
+  g_string_replace (text, "<Alt>", "alt+", 0);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+static gboolean
+is_pressed (const char *key)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    if (g_str_equal (keys[i].keys, key))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+is_left_out (const char *accelerator)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (not_pressed); i++)
+    if (g_str_equal (not_pressed[i][0], accelerator))
+      return TRUE;
+  return FALSE;
+}
+
+/* Every key of the table of actions is pressed below, or it is said why not; every key pressed is listed. */
+static void
+test_listed (void)
+{
+  g_autoptr (GHashTable) listed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (const MsAction *action = ms_actions (); !ms_action_is_end (action); action++)
+    {
+      g_auto (GStrv) words = g_strsplit (action->keys ? action->keys : "", " ", -1);
+
+      for (guint i = 0; words[i] != NULL; i++)
+        {
+          g_autofree char *key = for_xdotool (words[i]);
+
+          if (is_pressed (key) == is_left_out (words[i]))
+            g_error ("%s of “%s” is not pressed", words[i], action->title);
+          g_hash_table_add (listed, g_steal_pointer (&key));
+        }
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    if (!g_hash_table_contains (listed, keys[i].keys))
+      g_error ("%s is in no row of the table of actions", keys[i].keys);
+}
 
 static void
 close_dialog (MsWindow *window)
@@ -357,6 +432,48 @@ test_keys (void)
           g_assert_true (press (GTK_WINDOW (scene.window), "Escape"));
         if (scene.view != NULL)
           gtk_widget_activate_action (GTK_WIDGET (scene.view), "figure.zoom-reset", NULL);
+      }
+  close_window (scene.window);
+  ms_fixture_remove (path);
+}
+
+/* Keys that take back what another did. */
+static void
+test_back_and_forth (void)
+{
+  static const struct
+  {
+    const char *keys, *after;
+  } steps[] = {
+    { "alt+Left", "selection ''" }, { "alt+Right", "selection 'layer=1'" },
+    { "ctrl+z", "selection ''" },   { "ctrl+shift+z", "selection 'layer=1'" },
+    { "plus", "zoom 1.50" },        { "minus", "zoom 1.00" },
+    { "equal", "zoom 1.50" },       { "0", "zoom 1.00" },
+  };
+  char *path = ms_fixture_rich (NULL, 0);
+  Scene scene = { .window = open_window (path) };
+  MsScreen *screen = screen_of (scene.window, "experts");
+
+  g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
+  scene.session = ms_workbench_get_session (ms_window_get_bench (scene.window));
+  wait_until (ms_figure_view_find (GTK_WIDGET (screen)) != NULL);
+  scene.view = ms_figure_view_find (GTK_WIDGET (screen));
+  scene.canvas = ms_figure_view_get_canvas (scene.view);
+  ms_session_set_text (scene.session, "layer=1", NULL);
+  settle (scene.window);
+  gtk_widget_grab_focus (GTK_WIDGET (scene.canvas));
+  if (!press (GTK_WINDOW (scene.window), "shift"))
+    g_test_skip ("xdotool is not installed");
+  else
+    for (guint i = 0; i < G_N_ELEMENTS (steps); i++)
+      {
+        g_autofree char *before = state_of (&scene), *after = NULL;
+
+        g_assert_null (strstr (before, steps[i].after));
+        g_assert_true (press (GTK_WINDOW (scene.window), steps[i].keys));
+        after = wait_for (&scene, steps[i].after);
+        if (strstr (after, steps[i].after) == NULL)
+          g_error ("%s: “%s”, not “%s”", steps[i].keys, after, steps[i].after);
       }
   close_window (scene.window);
   ms_fixture_remove (path);
@@ -467,7 +584,9 @@ main (int argc, char **argv)
 {
   ms_windows_init (&argc, &argv);
   g_test_add_func ("/window/keys/tab-order", test_tab_order);
+  g_test_add_func ("/window/keys/listed", test_listed);
   g_test_add_func ("/window/keys/table", test_keys);
+  g_test_add_func ("/window/keys/back-and-forth", test_back_and_forth);
   g_test_add_func ("/window/keys/search", test_search);
   g_test_add_func ("/window/keys/popovers", test_popovers);
   return ms_windows_run ();

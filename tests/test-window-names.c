@@ -162,19 +162,33 @@ test_headlines (void)
   g_assert_cmpuint (n, ==, 0);
 }
 
-/* Every action that is listed goes to a screen that exists, if it goes to one; keys can be parsed and mean
- * one thing. */
-static void
-test_actions (void)
+/* Whether something does the action: GTK's own, or a row with a function. */
+static gboolean
+is_done (const MsAction *action)
 {
-  g_autoptr (GHashTable) bound = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autoptr (GHashTable) shown = g_hash_table_new (g_str_hash, g_str_equal);
-  guint n_screens = 0;
+  if (g_str_has_prefix (action->name, "window."))
+    return TRUE;
+  for (const MsAction *other = ms_actions (); !ms_action_is_end (other); other++)
+    if (other->activate != NULL && g_str_equal (other->name, action->name))
+      return TRUE;
+  return FALSE;
+}
 
-  for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
+/* A key means one thing wherever it works: in a figure it may mean something else than outside, and what
+ * the canvas binds is listed beside the figure's. */
+static void
+test_keys (void)
+{
+  g_autoptr (GHashTable) outside = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GHashTable) inside = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (const MsAction *action = ms_actions (); !ms_action_is_end (action); action++)
     {
-      g_auto (GStrv) keys = g_strsplit (info->keys ? info->keys : "", " ", -1);
+      g_auto (GStrv) keys = g_strsplit (action->keys ? action->keys : "", " ", -1);
+      gboolean is_outside = action->scope == MS_KEYS_GLOBAL || action->scope == MS_KEYS_LAST;
 
+      g_assert_true (action->keys != NULL || action->scope == MS_KEYS_NONE);
+      g_assert_true (action->scope == MS_KEYS_NONE || action->name != NULL);
       for (guint i = 0; keys[i] != NULL; i++)
         {
           guint key;
@@ -182,22 +196,70 @@ test_actions (void)
 
           g_assert_true (gtk_accelerator_parse (keys[i], &key, &modifiers));
           g_assert_cmpuint (key, !=, 0);
-          if (info->scope != MS_KEYS_NONE
-              && !g_hash_table_add (bound, gtk_accelerator_name (key, modifiers)))
-            g_error ("%s means “%s” and something else", keys[i], info->title);
-        }
-      if (info->action != NULL && g_str_has_prefix (info->action, "win.screen::"))
-        {
-          const MsScreenInfo *screen = ms_screen_find (info->action + strlen ("win.screen::"));
-
-          g_assert_nonnull (screen);
-          g_assert_cmpstr (screen->title, ==, info->title);
-          g_assert_true (g_hash_table_add (shown, (gpointer) screen->name));
+          if (!g_hash_table_add (is_outside ? outside : inside,
+                                 gtk_accelerator_name (key, modifiers)))
+            g_error ("%s means “%s” and something else", keys[i], action->title);
         }
     }
-  while (ms_screens[n_screens].name != NULL)
-    n_screens++;
-  g_assert_cmpuint (g_hash_table_size (shown), ==, n_screens);
+}
+
+/* What is listed can be done; what can be done is listed or asked for by a part of the window. */
+static void
+test_actions (void)
+{
+  g_autoptr (GHashTable) places = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  guint n_screens = 0;
+
+  for (const MsAction *action = ms_actions (); !ms_action_is_end (action); action++)
+    {
+      g_assert_true (action->group == NULL || action->title != NULL);
+      g_assert_true (action->name != NULL || action->keys != NULL);
+      if (action->name == NULL)
+        continue;
+      if (!is_done (action))
+        g_error ("nothing does “%s”", action->name);
+      g_assert_true (action->group != NULL || action->parameter != NULL || action->menu > 0
+                     || g_str_equal (action->name, "win.clear-all"));
+      if (action->target != NULL)
+        {
+          const MsScreenInfo *screen = ms_screen_find (action->target);
+
+          g_assert_cmpstr (action->name, ==, "win.screen");
+          g_assert_cmpstr (screen->title, ==, action->title);
+          n_screens++;
+        }
+      if (action->menu > 0
+          && !g_hash_table_add (places, g_strdup_printf ("%.3s %d", action->name, action->menu)))
+        g_error ("“%s” has the place of another in the menu", action->name);
+    }
+  for (const MsScreenInfo *info = ms_screens; info->name != NULL; info++)
+    n_screens--;
+  g_assert_cmpuint (n_screens, ==, 0);
+}
+
+/* Menus hold every row that has a place in one, without a gap. */
+static void
+test_menus (void)
+{
+  static const char *const prefixes[] = { "win.", "figure." };
+
+  for (guint i = 0; i < G_N_ELEMENTS (prefixes); i++)
+    {
+      g_autoptr (GMenuModel) menu = ms_actions_make_menu (ms_actions (), prefixes[i]);
+      int n = 0;
+
+      for (int s = 0; s < g_menu_model_get_n_items (menu); s++)
+        {
+          g_autoptr (GMenuModel) section
+              = g_menu_model_get_item_link (menu, s, G_MENU_LINK_SECTION);
+
+          n += g_menu_model_get_n_items (section);
+        }
+      for (const MsAction *action = ms_actions (); !ms_action_is_end (action); action++)
+        if (action->menu > 0 && g_str_has_prefix (action->name, prefixes[i]))
+          n--;
+      g_assert_cmpint (n, ==, 0);
+    }
 }
 
 int
@@ -208,6 +270,8 @@ main (int argc, char **argv)
   g_test_add_func ("/window/names/map", test_map);
   g_test_add_func ("/window/names/overview", test_overview);
   g_test_add_func ("/window/names/headlines", test_headlines);
+  g_test_add_func ("/window/names/keys", test_keys);
   g_test_add_func ("/window/names/actions", test_actions);
+  g_test_add_func ("/window/names/menus", test_menus);
   return g_test_run ();
 }

@@ -1,5 +1,6 @@
 #include "windows.h"
 
+#include "actions-private.h"
 #include "window.h"
 
 #include <string.h>
@@ -40,7 +41,7 @@ ms_windows_run (void)
 MsWindow *
 open_window (const char *path)
 {
-  MsWindow *window = ms_window_new (GTK_APPLICATION (application));
+  MsWindow *window = ms_actions_new_window (GTK_APPLICATION (application));
 
   gtk_window_set_default_size (GTK_WINDOW (window), 1280, 800);
   gtk_window_present (GTK_WINDOW (window));

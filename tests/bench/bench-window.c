@@ -4,6 +4,7 @@
  * GSK_RENDERER.
  *
  * bench-window FILE.db [SECONDS [WIDTHxHEIGHT]]: at most SECONDS (default 20) for each screen. */
+#include "actions-private.h"
 #include "analysis-screen-private.h"
 #include "figure-view-private.h"
 #include "window-private.h"
@@ -359,7 +360,7 @@ note_frame (GdkFrameClock *clock, double *first)
 static MsWindow *
 time_opening (AdwApplication *application, const char *path, int width, int height, double seconds)
 {
-  MsWindow *window = ms_window_new (GTK_APPLICATION (application));
+  MsWindow *window = ms_actions_new_window (GTK_APPLICATION (application));
   MsWorkbench *bench = ms_window_get_bench (window);
   double frame = 0, made, listed, figure;
 

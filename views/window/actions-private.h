@@ -1,33 +1,18 @@
 /* Every action of the program in one table: menus, palette, shortcuts window, keys and tests share it. */
 #pragma once
 
-#include <adwaita.h>
+#include "action-private.h"
+#include "window-private.h"
 
 G_BEGIN_DECLS
 
-typedef enum
-{
-  MS_KEYS_NONE,   /* shown in the shortcuts window; the widget that has the action binds them */
-  MS_KEYS_GLOBAL, /* work whatever has the focus */
-  MS_KEYS_LAST,   /* work unless the focused widget wants them: Escape, Ctrl+Z */
-} MsKeys;
+/* In the order in which palette and shortcuts window list them; those of screens and of figures among them.
+ * Ends with an empty one. */
+const MsAction *ms_actions (void);
 
-typedef struct
-{
-  const char *group;  /* section of the shortcuts window */
-  const char *title;  /* Header Capitals, untranslated */
-  const char *action; /* detailed name: "win.open", "win.screen::experts", "figure.table" */
-  const char *keys;   /* accelerators separated by spaces, or NULL */
-  MsKeys scope;
-} MsActionInfo;
-
-/* Ends with an empty one. */
-extern const MsActionInfo ms_actions[];
-
-/* Binds the global keys to the application and the last ones to the class of its windows. */
-void ms_actions_bind (GtkApplication *application);
-void ms_actions_bind_last (GtkWidgetClass *window_class);
-/* (transfer full) */
-GtkWidget *ms_shortcuts_window_new (void);
+/* Gives the application its actions, and all global keys. */
+void ms_actions_install_application (GtkApplication *application);
+/* A window with its actions and menu; they are enabled as the file, its runs and the selection allow. */
+MsWindow *ms_actions_new_window (GtkApplication *application);
 
 G_END_DECLS

@@ -1,155 +1,304 @@
+/* The table of actions, and how a window and the application get theirs from it.  An action is one row here
+ * (a figure's own are in ms_figure_actions, screens in ms_screens) and one function that does it: bindings,
+ * the main menu, the palette, the shortcuts window, the state of each GAction and the test of keys are made
+ * from the rows. */
 #include "actions-private.h"
+
+#include "commands-private.h"
+#include "figure-view-private.h"
+#include "palette-private.h"
+#include "slices-private.h"
 
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
-const MsActionInfo ms_actions[] = {
-  { N_ ("File"), N_ ("Open…"), "win.open", "<Control>o", MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("Try the Sample"), "win.open-sample", NULL, MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("New Collection…"), "win.collect", "<Control>n", MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("Import a Trace…"), "win.import", "<Control>i", MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("Export Figure…"), "win.export", "<Control>e", MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("Add Figure to Report"), "win.report-figure", "<Control><Shift>d",
-    MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("Write a Report…"), "win.report", "<Control><Shift>e", MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("Close File"), "win.close-file", NULL, MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("Read File Again"), "win.refresh", "F5", MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("New Window"), "app.new-window", "<Control><Shift>n", MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("Close Window"), "window.close", "<Control>w", MS_KEYS_GLOBAL },
-  { N_ ("File"), N_ ("Quit"), "app.quit", "<Control>q", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("Overview"), "win.screen::overview", "<Alt>1", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("Experts"), "win.screen::experts", "<Alt>2", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("Text"), "win.screen::text", "<Alt>3", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("Cache"), "win.screen::cache", "<Alt>4", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("Languages"), "win.screen::languages", "<Alt>5", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("Compare"), "win.screen::compare", "<Alt>6", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("Consistency"), "win.screen::consistency", "<Alt>7", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("Flow"), "win.screen::flow", "<Alt>8", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("Placement"), "win.screen::placement", "<Alt>9", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("Analyses"), "win.screen::analyses", "<Alt>0", MS_KEYS_GLOBAL },
-  { N_ ("Screens"), N_ ("SQL"), "win.screen::sql", "<Alt>minus", MS_KEYS_GLOBAL },
-  { N_ ("Selection"), N_ ("Back"), "win.back", "<Alt>Left", MS_KEYS_GLOBAL },
-  { N_ ("Selection"), N_ ("Undo Selection"), "win.back", "<Control>z", MS_KEYS_LAST },
-  { N_ ("Selection"), N_ ("Forward"), "win.forward", "<Alt>Right", MS_KEYS_GLOBAL },
-  { N_ ("Selection"), N_ ("Redo Selection"), "win.forward", "<Control><Shift>z", MS_KEYS_LAST },
-  { N_ ("Selection"), N_ ("Clear Selection or Stop"), "win.clear-selection", "Escape",
-    MS_KEYS_LAST },
-  { N_ ("Selection"), N_ ("Edit Selection…"), "win.edit-selection", "<Control>l", MS_KEYS_GLOBAL },
-  { N_ ("Selection"), N_ ("Save Selection…"), "win.save-slice", "<Control>d", MS_KEYS_GLOBAL },
-  { N_ ("Selection"), N_ ("Copy Selection"), "win.copy-selection", "<Control><Shift>c",
-    MS_KEYS_GLOBAL },
-  { N_ ("Selection"), N_ ("Use This Run as Baseline"), "win.make-baseline", "<Control>b",
-    MS_KEYS_GLOBAL },
-  { N_ ("Selection"), N_ ("Compare With the Run Before"), "win.pick-baseline", NULL,
-    MS_KEYS_GLOBAL },
-  { N_ ("Selection"), N_ ("Compare Two Runs"), "win.compare", NULL, MS_KEYS_GLOBAL },
-  { N_ ("Selection"), N_ ("Clear Baseline"), "win.clear-baseline", NULL, MS_KEYS_GLOBAL },
-  { N_ ("View"), N_ ("Command Palette"), "win.palette", "<Control>k <Control><Shift>p",
-    MS_KEYS_GLOBAL },
-  { N_ ("View"), N_ ("Search in the Screen"), "win.search", "<Control>f", MS_KEYS_GLOBAL },
-  { N_ ("View"), N_ ("Left Pane"), "win.left-pane", "F9", MS_KEYS_GLOBAL },
-  { N_ ("View"), N_ ("Right Pane"), "win.right-pane", "<Control>F9", MS_KEYS_GLOBAL },
-  { N_ ("View"), N_ ("Main Menu"), "win.menu", "F10", MS_KEYS_GLOBAL },
-  { N_ ("View"), N_ ("Full Screen"), "win.fullscreen", "F11", MS_KEYS_GLOBAL },
-  { N_ ("View"), N_ ("Keyboard Shortcuts"), "win.shortcuts", "<Control>question", MS_KEYS_GLOBAL },
-  { N_ ("View"), N_ ("Help"), "win.help", "F1", MS_KEYS_GLOBAL },
-  { N_ ("View"), N_ ("About moescope"), "win.about", NULL, MS_KEYS_GLOBAL },
-  { N_ ("Figure"), N_ ("Go to the Figure"), "win.focus-figure", "F6", MS_KEYS_GLOBAL },
-  { N_ ("Figure"), N_ ("Show as Table"), "win.figure-table", "<Control>t", MS_KEYS_GLOBAL },
-  { N_ ("Figure"), N_ ("Copy Text"), "figure.copy-text", "<Control>c", MS_KEYS_NONE },
-  { N_ ("Figure"), N_ ("Copy as CSV"), "figure.copy-csv", NULL, MS_KEYS_NONE },
-  { N_ ("Figure"), N_ ("Copy Picture"), "figure.copy-image", NULL, MS_KEYS_NONE },
-  { N_ ("Figure"), N_ ("Copy Command Line"), "figure.copy-command", NULL, MS_KEYS_NONE },
-  { N_ ("Figure"), N_ ("Copy the SQL Behind This"), "figure.sql", NULL, MS_KEYS_NONE },
-  { N_ ("Figure"), N_ ("Zoom In"), "figure.zoom-in", "plus", MS_KEYS_NONE },
-  { N_ ("Figure"), N_ ("Zoom Out"), "figure.zoom-out", "minus", MS_KEYS_NONE },
-  { N_ ("Figure"), N_ ("Whole Figure"), "figure.zoom-reset", "0", MS_KEYS_NONE },
-  { N_ ("Figure"), N_ ("Fit the Brush"), "figure.zoom-fit", "f", MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("Move the Cursor"), NULL, "Left Right Up Down", MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("Row Start, Row End"), NULL, "Home End", MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("First Cell"), NULL, "<Control>Home", MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("Use This Run as Baseline"), NULL, "b", MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("Brush While Moving"), NULL, "<Shift>Right <Shift>Down", MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("Select the Cell"), NULL, "Return", MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("Add the Cell"), NULL, "space", MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("Look at This Alone"), NULL, "<Control>Return", MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("Layer Down, Layer Up"), NULL, "bracketleft bracketright",
-    MS_KEYS_NONE },
-  { N_ ("In a Figure"), N_ ("Previous, Next of the Expert"), NULL, "comma period", MS_KEYS_NONE },
-  { NULL, NULL, NULL, NULL, MS_KEYS_NONE },
+static void new_window (GtkWidget *widget, const char *name, GVariant *parameter);
+static void quit (GtkWidget *widget, const char *name, GVariant *parameter);
+static void open_palette (GtkWidget *widget, const char *name, GVariant *parameter);
+static void open_shortcuts (GtkWidget *widget, const char *name, GVariant *parameter);
+
+#define FILE_GROUP      .group = N_ ("File")
+#define SELECTION_GROUP .group = N_ ("Selection")
+#define VIEW_GROUP      .group = N_ ("View")
+#define FIGURE_GROUP    .group = N_ ("Figure")
+#define GLOBAL(text)    .keys = (text), .scope = MS_KEYS_GLOBAL
+#define LAST(text)      .keys = (text), .scope = MS_KEYS_LAST
+
+/* clang-format off */
+static const MsAction of_files[] = {
+  { FILE_GROUP, .title = N_ ("Open…"), .name = "win.open", GLOBAL ("<Control>o"),
+    .activate = ms_command_open, .menu = 11 },
+  { FILE_GROUP, .title = N_ ("Try the Sample"), .name = "win.open-sample",
+    .activate = ms_command_open_sample },
+  { FILE_GROUP, .title = N_ ("New Collection…"), .name = "win.collect", GLOBAL ("<Control>n"),
+    .activate = ms_command_collect, .menu = 12 },
+  { FILE_GROUP, .title = N_ ("Import a Trace…"), .name = "win.import", GLOBAL ("<Control>i"),
+    .activate = ms_command_import, .menu = 13 },
+  { FILE_GROUP, .title = N_ ("Export Figure…"), .name = "win.export", GLOBAL ("<Control>e"),
+    .when = MS_WHEN_FILE, .activate = ms_command_figure, .menu = 14 },
+  { FILE_GROUP, .title = N_ ("Add Figure to Report"), .name = "win.report-figure",
+    GLOBAL ("<Control><Shift>d"), .activate = ms_command_figure, .menu = 15 },
+  { FILE_GROUP, .title = N_ ("Write a Report…"), .name = "win.report", GLOBAL ("<Control><Shift>e"),
+    .when = MS_WHEN_FILE, .activate = ms_command_report, .menu = 16 },
+  { FILE_GROUP, .title = N_ ("Close File"), .name = "win.close-file", .when = MS_WHEN_FILE,
+    .activate = ms_command_close_file, .menu = 24 },
+  { FILE_GROUP, .title = N_ ("Read File Again"), .name = "win.refresh", GLOBAL ("F5"),
+    .when = MS_WHEN_FILE, .activate = ms_command_refresh },
+  { FILE_GROUP, .title = N_ ("New Window"), .name = "app.new-window", GLOBAL ("<Control><Shift>n"),
+    .activate = new_window },
+  { FILE_GROUP, .title = N_ ("Close Window"), .name = "window.close", GLOBAL ("<Control>w") },
+  { FILE_GROUP, .title = N_ ("Quit"), .name = "app.quit", GLOBAL ("<Control>q"),
+    .activate = quit },
 };
 
-void
-ms_actions_bind (GtkApplication *application)
-{
-  for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
-    if (info->scope == MS_KEYS_GLOBAL && info->keys != NULL)
-      {
-        g_auto (GStrv) keys = g_strsplit (info->keys, " ", -1);
+static const MsAction of_views[] = {
+  { SELECTION_GROUP, .title = N_ ("Back"), .name = "win.back", GLOBAL ("<Alt>Left"),
+    .when = MS_WHEN_PAST, .activate = ms_command_back },
+  { SELECTION_GROUP, .title = N_ ("Undo Selection"), .name = "win.back", LAST ("<Control>z") },
+  { SELECTION_GROUP, .title = N_ ("Forward"), .name = "win.forward", GLOBAL ("<Alt>Right"),
+    .when = MS_WHEN_FUTURE, .activate = ms_command_forward },
+  { SELECTION_GROUP, .title = N_ ("Redo Selection"), .name = "win.forward",
+    LAST ("<Control><Shift>z") },
+  { SELECTION_GROUP, .title = N_ ("Clear Selection or Stop"), .name = "win.clear-selection",
+    LAST ("Escape"), .activate = ms_command_clear_selection },
+  { SELECTION_GROUP, .title = N_ ("Edit Selection…"), .name = "win.edit-selection",
+    GLOBAL ("<Control>l"), .when = MS_WHEN_FILE, .activate = ms_command_edit_selection, .menu = 21 },
+  { SELECTION_GROUP, .title = N_ ("Save Selection…"), .name = "win.save-slice",
+    GLOBAL ("<Control>d"), .when = MS_WHEN_FILE, .activate = ms_command_save_slice },
+  { SELECTION_GROUP, .title = N_ ("Copy Selection"), .name = "win.copy-selection",
+    GLOBAL ("<Control><Shift>c"), .when = MS_WHEN_FILE, .activate = ms_command_copy_selection,
+    .menu = 22 },
+  { SELECTION_GROUP, .title = N_ ("Use This Run as Baseline"), .name = "win.make-baseline",
+    GLOBAL ("<Control>b"), .when = MS_WHEN_RUN, .activate = ms_command_make_baseline, .menu = 23 },
+  { SELECTION_GROUP, .title = N_ ("Compare With the Run Before"), .name = "win.pick-baseline",
+    .activate = ms_command_pick_baseline },
+  { SELECTION_GROUP, .title = N_ ("Compare Two Runs"), .name = "win.compare",
+    .when = MS_WHEN_RUNS, .activate = ms_command_compare },
+  { SELECTION_GROUP, .title = N_ ("Clear Baseline"), .name = "win.clear-baseline",
+    .when = MS_WHEN_BASELINE, .activate = ms_command_clear_baseline },
+  { VIEW_GROUP, .title = N_ ("Command Palette"), .name = "win.palette",
+    GLOBAL ("<Control>k <Control><Shift>p"), .activate = open_palette, .menu = 31 },
+  { VIEW_GROUP, .title = N_ ("Search in the Screen"), .name = "win.search", GLOBAL ("<Control>f"),
+    .when = MS_WHEN_FILE, .activate = ms_command_search },
+  { VIEW_GROUP, .title = N_ ("Left Pane"), .name = "win.left-pane", GLOBAL ("F9"),
+    .when = MS_WHEN_FILE, .activate = ms_command_pane },
+  { VIEW_GROUP, .title = N_ ("Right Pane"), .name = "win.right-pane", GLOBAL ("<Control>F9"),
+    .when = MS_WHEN_FILE, .activate = ms_command_pane },
+  { VIEW_GROUP, .title = N_ ("Main Menu"), .name = "win.menu", GLOBAL ("F10"),
+    .activate = ms_command_menu },
+  { VIEW_GROUP, .title = N_ ("Full Screen"), .name = "win.fullscreen", GLOBAL ("F11"),
+    .activate = ms_command_fullscreen },
+  { VIEW_GROUP, .title = N_ ("Keyboard Shortcuts"), .name = "win.shortcuts",
+    GLOBAL ("<Control>question"), .activate = open_shortcuts, .menu = 32 },
+  { VIEW_GROUP, .title = N_ ("Help"), .name = "win.help", GLOBAL ("F1"),
+    .activate = ms_command_help, .menu = 33 },
+  { VIEW_GROUP, .title = N_ ("About moescope"), .name = "win.about",
+    .activate = ms_command_about, .menu = 34 },
+  { FIGURE_GROUP, .title = N_ ("Go to the Figure"), .name = "win.focus-figure", GLOBAL ("F6"),
+    .when = MS_WHEN_FILE, .activate = ms_command_focus_figure },
+  { FIGURE_GROUP, .title = N_ ("Show as Table"), .name = "win.figure-table", GLOBAL ("<Control>t"),
+    .when = MS_WHEN_FILE, .activate = ms_command_figure },
+  /* What other parts of the window ask for. */
+  { .name = "win.open-path", .parameter = "s", .activate = ms_command_open_path },
+  { .name = "win.map", .parameter = "s", .activate = ms_command_map },
+  { .name = "win.sql", .parameter = "s", .activate = ms_command_sql },
+  { .name = "win.clear-all", .when = MS_WHEN_FILE, .activate = ms_command_clear_all },
+  { .name = "win.slice", .parameter = "s", .activate = ms_command_slice },
+  { .name = "win.forget-slice", .parameter = "s", .activate = ms_command_forget_slice },
+  { .name = "win.write-report", .parameter = "s", .activate = ms_command_write_report },
+  { .name = "win.add-section", .parameter = "(sss)", .activate = ms_command_add_section },
+};
+/* clang-format on */
 
-        gtk_application_set_accels_for_action (application, info->action,
-                                               (const char *const *) keys);
-      }
+static void
+append_screens (GArray *all)
+{
+  for (const MsScreenInfo *info = ms_screens; info->name != NULL; info++)
+    {
+      MsAction action = { .group = N_ ("Screens"),
+                          .title = info->title,
+                          .name = "win.screen",
+                          .target = info->name,
+                          .keys = info->keys,
+                          .scope = MS_KEYS_GLOBAL,
+                          .when = MS_WHEN_FILE,
+                          .parameter = "s",
+                          .activate = ms_command_screen };
+
+      g_array_append_val (all, action);
+    }
 }
 
-void
-ms_actions_bind_last (GtkWidgetClass *window_class)
+const MsAction *
+ms_actions (void)
 {
-  for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
-    if (info->scope == MS_KEYS_LAST)
-      {
-        guint key;
-        GdkModifierType modifiers;
+  static GArray *all;
 
-        if (gtk_accelerator_parse (info->keys, &key, &modifiers))
-          gtk_widget_class_add_binding_action (window_class, key, modifiers, info->action, NULL);
-      }
+  if (all == NULL)
+    {
+      all = g_array_new (TRUE, TRUE, sizeof (MsAction));
+      g_array_append_vals (all, of_files, G_N_ELEMENTS (of_files));
+      append_screens (all);
+      g_array_append_vals (all, of_views, G_N_ELEMENTS (of_views));
+      for (const MsAction *action = ms_figure_actions; !ms_action_is_end (action); action++)
+        g_array_append_vals (all, action, 1);
+    }
+  return &g_array_index (all, MsAction, 0);
+}
+
+/* --- Actions that need the table -------------------------------------------------------------- */
+
+static void
+new_window (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsWindow *window = ms_actions_new_window (GTK_APPLICATION (g_application_get_default ()));
+
+  gtk_window_present (GTK_WINDOW (window));
 }
 
 static void
-append_shortcut (GString *ui, const MsActionInfo *info)
+quit (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  g_autofree char *title = g_markup_escape_text (_ (info->title), -1);
-  g_autofree char *keys = g_markup_escape_text (info->keys, -1);
+  GtkApplication *application = GTK_APPLICATION (g_application_get_default ());
+  GList *windows = g_list_copy (gtk_application_get_windows (application));
 
-  g_string_append_printf (ui,
-                          "<child><object class='GtkShortcutsShortcut'>"
-                          "<property name='title'>%s</property>"
-                          "<property name='accelerator'>%s</property></object></child>",
-                          title, keys);
+  for (GList *at = windows; at != NULL; at = at->next)
+    gtk_window_close (at->data);
+  g_list_free (windows);
 }
 
-/* GTK 4.8 builds shortcuts windows from interface descriptions alone, so one is written here. */
-GtkWidget *
-ms_shortcuts_window_new (void)
+static void
+open_palette (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  g_autoptr (GString) ui = g_string_new (
-      "<interface><object class='GtkShortcutsWindow' id='window'><property "
-      "name='modal'>1</property>"
-      "<child><object class='GtkShortcutsSection' id='section'>"
-      "<property name='section-name'>all</property><property name='max-height'>1000</property>");
-  g_autoptr (GtkBuilder) builder = NULL;
-  const char *group = NULL;
+  GtkWidget *screen = ms_window_get_shown (MS_WINDOW (widget));
+  MsFigureView *view = screen ? ms_figure_view_find (screen) : NULL;
 
-  for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
+  ms_slices_add_commands (
+      ms_window_get_bench (MS_WINDOW (widget)),
+      ms_palette_present (GTK_WINDOW (widget), view ? GTK_WIDGET (view) : widget, ms_actions ()));
+}
+
+static void
+open_shortcuts (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  GtkWidget *shortcuts = ms_shortcuts_window_new (ms_actions ());
+
+  gtk_window_set_transient_for (GTK_WINDOW (shortcuts), GTK_WINDOW (widget));
+  gtk_window_present (GTK_WINDOW (shortcuts));
+}
+
+/* --- Installing ------------------------------------------------------------------------------- */
+
+static void
+on_activate (GSimpleAction *simple, GVariant *parameter, gpointer window)
+{
+  const MsAction *action = g_object_get_data (G_OBJECT (simple), "moescope-action");
+
+  action->activate (window, action->name, parameter);
+}
+
+/* Of the rows whose name begins with prefix; window: what they get, NULL = none. */
+static void
+add_actions (GActionMap *map, const char *prefix, gpointer window)
+{
+  for (const MsAction *action = ms_actions (); !ms_action_is_end (action); action++)
     {
-      if (group == NULL || strcmp (group, info->group) != 0)
-        {
-          g_autofree char *title = g_markup_escape_text (_ (info->group), -1);
+      const char *name = action->name + strlen (prefix);
+      g_autoptr (GSimpleAction) simple = NULL;
 
-          g_string_append_printf (ui,
-                                  "%s<child><object class='GtkShortcutsGroup'>"
-                                  "<property name='title'>%s</property>",
-                                  group ? "</object></child>" : "", title);
-          group = info->group;
-        }
-      if (info->keys != NULL)
-        append_shortcut (ui, info);
+      if (action->activate == NULL || !g_str_has_prefix (action->name, prefix)
+          || g_action_map_lookup_action (map, name) != NULL)
+        continue;
+      simple = g_simple_action_new (name,
+                                    action->parameter ? G_VARIANT_TYPE (action->parameter) : NULL);
+      g_object_set_data (G_OBJECT (simple), "moescope-action", (gpointer) action);
+      g_signal_connect (simple, "activate", G_CALLBACK (on_activate), window);
+      g_action_map_add_action (map, G_ACTION (simple));
     }
-  g_string_append (ui, "</object></child></object></child></object></interface>");
-  builder = gtk_builder_new_from_string (ui->str, -1);
-  /* GTK turns the order of the pages round whenever it lays out more than one anew, as it does for every
-   * group added: they become several only now. */
-  g_object_set (gtk_builder_get_object (builder, "section"), "max-height", 12, NULL);
-  return g_object_ref (GTK_WIDGET (gtk_builder_get_object (builder, "window")));
+}
+
+void
+ms_actions_install_application (GtkApplication *application)
+{
+  add_actions (G_ACTION_MAP (application), "app.", NULL);
+  for (const MsAction *action = ms_actions (); !ms_action_is_end (action); action++)
+    if (action->scope == MS_KEYS_GLOBAL && action->keys != NULL)
+      {
+        g_auto (GStrv) keys = g_strsplit (action->keys, " ", -1);
+        g_autofree char *name = ms_action_detailed_name (action);
+
+        gtk_application_set_accels_for_action (application, name, (const char *const *) keys);
+      }
+}
+
+static gboolean
+holds (MsWhen when, MsWorkbench *bench)
+{
+  gboolean back, forward;
+
+  g_object_get (ms_workbench_get_session (bench), "can-go-back", &back, "can-go-forward", &forward,
+                NULL);
+  switch (when)
+    {
+    case MS_WHEN_FILE:
+      return ms_workbench_get_state (bench) != MS_BENCH_EMPTY;
+    case MS_WHEN_RUN:
+      return ms_workbench_get_run (bench) != NULL;
+    case MS_WHEN_RUNS:
+      return g_list_model_get_n_items (ms_workbench_get_runs (bench)) > 1;
+    case MS_WHEN_BASELINE:
+      return ms_workbench_get_base (bench) != NULL;
+    case MS_WHEN_PAST:
+      return back;
+    case MS_WHEN_FUTURE:
+      return forward;
+    case MS_WHEN_ALWAYS:
+    default:
+      return TRUE;
+    }
+}
+
+static void
+update_enabled (MsWindow *window)
+{
+  MsWorkbench *bench = ms_window_get_bench (window);
+
+  for (const MsAction *action = ms_actions (); !ms_action_is_end (action); action++)
+    if (action->activate != NULL && g_str_has_prefix (action->name, "win."))
+      g_simple_action_set_enabled (G_SIMPLE_ACTION (g_action_map_lookup_action (
+                                       G_ACTION_MAP (window), action->name + strlen ("win."))),
+                                   holds (action->when, bench));
+}
+
+/* Escape and what the focused widget may want first: bubbling up, they come by the window last. */
+static void
+add_last_keys (GtkWidget *window)
+{
+  GtkEventController *controller = gtk_shortcut_controller_new ();
+
+  for (const MsAction *action = ms_actions (); !ms_action_is_end (action); action++)
+    if (action->scope == MS_KEYS_LAST)
+      gtk_shortcut_controller_add_shortcut (
+          GTK_SHORTCUT_CONTROLLER (controller),
+          gtk_shortcut_new (gtk_shortcut_trigger_parse_string (action->keys),
+                            gtk_named_action_new (action->name)));
+  gtk_widget_add_controller (window, controller);
+}
+
+MsWindow *
+ms_actions_new_window (GtkApplication *application)
+{
+  MsWindow *window = ms_window_new (application);
+  MsWorkbench *bench = ms_window_get_bench (window);
+  g_autoptr (GMenuModel) menu = ms_actions_make_menu (ms_actions (), "win.");
+
+  add_actions (G_ACTION_MAP (window), "win.", window);
+  add_last_keys (GTK_WIDGET (window));
+  ms_window_set_menu (window, menu);
+  g_signal_connect_object (bench, "notify::state", G_CALLBACK (update_enabled), window,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (ms_workbench_get_session (bench), "notify::text",
+                           G_CALLBACK (update_enabled), window, G_CONNECT_SWAPPED);
+  update_enabled (window);
+  return window;
 }

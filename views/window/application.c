@@ -3,7 +3,6 @@
 
 #include "actions-private.h"
 #include "screenshots-private.h"
-#include "window-private.h"
 
 #include <libintl.h>
 #include <locale.h>
@@ -32,27 +31,6 @@ static const char style[]
       "textview.sql { font-family: monospace; }";
 
 static void
-new_window_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  gtk_window_present (GTK_WINDOW (ms_window_new (data)));
-}
-
-static void
-quit_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  GList *windows = g_list_copy (gtk_application_get_windows (data));
-
-  for (GList *at = windows; at != NULL; at = at->next)
-    gtk_window_close (at->data);
-  g_list_free (windows);
-}
-
-static const GActionEntry entries[] = {
-  { .name = "new-window", .activate = new_window_action },
-  { .name = "quit", .activate = quit_action },
-};
-
-static void
 startup (GApplication *application)
 {
   GtkCssProvider *css = gtk_css_provider_new ();
@@ -67,9 +45,7 @@ startup (GApplication *application)
   gtk_icon_theme_add_search_path (gtk_icon_theme_get_for_display (gdk_display_get_default ()),
                                   MS_ICONS);
   gtk_window_set_default_icon_name ("org.moescope.Moescope");
-  g_action_map_add_action_entries (G_ACTION_MAP (application), entries, G_N_ELEMENTS (entries),
-                                   application);
-  ms_actions_bind (GTK_APPLICATION (application));
+  ms_actions_install_application (GTK_APPLICATION (application));
 }
 
 static void
@@ -94,7 +70,7 @@ activate (GApplication *application)
   if (active != NULL)
     gtk_window_present (active);
   else
-    prepare (MS_APPLICATION (application), ms_window_new (GTK_APPLICATION (application)));
+    prepare (MS_APPLICATION (application), ms_actions_new_window (GTK_APPLICATION (application)));
 }
 
 static void
@@ -104,7 +80,7 @@ open_files (GApplication *application, GFile **files, int n, const char *hint)
 
   for (int i = 0; i < n; i++)
     {
-      MsWindow *window = ms_window_new (GTK_APPLICATION (application));
+      MsWindow *window = ms_actions_new_window (GTK_APPLICATION (application));
       g_autofree char *path = g_file_get_path (files[i]);
       g_autoptr (GError) error = NULL;
 

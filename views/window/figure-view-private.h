@@ -2,19 +2,21 @@
  * export, zoom, and linked brushing through the session. */
 #pragma once
 
+#include "action-private.h"
 #include "figure-canvas-private.h"
 #include "workbench-private.h"
-
-#include <adwaita.h>
 
 G_BEGIN_DECLS
 
 #define MS_TYPE_FIGURE_VIEW (ms_figure_view_get_type ())
 G_DECLARE_FINAL_TYPE (MsFigureView, ms_figure_view, MS, FIGURE_VIEW, AdwBin)
 
-/* Actions: figure.table, figure.copy-text, figure.copy-csv, figure.copy-image, figure.copy-command,
- * figure.sql, figure.export, figure.report, figure.zoom-in, figure.zoom-out, figure.zoom-reset.  Brushing a row whose table has
- * columns `layer` or `expert` brushes the session; hover and marks follow it. */
+/* What a figure view can be asked for, and the keys of its canvas.  "figure.report" asks the window to
+ * "win.add-section" (titles of analysis and plot, words).  Ends with an empty row. */
+extern const MsAction ms_figure_actions[];
+
+/* Brushing a row whose table has columns `layer` or `expert` brushes the session; hover and marks follow
+ * it. */
 GtkWidget *ms_figure_view_new (MsWorkbench *bench);
 /* Shows a plot of the outcome; references it.  options (borrowed, may be NULL) fix limits; the theme
  * follows the desktop.  Returns FALSE and shows why when the plot cannot be drawn. */

@@ -4,7 +4,6 @@
 
 #include "export-dialog-private.h"
 #include "pieces-private.h"
-#include "report-private.h"
 #include "sql-form-private.h"
 #include "table-view-private.h"
 
@@ -402,13 +401,18 @@ export_figure (GtkWidget *widget, const char *name, GVariant *parameter)
                               &self->plot, &self->options);
 }
 
+/* Says what to add; the window does it. */
 static void
 add_to_report (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   MsFigureView *self = MS_FIGURE_VIEW (widget);
+  g_autofree char *words = NULL;
 
-  if (self->outcome != NULL)
-    ms_report_add (self->bench, self->outcome->request, &self->plot);
+  if (self->outcome == NULL)
+    return;
+  words = ms_request_format (self->outcome->request, self->plot.name);
+  gtk_widget_activate_action (widget, "win.add-section", "(sss)",
+                              self->outcome->request->analysis->title, self->plot.title, words);
 }
 
 /* Scrolls only while zoomed: a scrolled window would hide the canvas's natural size. */
@@ -532,34 +536,56 @@ fill_definition (GtkMenuButton *button, gpointer data)
   gtk_menu_button_set_popover (button, popover);
 }
 
-static GMenuModel *
-make_menu (void)
-{
-  GMenu *menu = g_menu_new ();
-  GMenu *copy = g_menu_new ();
-  GMenu *zooms = g_menu_new ();
-  GMenu *out = g_menu_new ();
-
-  g_menu_append (copy, _ ("Copy _Text"), "figure.copy-text");
-  g_menu_append (copy, _ ("Copy as _CSV"), "figure.copy-csv");
-  g_menu_append (copy, _ ("Copy _Picture"), "figure.copy-image");
-  g_menu_append (copy, _ ("Copy Command _Line"), "figure.copy-command");
-  g_menu_append (copy, _ ("Copy the _SQL Behind This"), "figure.sql");
-  g_menu_append (zooms, _ ("Show as T_able"), "figure.table");
-  g_menu_append (zooms, _ ("Zoom _In"), "figure.zoom-in");
-  g_menu_append (zooms, _ ("Zoom _Out"), "figure.zoom-out");
-  g_menu_append (zooms, _ ("_Whole Figure"), "figure.zoom-reset");
-  g_menu_append (zooms, _ ("_Fit the Brush"), "figure.zoom-fit");
-  g_menu_append (out, _ ("_Export…"), "figure.export");
-  g_menu_append (out, _ ("Add to _Report"), "figure.report");
-  g_menu_append_section (menu, NULL, G_MENU_MODEL (copy));
-  g_menu_append_section (menu, NULL, G_MENU_MODEL (zooms));
-  g_menu_append_section (menu, NULL, G_MENU_MODEL (out));
-  g_object_unref (copy);
-  g_object_unref (zooms);
-  g_object_unref (out);
-  return G_MENU_MODEL (menu);
-}
+/* The figure's own actions, and what its canvas does with keys. */
+/* clang-format off */
+const MsAction ms_figure_actions[] = {
+  { .group = N_ ("Figure"), .title = N_ ("Copy Text"), .name = "figure.copy-text",
+    .keys = "<Control>c", .scope = MS_KEYS_FIGURE, .activate = copy_text,
+    .menu = 11, .menu_title = N_ ("Copy _Text") },
+  { .group = N_ ("Figure"), .title = N_ ("Copy as CSV"), .name = "figure.copy-csv",
+    .activate = copy_csv, .menu = 12, .menu_title = N_ ("Copy as _CSV") },
+  { .group = N_ ("Figure"), .title = N_ ("Copy Picture"), .name = "figure.copy-image",
+    .activate = copy_image, .menu = 13, .menu_title = N_ ("Copy _Picture") },
+  { .group = N_ ("Figure"), .title = N_ ("Copy Command Line"), .name = "figure.copy-command",
+    .activate = copy_command, .menu = 14, .menu_title = N_ ("Copy Command _Line") },
+  { .group = N_ ("Figure"), .title = N_ ("Copy the SQL Behind This"), .name = "figure.sql",
+    .activate = show_sql, .menu = 15, .menu_title = N_ ("Copy the _SQL Behind This") },
+  { .group = N_ ("Figure"), .title = N_ ("Zoom In"), .name = "figure.zoom-in",
+    .keys = "plus equal", .scope = MS_KEYS_FIGURE, .activate = zoom,
+    .menu = 22, .menu_title = N_ ("Zoom _In") },
+  { .group = N_ ("Figure"), .title = N_ ("Zoom Out"), .name = "figure.zoom-out",
+    .keys = "minus", .scope = MS_KEYS_FIGURE, .activate = zoom,
+    .menu = 23, .menu_title = N_ ("Zoom _Out") },
+  { .group = N_ ("Figure"), .title = N_ ("Whole Figure"), .name = "figure.zoom-reset",
+    .keys = "0", .scope = MS_KEYS_FIGURE, .activate = zoom,
+    .menu = 24, .menu_title = N_ ("_Whole Figure") },
+  { .group = N_ ("Figure"), .title = N_ ("Fit the Brush"), .name = "figure.zoom-fit",
+    .keys = "f", .scope = MS_KEYS_FIGURE, .activate = zoom_fit,
+    .menu = 25, .menu_title = N_ ("_Fit the Brush") },
+  /* In the palette as actions of the window. */
+  { .name = "figure.table", .activate = toggle_table,
+    .menu = 21, .menu_title = N_ ("Show as T_able") },
+  { .name = "figure.export", .activate = export_figure,
+    .menu = 31, .menu_title = N_ ("_Export…") },
+  { .name = "figure.report", .activate = add_to_report,
+    .menu = 32, .menu_title = N_ ("Add to _Report") },
+  { .group = N_ ("In a Figure"), .title = N_ ("Move the Cursor"), .keys = "Left Right Up Down" },
+  { .group = N_ ("In a Figure"), .title = N_ ("Row Start, Row End"), .keys = "Home End" },
+  { .group = N_ ("In a Figure"), .title = N_ ("First Cell"), .keys = "<Control>Home" },
+  { .group = N_ ("In a Figure"), .title = N_ ("Use This Run as Baseline"),
+    .name = "win.make-baseline", .keys = "b", .scope = MS_KEYS_FIGURE, .key_only = TRUE },
+  { .group = N_ ("In a Figure"), .title = N_ ("Brush While Moving"),
+    .keys = "<Shift>Right <Shift>Down" },
+  { .group = N_ ("In a Figure"), .title = N_ ("Select the Cell"), .keys = "Return" },
+  { .group = N_ ("In a Figure"), .title = N_ ("Add the Cell"), .keys = "space" },
+  { .group = N_ ("In a Figure"), .title = N_ ("Look at This Alone"), .keys = "<Control>Return" },
+  { .group = N_ ("In a Figure"), .title = N_ ("Layer Down, Layer Up"),
+    .keys = "bracketleft bracketright" },
+  { .group = N_ ("In a Figure"), .title = N_ ("Previous, Next of the Expert"),
+    .keys = "comma period" },
+  { 0 },
+};
+/* clang-format on */
 
 static void
 name_button (GtkWidget *button, const char *name)
@@ -572,7 +598,7 @@ name_button (GtkWidget *button, const char *name)
 static void
 make_head (MsFigureView *self)
 {
-  g_autoptr (GMenuModel) menu = make_menu ();
+  g_autoptr (GMenuModel) menu = ms_actions_make_menu (ms_figure_actions, "figure.");
 
   self->head = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 0);
   self->title = GTK_LABEL (gtk_label_new (NULL));
@@ -624,26 +650,10 @@ ms_figure_view_class_init (MsFigureViewClass *class)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (class);
 
   G_OBJECT_CLASS (class)->dispose = dispose;
-  gtk_widget_class_install_action (widget_class, "figure.table", NULL, toggle_table);
-  gtk_widget_class_install_action (widget_class, "figure.copy-text", NULL, copy_text);
-  gtk_widget_class_install_action (widget_class, "figure.copy-csv", NULL, copy_csv);
-  gtk_widget_class_install_action (widget_class, "figure.copy-image", NULL, copy_image);
-  gtk_widget_class_install_action (widget_class, "figure.copy-command", NULL, copy_command);
-  gtk_widget_class_install_action (widget_class, "figure.sql", NULL, show_sql);
-  gtk_widget_class_install_action (widget_class, "figure.export", NULL, export_figure);
-  gtk_widget_class_install_action (widget_class, "figure.report", NULL, add_to_report);
-  gtk_widget_class_install_action (widget_class, "figure.zoom-in", NULL, zoom);
-  gtk_widget_class_install_action (widget_class, "figure.zoom-out", NULL, zoom);
-  gtk_widget_class_install_action (widget_class, "figure.zoom-reset", NULL, zoom);
-  gtk_widget_class_install_action (widget_class, "figure.zoom-fit", NULL, zoom_fit);
-  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_plus, 0, "figure.zoom-in", NULL);
-  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_equal, 0, "figure.zoom-in", NULL);
-  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_minus, 0, "figure.zoom-out", NULL);
-  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_0, 0, "figure.zoom-reset", NULL);
-  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_f, 0, "figure.zoom-fit", NULL);
-  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_b, 0, "win.make-baseline", NULL);
-  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_c, GDK_CONTROL_MASK,
-                                       "figure.copy-text", NULL);
+  for (const MsAction *action = ms_figure_actions; !ms_action_is_end (action); action++)
+    if (action->activate != NULL)
+      gtk_widget_class_install_action (widget_class, action->name, NULL, action->activate);
+  ms_actions_bind_to_class (ms_figure_actions, MS_KEYS_FIGURE, widget_class);
 }
 
 static void

@@ -1,6 +1,5 @@
 #include "palette-private.h"
 
-#include "actions-private.h"
 #include "tab-list-private.h"
 
 #include <glib/gi18n-lib.h>
@@ -180,9 +179,6 @@ ms_palette_init (MsPalette *self)
   gtk_list_box_set_filter_func (self->list, matches, self, NULL);
   gtk_list_box_set_placeholder (self->list, nothing);
   gtk_widget_add_css_class (GTK_WIDGET (self->list), "navigation-sidebar");
-  for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
-    if (info->action != NULL)
-      add_row (self, _ (info->group), _ (info->title), info->action, info->keys);
   /* Not "search-changed", which comes later than a quick Enter. */
   g_signal_connect_swapped (self->entry, "changed", G_CALLBACK (on_search_changed), self);
   g_signal_connect_swapped (self->entry, "activate", G_CALLBACK (on_activate), self);
@@ -204,14 +200,21 @@ ms_palette_init (MsPalette *self)
   adw_window_set_content (ADW_WINDOW (self), handle);
   gtk_window_set_default_size (GTK_WINDOW (self), 480, 420);
   gtk_window_set_title (GTK_WINDOW (self), _ ("Command Palette"));
-  select_first (self);
 }
 
 MsPalette *
-ms_palette_present (GtkWindow *parent, GtkWidget *target)
+ms_palette_present (GtkWindow *parent, GtkWidget *target, const MsAction *actions)
 {
   MsPalette *self = g_object_new (MS_TYPE_PALETTE, "transient-for", parent, "modal", TRUE, NULL);
 
+  for (const MsAction *action = actions; !ms_action_is_end (action); action++)
+    if (action->group != NULL && action->name != NULL && !action->key_only)
+      {
+        g_autofree char *name = ms_action_detailed_name (action);
+
+        add_row (self, _ (action->group), _ (action->title), name, action->keys);
+      }
+  select_first (self);
   g_set_weak_pointer (&self->target, target);
   gtk_window_present (GTK_WINDOW (self));
   return self;

@@ -89,8 +89,8 @@ ms_report_dup_command (MsWorkbench *bench, const char *output, gboolean whole)
   return g_string_free (command, FALSE);
 }
 
-static void
-write_report (MsWorkbench *bench, const char *path, gboolean whole)
+void
+ms_report_write (MsWorkbench *bench, const char *path, gboolean whole)
 {
   g_auto (GStrv) words = make_words (bench, path, whole);
   GPtrArray *argv = g_ptr_array_new ();
@@ -104,11 +104,10 @@ write_report (MsWorkbench *bench, const char *path, gboolean whole)
 }
 
 void
-ms_report_add (MsWorkbench *bench, const MsRequest *request, const MsPlotDef *plot)
+ms_report_add (MsWorkbench *bench, const char *analysis, const char *plot, const char *words)
 {
   const char *path = ms_workbench_get_path (bench);
-  g_autofree char *words = ms_request_format (request, plot->name);
-  g_autofree char *title = g_strdup_printf ("%s: %s", request->analysis->title, plot->title);
+  g_autofree char *title = g_strdup_printf ("%s: %s", analysis, plot);
   g_autofree char *known = path != NULL ? ms_kept_get (KIND, path, words) : NULL;
   g_autoptr (GError) error = NULL;
 
@@ -117,7 +116,7 @@ ms_report_add (MsWorkbench *bench, const MsRequest *request, const MsPlotDef *pl
   if (known != NULL)
     ms_workbench_toast (bench, _ ("The report has this figure already"));
   else if (ms_kept_put (KIND, path, words, title, &error))
-    ms_workbench_toast (bench, _ ("Added to the report: %s"), _ (plot->title));
+    ms_workbench_toast (bench, _ ("Added to the report: %s"), _ (plot));
   else
     ms_workbench_toast (bench, _ ("Not added to the report: %s"), error->message);
 }
@@ -226,7 +225,7 @@ on_response (GtkNativeDialog *chooser, int response, gpointer data)
 
       if (path != NULL)
         {
-          write_report (self->bench, path, gtk_switch_get_active (self->whole));
+          ms_report_write (self->bench, path, gtk_switch_get_active (self->whole));
           gtk_window_close (GTK_WINDOW (self));
         }
     }
@@ -327,8 +326,8 @@ ms_report_dialog_init (MsReportDialog *self)
 {
 }
 
-static void
-present (GtkWindow *parent, MsWorkbench *bench)
+void
+ms_report_dialog_present (GtkWindow *parent, MsWorkbench *bench)
 {
   MsReportDialog *self = g_object_new (MS_TYPE_REPORT_DIALOG, "transient-for", parent, "modal",
                                        TRUE, "title", _ ("Write a Report"), NULL);
@@ -350,37 +349,4 @@ present (GtkWindow *parent, MsWorkbench *bench)
   gtk_window_set_default_size (GTK_WINDOW (self), 560, 520);
   list_sections (self);
   gtk_window_present (GTK_WINDOW (self));
-}
-
-/* --- Actions ---------------------------------------------------------------------------------- */
-
-static void
-on_write_report (GSimpleAction *action, GVariant *parameter, gpointer window)
-{
-  MsWorkbench *bench = ms_window_get_bench (window);
-
-  if (ms_workbench_get_run (bench) != NULL)
-    write_report (bench, g_variant_get_string (parameter, NULL), TRUE);
-}
-
-static void
-on_report (GSimpleAction *action, GVariant *parameter, gpointer window)
-{
-  MsWorkbench *bench = ms_window_get_bench (window);
-
-  if (ms_workbench_get_run (bench) != NULL)
-    present (window, bench);
-  else
-    ms_workbench_toast (bench, _ ("There is no run to write about"));
-}
-
-void
-ms_report_install (MsWindow *window)
-{
-  static const GActionEntry entries[] = {
-    { .name = "report", .activate = on_report },
-    { .name = "write-report", .activate = on_write_report, .parameter_type = "s" },
-  };
-
-  g_action_map_add_action_entries (G_ACTION_MAP (window), entries, G_N_ELEMENTS (entries), window);
 }

@@ -30,10 +30,9 @@ on_named (AdwMessageDialog *dialog, const char *response, gpointer data)
     ms_workbench_toast (bench, _ ("The selection could not be saved: %s"), error->message);
 }
 
-static void
-on_save (GSimpleAction *action, GVariant *parameter, gpointer window)
+void
+ms_slices_save (GtkWindow *window, MsWorkbench *bench)
 {
-  MsWorkbench *bench = ms_window_get_bench (window);
   g_auto (GStrv) parts = ms_session_list_parts (ms_workbench_get_session (bench));
   g_autofree char *select = g_strjoinv (" ", parts);
   GtkWidget *dialog, *entry;
@@ -43,7 +42,7 @@ on_save (GSimpleAction *action, GVariant *parameter, gpointer window)
       ms_workbench_toast (bench, _ ("Nothing is selected"));
       return;
     }
-  dialog = adw_message_dialog_new (GTK_WINDOW (window), _ ("Save the Selection"), select);
+  dialog = adw_message_dialog_new (window, _ ("Save the Selection"), select);
   entry = gtk_entry_new ();
   gtk_entry_set_placeholder_text (GTK_ENTRY (entry), _ ("Name"));
   gtk_entry_set_activates_default (GTK_ENTRY (entry), TRUE);
@@ -59,38 +58,22 @@ on_save (GSimpleAction *action, GVariant *parameter, gpointer window)
   gtk_window_present (GTK_WINDOW (dialog));
 }
 
-static void
-on_slice (GSimpleAction *action, GVariant *parameter, gpointer data)
+void
+ms_slices_select (MsWorkbench *bench, const char *name)
 {
-  MsWorkbench *bench = ms_window_get_bench (data);
   const char *path = ms_workbench_get_path (bench);
-  g_autofree char *select
-      = path ? ms_kept_get (KIND, path, g_variant_get_string (parameter, NULL)) : NULL;
+  g_autofree char *select = path ? ms_kept_get (KIND, path, name) : NULL;
   g_autoptr (GError) error = NULL;
 
   if (select != NULL && !ms_session_jump (ms_workbench_get_session (bench), select, &error))
     ms_workbench_toast (bench, "%s", error->message);
 }
 
-static void
-on_forget (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWorkbench *bench = ms_window_get_bench (data);
-
-  if (ms_workbench_get_path (bench) != NULL)
-    ms_kept_remove (KIND, ms_workbench_get_path (bench), g_variant_get_string (parameter, NULL));
-}
-
 void
-ms_slices_install (MsWindow *window)
+ms_slices_forget (MsWorkbench *bench, const char *name)
 {
-  static const GActionEntry entries[] = {
-    { .name = "save-slice", .activate = on_save },
-    { .name = "slice", .activate = on_slice, .parameter_type = "s" },
-    { .name = "forget-slice", .activate = on_forget, .parameter_type = "s" },
-  };
-
-  g_action_map_add_action_entries (G_ACTION_MAP (window), entries, G_N_ELEMENTS (entries), window);
+  if (ms_workbench_get_path (bench) != NULL)
+    ms_kept_remove (KIND, ms_workbench_get_path (bench), name);
 }
 
 /* --- Button and palette ----------------------------------------------------------------------- */

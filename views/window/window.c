@@ -1,19 +1,12 @@
-/* MsWindow puts the panes together and owns the actions.  Left: runs and screens; middle: the screen under
+/* MsWindow puts the panes together; its actions are given to it by ms_actions_install.  Left: runs and screens; middle: the screen under
  * the breadcrumb of the selection; right: what is under the pointer; below: the jobs. */
 #include "window-private.h"
 
-#include "actions-private.h"
-#include "collect-dialog-private.h"
 #include "detail-pane-private.h"
-#include "experts-screen-private.h"
-#include "figure-view-private.h"
 #include "job-bar-private.h"
-#include "palette-private.h"
 #include "pieces-private.h"
-#include "report-private.h"
 #include "run-list-private.h"
 #include "slices-private.h"
-#include "sql-screen-private.h"
 #include "start-page-private.h"
 #include "tab-list-private.h"
 #include "window.h"
@@ -62,8 +55,8 @@ load_state (void)
   return state;
 }
 
-static void
-save_state (MsWindow *self)
+void
+ms_window_save_state (MsWindow *self)
 {
   g_autoptr (GKeyFile) state = load_state ();
   g_autofree char *path = state_path ();
@@ -211,42 +204,10 @@ update_crumbs (MsWindow *self)
 }
 
 static void
-set_enabled (MsWindow *self, const char *name, gboolean enabled)
-{
-  GAction *action = g_action_map_lookup_action (G_ACTION_MAP (self), name);
-
-  g_simple_action_set_enabled (G_SIMPLE_ACTION (action), enabled);
-}
-
-static void
-update_enabled (MsWindow *self)
-{
-  static const char *const of_files[]
-      = { "close-file",     "refresh",    "export",    "figure-table", "focus-figure",
-          "report",         "screen",     "search",    "clear-all",    "edit-selection",
-          "copy-selection", "save-slice", "left-pane", "right-pane" };
-  MsSession *session = ms_workbench_get_session (self->bench);
-  gboolean open = ms_workbench_get_state (self->bench) != MS_BENCH_EMPTY;
-  gboolean back, forward;
-
-  g_object_get (session, "can-go-back", &back, "can-go-forward", &forward, NULL);
-  set_enabled (self, "back", back);
-  set_enabled (self, "forward", forward);
-  for (guint i = 0; i < G_N_ELEMENTS (of_files); i++)
-    set_enabled (self, of_files[i], open);
-  for (guint i = 0; i < G_N_ELEMENTS (self->toggles); i++)
-    gtk_widget_set_visible (self->toggles[i], open);
-  set_enabled (self, "make-baseline", ms_workbench_get_run (self->bench) != NULL);
-  set_enabled (self, "compare", g_list_model_get_n_items (ms_workbench_get_runs (self->bench)) > 1);
-  set_enabled (self, "clear-baseline", ms_workbench_get_base (self->bench) != NULL);
-}
-
-static void
 on_session_changed (MsWindow *self)
 {
   update_title (self);
   update_crumbs (self);
-  update_enabled (self);
 }
 
 static void
@@ -267,6 +228,8 @@ on_state_changed (MsWindow *self)
   MsBenchState state = ms_workbench_get_state (self->bench);
 
   gtk_stack_set_visible_child_name (self->pages, state == MS_BENCH_EMPTY ? "start" : "bench");
+  for (guint i = 0; i < G_N_ELEMENTS (self->toggles); i++)
+    gtk_widget_set_visible (self->toggles[i], state != MS_BENCH_EMPTY);
   if (state == MS_BENCH_EMPTY)
     ms_start_page_refresh (self->start);
   if (state == MS_BENCH_OPENING)
@@ -286,141 +249,7 @@ on_toast (MsWindow *self, const char *text)
   adw_toast_overlay_add_toast (self->toasts, ms_toast_new (text));
 }
 
-/* --- Actions ---------------------------------------------------------------------------------- */
-
-static void
-open_path (MsWindow *self, const char *path)
-{
-  if (g_str_has_suffix (path, ".gguf"))
-    ms_collect_dialog_present (GTK_WINDOW (self), self->bench, MS_COLLECT_MODEL, path);
-  else if (g_str_has_suffix (path, ".db") || g_str_has_suffix (path, ".sqlite")
-           || !ms_collect_is_trace (path))
-    ms_workbench_open (self->bench, path);
-  else
-    ms_collect_dialog_present (GTK_WINDOW (self), self->bench, MS_COLLECT_IMPORT, path);
-}
-
-static void
-on_open_response (GtkNativeDialog *dialog, int response, gpointer data)
-{
-  MsWindow *self = data;
-
-  if (response == GTK_RESPONSE_ACCEPT)
-    {
-      g_autoptr (GFile) file = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (dialog));
-      g_autofree char *path = g_file_get_path (file);
-
-      if (path != NULL)
-        open_path (self, path);
-    }
-  g_object_unref (dialog);
-}
-
-static void
-open_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  GtkFileChooserNative *chooser = gtk_file_chooser_native_new (
-      _ ("Open a Database"), GTK_WINDOW (data), GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Open"), NULL);
-  GtkFileFilter *ours = gtk_file_filter_new ();
-  GtkFileFilter *all = gtk_file_filter_new ();
-
-  gtk_file_filter_set_name (ours, _ ("Databases and models"));
-  gtk_file_filter_add_suffix (ours, "db");
-  gtk_file_filter_add_suffix (ours, "sqlite");
-  gtk_file_filter_add_suffix (ours, "gguf");
-  gtk_file_filter_set_name (all, _ ("All files"));
-  gtk_file_filter_add_pattern (all, "*");
-  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (chooser), ours);
-  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (chooser), all);
-  g_object_unref (ours);
-  g_object_unref (all);
-  g_signal_connect (chooser, "response", G_CALLBACK (on_open_response), data);
-  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (chooser), TRUE);
-  gtk_native_dialog_show (GTK_NATIVE_DIALOG (chooser));
-}
-
-static void
-open_sample_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  g_autofree char *path = ms_sample_path ();
-
-  if (path == NULL)
-    ms_workbench_toast (self->bench, _ ("The sample is not installed."));
-  else
-    ms_workbench_open (self->bench, path);
-}
-
-static void
-collect_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-
-  ms_collect_dialog_present (GTK_WINDOW (self), self->bench, MS_COLLECT_MODEL, NULL);
-}
-
-static void
-import_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-
-  ms_collect_dialog_present (GTK_WINDOW (self), self->bench, MS_COLLECT_IMPORT, NULL);
-}
-
-/* The figure that window-wide figure actions mean. */
-static MsFigureView *
-current_figure (MsWindow *self)
-{
-  GtkWidget *screen = gtk_stack_get_visible_child (self->screens);
-  MsFigureView *view = screen ? ms_figure_view_find (screen) : NULL;
-
-  if (view == NULL)
-    ms_workbench_toast (self->bench, _ ("There is no figure on this screen"));
-  return view;
-}
-
-/* Actions of the window that mean the current figure do its own of another name. */
-static void
-figure_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  static const char *const names[][2] = { { "export", "figure.export" },
-                                          { "report-figure", "figure.report" },
-                                          { "figure-table", "figure.table" } };
-  MsFigureView *view = current_figure (data);
-
-  for (guint i = 0; view != NULL && i < G_N_ELEMENTS (names); i++)
-    if (strcmp (g_action_get_name (G_ACTION (action)), names[i][0]) == 0)
-      gtk_widget_activate_action (GTK_WIDGET (view), names[i][1], NULL);
-}
-
-static void
-focus_figure_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsFigureView *view = current_figure (data);
-
-  if (view != NULL)
-    gtk_widget_grab_focus (GTK_WIDGET (ms_figure_view_get_canvas (view)));
-}
-
-static void
-close_file_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-
-  save_state (self);
-  ms_workbench_close (self->bench);
-}
-
-static void
-refresh_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  GtkWidget *screen = gtk_stack_get_visible_child (self->screens);
-
-  ms_workbench_refresh (self->bench);
-  if (MS_IS_SCREEN (screen))
-    ms_screen_update_now (MS_SCREEN (screen));
-}
+/* --- Screens ---------------------------------------------------------------------------------- */
 
 /* The place of a screen in the list, -1 when there is none of this name. */
 static int
@@ -449,319 +278,16 @@ ensure_screen (MsWindow *self, int index)
 void
 ms_window_show_screen (MsWindow *self, const char *name)
 {
-  GAction *action = g_action_map_lookup_action (G_ACTION_MAP (self), "screen");
   int index = screen_index (name);
 
   if (index < 0)
     return;
   gtk_stack_set_visible_child (self->screens, ensure_screen (self, index));
-  g_simple_action_set_state (G_SIMPLE_ACTION (action), g_variant_new_string (name));
   gtk_list_box_select_row (self->screen_list,
                            gtk_list_box_get_row_at_index (self->screen_list, index));
   if (adw_flap_get_folded (self->left))
     adw_flap_set_reveal_flap (self->left, FALSE);
 }
-
-static void
-screen_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  ms_window_show_screen (data, g_variant_get_string (parameter, NULL));
-}
-
-/* Shows the map of experts, coloured by a measure. */
-static void
-map_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  ms_window_show_screen (data, "experts");
-  ms_experts_screen_colour_by (MS_EXPERTS_SCREEN (ms_window_get_screen (data, "experts")),
-                               g_variant_get_string (parameter, NULL));
-}
-
-/* Opens the console with a statement, which may take long and so is not run yet. */
-static void
-sql_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  ms_window_show_screen (data, "sql");
-  ms_sql_screen_set_text (MS_SQL_SCREEN (ms_window_get_screen (data, "sql")),
-                          g_variant_get_string (parameter, NULL));
-}
-
-static void
-back_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  ms_session_go (ms_workbench_get_session (MS_WINDOW (data)->bench), -1);
-}
-
-static void
-forward_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  ms_session_go (ms_workbench_get_session (MS_WINDOW (data)->bench), 1);
-}
-
-/* Stops what takes long; with nothing to stop, clears the selection. */
-static void
-clear_selection_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  GListModel *jobs = G_LIST_MODEL (ms_workbench_get_jobs (self->bench));
-  gboolean stopped = FALSE;
-
-  for (guint i = g_list_model_get_n_items (jobs); i > 0; i--)
-    {
-      g_autoptr (MsWork) job = g_list_model_get_item (jobs, i - 1);
-
-      if (ms_work_get_state (job) == MS_WORK_RUNNING && ms_work_get_seconds (job) > 1)
-        {
-          ms_work_stop (job);
-          stopped = TRUE;
-        }
-    }
-  if (!stopped)
-    ms_session_clear (ms_workbench_get_session (self->bench), NULL);
-}
-
-static void
-clear_all_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  ms_session_set_text (ms_workbench_get_session (MS_WINDOW (data)->bench), "", NULL);
-}
-
-static void
-copy_selection_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  MsSession *session = ms_workbench_get_session (self->bench);
-
-  gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (self)),
-                          ms_session_get_text (session));
-  ms_workbench_toast (self->bench, _ ("Selection copied"));
-}
-
-static void
-on_selection_entered (AdwMessageDialog *dialog, const char *response, gpointer data)
-{
-  MsWindow *self = data;
-  GtkWidget *entry = adw_message_dialog_get_extra_child (dialog);
-  g_autoptr (GError) error = NULL;
-
-  if (strcmp (response, "apply") == 0
-      && !ms_session_set_text (ms_workbench_get_session (self->bench),
-                               gtk_editable_get_text (GTK_EDITABLE (entry)), &error))
-    ms_workbench_toast (self->bench, "%s", error->message);
-}
-
-static void
-edit_selection_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  GtkWidget *dialog = adw_message_dialog_new (GTK_WINDOW (self), _ ("Selection"),
-                                              _ ("For example: with=2,3 layer=4..8 expert=17,23 "
-                                                 "lang=de domain=code doc=12 token=4097..5000"));
-  GtkWidget *entry = gtk_entry_new ();
-
-  gtk_editable_set_text (GTK_EDITABLE (entry),
-                         ms_session_get_text (ms_workbench_get_session (self->bench)));
-  gtk_entry_set_activates_default (GTK_ENTRY (entry), TRUE);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ ("Selection"), -1);
-  adw_message_dialog_set_extra_child (ADW_MESSAGE_DIALOG (dialog), entry);
-  adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog), "cancel", _ ("_Cancel"), "apply",
-                                    _ ("_Select"), NULL);
-  adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "apply",
-                                              ADW_RESPONSE_SUGGESTED);
-  adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "apply");
-  adw_message_dialog_set_close_response (ADW_MESSAGE_DIALOG (dialog), "cancel");
-  g_signal_connect_object (dialog, "response", G_CALLBACK (on_selection_entered), self, 0);
-  gtk_window_present (GTK_WINDOW (dialog));
-}
-
-static void
-make_baseline_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  MsRunItem *run = ms_workbench_get_run (self->bench);
-
-  if (run == NULL)
-    return;
-  ms_session_set_base (ms_workbench_get_session (self->bench), ms_run_item_run (run)->id);
-  ms_workbench_toast (self->bench, _ ("This run is the baseline now"));
-}
-
-/* The newest run before the session's, or any other, becomes the baseline. */
-static void
-pick_baseline_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  GListModel *runs = ms_workbench_get_runs (self->bench);
-  MsRunItem *run = ms_workbench_get_run (self->bench);
-  gint64 base = 0;
-
-  for (guint i = g_list_model_get_n_items (runs); run != NULL && i > 0; i--)
-    {
-      g_autoptr (MsRunItem) item = g_list_model_get_item (runs, i - 1);
-      gint64 id = ms_run_item_run (item)->id;
-
-      if (id != ms_run_item_run (run)->id && (base == 0 || id < ms_run_item_run (run)->id))
-        base = id;
-    }
-  if (base > 0)
-    ms_session_set_base (ms_workbench_get_session (self->bench), base);
-}
-
-/* The session's run against its baseline, or if none is pinned against the run before. */
-static void
-compare_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-
-  if (ms_workbench_get_base (self->bench) == NULL)
-    pick_baseline_action (NULL, NULL, self);
-  gtk_widget_activate_action (GTK_WIDGET (self), "win.screen", "s", "compare");
-}
-
-static void
-clear_baseline_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  ms_session_set_base (ms_workbench_get_session (MS_WINDOW (data)->bench), 0);
-}
-
-static void
-palette_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  GtkWidget *screen = gtk_stack_get_visible_child (self->screens);
-  MsFigureView *view = screen ? ms_figure_view_find (screen) : NULL;
-
-  ms_slices_add_commands (
-      self->bench,
-      ms_palette_present (GTK_WINDOW (self), view ? GTK_WIDGET (view) : GTK_WIDGET (self)));
-}
-
-static GtkWidget *
-find_search (GtkWidget *root)
-{
-  if (GTK_IS_SEARCH_ENTRY (root))
-    return root;
-  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
-       child = gtk_widget_get_next_sibling (child))
-    if (gtk_widget_get_mapped (child))
-      {
-        GtkWidget *found = find_search (child);
-
-        if (found != NULL)
-          return found;
-      }
-  return NULL;
-}
-
-static void
-search_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  GtkWidget *screen = gtk_stack_get_visible_child (self->screens);
-  GtkWidget *entry = screen ? find_search (screen) : NULL;
-
-  if (entry != NULL)
-    gtk_widget_grab_focus (entry);
-  else
-    palette_action (NULL, NULL, self);
-}
-
-static void
-menu_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  gtk_menu_button_popup (MS_WINDOW (data)->menu);
-}
-
-static void
-pane_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  gboolean left = g_str_has_prefix (g_action_get_name (G_ACTION (action)), "left");
-  AdwFlap *flap = left ? self->left : self->right;
-
-  adw_flap_set_reveal_flap (flap, !adw_flap_get_reveal_flap (flap));
-}
-
-static void
-fullscreen_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  if (gtk_window_is_fullscreen (GTK_WINDOW (data)))
-    gtk_window_unfullscreen (GTK_WINDOW (data));
-  else
-    gtk_window_fullscreen (GTK_WINDOW (data));
-}
-
-static void
-shortcuts_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  GtkWidget *shortcuts = ms_shortcuts_window_new ();
-
-  gtk_window_set_transient_for (GTK_WINDOW (shortcuts), GTK_WINDOW (data));
-  gtk_window_present (GTK_WINDOW (shortcuts));
-}
-
-static void
-help_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  MsWindow *self = data;
-  const MsScreenInfo *info = ms_screen_find (ms_window_get_screen_name (self));
-  GtkWidget *dialog;
-
-  if (ms_workbench_get_state (self->bench) == MS_BENCH_EMPTY || info == NULL)
-    dialog = adw_message_dialog_new (
-        GTK_WINDOW (self), "moescope",
-        _ ("Open a database that “moescope collect” or “moescope import” made, or collect one here "
-           "from a model and texts. Everything can be reached from the command palette (Ctrl+K)."));
-  else
-    dialog = adw_message_dialog_new (GTK_WINDOW (self), _ (info->title), _ (info->help));
-  adw_message_dialog_add_response (ADW_MESSAGE_DIALOG (dialog), "close", _ ("_Close"));
-  gtk_window_present (GTK_WINDOW (dialog));
-}
-
-static void
-about_action (GSimpleAction *action, GVariant *parameter, gpointer data)
-{
-  adw_show_about_window (GTK_WINDOW (data), "application-name", "moescope", "application-icon",
-                         "org.moescope.Moescope", "version", MS_VERSION, "comments",
-                         _ ("Profiling and routing analysis for mixture-of-experts models"),
-                         "license-type", GTK_LICENSE_MIT_X11, NULL);
-}
-
-static const GActionEntry entries[] = {
-  { .name = "open", .activate = open_action },
-  { .name = "open-sample", .activate = open_sample_action },
-  { .name = "collect", .activate = collect_action },
-  { .name = "import", .activate = import_action },
-  { .name = "export", .activate = figure_action },
-  { .name = "report-figure", .activate = figure_action },
-  { .name = "figure-table", .activate = figure_action },
-  { .name = "focus-figure", .activate = focus_figure_action },
-  { .name = "close-file", .activate = close_file_action },
-  { .name = "refresh", .activate = refresh_action },
-  { .name = "screen", .activate = screen_action, .parameter_type = "s", .state = "'overview'" },
-  { .name = "map", .activate = map_action, .parameter_type = "s" },
-  { .name = "sql", .activate = sql_action, .parameter_type = "s" },
-  { .name = "back", .activate = back_action },
-  { .name = "forward", .activate = forward_action },
-  { .name = "clear-selection", .activate = clear_selection_action },
-  { .name = "clear-all", .activate = clear_all_action },
-  { .name = "copy-selection", .activate = copy_selection_action },
-  { .name = "edit-selection", .activate = edit_selection_action },
-  { .name = "make-baseline", .activate = make_baseline_action },
-  { .name = "pick-baseline", .activate = pick_baseline_action },
-  { .name = "compare", .activate = compare_action },
-  { .name = "clear-baseline", .activate = clear_baseline_action },
-  { .name = "palette", .activate = palette_action },
-  { .name = "search", .activate = search_action },
-  { .name = "left-pane", .activate = pane_action },
-  { .name = "right-pane", .activate = pane_action },
-  { .name = "menu", .activate = menu_action },
-  { .name = "fullscreen", .activate = fullscreen_action },
-  { .name = "shortcuts", .activate = shortcuts_action },
-  { .name = "help", .activate = help_action },
-  { .name = "about", .activate = about_action },
-};
 
 /* --- Putting it together ---------------------------------------------------------------------- */
 
@@ -771,9 +297,7 @@ on_drop (MsWindow *self, const GValue *value, double x, double y)
   GSList *files = g_value_get_boxed (value);
   g_autofree char *path = files ? g_file_get_path (files->data) : NULL;
 
-  if (path != NULL)
-    open_path (self, path);
-  return path != NULL;
+  return path != NULL && gtk_widget_activate_action (GTK_WIDGET (self), "win.open-path", "s", path);
 }
 
 static void
@@ -820,30 +344,6 @@ pane_toggle (AdwFlap *flap, const char *icon, const char *name)
   return toggle;
 }
 
-static GMenuModel *
-make_menu (void)
-{
-  static const char *const sections[][7] = {
-    { "win.open", "win.collect", "win.import", "win.export", "win.report-figure", "win.report",
-      NULL },
-    { "win.edit-selection", "win.copy-selection", "win.make-baseline", "win.close-file", NULL },
-    { "win.palette", "win.shortcuts", "win.help", "win.about", NULL },
-  };
-  GMenu *menu = g_menu_new ();
-
-  for (guint i = 0; i < G_N_ELEMENTS (sections); i++)
-    {
-      g_autoptr (GMenu) section = g_menu_new ();
-
-      for (guint j = 0; sections[i][j] != NULL; j++)
-        for (const MsActionInfo *info = ms_actions; info->title != NULL; info++)
-          if (info->action != NULL && strcmp (info->action, sections[i][j]) == 0)
-            g_menu_append (section, _ (info->title), info->action);
-      g_menu_append_section (menu, NULL, G_MENU_MODEL (section));
-    }
-  return G_MENU_MODEL (menu);
-}
-
 /* A window of 360 pixels has no room for what the menu holds too.  Folding is noticed while sizes are
  * given out, too late to change them. */
 static gboolean
@@ -864,7 +364,6 @@ make_header (MsWindow *self)
 {
   GtkWidget *header = adw_header_bar_new ();
   GtkWidget *open = icon_button ("document-open-symbolic", _ ("Open a Database"), "win.open");
-  g_autoptr (GMenuModel) menu = make_menu ();
 
   g_object_set_data_full (G_OBJECT (self->left), "moescope-open", g_object_ref (open),
                           g_object_unref);
@@ -877,7 +376,6 @@ make_header (MsWindow *self)
   adw_header_bar_pack_start (ADW_HEADER_BAR (header), open);
   self->menu = GTK_MENU_BUTTON (gtk_menu_button_new ());
   gtk_menu_button_set_icon_name (self->menu, "open-menu-symbolic");
-  gtk_menu_button_set_menu_model (self->menu, menu);
   gtk_menu_button_set_primary (self->menu, TRUE);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self->menu), _ ("Main Menu"));
   ms_widget_name (GTK_WIDGET (self->menu), _ ("Main Menu"));
@@ -1022,7 +520,7 @@ on_width (MsWindow *self)
 static gboolean
 close_request (GtkWindow *window)
 {
-  save_state (MS_WINDOW (window));
+  ms_window_save_state (MS_WINDOW (window));
   return GTK_WINDOW_CLASS (ms_window_parent_class)->close_request (window);
 }
 
@@ -1038,7 +536,6 @@ ms_window_class_init (MsWindowClass *class)
 {
   G_OBJECT_CLASS (class)->dispose = dispose;
   GTK_WINDOW_CLASS (class)->close_request = close_request;
-  ms_actions_bind_last (GTK_WIDGET_CLASS (class));
 }
 
 static void
@@ -1054,9 +551,6 @@ ms_window_init (MsWindow *self)
   self->bench = ms_workbench_new ();
   self->left = ADW_FLAP (adw_flap_new ());
   self->right = ADW_FLAP (adw_flap_new ());
-  g_action_map_add_action_entries (G_ACTION_MAP (self), entries, G_N_ELEMENTS (entries), self);
-  ms_slices_install (self);
-  ms_report_install (self);
 
   self->pages = GTK_STACK (gtk_stack_new ());
   self->start = MS_START_PAGE (ms_start_page_new (self->bench));
@@ -1112,6 +606,32 @@ const char *
 ms_window_get_screen_name (MsWindow *self)
 {
   return gtk_stack_get_visible_child_name (self->screens);
+}
+
+GtkWidget *
+ms_window_get_shown (MsWindow *self)
+{
+  return gtk_stack_get_visible_child (self->screens);
+}
+
+void
+ms_window_set_menu (MsWindow *self, GMenuModel *menu)
+{
+  gtk_menu_button_set_menu_model (self->menu, menu);
+}
+
+void
+ms_window_open_menu (MsWindow *self)
+{
+  gtk_menu_button_popup (self->menu);
+}
+
+void
+ms_window_toggle_pane (MsWindow *self, gboolean left)
+{
+  AdwFlap *flap = left ? self->left : self->right;
+
+  adw_flap_set_reveal_flap (flap, !adw_flap_get_reveal_flap (flap));
 }
 
 gboolean
