@@ -1,3 +1,5 @@
+/* MsAnalysisForm makes a row for each parameter that is offered, by its type.  The values are always ones
+ * that the analysis takes: text that cannot be is marked and the value before stays. */
 #include "analysis-form-private.h"
 
 #include "pieces-private.h"

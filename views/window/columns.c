@@ -1,3 +1,4 @@
+/* MsColumns lays its children out in as many equal columns as the width allows, like a page of figures. */
 #include "columns-private.h"
 
 #define LEAST_WIDTH 680 /* of a column, where there are several */

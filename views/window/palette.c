@@ -1,3 +1,5 @@
+/* MsPalette lists commands, filters them by every word typed, and does the chosen one on the widget that had
+ * the keyboard.  It knows no command itself: it is given the table of actions. */
 #include "palette-private.h"
 
 #include "tab-list-private.h"

@@ -1,3 +1,4 @@
+/* Small widgets and settings that many parts of the window share. */
 #include "pieces-private.h"
 
 #include <glib/gi18n-lib.h>

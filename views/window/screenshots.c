@@ -1,3 +1,5 @@
+/* The program photographs itself: every screen, every tab, every dialog, each when nothing is computed any
+ * more.  The pictures hold the window's own surface, so no popovers. */
 #include "screenshots-private.h"
 
 #include "analysis-screen-private.h"

@@ -1,18 +1,17 @@
 /* MsSqlScreen sends statements to the safe console of db, in a job.  Results are read into a table of at
- * most MOST_ROWS rows whose columns are typed by what is in them.  `:name` parameters become fields that
+ * most MS_SQL_MOST_ROWS rows whose columns are typed by what is in them.  `:name` parameters become fields that
  * start with what the session looks at. */
 #include "sql-screen-private.h"
 
 #include "figure-view-private.h"
 #include "pieces-private.h"
+#include "sql-query-private.h"
 #include "tab-list-private.h"
 #include "table-view-private.h"
 
 #include <gtksourceview/gtksource.h>
 #include <math.h>
 #include <string.h>
-
-#define MOST_ROWS 1000000u
 
 static const char first_statement[] = "-- Ctrl+Return runs, Escape stops.  Tables are on the left; "
                                       "these three are made on the fly:\n"
@@ -39,7 +38,7 @@ struct _MsSqlScreen
   MsFigureCanvas *canvas;
   GtkDropDown *x, *y, *mark;
   GtkWidget *plot_bar;
-  gpointer result; /* Result */
+  MsSqlResult *result;
   MsPlotDef plot;
   MsWork *job, *schema_job;
   int *offset;  /* where the statement is wrong, shared with the worker */
@@ -48,224 +47,7 @@ struct _MsSqlScreen
 
 G_DEFINE_FINAL_TYPE (MsSqlScreen, ms_sql_screen, MS_TYPE_SCREEN)
 
-/* --- In the worker ---------------------------------------------------------------------------- */
-
-typedef struct
-{
-  char *path, *sql;
-  GHashTable *values; /* parameter -> text */
-  int *offset;        /* shared with the screen */
-} Order;
-
-/* The definition of the table's columns lives beside the table. */
-typedef struct
-{
-  MsTableDef def;
-  MsColumn *columns;
-  GPtrArray *names;
-  MsTable *table;
-  gboolean cut;
-  double seconds;
-} Result;
-
-static void
-order_free (gpointer data)
-{
-  Order *order = data;
-
-  g_free (order->path);
-  g_free (order->sql);
-  g_hash_table_unref (order->values);
-  g_atomic_rc_box_release (order->offset);
-  g_free (order);
-}
-
-static void
-result_free (gpointer data)
-{
-  Result *result = data;
-
-  if (result == NULL)
-    return;
-  g_clear_pointer (&result->table, ms_table_unref);
-  g_clear_pointer (&result->names, g_ptr_array_unref);
-  g_free (result->columns);
-  g_free (result);
-}
-
-/* A number is bound as one, so that it compares as one. */
-static void
-bind_values (sqlite3_stmt *statement, GHashTable *values)
-{
-  for (int i = 1; i <= sqlite3_bind_parameter_count (statement); i++)
-    {
-      const char *name = sqlite3_bind_parameter_name (statement, i);
-      const char *text = name ? g_hash_table_lookup (values, name + 1) : NULL;
-      gint64 whole;
-      char *end;
-
-      if (text == NULL || *text == '\0')
-        continue;
-      if (g_ascii_string_to_signed (text, 10, G_MININT64, G_MAXINT64, &whole, NULL))
-        sqlite3_bind_int64 (statement, i, whole);
-      else
-        {
-          double real = g_ascii_strtod (text, &end);
-
-          if (*end == '\0')
-            sqlite3_bind_double (statement, i, real);
-          else
-            sqlite3_bind_text (statement, i, text, -1, SQLITE_TRANSIENT);
-        }
-    }
-}
-
-/* The type that holds every cell of a column. */
-static MsColumnType
-widen (MsColumnType type, int found)
-{
-  if (found == SQLITE_NULL || found == SQLITE_INTEGER)
-    return found == SQLITE_NULL && type == MS_COLUMN_INT ? MS_COLUMN_REAL : type;
-  if (found == SQLITE_FLOAT && type != MS_COLUMN_TEXT)
-    return MS_COLUMN_REAL;
-  return MS_COLUMN_TEXT;
-}
-
-static void
-fill_table (Result *result, GPtrArray *cells, guint n_columns)
-{
-  for (guint i = 0; i < cells->len; i++)
-    {
-      const char *text = g_ptr_array_index (cells, i);
-
-      switch (result->columns[i % n_columns].type)
-        {
-        case MS_COLUMN_INT:
-          ms_table_put (result->table, MS_INT (text ? g_ascii_strtoll (text, NULL, 10) : 0));
-          break;
-        case MS_COLUMN_REAL:
-          ms_table_put (result->table, MS_REAL (text ? g_ascii_strtod (text, NULL) : (double) NAN));
-          break;
-        case MS_COLUMN_TEXT:
-          ms_table_put (result->table, MS_TEXT (text));
-          break;
-        }
-      if ((i + 1) % n_columns == 0)
-        ms_table_end_row (result->table);
-    }
-}
-
-static gboolean
-read_rows (MsConsole *console, sqlite3_stmt *statement, MsWork *job, Result *result, GError **error)
-{
-  guint n_columns = (guint) sqlite3_column_count (statement);
-  g_autoptr (GPtrArray) cells = g_ptr_array_new_with_free_func (g_free);
-  gboolean row = TRUE;
-  guint n_rows = 0;
-
-  result->names = g_ptr_array_new_with_free_func (g_free);
-  result->columns = g_new0 (MsColumn, n_columns + 1);
-  for (guint i = 0; i < n_columns; i++)
-    {
-      char *name = g_strdup (sqlite3_column_name (statement, (int) i));
-
-      g_ptr_array_add (result->names, name);
-      result->columns[i]
-          = (MsColumn){ .name = name, .title = name, .type = MS_COLUMN_INT, .help = "" };
-    }
-  while (row)
-    {
-      if (!ms_console_step (console, statement, ms_work_cancellable (job), &row, error))
-        return FALSE;
-      if (!row)
-        break;
-      if (n_rows == MOST_ROWS)
-        {
-          result->cut = TRUE;
-          break;
-        }
-      n_rows++;
-      for (guint i = 0; i < n_columns; i++)
-        {
-          int type = sqlite3_column_type (statement, (int) i);
-
-          result->columns[i].type = widen (result->columns[i].type, type);
-          g_ptr_array_add (cells,
-                           type == SQLITE_NULL ? NULL : ms_console_text (statement, (int) i));
-        }
-    }
-  result->def = (MsTableDef){ "result", "Result", result->columns };
-  result->table = ms_table_new (&result->def);
-  fill_table (result, cells, n_columns);
-  return TRUE;
-}
-
-static gpointer
-run_sql (MsWork *job, gpointer data, GError **error)
-{
-  Order *order = data;
-  g_autoptr (MsConsole) console = ms_console_new (order->path, error);
-  gint64 began = g_get_monotonic_time ();
-  sqlite3_stmt *statement;
-  Result *result;
-
-  *order->offset = -1;
-  if (console == NULL)
-    return NULL;
-  statement = ms_console_prepare (console, order->sql, order->offset, error);
-  if (statement == NULL)
-    return NULL;
-  bind_values (statement, order->values);
-  result = g_new0 (Result, 1);
-  if (!read_rows (console, statement, job, result, error))
-    g_clear_pointer (&result, result_free);
-  else
-    result->seconds = (double) (g_get_monotonic_time () - began) / G_USEC_PER_SEC;
-  sqlite3_finalize (statement);
-  return result;
-}
-
 /* --- Parameters ------------------------------------------------------------------------------- */
-
-/* The :names of a statement outside of quotes and comments, in order, each once. */
-static GPtrArray *
-find_parameters (const char *sql)
-{
-  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
-  char quote = '\0';
-
-  for (const char *at = sql; *at != '\0'; at++)
-    {
-      const char *end = at + 1;
-
-      if (quote != '\0')
-        {
-          quote = *at == quote ? '\0' : quote;
-          continue;
-        }
-      if (*at == '\'' || *at == '"')
-        quote = *at;
-      if (at[0] == '-' && at[1] == '-')
-        {
-          at += strcspn (at, "\n");
-          if (*at == '\0')
-            break;
-        }
-      if (*at != ':')
-        continue;
-      while (g_ascii_isalnum (*end) || *end == '_')
-        end++;
-      if (end > at + 1)
-        {
-          g_autofree char *name = g_strndup (at + 1, (gsize) (end - at - 1));
-
-          if (!g_ptr_array_find_with_equal_func (names, name, g_str_equal, NULL))
-            g_ptr_array_add (names, g_steal_pointer (&name));
-        }
-      at = end - 1;
-    }
-  return names;
-}
 
 static char *
 first_of (const GArray *ranges)
@@ -316,7 +98,7 @@ static void
 update_fields (MsSqlScreen *self)
 {
   g_autofree char *sql = editor_text (self);
-  g_autoptr (GPtrArray) names = find_parameters (sql);
+  g_autoptr (GPtrArray) names = ms_sql_parameters (sql);
   GtkWidget *child;
   gboolean same = g_hash_table_size (self->inputs) == names->len;
 
@@ -354,7 +136,7 @@ static void
 draw_plot (MsSqlScreen *self)
 {
   static const MsMark marks[] = { MS_MARK_BAR, MS_MARK_LINE, MS_MARK_SCATTER };
-  Result *result = self->result;
+  MsSqlResult *result = self->result;
   guint x = gtk_drop_down_get_selected (self->x), y = gtk_drop_down_get_selected (self->y);
   g_autoptr (GError) error = NULL;
   MsFigureOptions options = { .theme = ms_desktop_theme (), .title = "" };
@@ -379,7 +161,7 @@ forget_result (MsSqlScreen *self)
 {
   ms_figure_canvas_set_figure (self->canvas, NULL, NULL);
   ms_table_view_set_table (self->table, NULL);
-  g_clear_pointer (&self->result, result_free);
+  g_clear_pointer (&self->result, ms_sql_result_free);
 }
 
 static void
@@ -412,7 +194,7 @@ static void
 on_result (GObject *owner, gpointer data, const GError *error)
 {
   MsSqlScreen *self = MS_SQL_SCREEN (owner);
-  Result *result = data;
+  MsSqlResult *result = data;
   g_autofree char *text = NULL;
   char rows[MS_NUMBER_SIZE];
   guint n_columns;
@@ -454,7 +236,7 @@ ms_sql_screen_run (MsSqlScreen *self)
   MsWorkbench *bench = ms_screen_get_bench (MS_SCREEN (self));
   GHashTableIter iter;
   gpointer name, entry;
-  Order *order;
+  MsSqlQuery *order;
 
   if (ms_workbench_get_path (bench) == NULL)
     return;
@@ -463,7 +245,7 @@ ms_sql_screen_run (MsSqlScreen *self)
   underline (self, -1);
   gtk_widget_remove_css_class (GTK_WIDGET (self->message), "error");
   gtk_label_set_text (self->message, _ ("Running…"));
-  order = g_new0 (Order, 1);
+  order = g_new0 (MsSqlQuery, 1);
   order->path = g_strdup (ms_workbench_get_path (bench));
   order->sql = editor_text (self);
   order->values = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
@@ -475,14 +257,14 @@ ms_sql_screen_run (MsSqlScreen *self)
   g_clear_pointer (&self->offset, g_atomic_rc_box_release);
   self->offset = g_atomic_rc_box_acquire (order->offset);
   set_busy (self, TRUE);
-  self->job
-      = ms_work_start (ms_workbench_get_jobs (bench), &(MsWorkSpec){ .title = _ ("SQL"),
-                                                                     .work = run_sql,
-                                                                     .data = order,
-                                                                     .free_data = order_free,
-                                                                     .free_result = result_free,
-                                                                     .done = on_result,
-                                                                     .owner = G_OBJECT (self) });
+  self->job = ms_work_start (ms_workbench_get_jobs (bench),
+                             &(MsWorkSpec){ .title = _ ("SQL"),
+                                            .work = ms_sql_query_run,
+                                            .data = order,
+                                            .free_data = (GDestroyNotify) ms_sql_query_free,
+                                            .free_result = (GDestroyNotify) ms_sql_result_free,
+                                            .done = on_result,
+                                            .owner = G_OBJECT (self) });
 }
 
 static void
@@ -513,7 +295,7 @@ static void
 on_schema (GObject *owner, gpointer data, const GError *error)
 {
   MsSqlScreen *self = MS_SQL_SCREEN (owner);
-  Result *result = data;
+  MsSqlResult *result = data;
   GtkWidget *row;
 
   g_clear_object (&self->schema_job);
@@ -525,7 +307,7 @@ on_schema (GObject *owner, gpointer data, const GError *error)
   for (guint i = 0; result != NULL && i < ms_table_n_rows (result->table); i++)
     add_schema_row (self, ms_table_get_text (result->table, i, 0),
                     ms_table_get_text (result->table, i, 1));
-  result_free (result);
+  ms_sql_result_free (result);
 }
 
 static void
@@ -544,7 +326,7 @@ update (MsScreen *screen)
 {
   MsSqlScreen *self = MS_SQL_SCREEN (screen);
   const char *path = ms_workbench_get_path (ms_screen_get_bench (screen));
-  Order *order;
+  MsSqlQuery *order;
 
   ms_screen_show_content (screen);
   update_fields (self);
@@ -554,19 +336,20 @@ update (MsScreen *screen)
   forget_result (self);
   gtk_label_set_text (self->message, "");
   ms_work_drop (&self->schema_job);
-  order = g_new0 (Order, 1);
+  order = g_new0 (MsSqlQuery, 1);
   order->path = g_strdup (path);
   order->sql = g_strdup ("SELECT name, sql FROM sqlite_master WHERE type = 'table' "
                          "AND name NOT LIKE 'sqlite%' ORDER BY name");
   order->values = g_hash_table_new (g_str_hash, g_str_equal);
   order->offset = g_atomic_rc_box_new0 (int);
-  self->schema_job = ms_work_start (NULL, &(MsWorkSpec){ .title = _ ("Schema"),
-                                                         .work = run_sql,
-                                                         .data = order,
-                                                         .free_data = order_free,
-                                                         .free_result = result_free,
-                                                         .done = on_schema,
-                                                         .owner = G_OBJECT (self) });
+  self->schema_job
+      = ms_work_start (NULL, &(MsWorkSpec){ .title = _ ("Schema"),
+                                            .work = ms_sql_query_run,
+                                            .data = order,
+                                            .free_data = (GDestroyNotify) ms_sql_query_free,
+                                            .free_result = (GDestroyNotify) ms_sql_result_free,
+                                            .done = on_schema,
+                                            .owner = G_OBJECT (self) });
   ms_sql_screen_run (self);
 }
 
@@ -802,7 +585,7 @@ ms_sql_screen_is_busy (MsSqlScreen *self)
 MsTable *
 ms_sql_screen_get_table (MsSqlScreen *self)
 {
-  Result *result = self->result;
+  MsSqlResult *result = self->result;
 
   return result ? result->table : NULL;
 }

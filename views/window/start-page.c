@@ -1,3 +1,4 @@
+/* MsStartPage is what one sees without a file: what can be opened, and what was open lately. */
 #include "start-page-private.h"
 
 #include "pieces-private.h"

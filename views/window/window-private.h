@@ -28,7 +28,7 @@ GtkWidget *ms_screen_make (const MsScreenInfo *info, MsWorkbench *bench);
 #define MS_TYPE_WINDOW (ms_window_get_type ())
 G_DECLARE_FINAL_TYPE (MsWindow, ms_window, MS, WINDOW, AdwApplicationWindow)
 
-/* Without its actions: ms_actions_install gives them.  See ms_actions_new_window. */
+/* Without its actions: see ms_actions_new_window. */
 MsWindow *ms_window_new (GtkApplication *application);
 MsWorkbench *ms_window_get_bench (MsWindow *window);
 /* The screen of a name, whether shown or not; NULL when there is none. */

@@ -1,7 +1,9 @@
-/* MsWindow puts the panes together; its actions are given to it by ms_actions_install.  Left: runs and screens; middle: the screen under
- * the breadcrumb of the selection; right: what is under the pointer; below: the jobs. */
+/* MsWindow puts the panes together.  Left: runs and screens; middle: the screen under the breadcrumb of the
+ * selection; right: what is under the pointer; below: the jobs.  It gets its actions from outside, by
+ * ms_actions_new_window, and asks for what others do by their names. */
 #include "window-private.h"
 
+#include "crumbs-private.h"
 #include "detail-pane-private.h"
 #include "job-bar-private.h"
 #include "pieces-private.h"
@@ -26,9 +28,6 @@ struct _MsWindow
   GtkListBox *screen_list;
   AdwFlap *left, *right;
   GtkWidget *toggles[2]; /* of the panes */
-  GtkBox *crumbs;
-  GtkWidget *crumb_scroller;
-  GtkWidget *clear;
   MsStartPage *start;
   GtkMenuButton *menu;
   gboolean restored; /* the selection of last time was looked for */
@@ -110,107 +109,6 @@ update_title (MsWindow *self)
 }
 
 static void
-on_crumb_clicked (GtkButton *button, gpointer data)
-{
-  MsWindow *self = data;
-  const char *part = g_object_get_data (G_OBJECT (button), "moescope-part");
-  g_autofree char *key = g_strndup (part, strcspn (part, "="));
-
-  ms_session_clear (ms_workbench_get_session (self->bench), key);
-}
-
-static void
-on_with_clicked (MsWindow *self)
-{
-  ms_session_clear (ms_workbench_get_session (self->bench), "with");
-}
-
-/* The runs shown beside the selected one, by their numbers; their names are in the tooltip. */
-static void
-add_with_crumb (MsWindow *self)
-{
-  const MsSelection *selection = ms_session_get_selection (ms_workbench_get_session (self->bench));
-  MsRunItem *main = ms_workbench_get_run (self->bench);
-  g_autoptr (GString) text = g_string_new (NULL);
-  g_autoptr (GString) names = g_string_new (_ ("Hide the other runs:"));
-  g_autofree gint64 *runs = NULL;
-  GtkWidget *chip;
-  guint n = 0;
-
-  if (main == NULL
-      || !ms_selection_list_with (selection, ms_run_item_run (main)->id, &runs, &n, NULL) || n == 0)
-    return;
-  for (guint i = 0; i < n; i++)
-    {
-      MsRunItem *item = ms_workbench_find_run (self->bench, runs[i]);
-      g_autofree char *label = item ? ms_run_item_dup_label (item) : NULL;
-
-      g_string_append_printf (text, "%s%" G_GINT64_FORMAT, i > 0 ? ", " : "", runs[i]);
-      g_string_append_printf (names, "\n%s", label ? label : "");
-    }
-  g_string_prepend (text, n == 1 ? _ ("with run ") : _ ("with runs "));
-  g_string_append (text, "  ×");
-  chip = gtk_button_new_with_label (text->str);
-  gtk_widget_add_css_class (chip, "crumb");
-  gtk_widget_set_tooltip_text (chip, names->str);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (chip), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ ("Hide the other runs"), -1);
-  g_signal_connect_swapped (chip, "clicked", G_CALLBACK (on_with_clicked), self);
-  gtk_box_append (self->crumbs, chip);
-}
-
-static void
-update_crumbs (MsWindow *self)
-{
-  g_auto (GStrv) parts = ms_session_list_parts (ms_workbench_get_session (self->bench));
-  MsRunItem *base = ms_workbench_get_base (self->bench);
-  GtkWidget *child;
-
-  while ((child = gtk_widget_get_first_child (GTK_WIDGET (self->crumbs))) != NULL)
-    gtk_box_remove (self->crumbs, child);
-  if (base != NULL)
-    {
-      g_autofree char *title = ms_run_item_dup_label (base);
-      g_autofree char *text = g_strdup_printf (_ ("baseline %s"), title);
-      g_autofree char *crumb = g_strconcat (text, "  ×", NULL);
-      GtkWidget *label = gtk_button_new_with_label (crumb);
-
-      gtk_actionable_set_action_name (GTK_ACTIONABLE (label), "win.clear-baseline");
-      gtk_widget_add_css_class (label, "crumb");
-      gtk_widget_set_tooltip_text (label, _ ("Clear the baseline"));
-      gtk_accessible_update_property (GTK_ACCESSIBLE (label), GTK_ACCESSIBLE_PROPERTY_LABEL, text,
-                                      -1);
-      gtk_box_append (self->crumbs, label);
-    }
-  add_with_crumb (self);
-  for (guint i = 0; parts[i] != NULL; i++)
-    {
-      g_autofree char *text = g_strconcat (parts[i], "  ×", NULL);
-      g_autofree char *name = g_strdup_printf (_ ("Clear %s"), parts[i]);
-      GtkWidget *chip = gtk_button_new_with_label (text);
-
-      gtk_widget_add_css_class (chip, "crumb");
-      gtk_widget_set_tooltip_text (chip, name);
-      gtk_accessible_update_property (GTK_ACCESSIBLE (chip), GTK_ACCESSIBLE_PROPERTY_LABEL, name,
-                                      -1);
-      g_object_set_data_full (G_OBJECT (chip), "moescope-part", g_strdup (parts[i]), g_free);
-      g_signal_connect (chip, "clicked", G_CALLBACK (on_crumb_clicked), self);
-      gtk_box_append (self->crumbs, chip);
-    }
-  gtk_widget_set_visible (self->clear, parts[0] != NULL);
-  /* What scrolls takes the keyboard itself when nothing in it does. */
-  gtk_widget_set_can_focus (self->crumb_scroller,
-                            gtk_widget_get_first_child (GTK_WIDGET (self->crumbs)) != NULL);
-}
-
-static void
-on_session_changed (MsWindow *self)
-{
-  update_title (self);
-  update_crumbs (self);
-}
-
-static void
 remember_file (const char *path)
 {
   g_autofree char *uri = g_filename_to_uri (path, NULL, NULL);
@@ -240,7 +138,7 @@ on_state_changed (MsWindow *self)
       remember_file (ms_workbench_get_path (self->bench));
       restore_selection (self);
     }
-  on_session_changed (self);
+  update_title (self);
 }
 
 static void
@@ -443,20 +341,11 @@ static GtkWidget *
 make_crumb_bar (MsWindow *self)
 {
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
-  GtkWidget *scroller = gtk_scrolled_window_new ();
-  GtkWidget *clear
-      = icon_button ("edit-clear-all-symbolic", _ ("Clear Selection"), "win.clear-selection");
   GtkWidget *history[]
       = { icon_button ("go-previous-symbolic", _ ("Back"), "win.back"),
           icon_button ("go-next-symbolic", _ ("Forward"), "win.forward"),
           icon_button ("document-save-symbolic", _ ("Export Figure"), "win.export") };
 
-  self->crumbs = GTK_BOX (gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6));
-  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->crumbs));
-  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_AUTOMATIC,
-                                  GTK_POLICY_NEVER);
-  gtk_widget_set_hexpand (scroller, TRUE);
-  gtk_widget_add_css_class (clear, "flat");
   gtk_widget_set_margin_start (box, 12);
   gtk_widget_set_margin_end (box, 6);
   gtk_widget_set_margin_top (box, 3);
@@ -465,12 +354,9 @@ make_crumb_bar (MsWindow *self)
     gtk_widget_add_css_class (history[i], "flat");
   gtk_box_append (GTK_BOX (box), history[0]);
   gtk_box_append (GTK_BOX (box), history[1]);
-  gtk_box_append (GTK_BOX (box), scroller);
-  gtk_box_append (GTK_BOX (box), clear);
+  gtk_box_append (GTK_BOX (box), ms_crumbs_new (self->bench));
   gtk_box_append (GTK_BOX (box), ms_slices_button_new (self->bench));
   gtk_box_append (GTK_BOX (box), history[2]);
-  self->clear = clear;
-  self->crumb_scroller = scroller;
   return box;
 }
 
@@ -569,7 +455,7 @@ ms_window_init (MsWindow *self)
   g_signal_connect_object (self->bench, "notify::state", G_CALLBACK (on_state_changed), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (ms_workbench_get_session (self->bench), "notify::text",
-                           G_CALLBACK (on_session_changed), self, G_CONNECT_SWAPPED);
+                           G_CALLBACK (update_title), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (self->bench, "toast", G_CALLBACK (on_toast), self, G_CONNECT_SWAPPED);
   g_signal_connect_swapped (drop, "drop", G_CALLBACK (on_drop), self);
   gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (drop));
