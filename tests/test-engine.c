@@ -1,5 +1,5 @@
 /* The forward pass against plain double loops written another way, on small random models of every
- * family; waves, threads, stopping and going on; model files that are wrong. */
+ * kind; waves, threads, stopping and going on; model files that are wrong. */
 #include "architecture-private.h"
 #include "collector.h"
 #include "gemm.h"
@@ -11,11 +11,12 @@
 #include <string.h>
 
 static const ToyModel models[] = {
-  { "llama", 32, 3, 4, 2, 8, 50, 6, 2, 24, 1, 0, FALSE, 0, FALSE, 0, 1 },
-  { "llama", 32, 2, 4, 4, 8, 50, 4, 4, 40, 0, 0, FALSE, 0, TRUE, 0, 2 },
-  { "olmoe", 48, 2, 6, 3, 8, 70, 20, 5, 16, 0, 0, FALSE, 1, FALSE, 0, 3 },
-  { "qwen2moe", 32, 2, 6, 1, 12, 50, 7, 3, 24, 0, 56, TRUE, 0, FALSE, 0, 4 },
-  { "qwen3moe", 32, 2, 12, 2, 16, 50, 9, 1, 24, 0, 0, FALSE, 2, FALSE, 0, 5 },
+  { "llama", 32, 3, 4, 2, 8, 50, 6, 2, 24, 1, 0, FALSE, 0, FALSE, 0, 1, 0 },
+  { "llama", 32, 2, 4, 4, 8, 50, 4, 4, 40, 0, 0, FALSE, 0, TRUE, 0, 2, 0 },
+  { "olmoe", 48, 2, 6, 3, 8, 70, 20, 5, 16, 0, 0, FALSE, 1, FALSE, 0, 3, 0 },
+  { "qwen2moe", 32, 2, 6, 1, 12, 50, 7, 3, 24, 0, 56, TRUE, 0, FALSE, 0, 4, 0 },
+  { "qwen3moe", 32, 2, 12, 2, 16, 50, 9, 1, 24, 0, 0, FALSE, 2, FALSE, 0, 5, 0 },
+  { "lfm2moe", 32, 4, 4, 2, 8, 50, 6, 2, 24, 1, 0, FALSE, 2, FALSE, 0, 6, 3 },
 };
 
 /* Whatever a test writes lies in one folder. */
@@ -197,6 +198,41 @@ attend (Naive *naive, guint block)
     }
 }
 
+/* The short convolution: b, c and x of each token, then a sum over three tokens. */
+static void
+convolve (Naive *naive, guint block)
+{
+  guint d = naive->model->width, n = naive->n;
+  g_autofree char *name = g_strdup_printf ("blk.%u.shortconv.conv.weight", block);
+  g_autofree float *kernel = toy_model_values (naive->model, name, 3 * d);
+  g_autofree double *bcx = g_new (double, (gsize) n * 3 * d), *h = g_new (double, d);
+  g_autofree double *y = g_new (double, d);
+
+  for (guint t = 0; t < n; t++)
+    {
+      memcpy (h, naive->x + t * d, d * sizeof *h);
+      normalize (naive, block, "attn_norm.weight", h, d);
+      apply (naive, block, "shortconv.in_proj.weight", h, d, 3 * d, 0, 3 * d, bcx + t * 3 * d);
+    }
+  for (guint t = 0; t < n; t++)
+    {
+      for (guint i = 0; i < d; i++)
+        {
+          y[i] = 0;
+          for (guint back = 0; back <= 2 && back <= t; back++)
+            {
+              const double *of = bcx + (t - back) * 3 * d;
+
+              y[i] += (double) kernel[i * 3 + 2 - back] * of[i] * of[2 * d + i];
+            }
+          y[i] *= bcx[t * 3 * d + d + i];
+        }
+      apply (naive, block, "shortconv.out_proj.weight", y, d, d, 0, d, h);
+      for (guint i = 0; i < d; i++)
+        naive->x[t * d + i] += h[i];
+    }
+}
+
 /* down (silu (gate) * up) of expert `e` of `n_experts`, or of the tensors with a suffix alone. */
 static void
 feed (const Naive *naive, guint block, const char *suffix, guint e, guint n_experts, guint width,
@@ -247,7 +283,8 @@ decide (const ToyModel *m, Decision *decision)
       kept += decision->weights[j] = scores[best];
     }
   for (guint j = 0; j < m->k; j++)
-    if (strcmp (m->architecture, "llama") == 0 || strcmp (m->architecture, "qwen3moe") == 0)
+    if (strcmp (m->architecture, "llama") == 0 || strcmp (m->architecture, "qwen3moe") == 0
+        || strcmp (m->architecture, "lfm2moe") == 0)
       decision->weights[j] /= kept;
 }
 
@@ -338,7 +375,10 @@ run_naive (Naive *naive, const gint32 *ids)
       naive->x[t * d + i] = (double) embedding[(gsize) ids[t] * d + i];
   for (guint b = 0; b < m->blocks; b++)
     {
-      attend (naive, b);
+      if (b < m->conv_blocks)
+        convolve (naive, b);
+      else
+        attend (naive, b);
       feed_forward (naive, b,
                     b < m->dense_blocks ? NULL : naive->decisions + (b - m->dense_blocks) * n);
     }
@@ -346,7 +386,7 @@ run_naive (Naive *naive, const gint32 *ids)
     {
       double sum = 0;
 
-      normalize (naive, G_MAXUINT, "output_norm.weight", naive->x + t * d, d);
+      normalize (naive, G_MAXUINT, toy_model_last_norm (m), naive->x + t * d, d);
       apply (naive, G_MAXUINT, "output.weight", naive->x + t * d, d, m->vocabulary, 0,
              m->vocabulary, y);
       naive->predicted[t] = 0;
@@ -422,7 +462,7 @@ compare_layer (const ToyModel *m, const Naive *naive, const MsChunk *chunk, guin
 static const guint lengths[] = { 5, 1, 140, 33, 0 };
 
 static void
-test_family (gconstpointer data)
+test_architecture (gconstpointer data)
 {
   const ToyModel *m = data;
   const guint columns = MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN
@@ -708,7 +748,7 @@ test_faults (void)
   g_rmdir (folder);
 }
 
-/* Keys that models of these families do not have and that would change what they compute. */
+/* Keys that models of these architectures do not have and that would change what they compute. */
 static void
 test_keys (void)
 {
@@ -811,9 +851,10 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   for (guint i = 0; i < G_N_ELEMENTS (models); i++)
     {
-      g_autofree char *path = g_strdup_printf ("/engine/family/%s-%u", models[i].architecture, i);
+      g_autofree char *path
+          = g_strdup_printf ("/engine/architecture/%s-%u", models[i].architecture, i);
 
-      g_test_add_data_func (path, &models[i], test_family);
+      g_test_add_data_func (path, &models[i], test_architecture);
     }
   g_test_add_func ("/engine/waves", test_waves);
   g_test_add_func ("/engine/resume", test_resume);

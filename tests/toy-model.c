@@ -108,8 +108,15 @@ add_block (const ToyModel *model, GgufWriter *writer, guint b)
 
   add_part (model, writer, b, d, 0, 0, "attn_norm.weight");
   add_part (model, writer, b, d, 0, 0, "ffn_norm.weight");
-  add_part (model, writer, b, model->heads * hd, d, 0, "attn_output.weight");
-  for (guint i = 0; i < 3; i++)
+  if (b < model->conv_blocks)
+    {
+      add_part (model, writer, b, d, 3 * d, 0, "shortconv.in_proj.weight");
+      add_part (model, writer, b, 3, d, 0, "shortconv.conv.weight");
+      add_part (model, writer, b, d, d, 0, "shortconv.out_proj.weight");
+    }
+  else
+    add_part (model, writer, b, model->heads * hd, d, 0, "attn_output.weight");
+  for (guint i = 0; i < 3 && b >= model->conv_blocks; i++)
     {
       gint64 rows = (i == 0 ? model->heads : model->kv_heads) * hd;
 
@@ -141,6 +148,13 @@ add_block (const ToyModel *model, GgufWriter *writer, guint b)
     }
 }
 
+const char *
+toy_model_last_norm (const ToyModel *model)
+{
+  return strcmp (model->architecture, "lfm2moe") == 0 ? "token_embd_norm.weight"
+                                                      : "output_norm.weight";
+}
+
 GgufWriter *
 toy_model_write (const ToyModel *model)
 {
@@ -158,7 +172,9 @@ toy_model_write (const ToyModel *model)
                   { "rope.dimension_count", model->head_width },
                   { "expert_count", model->experts },
                   { "expert_used_count", model->k },
-                  { "context_length", 4096 } };
+                  { "context_length", 4096 },
+                  { "expert_gating_func", 1 },
+                  { "shortconv.l_cache", 3 } };
   g_autofree char *epsilon
       = g_strconcat (model->architecture, ".attention.layer_norm_rms_epsilon", NULL);
 
@@ -173,7 +189,7 @@ toy_model_write (const ToyModel *model)
     }
   add (model, writer, "token_embd.weight", model->width, model->vocabulary, 0);
   add (model, writer, "output.weight", model->width, model->vocabulary, 0);
-  add (model, writer, "output_norm.weight", model->width, 0, 0);
+  add (model, writer, toy_model_last_norm (model), model->width, 0, 0);
   for (guint b = 0; b < model->blocks; b++)
     add_block (model, writer, b);
   return writer;

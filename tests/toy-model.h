@@ -16,10 +16,13 @@ typedef struct
   gboolean separate; /* one tensor per expert, as in old files */
   guint32 type;      /* of the matrices: 0 = F32, 8 = Q8_0 */
   guint64 seed;
+  guint conv_blocks; /* the first blocks have a convolution over 3 tokens instead of attention */
 } ToyModel;
 
 /* The values of tensor `name` (n values), the same each time.  (transfer full) */
 float *toy_model_values (const ToyModel *model, const char *name, gsize n);
+/* The name of the norm before the output matrix. */
+const char *toy_model_last_norm (const ToyModel *model);
 /* All keys and tensors, ready to be changed or saved. */
 GgufWriter *toy_model_write (const ToyModel *model);
 /* Saves to a new file in a temporary folder.  (transfer full) */

@@ -24,12 +24,13 @@ typedef enum
 typedef guint MsSwitches;
 enum
 {
-  MS_ALWAYS = 1 << 0,        /* every architecture has it */
-  MS_QKV_BIAS = 1 << 1,      /* queries, keys and values must have biases */
-  MS_QK_NORM_WHOLE = 1 << 2, /* queries and keys are normed over all heads at once */
-  MS_QK_NORM_HEAD = 1 << 3,  /* ... over each head */
-  MS_SHARED = 1 << 4,        /* experts of every token (ffn_*_shexp), weight 1 */
-  MS_SHARED_GATED = 1 << 5,  /* ... times sigmoid (ffn_gate_inp_shexp . x) */
+  MS_ALWAYS = 1 << 0,         /* every architecture has it */
+  MS_QKV_BIAS = 1 << 1,       /* queries, keys and values must have biases */
+  MS_QK_NORM_WHOLE = 1 << 2,  /* queries and keys are normed over all heads at once */
+  MS_QK_NORM_HEAD = 1 << 3,   /* ... over each head */
+  MS_SHARED = 1 << 4,         /* experts of every token (ffn_*_shexp), weight 1 */
+  MS_SHARED_GATED = 1 << 5,   /* ... times sigmoid (ffn_gate_inp_shexp . x) */
+  MS_LAST_NORM_EMBD = 1 << 6, /* the last norm is named token_embd_norm */
 };
 
 /* Who says a fact of the router. */

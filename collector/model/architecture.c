@@ -18,6 +18,8 @@ static const MsRecipe softmax = { .scoring = MS_SCORING_SOFTMAX };
 static const MsRecipe by_key = { .scoring = MS_SCORING_SOFTMAX,
                                  .scoring_told = MS_TOLD_BY_NEEDED_KEY,
                                  .renormalise_told = MS_TOLD_BY_KEY };
+static const MsRecipe by_key_renormalised
+    = { .scoring = MS_SCORING_SOFTMAX, .scoring_told = MS_TOLD_BY_NEEDED_KEY, .renormalise = TRUE };
 
 static const MsArchitecture architectures[] = {
   { .name = "llama", /* Mixtral */
@@ -61,6 +63,13 @@ static const MsArchitecture architectures[] = {
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &softmax_renormalised,
     .switches = MS_SHARED },
+  { .name = "lfm2moe",
+    .mixers = { &ms_mixer_short_convolution, &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &by_key_renormalised,
+    .switches = MS_QK_NORM_HEAD | MS_LAST_NORM_EMBD },
 };
 
 const MsArchitecture *

@@ -33,6 +33,7 @@ struct MsMixer
   void (*describe) (gconstpointer part, JsonBuilder *details);
 };
 
-extern const MsMixer ms_mixer_attention; /* grouped-query attention */
+extern const MsMixer ms_mixer_attention;         /* grouped-query attention */
+extern const MsMixer ms_mixer_short_convolution; /* gated, over the last few tokens */
 
 G_END_DECLS

@@ -42,7 +42,7 @@ void ms_loader_warn (const MsLoader *loader, const char *format, ...) G_GNUC_PRI
 typedef enum
 {
   MS_FORM_MATRIX, /* MsMatrix, left in the file: shape (columns, rows) */
-  MS_FORM_VECTOR, /* float *, read at once: shape (n) */
+  MS_FORM_VECTOR, /* float *, read at once: shape (n), or (columns, rows) where there is no stack */
   MS_FORM_NORM, /* MsNorm of the architecture's kind, over n values; the rule's name is its stem */
 } MsForm;
 
@@ -53,7 +53,7 @@ typedef struct
 {
   const char *name; /* what follows "blk.N."; '*' stands for the place's stem */
   MsForm form;
-  guint shape[2];                     /* indices of sizes; of vectors and norms the first counts */
+  guint shape[2];                     /* indices of sizes; of norms the first counts */
   MsSwitches required, taken, unless; /* must be there, may be there, is not looked at: when the
                                        * architecture has any of these */
   gsize offset;                       /* in the kind's struct */

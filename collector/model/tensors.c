@@ -101,7 +101,7 @@ take (MsLoader *loader, const MsTensorRule *rule, const MsTensorPlace *place, gb
   gboolean matrix = rule->form == MS_FORM_MATRIX;
   gint64 count = MAX (place->count, 1), *columns = &place->sizes[rule->shape[0]];
   gint64 *rows = &place->sizes[rule->shape[1]];
-  gint64 ne1 = matrix ? *rows : count, ne2 = matrix ? count : 1;
+  gint64 ne1 = matrix || count == 1 ? *rows : count, ne2 = matrix ? count : 1;
 
   *tensor = NULL;
   if (!required)
@@ -165,9 +165,10 @@ ms_tensors_load (MsLoader *loader, const MsTensorTable *table, const MsTensorPla
               = (MsMatrix){ tensor, tensor->ne[1] * (gint64) j, tensor->ne[1] };
         else
           {
-            float *values = g_new (float, (gsize) tensor->ne[0]);
+            gint64 rows = place->count > 1 ? 1 : tensor->ne[1];
+            float *values = g_new (float, (gsize) (tensor->ne[0] * rows));
 
-            ms_tensor_to_float (tensor, (gint64) j, 1, values);
+            ms_tensor_to_float (tensor, (gint64) j, rows, values);
             *(float **) (gpointer) at = values;
           }
     }
