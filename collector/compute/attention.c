@@ -1,3 +1,7 @@
+/* Causal attention in blocks of queries, for heads that share keys and values together.
+ *
+ * What must hold: a query sees the tokens of its document up to itself and no others; work is cut by
+ * lengths and heads alone, each block written by one worker, so results do not depend on the threads. */
 #include "attention-private.h"
 
 #include "gemm.h"

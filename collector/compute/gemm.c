@@ -1,3 +1,7 @@
+/* The backends behind gemm.h.
+ *
+ * What must hold: a call runs on the calling thread alone and gives the same bits each time; only
+ * ms_gemm_linear spreads work, by blocks that depend on the shape and not on the number of threads. */
 #include "gemm.h"
 
 #include "base.h"

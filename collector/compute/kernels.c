@@ -1,3 +1,7 @@
+/* Loops over rows of floats (kernels-private.h).
+ *
+ * What must hold: a kernel compiled for AVX2 gives the bits of the one compiled for any processor, so
+ * sums run in a fixed number of lanes and nothing is contracted (-ffp-contract=off). */
 #include "kernels-private.h"
 
 #include <math.h>

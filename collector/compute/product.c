@@ -1,3 +1,7 @@
+/* Products of activations with weights of the file, cut into pieces: some rows with a block of columns.
+ *
+ * What must hold: each piece writes elements of its own, and pieces are cut by shapes alone, so results
+ * do not depend on the threads; a worker unpacks a block once for all its rows, into scratch of its own. */
 #include "product-private.h"
 
 #include "gemm.h"

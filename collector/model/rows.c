@@ -1,3 +1,6 @@
+/* Decisions on their way from the forward pass to the writer, layer by layer.
+ *
+ * What must hold: all layers hold the same rows, since a block of the file is written with all layers. */
 #include "rows-private.h"
 
 #include <string.h>

@@ -1,3 +1,7 @@
+/* Inputs of a collection become documents and their tokens.
+ *
+ * What must hold: no byte of a text is lost or changed but a byte order mark at the start; documents stand
+ * in the order of the inputs, whatever the number of threads that tokenize. */
 #include "input-private.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Cutting text into words before byte-pair merging, as each family of tokenizers does it.
+/* Cutting text into words before byte-pair merging, as each kind of tokenizer does it.
  *
  * Every rule is a row of data: regular expressions, each applied to the pieces the one before left. */
 #pragma once

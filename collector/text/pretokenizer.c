@@ -1,3 +1,6 @@
+/* The rules that cut text into words before byte-pair merging, one row per name.
+ *
+ * What must hold: the pieces of a text, put together again, are the text. */
 #include "pretokenizer-private.h"
 #include "collector.h"
 

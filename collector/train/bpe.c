@@ -1,3 +1,6 @@
+/* Learning byte-level byte pair encoding, and encoding with it.
+ *
+ * What must hold: the same text gives the same merges; ties go to the pair of lower ids. */
 #include "bpe-private.h"
 
 #include "base.h"

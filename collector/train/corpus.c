@@ -1,3 +1,6 @@
+/* Training text as one stream of tokens, cut into chunks.
+ *
+ * What must hold: the order of chunks depends on the seed alone, so that a run can go on where it was. */
 #include "corpus-private.h"
 
 #include "base.h"

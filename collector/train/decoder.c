@@ -1,3 +1,7 @@
+/* The reference decoder forwards and backwards.
+ *
+ * What must hold: a pass runs on the calling thread and adds to its own gradient; the gradients of blocks
+ * are merged in the order of blocks, so a step does not depend on the number of threads. */
 #include "decoder-private.h"
 
 #include "gemm.h"

@@ -1,3 +1,6 @@
+/* The writer of GGUF files.
+ *
+ * What must hold: what it writes, gguf.c reads; a file appears under its name only when it is whole. */
 #include "gguf-write-private.h"
 
 #include "base.h"

@@ -1,3 +1,6 @@
+/* Loops over rows of floats for training, forwards and backwards.
+ *
+ * What must hold: sums run over sixteen fixed lanes and nothing is contracted: same bits everywhere. */
 #include "kernels-private.h"
 
 #include <math.h>

@@ -1,3 +1,6 @@
+/* A trained model as a GGUF file, and the state of an unfinished run.
+ *
+ * What must hold: a state goes on only with the run it belongs to, which its fingerprint tells. */
 #include "model-file-private.h"
 
 #include "gguf-write-private.h"

@@ -1,3 +1,7 @@
+/* Training from text files to a GGUF file: batches, optimiser, schedule, checkpoints.
+ *
+ * What must hold: same options, corpus and seed give the same file, bit for bit, for any number of threads
+ * and however often the run was interrupted. */
 #include "train.h"
 
 #include "corpus-private.h"
