@@ -16,7 +16,7 @@
 typedef struct
 {
   const MsDecoder *decoder;
-  const MsShape *shape;
+  const MsDecoderShape *shape;
   const double *parameters;
 } Twin;
 
@@ -77,7 +77,7 @@ twin_rope (const Twin *twin, guint position, double *x)
 static void
 twin_attention (const Twin *twin, int l, guint context, double *x)
 {
-  const MsShape *s = twin->shape;
+  const MsDecoderShape *s = twin->shape;
   guint d = s->width, w = s->head_width;
   g_autofree double *q = g_new (double, context * s->heads * w);
   g_autofree double *k = g_new (double, context * s->kv_heads * w);
@@ -160,7 +160,7 @@ twin_expert (guint d, guint f, const double *gate, const double *up, const doubl
 static double
 twin_mixture (const Twin *twin, int l, guint n, double *x, guint *load)
 {
-  const MsShape *s = twin->shape;
+  const MsDecoderShape *s = twin->shape;
   guint d = s->width, f = s->expert_width;
   gboolean softmax = g_str_equal (s->router->name, "softmax");
   g_autofree double *h = g_new (double, d);
@@ -220,7 +220,7 @@ twin_mixture (const Twin *twin, int l, guint n, double *x, guint *load)
 static double
 twin_loss (const Twin *twin, guint sequences, guint context, const guint16 *tokens, guint *load)
 {
-  const MsShape *s = twin->shape;
+  const MsDecoderShape *s = twin->shape;
   guint n = sequences * context, d = s->width;
   const double *embedding = tensor (twin, -1, "token_embd.weight", NULL);
   g_autofree double *x = g_new (double, n *d);
@@ -259,7 +259,7 @@ test_gradients (gconstpointer data)
   const char *router = data;
   gboolean sigmoid = g_str_equal (router, "sigmoid");
   guint sequences = 3, context = 7;
-  MsShape shape = {
+  MsDecoderShape shape = {
     .layers = 2,
     .experts = 5,
     .top_k = 2,

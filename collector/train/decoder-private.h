@@ -20,7 +20,7 @@ typedef struct
   guint vocabulary, context;
   float rope_base, epsilon, balance, z_loss;
   const MsTrainRouter *router;
-} MsShape;
+} MsDecoderShape;
 
 typedef enum
 {
@@ -42,11 +42,11 @@ typedef struct
 typedef struct MsDecoder MsDecoder;
 
 /* shape is copied and must be consistent (ms_train checks it). */
-MsDecoder *ms_decoder_new (const MsShape *shape);
+MsDecoder *ms_decoder_new (const MsDecoderShape *shape);
 void ms_decoder_free (MsDecoder *decoder);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsDecoder, ms_decoder_free)
 
-const MsShape *ms_decoder_shape (const MsDecoder *decoder);
+const MsDecoderShape *ms_decoder_shape (const MsDecoder *decoder);
 /* Floats of the parameter vector; a multiple of 16. */
 gsize ms_decoder_size (const MsDecoder *decoder);
 /* The tensors in file order (borrowed). */

@@ -25,7 +25,7 @@ typedef struct
 
 struct MsDecoder
 {
-  MsShape shape;
+  MsDecoderShape shape;
   Layout at;
   gsize embedding, layer0, output_norm, size;
   GArray *weights;      /* of MsWeight */
@@ -82,7 +82,7 @@ add_weight (MsDecoder *decoder, int layer, const char *name, MsWeightKind kind, 
 static void
 add_layer_weights (MsDecoder *decoder, guint layer)
 {
-  const MsShape *s = &decoder->shape;
+  const MsDecoderShape *s = &decoder->shape;
   const Layout *at = &decoder->at;
   gsize base = decoder->layer0 + layer * at->size;
   gsize d = s->width, f = s->expert_width, q = s->heads * s->head_width,
@@ -122,10 +122,10 @@ add_layer_weights (MsDecoder *decoder, guint layer)
 }
 
 MsDecoder *
-ms_decoder_new (const MsShape *shape)
+ms_decoder_new (const MsDecoderShape *shape)
 {
   MsDecoder *decoder = g_new0 (MsDecoder, 1);
-  const MsShape *s = &decoder->shape;
+  const MsDecoderShape *s = &decoder->shape;
   Layout *at = &decoder->at;
   gsize d = shape->width, w = shape->head_width, f = shape->expert_width, half = w / 2,
         sf = shape->shared * f;
@@ -179,7 +179,7 @@ ms_decoder_free (MsDecoder *decoder)
   g_free (decoder);
 }
 
-const MsShape *
+const MsDecoderShape *
 ms_decoder_shape (const MsDecoder *decoder)
 {
   return &decoder->shape;
@@ -201,7 +201,7 @@ ms_decoder_weights (const MsDecoder *decoder, guint *n_weights)
 gsize
 ms_decoder_active (const MsDecoder *decoder)
 {
-  const MsShape *s = &decoder->shape;
+  const MsDecoderShape *s = &decoder->shape;
   gsize active = 0;
 
   for (guint i = 0; i < decoder->weights->len; i++)
@@ -279,7 +279,7 @@ rotate (const MsDecoder *decoder, gsize position, float sign, float *row)
 static void
 queries_keys_forward (const Pass *pass, const float *layer, Saved *saved)
 {
-  const MsShape *s = &pass->decoder->shape;
+  const MsDecoderShape *s = &pass->decoder->shape;
   const Layout *at = &pass->decoder->at;
   gsize w = s->head_width, wide = (s->heads + 2 * s->kv_heads) * w, both = s->heads + s->kv_heads;
 
@@ -304,7 +304,7 @@ static void
 queries_keys_backward (const Pass *pass, const float *layer, float *d_layer, const Saved *saved,
                        float *dq, float *dk, float *d_qkv)
 {
-  const MsShape *s = &pass->decoder->shape;
+  const MsDecoderShape *s = &pass->decoder->shape;
   const Layout *at = &pass->decoder->at;
   gsize w = s->head_width, wide = (s->heads + 2 * s->kv_heads) * w, both = s->heads + s->kv_heads;
 
@@ -328,7 +328,7 @@ queries_keys_backward (const Pass *pass, const float *layer, float *d_layer, con
 static void
 attention_forward (const Pass *pass, Saved *saved)
 {
-  const MsShape *s = &pass->decoder->shape;
+  const MsDecoderShape *s = &pass->decoder->shape;
   gsize w = s->head_width, context = pass->context, q_row = s->heads * w, k_row = s->kv_heads * w,
         wide = q_row + 2 * k_row;
   float scale = 1.0f / sqrtf ((float) w);
@@ -363,7 +363,7 @@ static void
 attention_backward (const Pass *pass, const Saved *saved, const float *d_o, float *dq, float *dk,
                     float *d_qkv)
 {
-  const MsShape *s = &pass->decoder->shape;
+  const MsDecoderShape *s = &pass->decoder->shape;
   gsize w = s->head_width, context = pass->context, q_row = s->heads * w, k_row = s->kv_heads * w,
         wide = q_row + 2 * k_row;
   float scale = 1.0f / sqrtf ((float) w);
@@ -404,7 +404,7 @@ attention_backward (const Pass *pass, const Saved *saved, const float *d_o, floa
 static void
 gather (const Pass *pass, Saved *saved)
 {
-  const MsShape *s = &pass->decoder->shape;
+  const MsDecoderShape *s = &pass->decoder->shape;
   gsize n_slots = pass->n * s->top_k, d = s->width;
   g_autofree gsize *next = g_new (gsize, s->experts);
 
@@ -427,7 +427,7 @@ gather (const Pass *pass, Saved *saved)
 static void
 experts_forward (const Pass *pass, const float *layer, Saved *saved, float *x)
 {
-  const MsShape *s = &pass->decoder->shape;
+  const MsDecoderShape *s = &pass->decoder->shape;
   const Layout *at = &pass->decoder->at;
   gsize d = s->width, f = s->expert_width, sf = s->shared * f;
   float *y = ms_arena_array (pass->arena, float, pass->n * s->top_k * d);
@@ -471,7 +471,7 @@ static void
 experts_backward (const Pass *pass, const float *layer, float *d_layer, const Saved *saved,
                   const float *dx, float *d_h2, float *d_weights)
 {
-  const MsShape *s = &pass->decoder->shape;
+  const MsDecoderShape *s = &pass->decoder->shape;
   const Layout *at = &pass->decoder->at;
   gsize d = s->width, f = s->expert_width, sf = s->shared * f, n_slots = pass->n * s->top_k;
   float *dy = ms_arena_array (pass->arena, float, n_slots *d);
@@ -530,7 +530,7 @@ static void
 layer_forward (const Pass *pass, guint l, Saved *saved, float *x_next, gint64 *load,
                float loss_scale)
 {
-  const MsShape *s = &pass->decoder->shape;
+  const MsDecoderShape *s = &pass->decoder->shape;
   const Layout *at = &pass->decoder->at;
   const float *layer = pass->parameters + pass->decoder->layer0 + l * at->size;
   MsArena *arena = pass->arena;
@@ -592,7 +592,7 @@ layer_forward (const Pass *pass, guint l, Saved *saved, float *x_next, gint64 *l
 static void
 layer_backward (const Pass *pass, guint l, const Saved *saved, float *dx)
 {
-  const MsShape *s = &pass->decoder->shape;
+  const MsDecoderShape *s = &pass->decoder->shape;
   const Layout *at = &pass->decoder->at;
   gsize base = pass->decoder->layer0 + l * at->size;
   const float *layer = pass->parameters + base;
@@ -681,7 +681,7 @@ ms_decoder_pass (const MsDecoder *decoder, const float *parameters, guint sequen
                  const guint16 *tokens, gint64 batch_tokens, MsArena *scratch, float *gradient,
                  MsPassResult *result)
 {
-  const MsShape *s = &decoder->shape;
+  const MsDecoderShape *s = &decoder->shape;
   gsize n = (gsize) sequences * context, d = s->width;
   Pass pass = { decoder, parameters, gradient, scratch, sequences, context, n };
   const float *embedding = parameters + decoder->embedding;

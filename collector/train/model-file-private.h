@@ -9,7 +9,7 @@ G_BEGIN_DECLS
 
 /* The GGUF architecture that runs this shape: "qwen3moe", or "dots1" for a sigmoid router or shared
  * experts. */
-const char *ms_model_file_architecture (const MsShape *shape);
+const char *ms_model_file_architecture (const MsDecoderShape *shape);
 
 gboolean ms_model_file_save (const char *path, const char *name, MsTrainStore store, gint64 step,
                              const MsDecoder *decoder, const MsBpe *bpe, const float *parameters,

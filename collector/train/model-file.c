@@ -19,7 +19,7 @@ typedef struct
 static const char magic[8] = "MSTRAIN1";
 
 const char *
-ms_model_file_architecture (const MsShape *shape)
+ms_model_file_architecture (const MsDecoderShape *shape)
 {
   return shape->router->needs_dots1 || shape->shared > 0 ? "dots1" : "qwen3moe";
 }
@@ -51,7 +51,7 @@ add_tokenizer (MsGgufWriter *writer, const MsBpe *bpe)
 }
 
 static void
-add_shape (MsGgufWriter *writer, const char *architecture, const MsShape *s)
+add_shape (MsGgufWriter *writer, const char *architecture, const MsDecoderShape *s)
 {
   const struct
   {

@@ -31,7 +31,7 @@ typedef struct
 typedef struct
 {
   const MsTrainOptions *options;
-  MsShape shape;
+  MsDecoderShape shape;
   MsDecoder *decoder;
   MsBpe *bpe;
   GArray *stream;
@@ -148,7 +148,7 @@ check_options (const MsTrainOptions *o, GError **error)
 
 /* What is -1 becomes what the file's architecture needs; refuses what no architecture carries. */
 static gboolean
-choose_shape (const MsTrainOptions *o, MsShape *shape, GError **error)
+choose_shape (const MsTrainOptions *o, MsDecoderShape *shape, GError **error)
 {
   const MsTrainRouter *router = ms_train_router_find (o->router);
   gboolean dots1;
@@ -163,7 +163,7 @@ choose_shape (const MsTrainOptions *o, MsShape *shape, GError **error)
                      names->str);
     }
   dots1 = router->needs_dots1 || o->shared > 0;
-  *shape = (MsShape){
+  *shape = (MsDecoderShape){
     .layers = o->layers,
     .experts = o->experts,
     .top_k = o->top_k,
@@ -264,7 +264,7 @@ learning_rate (const MsTrainOptions *o, gint64 step)
 static double
 follow_load (Trainer *trainer)
 {
-  const MsShape *s = &trainer->shape;
+  const MsDecoderShape *s = &trainer->shape;
   gsize n = (gsize) s->layers * s->experts;
   guint n_weights, layer = 0;
   const MsWeight *weights = ms_decoder_weights (trainer->decoder, &n_weights);
@@ -351,7 +351,7 @@ evaluate_block (guint index, guint worker, gpointer data)
 {
   Evaluation *evaluation = data;
   Trainer *trainer = evaluation->trainer;
-  const MsShape *s = &trainer->shape;
+  const MsDecoderShape *s = &trainer->shape;
   gsize first = (gsize) index * trainer->block_sequences;
   gsize sequences = MIN (trainer->block_sequences, trainer->n_held_out - first);
   g_autofree gint64 *load = g_new (gint64, (gsize) s->layers * s->experts);
@@ -398,7 +398,7 @@ static guint64
 fingerprint (const Trainer *trainer)
 {
   const MsTrainOptions *o = trainer->options;
-  const MsShape *s = &trainer->shape;
+  const MsDecoderShape *s = &trainer->shape;
   const double reals[] = { o->rate, o->decay, o->clip, o->balance, o->z_loss, o->bias_rate };
   const gint64 integers[]
       = { s->layers,       s->experts,       s->top_k,          s->shared,
