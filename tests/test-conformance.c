@@ -20,12 +20,17 @@ typedef struct
 } Case;
 
 static const Case cases[] = {
-  { "llama", 1e-4, 2e-5, 2e-4, 2e-5 },      { "llama.f32", 1e-4, 2e-5, 2e-4, 2e-5 },
-  { "llama.bf16", 1e-4, 2e-5, 2e-4, 2e-5 }, { "llama.q8_0", 1e-4, 2e-5, 2e-4, 2e-5 },
-  { "olmoe", 1e-4, 2e-5, 2e-4, 2e-5 },      { "qwen2moe", 1e-4, 2e-5, 2e-4, 2e-5 },
-  { "qwen3moe", 1e-4, 2e-5, 2e-4, 2e-5 },   { "dots1", 1e-4, 2e-5, 2e-4, 5e-5 },
-  { "llama.q4_0", 1e-4, 2e-5, 2e-4, 2e-5 }, { "ernie4_5-moe", 1e-4, 2e-5, 2e-4, 2e-5 },
-  { "lfm2moe", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "llama", 1e-4, 2e-5, 2e-4, 2e-5 },           { "llama.f32", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "llama.bf16", 1e-4, 2e-5, 2e-4, 2e-5 },      { "llama.q8_0", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "olmoe", 1e-4, 2e-5, 2e-4, 2e-5 },           { "qwen2moe", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "qwen3moe", 1e-4, 2e-5, 2e-4, 2e-5 },        { "dots1", 1e-4, 2e-5, 2e-4, 5e-5 },
+  { "llama.q4_1", 1e-4, 2e-5, 2e-4, 2e-5 },      { "llama.q5_0", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "llama.q5_1", 1e-4, 2e-5, 2e-4, 2e-5 },      { "llama.q2_k", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "llama.q3_k_m", 1e-4, 2e-5, 2e-4, 2e-5 },    { "llama.q4_k_m", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "llama.q5_k_m", 1e-4, 2e-5, 2e-4, 2e-5 },    { "llama.q6_k", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "llama.iq4_nl", 1e-4, 2e-5, 2e-4, 2e-5 },    { "llama.iq4_xs", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "llama.mxfp4_moe", 1e-4, 2e-5, 2e-4, 2e-5 }, { "llama.q4_0", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "ernie4_5-moe", 1e-4, 2e-5, 2e-4, 2e-5 },    { "lfm2moe", 1e-4, 2e-5, 2e-4, 2e-5 },
 };
 
 /* --- Arrays of the data ---------------------------------------------------------------------- */

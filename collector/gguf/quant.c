@@ -114,6 +114,266 @@ q4_0_values (const guint8 *in, gsize n, float *out)
 }
 KERNEL (q4_0)
 
+/* As Q4_0, the value times a scale plus a least value. */
+VALUES
+q4_1_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 32; b++, in += 20, out += 32)
+    {
+      float scale = half (load16 (in)), least = half (load16 (in + 2));
+
+      for (guint i = 0; i < 16; i++)
+        {
+          out[i] = scale * (float) (in[4 + i] & 15) + least;
+          out[16 + i] = scale * (float) (in[4 + i] >> 4) + least;
+        }
+    }
+}
+KERNEL (q4_1)
+
+/* Five bits of value i and value 16 + i: four in `nibbles`, the fifth in bit i or 16 + i of `high`. */
+#define LOW_FIVE(nibbles, high, i) (((nibbles) &15u) | ((((high) >> (i)) & 1u) << 4))
+#define HIGH_FIVE(nibbles, high, i)                                                                \
+  (((guint) (nibbles) >> 4) | ((((high) >> ((i) + 16)) & 1u) << 4))
+
+/* Block of 32: half scale, 32 fifth bits, 16 bytes of two values each, stored plus 16. */
+VALUES
+q5_0_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 32; b++, in += 22, out += 32)
+    {
+      float scale = half (load16 (in));
+      guint32 high = load16 (in + 2) | (guint32) load16 (in + 4) << 16;
+
+      for (guint i = 0; i < 16; i++)
+        {
+          out[i] = scale * (float) ((gint) LOW_FIVE (in[6 + i], high, i) - 16);
+          out[16 + i] = scale * (float) ((gint) HIGH_FIVE (in[6 + i], high, i) - 16);
+        }
+    }
+}
+KERNEL (q5_0)
+
+VALUES
+q5_1_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 32; b++, in += 24, out += 32)
+    {
+      float scale = half (load16 (in)), least = half (load16 (in + 2));
+      guint32 high = load16 (in + 4) | (guint32) load16 (in + 6) << 16;
+
+      for (guint i = 0; i < 16; i++)
+        {
+          out[i] = scale * (float) LOW_FIVE (in[8 + i], high, i) + least;
+          out[16 + i] = scale * (float) HIGH_FIVE (in[8 + i], high, i) + least;
+        }
+    }
+}
+KERNEL (q5_1)
+
+/* Sixteen values that a nibble stands for: finer around 0. */
+static const gint8 uneven[16]
+    = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
+
+VALUES
+iq4_nl_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 32; b++, in += 18, out += 32)
+    {
+      float scale = half (load16 (in));
+
+      for (guint i = 0; i < 16; i++)
+        {
+          out[i] = scale * (float) uneven[in[2 + i] & 15];
+          out[16 + i] = scale * (float) uneven[in[2 + i] >> 4];
+        }
+    }
+}
+KERNEL (iq4_nl)
+
+/* Block of 32: the exponent of a power of two, 16 bytes of two four-bit floats each (OCP Microscaling
+ * Formats 1.0).  Twice the floats are whole numbers, so the power is 2^(e - 128). */
+VALUES
+mxfp4_values (const guint8 *in, gsize n, float *out)
+{
+  static const gint8 doubled[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
+
+  for (gsize b = 0; b < n / 32; b++, in += 17, out += 32)
+    {
+      guint32 e = in[0];
+      float scale = from_bits (e < 2 ? 0x00200000u << e : (e - 1) << 23);
+
+      for (guint i = 0; i < 16; i++)
+        {
+          out[i] = scale * (float) doubled[in[1 + i] & 15];
+          out[16 + i] = scale * (float) doubled[in[1 + i] >> 4];
+        }
+    }
+}
+KERNEL (mxfp4)
+
+/* --- Blocks of 256: sub-blocks with small scales under one or two half numbers ------------------- */
+
+/* Two bits each; 16 sub-blocks of 16 with four bits of scale and of least value. */
+VALUES
+q2_k_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 256; b++, in += 84, out += 256)
+    {
+      float scale = half (load16 (in + 80)), least = half (load16 (in + 82));
+
+      for (guint s = 0; s < 16; s++)
+        {
+          const guint8 *quants = in + 16 + s / 8 * 32 + s % 2 * 16;
+          float times = scale * (float) (in[s] & 15), minus = least * (float) (in[s] >> 4);
+          guint shift = s / 2 % 4 * 2;
+
+          for (guint i = 0; i < 16; i++)
+            out[16 * s + i] = times * (float) ((quants[i] >> shift) & 3) - minus;
+        }
+    }
+}
+KERNEL (q2_k)
+
+/* Three bits each, the highest in a mask of its own; 16 sub-blocks of 16 with six bits of scale. */
+VALUES
+q3_k_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 256; b++, in += 110, out += 256)
+    {
+      const guint8 *mask = in, *scales = in + 96;
+      float scale = half (load16 (in + 108));
+
+      for (guint s = 0; s < 16; s++)
+        {
+          const guint8 *quants = in + 32 + s / 8 * 32 + s % 2 * 16, *high = mask + s % 2 * 16;
+          guint low = s < 8 ? scales[s] & 15u : scales[s - 8] >> 4;
+          guint six = low | ((scales[8 + s % 4] >> (s / 4 * 2)) & 3u) << 4;
+          float times = scale * (float) ((gint) six - 32);
+          guint shift = s / 2 % 4 * 2, bit = s / 2;
+
+          for (guint i = 0; i < 16; i++)
+            out[16 * s + i] = times
+                              * (float) ((gint) ((quants[i] >> shift) & 3)
+                                         - (((high[i] >> bit) & 1) != 0 ? 0 : 4));
+        }
+    }
+}
+KERNEL (q3_k)
+
+/* Six bits of scale and of least value of sub-block s of 8, packed into 12 bytes. */
+static inline __attribute__ ((always_inline)) void
+six_bits (const guint8 *packed, guint s, float *scale, float *least)
+{
+  guint a = s < 4 ? packed[s] & 63u : (packed[s + 4] & 15u) | (guint) (packed[s - 4] >> 6) << 4;
+  guint b
+      = s < 4 ? packed[s + 4] & 63u : (guint) (packed[s + 4] >> 4) | (guint) (packed[s] >> 6) << 4;
+
+  *scale = (float) a;
+  *least = (float) b;
+}
+
+/* Four bits each; 8 sub-blocks of 32, two of which share 32 bytes. */
+VALUES
+q4_k_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 256; b++, in += 144, out += 256)
+    {
+      float scale = half (load16 (in)), least = half (load16 (in + 2));
+
+      for (guint s = 0; s < 8; s++)
+        {
+          const guint8 *quants = in + 16 + s / 2 * 32;
+          guint shift = s % 2 * 4;
+          float times, minus;
+
+          six_bits (in + 4, s, &times, &minus);
+          times *= scale;
+          minus *= least;
+          for (guint i = 0; i < 32; i++)
+            out[32 * s + i] = times * (float) ((quants[i] >> shift) & 15) - minus;
+        }
+    }
+}
+KERNEL (q4_k)
+
+/* As Q4_K, the fifth bit of sub-block s in bit s of 32 further bytes. */
+VALUES
+q5_k_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 256; b++, in += 176, out += 256)
+    {
+      const guint8 *high = in + 16;
+      float scale = half (load16 (in)), least = half (load16 (in + 2));
+
+      for (guint s = 0; s < 8; s++)
+        {
+          const guint8 *quants = in + 48 + s / 2 * 32;
+          guint shift = s % 2 * 4;
+          float times, minus;
+
+          six_bits (in + 4, s, &times, &minus);
+          times *= scale;
+          minus *= least;
+          for (guint i = 0; i < 32; i++)
+            out[32 * s + i]
+                = times * (float) (((quants[i] >> shift) & 15) + ((high[i] >> s) & 1) * 16) - minus;
+        }
+    }
+}
+KERNEL (q5_k)
+
+/* Six bits each: four in 128 bytes, two in 64; 16 sub-blocks of 16 with a byte of scale; stored plus 32. */
+VALUES
+q6_k_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 256; b++, in += 210, out += 256)
+    {
+      float scale = half (load16 (in + 208));
+
+      for (guint s = 0; s < 16; s++)
+        {
+          guint quarter = s % 8 / 2, at = s % 2 * 16;
+          const guint8 *low = in + s / 8 * 64 + quarter % 2 * 32 + at;
+          const guint8 *high = in + 128 + s / 8 * 32 + at;
+          float times = scale * (float) (gint8) in[192 + s];
+          guint low_shift = quarter / 2 * 4, high_shift = quarter * 2;
+
+          for (guint i = 0; i < 16; i++)
+            out[16 * s + i] = times
+                              * (float) ((gint) (((low[i] >> low_shift) & 15u)
+                                                 | ((high[i] >> high_shift) & 3u) << 4)
+                                         - 32);
+        }
+    }
+}
+KERNEL (q6_k)
+
+/* As IQ4_NL; 8 sub-blocks of 32 with six bits of scale. */
+VALUES
+iq4_xs_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 256; b++, in += 136, out += 256)
+    {
+      float scale = half (load16 (in));
+      guint high = load16 (in + 2);
+
+      for (guint s = 0; s < 8; s++)
+        {
+          const guint8 *quants = in + 8 + s * 16;
+          guint six = ((in[4 + s / 2] >> (s % 2 * 4)) & 15u) | ((high >> (2 * s)) & 3u) << 4;
+          float times = scale * (float) ((gint) six - 32);
+
+          for (guint i = 0; i < 16; i++)
+            {
+              out[32 * s + i] = times * (float) uneven[quants[i] & 15];
+              out[32 * s + 16 + i] = times * (float) uneven[quants[i] >> 4];
+            }
+        }
+    }
+}
+KERNEL (iq4_xs)
+
 static void
 f32 (const guint8 *in, gsize n, float *out)
 {
@@ -126,25 +386,25 @@ static const MsTensorType types[] = {
   [MS_TYPE_F32] = { "F32", 1, 4, f32 },
   [MS_TYPE_F16] = { "F16", 1, 2, f16 },
   [2] = { "Q4_0", 32, 18, q4_0 },
-  [3] = { "Q4_1", 32, 20, NULL },
-  [6] = { "Q5_0", 32, 22, NULL },
-  [7] = { "Q5_1", 32, 24, NULL },
+  [3] = { "Q4_1", 32, 20, q4_1 },
+  [6] = { "Q5_0", 32, 22, q5_0 },
+  [7] = { "Q5_1", 32, 24, q5_1 },
   [MS_TYPE_Q8_0] = { "Q8_0", 32, 34, q8_0 },
   [9] = { "Q8_1", 32, 36, NULL },
-  [10] = { "Q2_K", 256, 84, NULL },
-  [11] = { "Q3_K", 256, 110, NULL },
-  [12] = { "Q4_K", 256, 144, NULL },
-  [13] = { "Q5_K", 256, 176, NULL },
-  [14] = { "Q6_K", 256, 210, NULL },
+  [10] = { "Q2_K", 256, 84, q2_k },
+  [11] = { "Q3_K", 256, 110, q3_k },
+  [12] = { "Q4_K", 256, 144, q4_k },
+  [13] = { "Q5_K", 256, 176, q5_k },
+  [14] = { "Q6_K", 256, 210, q6_k },
   [15] = { "Q8_K", 256, 292, NULL },
   [16] = { "IQ2_XXS", 256, 66, NULL },
   [17] = { "IQ2_XS", 256, 74, NULL },
   [18] = { "IQ3_XXS", 256, 98, NULL },
   [19] = { "IQ1_S", 256, 50, NULL },
-  [20] = { "IQ4_NL", 32, 18, NULL },
+  [20] = { "IQ4_NL", 32, 18, iq4_nl },
   [21] = { "IQ3_S", 256, 110, NULL },
   [22] = { "IQ2_S", 256, 82, NULL },
-  [23] = { "IQ4_XS", 256, 136, NULL },
+  [23] = { "IQ4_XS", 256, 136, iq4_xs },
   [24] = { "I8", 1, 1, NULL },
   [25] = { "I16", 1, 2, NULL },
   [MS_TYPE_I32] = { "I32", 1, 4, NULL },
@@ -154,7 +414,7 @@ static const MsTensorType types[] = {
   [MS_TYPE_BF16] = { "BF16", 1, 2, bf16 },
   [34] = { "TQ1_0", 256, 54, NULL },
   [35] = { "TQ2_0", 256, 66, NULL },
-  [39] = { "MXFP4", 32, 17, NULL },
+  [39] = { "MXFP4", 32, 17, mxfp4 },
   [40] = { "NVFP4", 64, 36, NULL },
   [41] = { "Q1_0", 128, 18, NULL },
   [42] = { "Q2_0", 64, 18, NULL },
