@@ -20,6 +20,8 @@ static const MsRecipe by_key = { .scoring = MS_SCORING_SOFTMAX,
                                  .renormalise_told = MS_TOLD_BY_KEY };
 static const MsRecipe by_key_renormalised
     = { .scoring = MS_SCORING_SOFTMAX, .scoring_told = MS_TOLD_BY_NEEDED_KEY, .renormalise = TRUE };
+static const MsRecipe softmax_by_key
+    = { .scoring = MS_SCORING_SOFTMAX, .renormalise_told = MS_TOLD_BY_KEY };
 
 static const MsArchitecture architectures[] = {
   { .name = "llama", /* Mixtral */
@@ -70,6 +72,40 @@ static const MsArchitecture architectures[] = {
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &by_key_renormalised,
     .switches = MS_QK_NORM_HEAD | MS_LAST_NORM_EMBD },
+  { .name = "deepseek", /* the first */
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax,
+    .switches = MS_SHARED },
+  { .name = "bailingmoe",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_by_key,
+    .switches = MS_SHARED },
+  { .name = "mistral3",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised },
+  { .name = "qwen3vlmoe", /* its text part */
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised,
+    .switches = MS_QK_NORM_HEAD },
+  { .name = "minimax-m2",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &by_key_renormalised,
+    .switches = MS_QK_NORM_WHOLE },
 };
 
 const MsArchitecture *

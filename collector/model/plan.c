@@ -16,6 +16,8 @@
 static const char *const refused_keys[] = {
   "attention.clamp_kqv",
   "attention.scale",
+  "attention.temperature_scale",
+  "attention.value_scale",
   "attn_logit_softcapping",
   "final_logit_softcapping",
   "embedding_scale",
