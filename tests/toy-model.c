@@ -187,6 +187,12 @@ toy_model_write (const ToyModel *model)
 
       gguf_add_u32 (writer, key, numbers[i].value);
     }
+  if (model->window > 0)
+    {
+      g_autofree char *key = g_strconcat (model->architecture, ".attention.sliding_window", NULL);
+
+      gguf_add_u32 (writer, key, model->window);
+    }
   add (model, writer, "token_embd.weight", model->width, model->vocabulary, 0);
   add (model, writer, "output.weight", model->width, model->vocabulary, 0);
   add (model, writer, toy_model_last_norm (model), model->width, 0, 0);

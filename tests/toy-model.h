@@ -16,6 +16,7 @@ typedef struct
   gboolean separate; /* one tensor per expert, as in old files */
   guint32 type;      /* of the matrices: 0 = F32, 8 = Q8_0 */
   guint64 seed;
+  guint window;      /* tokens that one sees in three of four blocks; 0: all */
   guint conv_blocks; /* the first blocks have a convolution over 3 tokens instead of attention */
 } ToyModel;
 

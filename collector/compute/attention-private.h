@@ -12,6 +12,7 @@ typedef struct
   guint n_heads, n_kv_heads;
   gsize key_width, value_width; /* of a head */
   float scale;                  /* of the scores */
+  gsize window;                 /* a token sees the last so many, itself among them; 0: all */
   const gsize *starts;          /* (n_documents + 1) */
   guint n_documents;
   const float *q, *k, *v; /* (n, heads * width), after rotation */

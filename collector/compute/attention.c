@@ -1,6 +1,7 @@
 /* Causal attention in blocks of queries, for heads that share keys and values together.
  *
- * What must hold: a query sees the tokens of its document up to itself and no others; work is cut by
+ * What must hold: a query sees the tokens of its document up to itself, within the window where there is
+ * one, and no others; work is cut by
  * lengths and heads alone, each block written by one worker, so results do not depend on the threads. */
 #include "attention-private.h"
 
@@ -40,6 +41,13 @@ ms_attention_worker_bytes (gsize key_width, gsize value_width, gsize longest)
   return STACK * QUERIES * (key_width + value_width + longest) * sizeof (float);
 }
 
+/* The first token of the document that the one at `query` sees. */
+static gsize
+first_seen (const MsAttention *a, gsize query)
+{
+  return a->window > 0 && query + 1 > a->window ? query + 1 - a->window : 0;
+}
+
 /* One block of queries, for some heads that share keys and values. */
 static void
 run_block (guint index, guint worker, gpointer data)
@@ -52,7 +60,8 @@ run_block (guint index, guint worker, gpointer data)
   guint heads = MIN (STACK, group - first);
   Scratch *s = &work->scratch[worker];
   gsize start = a->starts[block->document], length = a->starts[block->document + 1] - start;
-  gsize n = MIN (QUERIES, length - block->query), keys = block->query + n;
+  gsize n = MIN (QUERIES, length - block->query), first_key = first_seen (a, block->query);
+  gsize keys = block->query + n - first_key;
   gsize dk = a->key_width, dv = a->value_width;
   gsize k_row = a->n_kv_heads * dk, v_row = a->n_kv_heads * dv;
 
@@ -68,16 +77,19 @@ run_block (guint index, guint worker, gpointer data)
               a->q + ((start + block->query + i) * a->n_heads + kv * group + first + h) * dk,
               dk * sizeof (float));
   ms_gemm (FALSE, TRUE, heads * n, keys, dk, a->scale, s->queries, dk,
-           a->k + start * k_row + kv * dk, k_row, 0, s->scores, keys);
+           a->k + (start + first_key) * k_row + kv * dk, k_row, 0, s->scores, keys);
   for (gsize i = 0; i < heads * n; i++)
     {
-      gsize seen = block->query + i % n + 1;
+      gsize query = block->query + i % n, from = first_seen (a, query) - first_key;
+      gsize to = query + 1 - first_key;
+      float *row = s->scores + i * keys;
 
-      s->sums[i] = ms_exponentials (s->scores + i * keys, seen);
-      memset (s->scores + i * keys + seen, 0, (keys - seen) * sizeof (float));
+      s->sums[i] = ms_exponentials (row + from, to - from);
+      memset (row, 0, from * sizeof (float));
+      memset (row + to, 0, (keys - to) * sizeof (float));
     }
-  ms_gemm (FALSE, FALSE, heads * n, dv, keys, 1, s->scores, keys, a->v + start * v_row + kv * dv,
-           v_row, 0, s->mixed, dv);
+  ms_gemm (FALSE, FALSE, heads * n, dv, keys, 1, s->scores, keys,
+           a->v + (start + first_key) * v_row + kv * dv, v_row, 0, s->mixed, dv);
   for (guint h = 0; h < heads; h++)
     for (gsize i = 0; i < n; i++)
       {

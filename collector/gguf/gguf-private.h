@@ -80,7 +80,8 @@ gboolean ms_gguf_get_floats (const MsGguf *gguf, const char *key, MsKeyNeed need
 /* The array is the caller's, the bytes are borrowed. */
 gboolean ms_gguf_get_strings (const MsGguf *gguf, const char *key, MsKeyNeed need,
                               MsGgufString **values, gsize *n, GError **error);
-/* One number for each of n layers: from an array of at least n, or one scalar for all. */
+/* One number for each of n layers: from an array of at least n (truth values are 0 and 1), or one
+ * scalar for all. */
 gboolean ms_gguf_get_per_layer (const MsGguf *gguf, const char *key, MsKeyNeed need, guint n,
                                 gint32 *values, GError **error);
 

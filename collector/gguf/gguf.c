@@ -755,6 +755,12 @@ ms_gguf_get_per_layer (const MsGguf *gguf, const char *name, MsKeyNeed need, gui
   gsize length = 0;
   gint32 one;
 
+  if (key != NULL && key->array && key->type == VALUE_BOOL && key->n >= n)
+    {
+      for (guint i = 0; i < n; i++)
+        values[i] = key->data[i] != 0;
+      return TRUE;
+    }
   if (key == NULL || key->array)
     {
       if (!ms_gguf_get_ints (gguf, name, need, &array, &length, error))

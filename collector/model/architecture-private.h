@@ -24,13 +24,14 @@ typedef enum
 typedef guint MsSwitches;
 enum
 {
-  MS_ALWAYS = 1 << 0,         /* every architecture has it */
-  MS_QKV_BIAS = 1 << 1,       /* queries, keys and values must have biases */
-  MS_QK_NORM_WHOLE = 1 << 2,  /* queries and keys are normed over all heads at once */
-  MS_QK_NORM_HEAD = 1 << 3,   /* ... over each head */
-  MS_SHARED = 1 << 4,         /* experts of every token (ffn_*_shexp), weight 1 */
-  MS_SHARED_GATED = 1 << 5,   /* ... times sigmoid (ffn_gate_inp_shexp . x) */
-  MS_LAST_NORM_EMBD = 1 << 6, /* the last norm is named token_embd_norm */
+  MS_ALWAYS = 1 << 0,          /* every architecture has it */
+  MS_QKV_BIAS = 1 << 1,        /* queries, keys and values must have biases */
+  MS_QK_NORM_WHOLE = 1 << 2,   /* queries and keys are normed over all heads at once */
+  MS_QK_NORM_HEAD = 1 << 3,    /* ... over each head */
+  MS_SHARED = 1 << 4,          /* experts of every token (ffn_*_shexp), weight 1 */
+  MS_SHARED_GATED = 1 << 5,    /* ... times sigmoid (ffn_gate_inp_shexp . x) */
+  MS_LAST_NORM_EMBD = 1 << 6,  /* the last norm is named token_embd_norm */
+  MS_ROPE_IN_WINDOWS = 1 << 7, /* blocks that see whole documents have no positions */
 };
 
 /* Who says a fact of the router. */
@@ -62,6 +63,9 @@ typedef struct
   const MsNormKind *norm;
   const MsFeedForwardKind *feed_forward; /* of experts, shared experts and dense layers */
   const MsRecipe *recipe;
+  /* Of so many blocks in turn all but the last attend within attention.sliding_window, unless
+   * attention.sliding_window_pattern says otherwise; 0: the architecture has no windows. */
+  guint window_period;
   MsSwitches switches;
 } MsArchitecture;
 

@@ -106,6 +106,22 @@ static const MsArchitecture architectures[] = {
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &by_key_renormalised,
     .switches = MS_QK_NORM_WHOLE },
+  { .name = "mellum",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised,
+    .window_period = 4,
+    .switches = MS_QK_NORM_HEAD },
+  { .name = "exaone-moe",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &by_key,
+    .window_period = 4,
+    .switches = MS_QK_NORM_HEAD | MS_SHARED | MS_ROPE_IN_WINDOWS },
 };
 
 const MsArchitecture *

@@ -15,7 +15,8 @@
 typedef struct
 {
   guint n_heads, n_kv_heads, head_width, value_width;
-  float scale; /* of the scores */
+  float scale;  /* of the scores */
+  guint window; /* tokens that one sees; 0: all of its document before it */
   const MsRotation *rotation;
   MsMatrix q, k, v, out;
   float *q_bias, *k_bias, *v_bias, *out_bias; /* NULL: none */
@@ -101,14 +102,32 @@ load_geometry (MsLoader *loader, guint block, Part *part, GError **error)
 }
 
 static gboolean
+load_window (MsLoader *loader, guint block, Part *part, GError **error)
+{
+  guint32 window = 0;
+  gint32 pattern = (gint32) loader->plan->architecture->window_period;
+
+  if (pattern == 0)
+    return TRUE;
+  if (!ms_loader_u32 (loader, "attention.sliding_window", MS_KEY_OPTIONAL, &window, error)
+      || !ms_loader_of_block (loader, "attention.sliding_window_pattern", MS_KEY_OPTIONAL, block,
+                              &pattern, error))
+    return FALSE;
+  /* A number above 1 is a period; 0 and 1 say it of the block. */
+  if (pattern == 1 || (pattern > 1 && block % (guint) pattern != (guint) pattern - 1))
+    part->window = window;
+  return TRUE;
+}
+
+static gboolean
 load (MsLoader *loader, guint block, gpointer data, GError **error)
 {
   Part *part = data;
   gboolean whole = (loader->plan->architecture->switches & MS_QK_NORM_WHOLE) != 0;
   gint64 sizes[N_SIZES] = { 1 };
 
-  if (!load_geometry (loader, block, part, error)
-      || !ms_rotation_load (loader, part->head_width, &part->rotation, error))
+  if (!load_geometry (loader, block, part, error) || !load_window (loader, block, part, error)
+      || !ms_rotation_load (loader, part->head_width, part->window > 0, &part->rotation, error))
     return FALSE;
   sizes[SIZE_MODEL] = loader->plan->width;
   sizes[SIZE_QUERIES] = (gint64) part->n_heads * part->head_width;
@@ -226,6 +245,7 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
       .key_width = part->head_width,
       .value_width = part->value_width,
       .scale = part->scale,
+      .window = part->window,
       .starts = engine->wave->starts,
       .n_documents = engine->wave->n_documents,
       .q = q,

@@ -6,10 +6,10 @@
 
 G_BEGIN_DECLS
 
-/* The rotation of heads of `head_width` values (borrowed from the plan, which keeps equal ones once);
- * *rotation is NULL where the architecture has no positions.  Errors: UNSUPPORTED, CORRUPT. */
-gboolean ms_rotation_load (MsLoader *loader, guint head_width, const MsRotation **rotation,
-                           GError **error);
+/* The rotation of heads of `head_width` values, in a block whose attention is `windowed` or not (borrowed from the plan, which keeps equal ones once);
+ * *rotation is NULL where the block has no positions.  Errors: UNSUPPORTED, CORRUPT. */
+gboolean ms_rotation_load (MsLoader *loader, guint head_width, gboolean windowed,
+                           const MsRotation **rotation, GError **error);
 void ms_rotation_free (MsRotation *rotation);
 
 /* Writes cosines and sines (n_pairs) of position p, times the magnitude. */

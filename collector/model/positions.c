@@ -39,7 +39,7 @@ yarn_pair (guint n, double context, double turns, double base)
 }
 
 static gboolean
-read_keys (const MsLoader *loader, guint head_width, Keys *k, GError **error)
+read_keys (const MsLoader *loader, guint head_width, gboolean windowed, Keys *k, GError **error)
 {
   g_autofree char *type_key = ms_loader_key (loader, "rope.scaling.type");
   const char *type = "linear";
@@ -60,6 +60,8 @@ read_keys (const MsLoader *loader, guint head_width, Keys *k, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (floats); i++)
     if (!ms_loader_float (loader, floats[i].name, MS_KEY_OPTIONAL, floats[i].value, error))
       return FALSE;
+  if (windowed && !ms_loader_float (loader, "rope.freq_base_swa", MS_KEY_OPTIONAL, &k->base, error))
+    return FALSE;
   if (!ms_loader_u32 (loader, "rope.dimension_count", MS_KEY_OPTIONAL, &k->n, error)
       || !ms_gguf_get_string (loader->gguf, type_key, MS_KEY_OPTIONAL, &type, error)
       || !ms_loader_u32 (loader, "context_length", MS_KEY_OPTIONAL, &k->context, error)
@@ -134,7 +136,8 @@ keep_once (MsPlan *plan, MsRotation *rotation)
 }
 
 gboolean
-ms_rotation_load (MsLoader *loader, guint head_width, const MsRotation **rotation, GError **error)
+ms_rotation_load (MsLoader *loader, guint head_width, gboolean windowed,
+                  const MsRotation **rotation, GError **error)
 {
   MsRope rope = loader->plan->architecture->rope;
   Keys keys;
@@ -142,9 +145,10 @@ ms_rotation_load (MsLoader *loader, guint head_width, const MsRotation **rotatio
   MsRotation *made;
 
   *rotation = NULL;
-  if (rope == MS_ROPE_NONE)
+  if (rope == MS_ROPE_NONE
+      || (!windowed && (loader->plan->architecture->switches & MS_ROPE_IN_WINDOWS) != 0))
     return TRUE;
-  if (!read_keys (loader, head_width, &keys, error)
+  if (!read_keys (loader, head_width, windowed, &keys, error)
       || !ms_tensors_load (
           loader, &divisor_table,
           &(const MsTensorPlace){ .block = -1, .sizes = (gint64[]){ 1, keys.n / 2 } }, &divisors,
