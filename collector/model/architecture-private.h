@@ -32,6 +32,7 @@ enum
   MS_SHARED_GATED = 1 << 5,    /* ... times sigmoid (ffn_gate_inp_shexp . x) */
   MS_LAST_NORM_EMBD = 1 << 6,  /* the last norm is named token_embd_norm */
   MS_ROPE_IN_WINDOWS = 1 << 7, /* blocks that see whole documents have no positions */
+  MS_QK_NORM_TURNED = 1 << 8,  /* the norms over heads come after the rotation */
 };
 
 /* Who says a fact of the router. */

@@ -122,6 +122,13 @@ static const MsArchitecture architectures[] = {
     .recipe = &by_key,
     .window_period = 4,
     .switches = MS_QK_NORM_HEAD | MS_SHARED | MS_ROPE_IN_WINDOWS },
+  { .name = "hunyuan-moe",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised,
+    .switches = MS_QK_NORM_HEAD | MS_QK_NORM_TURNED | MS_SHARED },
 };
 
 const MsArchitecture *

@@ -192,6 +192,8 @@ place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
   const MsNorm *norm = heads->norm;
   const MsRotation *rotation = heads->part->rotation;
   MsSwitches switches = engine->plan->architecture->switches;
+  gboolean per_head = (switches & MS_QK_NORM_HEAD) != 0;
+  gboolean turned = (switches & MS_QK_NORM_TURNED) != 0;
   gsize width = heads->part->head_width, all = heads->n_heads * width;
 
   for (gsize t = from; t < to; t++)
@@ -202,7 +204,7 @@ place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
         norm->kind->apply (norm, row, all, row);
       for (guint h = 0; h < heads->n_heads; h++)
         {
-          if (switches & MS_QK_NORM_HEAD)
+          if (per_head && !turned)
             norm->kind->apply (norm, row + h * width, width, row + h * width);
           if (rotation != NULL)
             {
@@ -212,6 +214,8 @@ place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
               ms_rotate (row + h * width, angles->cosines + at, angles->sines + at,
                          rotation->n_pairs, rotation->halves);
             }
+          if (per_head && turned)
+            norm->kind->apply (norm, row + h * width, width, row + h * width);
         }
     }
 }
