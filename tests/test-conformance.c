@@ -35,6 +35,7 @@ static const Case cases[] = {
   { "mistral3-moe", 1e-4, 2e-5, 2e-4, 2e-5 },    { "qwen3vlmoe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "minimax-m2", 1e-4, 2e-5, 2e-4, 2e-5 },      { "mellum", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "exaone-moe", 1e-4, 2e-5, 2e-4, 5e-5 },      { "hunyuan-moe", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "glm4moe", 1e-4, 2e-5, 2e-4, 5e-5 },
 
 };
 

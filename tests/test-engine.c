@@ -815,6 +815,34 @@ test_describe (void)
   g_rmdir (folder);
 }
 
+/* Blocks that predict further tokens are told of and left out. */
+static void
+test_further (void)
+{
+  g_autofree char *path = toy_model_save (&models[0]), *folder = g_path_get_dirname (path);
+  g_autoptr (GgufWriter) writer = toy_model_write (&models[0]);
+  g_autoptr (GgufWriter) none_left = toy_model_write (&models[0]);
+  g_autoptr (GPtrArray) warnings = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsModel) model = NULL;
+
+  gguf_add_u32 (writer, "llama.nextn_predict_layers", 1);
+  gguf_writer_save (writer, path);
+  model = ms_model_describe (path, &warnings, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (model->n_blocks, ==, 2);
+  g_assert_cmpuint (model->n_layers, ==, 1);
+  g_assert_cmpuint (warnings->len, ==, 1);
+  g_assert_nonnull (strstr (g_ptr_array_index (warnings, 0), "nextn_predict_layers"));
+
+  gguf_add_u32 (none_left, "llama.nextn_predict_layers", 3);
+  gguf_writer_save (none_left, path);
+  g_assert_null (ms_model_describe (path, NULL, &error));
+  g_assert_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_CORRUPT);
+  g_unlink (path);
+  g_rmdir (folder);
+}
+
 /* README lists what can be run; the lists are those of the tables. */
 static void
 test_readme (void)
@@ -864,6 +892,7 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/faults", test_faults);
   g_test_add_func ("/engine/keys", test_keys);
   g_test_add_func ("/engine/describe", test_describe);
+  g_test_add_func ("/engine/further", test_further);
   g_test_add_func ("/engine/readme", test_readme);
   return g_test_run ();
 }

@@ -33,6 +33,8 @@ enum
   MS_LAST_NORM_EMBD = 1 << 6,  /* the last norm is named token_embd_norm */
   MS_ROPE_IN_WINDOWS = 1 << 7, /* blocks that see whole documents have no positions */
   MS_QK_NORM_TURNED = 1 << 8,  /* the norms over heads come after the rotation */
+  MS_QK_NORM_MAY = 1 << 9, /* queries and keys are normed over each head where the file has norms */
+  MS_FFN_NORM_POST = 1 << 10, /* the norm before router and experts is named post_attention_norm */
 };
 
 /* Who says a fact of the router. */

@@ -22,6 +22,9 @@ static const MsRecipe by_key_renormalised
     = { .scoring = MS_SCORING_SOFTMAX, .scoring_told = MS_TOLD_BY_NEEDED_KEY, .renormalise = TRUE };
 static const MsRecipe softmax_by_key
     = { .scoring = MS_SCORING_SOFTMAX, .renormalise_told = MS_TOLD_BY_KEY };
+static const MsRecipe sigmoid_by_key = { .scoring = MS_SCORING_SIGMOID,
+                                         .scoring_told = MS_TOLD_BY_KEY,
+                                         .renormalise_told = MS_TOLD_BY_KEY };
 
 static const MsArchitecture architectures[] = {
   { .name = "llama", /* Mixtral */
@@ -129,6 +132,13 @@ static const MsArchitecture architectures[] = {
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &softmax_renormalised,
     .switches = MS_QK_NORM_HEAD | MS_QK_NORM_TURNED | MS_SHARED },
+  { .name = "glm4moe",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &sigmoid_by_key,
+    .switches = MS_QK_NORM_MAY | MS_FFN_NORM_POST | MS_SHARED },
 };
 
 const MsArchitecture *

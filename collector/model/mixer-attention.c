@@ -48,7 +48,8 @@ enum
 #define NORM(file_name, size, member)                                                              \
   {                                                                                                \
     .name = file_name, .form = MS_FORM_NORM, .shape = { size },                                    \
-    .required = MS_QK_NORM_WHOLE | MS_QK_NORM_HEAD, .offset = G_STRUCT_OFFSET (Part, member)       \
+    .required = MS_QK_NORM_WHOLE | MS_QK_NORM_HEAD, .taken = MS_QK_NORM_MAY,                       \
+    .offset = G_STRUCT_OFFSET (Part, member)                                                       \
   }
 static const MsTensorRule rules[] = {
   MATRIX ("attn_q.weight", SIZE_MODEL, SIZE_QUERIES, q),
@@ -192,7 +193,7 @@ place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
   const MsNorm *norm = heads->norm;
   const MsRotation *rotation = heads->part->rotation;
   MsSwitches switches = engine->plan->architecture->switches;
-  gboolean per_head = (switches & MS_QK_NORM_HEAD) != 0;
+  gboolean per_head = norm->kind != NULL && (switches & MS_QK_NORM_WHOLE) == 0;
   gboolean turned = (switches & MS_QK_NORM_TURNED) != 0;
   gsize width = heads->part->head_width, all = heads->n_heads * width;
 

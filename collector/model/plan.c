@@ -11,6 +11,7 @@
 #include "recipe-private.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Keys (without "ARCH.") that would change the result and that no architecture honours: refused when set. */
 static const char *const refused_keys[] = {
@@ -72,6 +73,12 @@ static const MsTensorRule block_rules[] = {
     .form = MS_FORM_NORM,
     .shape = { SIZE_MODEL },
     .required = MS_ALWAYS,
+    .unless = MS_FFN_NORM_POST,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
+  { .name = "post_attention_norm",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_FFN_NORM_POST,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
 };
 static const MsTensorTable block_table = { block_rules, G_N_ELEMENTS (block_rules) };
@@ -227,6 +234,14 @@ check_refused_keys (const MsLoader *loader, GError **error)
   return TRUE;
 }
 
+/* Whether a tensor belongs to a block behind the last that runs. */
+static gboolean
+is_further (const MsLoader *loader, const MsTensor *tensor)
+{
+  return g_str_has_prefix (tensor->name, "blk.")
+         && g_ascii_strtoull (tensor->name + strlen ("blk."), NULL, 10) >= loader->plan->n_blocks;
+}
+
 /* Whatever the file holds and the plan does not use would be run wrongly without a word. */
 static void
 warn_of_the_rest (const MsLoader *loader)
@@ -240,7 +255,7 @@ warn_of_the_rest (const MsLoader *loader)
     {
       const MsTensor *tensor = ms_gguf_tensor (loader->gguf, i);
 
-      if (g_hash_table_contains (loader->used, tensor))
+      if (g_hash_table_contains (loader->used, tensor) || is_further (loader, tensor))
         continue;
       first = n++ == 0 ? tensor->name : first;
     }
@@ -259,7 +274,7 @@ static gboolean
 load (MsLoader *loader, GError **error)
 {
   MsPlan *plan = loader->plan;
-  guint32 width = 0, n_blocks = 0;
+  guint32 width = 0, n_blocks = 0, n_further = 0;
   gint64 sizes[N_SIZES] = { 1 };
   const MsTensorPlace place = { .block = -1, .sizes = sizes };
   MsGate gate = { 0 };
@@ -267,6 +282,7 @@ load (MsLoader *loader, GError **error)
 
   if (!ms_loader_u32 (loader, "embedding_length", MS_KEY_REQUIRED, &width, error)
       || !ms_loader_u32 (loader, "block_count", MS_KEY_REQUIRED, &n_blocks, error)
+      || !ms_loader_u32 (loader, "nextn_predict_layers", MS_KEY_OPTIONAL, &n_further, error)
       || !ms_gguf_get_float (loader->gguf, epsilon_key, MS_KEY_REQUIRED, &plan->epsilon, error)
       || !ms_recipe_load (loader, &gate, error) || !check_refused_keys (loader, error))
     return FALSE;
@@ -278,6 +294,17 @@ load (MsLoader *loader, GError **error)
   if (!(plan->epsilon >= 0) || !isfinite (plan->epsilon))
     return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error, "%s is %g", epsilon_key,
                              (double) plan->epsilon);
+  if (n_further >= n_blocks)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "%s.nextn_predict_layers is %u of %u blocks: none would be left",
+                             plan->architecture->name, n_further, n_blocks);
+  if (n_further > 0)
+    ms_loader_warn (
+        loader,
+        "the last %u of %u blocks predict further tokens (%s.nextn_predict_layers); they "
+        "are no part of the pass and are not run",
+        n_further, n_blocks, plan->architecture->name);
+  n_blocks -= n_further;
   plan->width = width;
   plan->n_blocks = n_blocks;
   plan->blocks = g_new0 (MsPlanBlock, n_blocks);
