@@ -137,10 +137,21 @@ typedef double (*MsPermuted) (const guint *order, gpointer data);
 double ms_permutation_p (guint n, guint n_permutations, guint64 seed, double observed,
                          MsPermuted statistic, gpointer data);
 
-/* The router's distribution over all E experts from what the run recorded as LOGITS (E): copied when
- * these are probabilities, else softmax, or for sigmoid routers the sigmoids over their sum.  out (E). */
-void ms_router_probabilities (const MsTrace *trace, const float *scores, guint n_experts,
-                              double *out);
+/* --- What the router said -------------------------------------------------------------------- */
+
+/* Whether the gates of all selected layers are known well enough to take `step` on what the run recorded as
+ * LOGITS; the error, a NEEDS, says in words what is missing and what to do. */
+gboolean ms_trace_gated (const MsTrace *trace, MsGateStep step, GError **error);
+/* The router's distribution p (E) of trace layer `layer` from one token's LOGITS (E), be they logits or
+ * probabilities: ms_gate_distribution.  NaN when the gate is unknown. */
+void ms_trace_distribution (const MsTrace *trace, guint layer, const float *recorded, double *p);
+/* Floats of scratch for ms_trace_order. */
+gsize ms_trace_order_scratch (const MsTrace *trace, guint layer);
+/* order (E): the experts by selection score as the layer's own rule has it, best first; the K first are its
+ * choice.  Returns how many can be chosen at all: not those of groups that do not stay.  MS_GATE_CHOICE must be
+ * usable. */
+guint ms_trace_order (const MsTrace *trace, guint layer, const float *recorded, float *scratch,
+                      guint16 *order);
 
 /* --- Intervals by bootstrap over documents -------------------------------------------------- */
 

@@ -48,6 +48,7 @@ typedef enum
   MS_NEEDS_PEAKS = 1 << 9,
   MS_NEEDS_NO_TRACE = 1 << 10, /* works from parameter files alone; the trace may be NULL */
   MS_NEEDS_LAYERS = 1 << 11,   /* two or more MoE layers */
+  MS_NEEDS_GATE = 1 << 12,     /* what the recorded scores mean: MS_GATE_SCORING of all layers */
 } MsNeeds;
 
 /* Called from any thread with the share done, 0..1. */

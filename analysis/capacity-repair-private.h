@@ -14,7 +14,8 @@ typedef struct
 } MsRepairPlan;
 
 /* From the layer's recorded scores; ties to the lower id. */
-void ms_repair_plan_init (MsRepairPlan *plan, const MsTrace *trace, const MsLayerTrace *layer);
+void ms_repair_plan_init (MsRepairPlan *plan, const MsTrace *trace, guint index,
+                          const MsLayerTrace *layer);
 void ms_repair_plan_clear (MsRepairPlan *plan);
 
 /* Of one batch: rows first..first+n-1, capacity slots for each expert, device e D / E of expert e and

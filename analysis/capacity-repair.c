@@ -37,7 +37,8 @@ best_other (const float *score, guint from, guint to, const guint16 *chosen,
 }
 
 void
-ms_repair_plan_init (MsRepairPlan *plan, const MsTrace *trace, const MsLayerTrace *layer)
+ms_repair_plan_init (MsRepairPlan *plan, const MsTrace *trace, guint index,
+                     const MsLayerTrace *layer)
 {
   guint n = layer->n_experts, k = layer->k;
   g_autofree double *p = g_new (double, n);
@@ -53,7 +54,7 @@ ms_repair_plan_init (MsRepairPlan *plan, const MsTrace *trace, const MsLayerTrac
                           : best_other (layer->logits + t * n, 0, n, chosen, chosen, k);
       if (plan->next[t] == MS_NO_EXPERT)
         continue;
-      ms_router_probabilities (trace, layer->logits + t * n, n, p);
+      ms_trace_distribution (trace, index, layer->logits + t * n, p);
       plan->score[t] = p[plan->next[t]];
     }
 }

@@ -339,7 +339,7 @@ order_batch (const Job *job, MsTrace *trace, guint first, guint n, gboolean reve
 }
 
 static double *
-priorities (const Job *job, MsTrace *trace, const MsLayerTrace *layer)
+priorities (const Job *job, const MsTrace *trace, guint index, const MsLayerTrace *layer)
 {
   double *priority;
   g_autofree double *p = NULL;
@@ -353,7 +353,7 @@ priorities (const Job *job, MsTrace *trace, const MsLayerTrace *layer)
       priority[t] = layer->weights[t * layer->k];
       if (layer->logits == NULL)
         continue;
-      ms_router_probabilities (trace, layer->logits + t * layer->n_experts, layer->n_experts, p);
+      ms_trace_distribution (trace, index, layer->logits + t * layer->n_experts, p);
       priority[t] = p[0];
       for (guint e = 1; e < layer->n_experts; e++)
         priority[t] = MAX (priority[t], p[e]);
@@ -469,11 +469,11 @@ typedef struct
 } Scratch;
 
 static void
-scratch_init (Scratch *s, const Job *job, MsTrace *trace)
+scratch_init (Scratch *s, const Job *job, const MsTrace *trace, guint index)
 {
   gsize size = (gsize) s->layer->n_tokens * s->layer->k + 1;
 
-  s->priority = priorities (job, trace, s->layer);
+  s->priority = priorities (job, trace, index, s->layer);
   s->load = g_new (guint64, s->layer->n_experts);
   s->kept = g_new0 (guint8, size);
   s->alone = g_new0 (guint8, size);
@@ -481,7 +481,7 @@ scratch_init (Scratch *s, const Job *job, MsTrace *trace)
   s->order.rows = g_new (gint64, s->layer->n_tokens + 1);
   if (s->layer->logits == NULL)
     return;
-  ms_repair_plan_init (&s->plan, trace, s->layer);
+  ms_repair_plan_init (&s->plan, trace, index, s->layer);
   s->replaced = g_new (guint16, size);
   s->filled = g_new (guint8, s->layer->n_tokens + 1);
 }
@@ -547,6 +547,15 @@ replay_batch (const Job *job, MsTrace *trace, Scratch *s, guint f, guint first, 
     }
 }
 
+/* MS_CHUNK_LOGITS when the run holds scores whose meaning is known, else 0. */
+static guint
+scores_of (const MsTrace *trace)
+{
+  return ms_trace_gated (trace, MS_GATE_SCORING, NULL)
+             ? ms_trace_run (trace)->columns & MS_CHUNK_LOGITS
+             : 0;
+}
+
 static gboolean
 replay_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
@@ -558,13 +567,12 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
   gsize n_units = (gsize) job->n_factors * job->bootstrap->n_units;
   g_auto (Scratch) scratch = { 0 };
 
-  scratch.layer = ms_trace_load_layer (trace, index,
-                                       MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS
-                                           | (ms_trace_run (trace)->columns & MS_CHUNK_LOGITS),
-                                       context->cancel, error);
+  scratch.layer
+      = ms_trace_load_layer (trace, index, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | scores_of (trace),
+                             context->cancel, error);
   if (scratch.layer == NULL)
     return FALSE;
-  scratch_init (&scratch, job, trace);
+  scratch_init (&scratch, job, trace, index);
   out->units = g_new0 (double, n_units *N_SUMS);
   out->documents = g_new0 (Dependence, (gsize) job->n_factors * n_documents);
   out->positions = g_new0 (double, n_units *POSITIONS * 2);
@@ -807,6 +815,11 @@ compute (const MsContext *context, MsResult *result, GError **error)
       if (!(ms_trace_run (context->trace)->columns & MS_CHUNK_LOGITS))
         ms_result_note (result, "The repair of drops needs the full router scores: collect with "
                                 "--scores.");
+      else if (scores_of (context->trace) == 0)
+        ms_result_note (result,
+                        "The model's gate is unknown, so drops are not repaired%s: import the "
+                        "trace again with --gating.",
+                        job.prioritised ? " and tokens come by their recorded weight" : "");
     }
   for (guint l = 0; l < n_layers; l++)
     {
@@ -836,7 +849,7 @@ const MsAnalysis ms_analysis_capacity = {
           "2206.03382; V-MoE (priority), arXiv 2106.05974; batch dependence: arXiv "
           "2402.05526; repair: Rectify-Router, arXiv 2402.12399; drops by position: "
           "OpenMoE.",
-  .version = 5,
+  .version = 6,
   .params = params,
   .tables = tables,
   .plots = plots,

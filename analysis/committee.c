@@ -23,7 +23,7 @@ enum
 static const char *const importances[] = { "weights", "scores", "released", NULL };
 static const char *const importance_names[] = {
   "mean over tokens of the recorded combine weight (0 where not chosen)",
-  "mean over tokens of the full softmax probability",
+  "mean over tokens of the full router probability",
   "frequency times min-max-normalised mean weight, rounded to 4 places (the released "
   "preprocessing)",
 };
@@ -68,7 +68,7 @@ typedef struct
   const MsGroups *groups;
   guint n_layers, importance, n_deals;
   double presence;
-  gboolean last, probabilities;
+  gboolean last;
   Layer *layers; /* (n_layers) */
 } Committee;
 
@@ -204,22 +204,17 @@ typedef struct
   const Committee *all;
   const Layer *layer;
   const MsTrace *trace;
+  guint index;  /* of the layer in the trace */
   double *sums; /* (rows, 2 E + 1) mass, count, then tokens */
+  double *p;    /* (E) scratch */
 } Scan;
 
 static void
 add_scores (const Scan *scan, const float *scores, double *mass)
 {
-  guint n = scan->layer->n_experts;
-  double most = -INFINITY, sum = 0;
-
-  for (guint e = 0; e < n; e++)
-    most = MAX (most, (double) scores[e]);
-  for (guint e = 0; e < n; e++)
-    sum += scan->all->probabilities ? 0 : exp ((double) scores[e] - most);
-  for (guint e = 0; e < n; e++)
-    mass[e]
-        += scan->all->probabilities ? (double) scores[e] : exp ((double) scores[e] - most) / sum;
+  ms_trace_distribution (scan->trace, scan->index, scores, scan->p);
+  for (guint e = 0; e < scan->layer->n_experts; e++)
+    mass[e] += scan->p[e];
 }
 
 static gboolean
@@ -332,7 +327,8 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   g_autofree double *sums = NULL, *resampled = g_new (double, n_resamples *N_AUDIT);
   g_autofree double *permuted = g_new (double, (gsize) all->n_deals *N_AUDIT);
   Statistic statistic = { all, layer, scratch, standings };
-  Scan scan = { all, layer, context->trace, NULL };
+  g_autofree double *p = g_new (double, n);
+  Scan scan = { all, layer, context->trace, index, NULL, p };
   double values[N_AUDIT];
 
   layer->standings = g_new0 (Standing, n);
@@ -461,6 +457,12 @@ prepare_trace (const MsContext *context, Committee *all, MsGroups **groups, GErr
                    "committee cannot run: it needs a recorded run, or importances with --eci FILE");
       return FALSE;
     }
+  if (all->importance == IMPORTANCE_SCORES
+      && !ms_trace_gated (context->trace, MS_GATE_SCORING, error))
+    {
+      g_prefix_error (error, "committee cannot weigh by the router's scores: ");
+      return FALSE;
+    }
   all->label = labels[ms_values_choice (context->values, "label")];
   *groups = ms_trace_group (context->trace, all->label, error);
   if (*groups == NULL)
@@ -468,7 +470,6 @@ prepare_trace (const MsContext *context, Committee *all, MsGroups **groups, GErr
   all->groups = *groups;
   all->n_groups = (*groups)->n;
   all->names = (*groups)->names;
-  all->probabilities = ms_trace_run (context->trace)->probabilities;
   all->n_layers = ms_trace_n_layers (context->trace);
   all->layers = g_new0 (Layer, all->n_layers);
   for (guint i = 0; i < all->n_layers; i++)
@@ -640,8 +641,8 @@ static const MsParam params[] = {
     .choices = labels },
   { .name = "importance",
     .title = "Importance",
-    .help = "What an expert contributes to a token: its recorded weight, its full softmax "
-            "probability (needs --scores), or what the released code computes.",
+    .help = "What an expert contributes to a token: its recorded weight, its "
+            "probability among all experts (needs --scores), or what the released code computes.",
     .type = MS_PARAM_CHOICE,
     .least = 0,
     .most = 2,
@@ -806,7 +807,7 @@ const MsAnalysis ms_analysis_committee = {
              "in the lists / importance of all lists; ratio = (coverage / size) / "
              "((1 - coverage) / (E - size)).",
   .cite = "COMMITTEEAUDIT, arXiv 2601.03425, and The-FinAI/CommitteeAudit.",
-  .version = 1,
+  .version = 2,
   .times = TRUE,
   .needs = MS_NEEDS_NO_TRACE,
   .params = params,

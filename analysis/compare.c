@@ -238,9 +238,9 @@ lift_zeros (double *p, double *q, guint n)
 }
 
 static void
-add_token (const Job *job, const MsTrace *trace_a, const MsTrace *trace_b, const MsLayerTrace *a,
-           const MsLayerTrace *b, gint64 row_a, gint64 row_b, Layer *out, double *sums, double *p,
-           double *q)
+add_token (const Job *job, const MsTrace *trace_a, const MsTrace *trace_b, guint index,
+           const MsLayerTrace *a, const MsLayerTrace *b, gint64 row_a, gint64 row_b, Layer *out,
+           double *sums, double *p, double *q)
 {
   const guint16 *set_a = a->experts + row_a * a->k, *set_b = b->experts + row_b * b->k;
   MsSetChange change = ms_set_change (set_a, a->k, set_b, b->k);
@@ -267,13 +267,13 @@ add_token (const Job *job, const MsTrace *trace_a, const MsTrace *trace_b, const
     }
   if (job->columns & MS_CHUNK_LOGITS)
     {
-      ms_router_probabilities (trace_a, a->logits + row_a * a->n_experts, a->n_experts, p);
-      ms_router_probabilities (trace_b, b->logits + row_b * b->n_experts, b->n_experts, q);
+      ms_trace_distribution (trace_a, index, a->logits + row_a * a->n_experts, p);
+      ms_trace_distribution (trace_b, index, b->logits + row_b * b->n_experts, q);
       lift_zeros (p, q, a->n_experts);
       sums[SUM_KL] += ms_kl (p, q, a->n_experts);
       sums[SUM_JS] += ms_js (p, q, a->n_experts);
     }
-  if (job->columns & MS_CHUNK_MARGIN)
+  if (job->columns & MS_CHUNK_MARGIN && !isnan (a->margin[row_a]))
     {
       guint bin = margin_bin (a->margin[row_a]);
 
@@ -319,8 +319,8 @@ compare_layer (const MsContext *context, guint index, gpointer data, GError **er
       double *sums = out->units + (gsize) ms_bootstrap_unit (job->bootstrap, d) * N_SUMS;
 
       for (gint64 t = 0; t < x->n_tokens; t++)
-        add_token (job, trace_a, trace_b, a, b, x->first_token + t, y->first_token + t, out, sums,
-                   p, q);
+        add_token (job, trace_a, trace_b, index, a, b, x->first_token + t, y->first_token + t, out,
+                   sums, p, q);
     }
   return TRUE;
 }
@@ -504,9 +504,10 @@ compute (const MsContext *context, MsResult *result, GError **error)
       = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
   guint columns_a = ms_trace_run (context->trace)->columns;
-  Job job = { bootstrap, layers,
-              (columns_a & ms_trace_run (context->others[0])->columns & MS_CHUNK_LOGITS)
-                  | (columns_a & MS_CHUNK_MARGIN) };
+  guint scores = columns_a & ms_trace_run (context->others[0])->columns & MS_CHUNK_LOGITS;
+  gboolean gated = ms_trace_gated (context->trace, MS_GATE_SCORING, NULL)
+                   && ms_trace_gated (context->others[0], MS_GATE_SCORING, NULL);
+  Job job = { bootstrap, layers, (gated ? scores : 0) | (columns_a & MS_CHUNK_MARGIN) };
   MsInterval totals[4];
   gboolean fine = ms_context_aligned (context, error)
                   && ms_context_tasks (context, n_layers, compare_layer, &job, 0, 0.9, error);
@@ -527,8 +528,11 @@ compute (const MsContext *context, MsResult *result, GError **error)
           result, "A is run %" G_GINT64_FORMAT " (%s), B is run %" G_GINT64_FORMAT " (%s).",
           ms_trace_run (context->trace)->id, ms_trace_run (context->trace)->name,
           ms_trace_run (context->others[0])->id, ms_trace_run (context->others[0])->name);
-      if (!(job.columns & MS_CHUNK_LOGITS))
+      if (scores == 0)
         ms_result_note (result, "KL and JS need both runs collected with --scores.");
+      else if (!gated)
+        ms_result_note (result, "KL and JS need the gate of both models: import the traces again "
+                                "with --gating.");
     }
   for (guint l = 0; l < n_layers; l++)
     {
@@ -552,7 +556,7 @@ const MsAnalysis ms_analysis_compare = {
              "distance = sum |w_A - w_B| over renormalised weights; KL (p_A || p_B).",
   .cite = "Router difference rate: R3, arXiv 2510.11370; the other rates are our own "
           "companions of it.",
-  .version = 4,
+  .version = 5,
   .needs = MS_NEEDS_OTHER,
   .tables = tables,
   .plots = plots,

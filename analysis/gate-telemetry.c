@@ -29,6 +29,8 @@ typedef struct
 {
   double factor;
   gint64 batch;
+  guint
+      columns; /* from which entropies come: scores of a known gate, recorded entropies, or none */
   const MsBootstrap *bootstrap;
   Layer *layers; /* (L) */
 } Telemetry;
@@ -107,9 +109,9 @@ do_batch (const Telemetry *telemetry, const MsLayerTrace *trace, gint64 first, g
     }
 }
 
-/* Entropy (T) of the scores of each token, and the first-choice loss of each batch. */
+/* Entropy (T) of each token's distribution, and the first-choice loss of each batch. */
 static void
-use_scores (const Telemetry *telemetry, const MsLayerTrace *trace, gboolean probabilities,
+use_scores (const Telemetry *telemetry, const MsTrace *run, guint index, const MsLayerTrace *trace,
             Layer *layer, double *entropy)
 {
   guint n = trace->n_experts, n_batches = 0;
@@ -120,16 +122,11 @@ use_scores (const Telemetry *telemetry, const MsLayerTrace *trace, gboolean prob
   layer->aux = 0;
   for (gint64 t = 0; t < trace->n_tokens; t++)
     {
-      const float *scores = trace->logits + (gsize) t * n;
       guint16 expert = trace->experts[(gsize) t * trace->k];
-      double most = -INFINITY, sum = 0;
 
+      ms_trace_distribution (run, index, trace->logits + (gsize) t * n, p);
       for (guint e = 0; e < n; e++)
-        most = MAX (most, (double) scores[e]);
-      for (guint e = 0; e < n; e++)
-        sum += p[e] = probabilities ? (double) scores[e] : exp ((double) scores[e] - most);
-      for (guint e = 0; e < n; e++)
-        sum_p[e] += p[e] / sum;
+        sum_p[e] += p[e];
       entropy[t] = ms_entropy (p, n);
       if (expert != MS_NO_EXPERT)
         first[expert]++;
@@ -180,9 +177,8 @@ static gboolean
 do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
   const Telemetry *telemetry = data;
-  const MsRun *run = ms_trace_run (context->trace);
   Layer *layer = &telemetry->layers[index];
-  guint columns = MS_CHUNK_EXPERTS | (run->columns & (MS_CHUNK_ENTROPY | MS_CHUNK_LOGITS));
+  guint columns = MS_CHUNK_EXPERTS | telemetry->columns;
   g_autoptr (MsLayerTrace) trace
       = ms_trace_load_layer (context->trace, index, columns, context->cancel, error);
 
@@ -196,7 +192,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   for (gint64 t = 0; t < trace->n_tokens; t += telemetry->batch)
     do_batch (telemetry, trace, t, MIN (telemetry->batch, trace->n_tokens - t), layer);
   if (trace->logits != NULL)
-    use_scores (telemetry, trace, run->probabilities, layer, entropy);
+    use_scores (telemetry, context->trace, index, trace, layer, entropy);
   for (gint64 t = 0; trace->logits == NULL && trace->entropy != NULL && t < trace->n_tokens; t++)
     entropy[t] = (double) trace->entropy[t];
   if (trace->logits != NULL || trace->entropy != NULL)
@@ -253,13 +249,21 @@ compute (const MsContext *context, MsResult *result, GError **error)
   gint64 batch = ms_values_int (context->values, "batch");
   g_autoptr (MsBootstrap) bootstrap
       = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
-  Telemetry telemetry
-      = { ms_values_real (context->values, "capacity-factor"),
-          batch > 0 ? batch : ms_trace_n_tokens (context->trace), bootstrap, layers };
+  guint columns = ms_trace_run (context->trace)->columns & (MS_CHUNK_ENTROPY | MS_CHUNK_LOGITS);
+  gboolean gated = ms_trace_gated (context->trace, MS_GATE_SCORING, NULL);
+  Telemetry telemetry = { ms_values_real (context->values, "capacity-factor"),
+                          batch > 0 ? batch : ms_trace_n_tokens (context->trace),
+                          gated ? columns : columns & ~(guint) MS_CHUNK_LOGITS, bootstrap, layers };
   gboolean fine = ms_context_tasks (context, n_layers, do_layer, &telemetry, 0, 1, error);
 
   if (fine)
     write_result (context, &telemetry, result);
+  if (fine && !gated)
+    ms_result_note (
+        result, "The model's gate is unknown, so %s: import the trace again with --gating.",
+        columns & MS_CHUNK_ENTROPY ? "entropies are those recorded, and the first-choice "
+                                     "loss is undefined"
+                                   : "entropies and the first-choice loss are undefined");
   for (guint l = 0; l < n_layers; l++)
     g_free (layers[l].ranks);
   return fine;
@@ -349,7 +353,7 @@ const MsAnalysis ms_analysis_gate_telemetry = {
              "choices, share of the 20 % busiest and least busy experts, and choices beyond the "
              "capacity, in percent.",
   .cite = "torchscale's gates and telemetry, top-1 and top-2 (GShard, arXiv 2006.16668).",
-  .version = 2,
+  .version = 3,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -34,7 +34,8 @@ static const MsParam params[] = {
     "lacks its inputs",
     NULL, MS_PARAM_CHOICE, .choices = criterion_choices },
   { "gate", "Gate",
-    "The gate value g: as recorded, or softmax over all logits, raw or renormalised over "
+    "The gate value g: as recorded, or the router's distribution over all experts (the softmax of "
+    "a softmax gate), raw or renormalised over "
     "the chosen (both need scores)",
     NULL, MS_PARAM_CHOICE, .choices = gate_choices },
   { "prune", "Share to prune", "Experts of each layer to put on the list", NULL, MS_PARAM_REAL, 0,
@@ -214,7 +215,8 @@ mark_longest (const MsTrace *trace, const MsGroups *groups, int group, guint n, 
 }
 
 static void
-gates (const Job *job, MsTrace *trace, const MsLayerTrace *layer, gint64 t, double *p, double *g)
+gates (const Job *job, const MsTrace *trace, guint index, const MsLayerTrace *layer, gint64 t,
+       double *p, double *g)
 {
   const guint16 *set = layer->experts + t * layer->k;
   double sum = 0;
@@ -225,7 +227,7 @@ gates (const Job *job, MsTrace *trace, const MsLayerTrace *layer, gint64 t, doub
         g[r] = layer->weights[t * layer->k + r];
       return;
     }
-  ms_router_probabilities (trace, layer->logits + t * layer->n_experts, layer->n_experts, p);
+  ms_trace_distribution (trace, index, layer->logits + t * layer->n_experts, p);
   for (guint r = 0; r < layer->k; r++)
     {
       g[r] = set[r] == MS_NO_EXPERT ? 0 : p[set[r]];
@@ -306,7 +308,7 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
           double change
               = layer->similarity != NULL ? MAX (1 - (double) layer->similarity[t], 0) : NAN;
 
-          gates (job, context->trace, layer, t, p, g);
+          gates (job, context->trace, index, layer, t, p, g);
           if (layer->logits != NULL)
             add_products (layer, t, products);
           for (guint r = 0; r < layer->k; r++)
@@ -593,6 +595,11 @@ compute (const MsContext *context, MsResult *result, GError **error)
                    gate_choices[job.gate]);
       return FALSE;
     }
+  if (job.gate != GATE_RECORDED && !ms_trace_gated (context->trace, MS_GATE_SCORING, error))
+    {
+      g_prefix_error (error, "--gate %s cannot be made: ", gate_choices[job.gate]);
+      return FALSE;
+    }
   if ((recorded & wants) != wants)
     {
       ms_result_note (result,
@@ -640,7 +647,7 @@ const MsAnalysis ms_analysis_importance = {
     "summed "
     "over groups.",
   .cite = "REAP, arXiv 2510.13999; EASY-EP, arXiv 2504.06792; MC-SMoE, arXiv 2310.01334.",
-  .version = 2,
+  .version = 3,
   .times = TRUE,
   .params = params,
   .tables = tables,

@@ -30,7 +30,7 @@ static const char *const choice_names[] = {
 
 enum
 {
-  SCORING_AUTO,
+  SCORING_AUTO, /* the others are words of ms_scoring_parse */
   SCORING_SOFTMAX,
   SCORING_SIGMOID
 };
@@ -61,7 +61,7 @@ typedef struct
   MsBootstrap *bootstrap;
   guint n_languages, n_passages, n_pairs, pivot; /* X, M, P */
   guint choice, n_shuffles, n_layers;
-  gboolean probabilities, sigmoid;
+  MsScoring scoring; /* said by the parameter; unknown: as the layer's gate says */
   double sigma;
   Layer *layers; /* (n_layers) */
 } Languages;
@@ -103,6 +103,8 @@ pair_index (guint n, guint a, guint b)
 typedef struct
 {
   const Languages *all;
+  const MsTrace *trace;
+  guint index; /* of the layer in the trace */
   Layer *layer;
   double *r; /* (E) of one token */
 } Scan;
@@ -113,25 +115,16 @@ distribute_scores (const Scan *scan, const float *scores)
 {
   const Languages *all = scan->all;
   guint n = scan->layer->n_experts, k = MIN (scan->layer->k, n);
-  double most = -INFINITY, sum = 0, bound = INFINITY;
+  MsGate said = { .scoring = all->scoring, .n_experts = n };
+  double sum = 0, bound = INFINITY;
 
+  if (all->scoring != MS_SCORING_UNKNOWN && !ms_trace_run (scan->trace)->probabilities)
+    ms_gate_distribution (&said, scores, scan->r);
+  else
+    ms_trace_distribution (scan->trace, scan->index, scores, scan->r);
   for (guint e = 0; e < n; e++)
-    most = MAX (most, (double) scores[e]);
-  for (guint e = 0; e < n; e++)
-    {
-      double score = (double) scores[e];
-
-      if (all->probabilities)
-        scan->r[e] = score;
-      else
-        scan->r[e] = all->sigmoid ? 1 / (1 + exp (-score)) : exp (score - most);
-      sum += scan->r[e];
-    }
-  if (!(sum > 0) || isinf (sum))
-    return FALSE;
-  if (!all->sigmoid && !all->probabilities)
-    for (guint e = 0; e < n; e++)
-      scan->r[e] /= sum;
+    if (!isfinite (scan->r[e]))
+      return FALSE;
   if (all->choice != CHOICE_TOP_K)
     return TRUE;
   /* The k-th largest, counting equal ones: step down from value to value. */
@@ -373,7 +366,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   const MsLayer *def = ms_trace_layer (context->trace, index);
   gsize n_cells = (gsize) all->n_languages * all->n_passages;
   g_autofree double *r = g_new (double, def->gate.n_experts);
-  Scan scan = { all, layer, r };
+  Scan scan = { all, context->trace, index, layer, r };
   guint columns = 0;
 
   if (all->choice == CHOICE_SCORES || all->choice == CHOICE_TOP_K)
@@ -588,20 +581,24 @@ compute (const MsContext *context, MsResult *result, GError **error)
   g_autoptr (MsGroups) passages
       = languages != NULL ? ms_trace_group (context->trace, "parallel", error) : NULL;
   guint scoring = ms_values_choice (context->values, "scoring");
-  const char *router = ms_trace_model (context->trace)->router;
   Languages all = { .languages = languages,
                     .passages = passages,
                     .choice = ms_values_choice (context->values, "distribution"),
                     .n_shuffles = (guint) ms_values_int (context->values, "permutations"),
                     .sigma = ms_values_real (context->values, "sigma"),
-                    .probabilities = ms_trace_run (context->trace)->probabilities,
-                    .sigmoid = scoring == SCORING_SIGMOID };
+                    .scoring = scoring == SCORING_AUTO ? MS_SCORING_UNKNOWN
+                                                       : ms_scoring_parse (scorings[scoring]) };
   gboolean fine;
 
   if (languages == NULL || passages == NULL)
     return FALSE;
-  if (scoring == SCORING_AUTO)
-    all.sigmoid = router != NULL && strstr (router, "sigmoid") != NULL;
+  if ((all.choice == CHOICE_SCORES || all.choice == CHOICE_TOP_K)
+      && all.scoring == MS_SCORING_UNKNOWN
+      && !ms_trace_gated (context->trace, MS_GATE_SCORING, error))
+    {
+      g_prefix_error (error, "languages cannot use the router's scores (give --scoring, or): ");
+      return FALSE;
+    }
   all.n_languages = languages->n;
   all.n_passages = passages->n;
   all.n_pairs = languages->n * (languages->n - 1) / 2;
@@ -644,7 +641,7 @@ static const MsParam params[] = {
     .choices = choices },
   { .name = "scoring",
     .title = "Scores from logits",
-    .help = "How recorded logits become scores; auto = as the model's router says.",
+    .help = "How recorded logits become scores; auto = as the model's gate says.",
     .type = MS_PARAM_CHOICE,
     .least = 0,
     .most = 2,
@@ -820,7 +817,7 @@ const MsAnalysis ms_analysis_languages = {
              "exist in both languages.",
   .cite = "Multilingual routing in mixture-of-experts, arXiv 2510.04694, and "
           "lucasbandarkar/xl_moe_alignment.",
-  .version = 1,
+  .version = 2,
   .needs = MS_NEEDS_LANGUAGES | MS_NEEDS_PARALLEL,
   .params = params,
   .tables = tables,

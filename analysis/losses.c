@@ -73,6 +73,8 @@ typedef struct
 typedef struct
 {
   const Losses *losses;
+  const MsTrace *trace;
+  guint index; /* of the layer in the trace */
   Layer *layer;
   guint document; /* whose sums `own` holds */
   double *own;    /* (SUMS) of one document */
@@ -107,23 +109,17 @@ end_document (Summing *summing)
   memset (summing->own, 0, SUMS (n) * sizeof (double));
 }
 
-/* The probabilities p (E) of one token; returns ln sum exp z, or NaN when probabilities were
- * recorded. */
+/* ln sum exp z of one token's logits (E). */
 static double
-make_probabilities (const float *scores, guint n_experts, gboolean probabilities, double *p)
+log_sum (const float *logits, guint n_experts)
 {
   double most = -INFINITY, sum = 0;
 
   for (guint e = 0; e < n_experts; e++)
-    most = MAX (most, (double) scores[e]);
+    most = MAX (most, (double) logits[e]);
   for (guint e = 0; e < n_experts; e++)
-    {
-      p[e] = probabilities ? (double) scores[e] : exp ((double) scores[e] - most);
-      sum += p[e];
-    }
-  for (guint e = 0; e < n_experts; e++)
-    p[e] /= sum;
-  return probabilities ? NAN : most + log (sum);
+    sum += exp ((double) logits[e] - most);
+  return most + log (sum);
 }
 
 static gboolean
@@ -142,8 +138,10 @@ sum_rows (const MsChunk *chunk, guint from, guint n_rows, gint64 row, guint docu
     }
   for (gsize i = from; i < (gsize) from + n_rows; i++)
     {
-      double z = make_probabilities (chunk->logits + i * n, n, summing->losses->probabilities,
-                                     summing->p);
+      const float *logits = chunk->logits + i * n;
+      double z = summing->losses->probabilities ? NAN : log_sum (logits, n);
+
+      ms_trace_distribution (summing->trace, summing->index, logits, summing->p);
 
       own[AT_TOKENS (n)]++;
       own[AT_Z (n)] += z * z;
@@ -205,7 +203,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   guint n = layer->n_experts = ms_trace_layer (context->trace, index)->gate.n_experts;
   guint n_units = all->bootstrap->n_units;
   g_autofree double *own = g_new0 (double, SUMS (n)), *p = g_new (double, n);
-  Summing summing = { all, layer, 0, own, p };
+  Summing summing = { all, context->trace, index, layer, 0, own, p };
   double chosen = 0, tokens = 0;
   Shape shape = { n, all->n_null };
 
@@ -332,7 +330,10 @@ write_result (const MsContext *context, const Losses *all, MsResult *result)
     ms_result_note (result, "The run holds probabilities: the z-loss, which needs raw logits, is "
                             "undefined.");
   else
-    ms_result_note (result, "P is the softmax of the recorded scores, whatever the model's gate.");
+    ms_result_note (result,
+                    "P is the router's distribution: its scores by the model's own gate (%s), made "
+                    "to sum 1; the z-loss is of the raw logits.",
+                    ms_scoring_name (ms_trace_layer (context->trace, 0)->gate.scoring));
   if (isnan (concatenated))
     ms_result_note (result,
                     "Layers have different numbers of experts: they cannot be concatenated.");
@@ -444,8 +445,8 @@ const MsAnalysis ms_analysis_losses = {
   .cite = "Switch: arXiv 2101.03961.  GShard: arXiv 2006.16668.  z-loss: ST-MoE, arXiv "
           "2202.08906.  Importance: Shazeer et al., arXiv 1701.06538.  Null experts: "
           "AdaMoE, arXiv 2406.13233.",
-  .version = 2,
-  .needs = MS_NEEDS_LOGITS,
+  .version = 3,
+  .needs = MS_NEEDS_LOGITS | MS_NEEDS_GATE,
   .params = params,
   .tables = tables,
   .plots = plots,

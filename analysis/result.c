@@ -130,6 +130,7 @@ ms_analysis_missing (const MsAnalysis *analysis, MsTrace *trace, guint n_others)
   };
   guint needs = analysis->needs;
   const char *reason = NULL;
+  g_autoptr (GError) error = NULL;
 
   if (trace == NULL)
     return needs & MS_NEEDS_NO_TRACE ? NULL : g_strdup ("it needs a recorded run");
@@ -139,6 +140,8 @@ ms_analysis_missing (const MsAnalysis *analysis, MsTrace *trace, guint n_others)
       reason = columns[i].reason;
   if (reason != NULL)
     return g_strdup (reason);
+  if ((needs & MS_NEEDS_GATE) && !ms_trace_gated (trace, MS_GATE_SCORING, &error))
+    return g_strdup (error->message);
   if ((needs & MS_NEEDS_PREDICTIONS) && !ms_trace_run (trace)->predictions)
     return g_strdup ("it needs the model's predicted tokens: collect with --predict");
   if ((needs & MS_NEEDS_LANGUAGES)

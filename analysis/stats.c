@@ -470,27 +470,3 @@ ms_shuffle_rows (const guint16 *rows, gint64 n, guint width, guint64 seed, guint
         }
     }
 }
-
-void
-ms_router_probabilities (const MsTrace *trace, const float *scores, guint n_experts, double *out)
-{
-  const char *router = ms_trace_model (trace)->router;
-  gboolean sigmoid = router != NULL && g_str_has_prefix (router, "sigmoid");
-  double sum = 0, largest = -INFINITY;
-
-  if (ms_trace_run (trace)->probabilities)
-    {
-      for (guint e = 0; e < n_experts; e++)
-        out[e] = scores[e];
-      return;
-    }
-  for (guint e = 0; e < n_experts; e++)
-    largest = MAX (largest, scores[e]);
-  for (guint e = 0; e < n_experts; e++)
-    {
-      out[e] = sigmoid ? 1 / (1 + exp (-(double) scores[e])) : exp (scores[e] - largest);
-      sum += out[e];
-    }
-  for (guint e = 0; e < n_experts; e++)
-    out[e] /= sum;
-}

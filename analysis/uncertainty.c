@@ -180,8 +180,8 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
 
           if (layer->logits != NULL)
             {
-              ms_router_probabilities (context->trace, layer->logits + t * layer->n_experts,
-                                       layer->n_experts, p);
+              ms_trace_distribution (context->trace, index, layer->logits + t * layer->n_experts,
+                                     p);
               measure_scores (p, layer->n_experts, job->q, sums, &entropy, &gw);
             }
           else
@@ -197,6 +197,8 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
               sums[SUM_BROADCAST] += job->slots == 0 || uncertain < job->slots;
               uncertain++;
             }
+          if (isnan (entropy)) /* a token without an entropy is in no bin */
+            continue;
           bin = top > 0 ? (int) (entropy / top * BINS) : 0;
           out->bins[CLAMP (bin, 0, BINS - 1)]++;
         }
@@ -217,7 +219,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
   guint recorded = ms_trace_run (context->trace)->columns;
-  gboolean scores = (recorded & MS_CHUNK_LOGITS) != 0;
+  gboolean gated = ms_trace_gated (context->trace, MS_GATE_SCORING, NULL);
+  gboolean scores = (recorded & MS_CHUNK_LOGITS) != 0 && gated;
   g_autoptr (MsBootstrap) bootstrap
       = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
@@ -241,6 +244,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
                    ms_trace_run (context->trace)->id);
       return FALSE;
     }
+  if (!gated && !(recorded & MS_CHUNK_ENTROPY))
+    return ms_trace_gated (context->trace, MS_GATE_SCORING, error);
   fine = ms_context_tasks (context, n_layers, scan_layer, &job, 0, 0.95, error);
   for (guint l = 0; l < n_layers && fine; l++)
     {
@@ -282,8 +287,11 @@ compute (const MsContext *context, MsResult *result, GError **error)
                              least, 100 * uncertain, job.threshold);
       ms_result_note (result,
                       scores ? "From the full router scores."
-                             : "From the recorded entropies; collect with --scores for Tsallis "
-                               "entropy, largest probabilities and GW-MoE's own entropy.");
+                      : !gated && (recorded & MS_CHUNK_LOGITS)
+                          ? "From the recorded entropies: the model's gate is unknown, so the full "
+                            "scores cannot be read (import the trace again with --gating)."
+                          : "From the recorded entropies; collect with --scores for Tsallis "
+                            "entropy, largest probabilities and GW-MoE's own entropy.");
     }
   for (guint l = 0; l < n_layers; l++)
     g_free (layers[l].units);
@@ -299,7 +307,7 @@ const MsAnalysis ms_analysis_uncertainty = {
   = "H(p) = -sum p ln p; perplexity exp H; margin p(1) - p(2); Tsallis (1 - sum p^q) / (q - 1); "
     "GW-MoE: uncertain iff -sum p ln (p + 1e-5) >= threshold.",
   .cite = "GW-MoE, arXiv 2406.12375; DynMoLE, arXiv 2504.00661.",
-  .version = 2,
+  .version = 3,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -33,7 +33,8 @@ static const MsTableDef tables[] = {
   { "rules", "Choice by other rules",
     (const MsColumn[]){
         { "rule", "Rule", NULL, MS_COLUMN_TEXT,
-          "top-k; top-p: experts up to and including the first where the running sum exceeds p; "
+          "top-k: the model's own rule, its bias and groups, with another k; top-p: experts up to "
+          "and including the first where the running sum exceeds p; "
           "skip: "
           "recorded choice without weights below the threshold; null: top-k over true and null "
           "experts; "
@@ -95,7 +96,7 @@ static const MsTableDef tables[] = {
                           "Largest change of any logit (max norm of an added vector)" },
                         { "could_flip", "Could flip", NULL, MS_COLUMN_REAL,
                           "Share of tokens whose set such a change can alter: half the logit "
-                          "margin is at most this" },
+                          "margin is at most this; undefined where a bias or groups choose too" },
                         { 0 } } },
   { 0 },
 };
@@ -226,7 +227,24 @@ typedef struct
   double **add; /* (L) of (E), NULL without a file */
   const MsBootstrap *bootstrap;
   Layer *layers;
+  char *unruled; /* why the model's own choice cannot be replayed, NULL when it can */
 } Job;
+
+/* One layer being replayed; its arrays of the token in hand. */
+typedef struct
+{
+  const Job *job;
+  const MsTrace *trace;
+  guint index;
+  const MsLayerTrace *layer;
+  double *p;        /* (E) the router's distribution */
+  guint16 *by_p;    /* (E) by falling p */
+  guint16 *by_rule; /* (E) by the model's own selection score, n_by_rule of them */
+  guint n_by_rule;
+  float *shifted;  /* (E) logits with something added, or scores */
+  float *scratch;  /* ms_trace_order_scratch */
+  guint16 *chosen; /* (max (E, K)) */
+} Replay;
 
 /* Indices of p (n) by descending value, ties to the lower id. */
 static void
@@ -258,13 +276,12 @@ top_p_count (const double *p, const guint16 *order, guint n, double limit)
 }
 
 static void
-add_choice (const Job *job, const MsLayerTrace *layer, gint64 t, const guint16 *chosen, guint n,
-            double mass, Outcome *out)
+add_choice (const MsLayerTrace *layer, gint64 t, const guint16 *chosen, guint n, double mass,
+            Outcome *out)
 {
   const guint16 *recorded = layer->experts + t * layer->k;
   guint size = 0, common = 0, n_true = 0;
 
-  (void) job;
   for (guint i = 0; i < n; i++)
     {
       out->load[chosen[i]]++;
@@ -286,56 +303,77 @@ add_choice (const Job *job, const MsLayerTrace *layer, gint64 t, const guint16 *
   out->sums[RULE_CHANGED] += common != size || n_true != size;
 }
 
-static void
-apply_rule (const Job *job, const Rule *rule, guint index, const MsLayerTrace *layer, gint64 t,
-            const double *p, const guint16 *order, double *shifted, guint16 *chosen, Outcome *out)
+/* The experts that the model's own rule orders (count) once the file's logits are added to the token's. */
+static guint
+order_shifted (const Replay *replay, gint64 t, guint16 *order)
 {
-  guint n_experts = layer->n_experts, n = 0;
+  guint n = replay->layer->n_experts;
+  const float *recorded = replay->layer->logits + t * n;
+  const double *add = replay->job->add[replay->index];
+
+  for (guint e = 0; e < n; e++) /* a logit more is a probability multiplied */
+    replay->shifted[e] = ms_trace_run (replay->trace)->probabilities
+                             ? (float) (recorded[e] * exp (add[e]))
+                             : (float) (recorded[e] + add[e]);
+  return ms_trace_order (replay->trace, replay->index, replay->shifted, replay->scratch, order);
+}
+
+/* Drops the recorded experts of small weight; *mass is the share of the weight that stays. */
+static guint
+skip_light (const MsLayerTrace *layer, gint64 t, double least, guint16 *chosen, double *mass)
+{
+  double all = 0, kept = 0;
+  guint n = 0;
+
+  for (guint r = 0; r < layer->k; r++)
+    {
+      double weight = layer->weights[t * layer->k + r];
+
+      if (layer->experts[t * layer->k + r] == MS_NO_EXPERT)
+        continue;
+      all += weight;
+      if (weight < least)
+        continue;
+      chosen[n++] = layer->experts[t * layer->k + r];
+      kept += weight;
+    }
+  *mass = all > 0 ? kept / all : 0;
+  return n;
+}
+
+static void
+apply_rule (const Replay *replay, const Rule *rule, gint64 t, Outcome *out)
+{
+  const MsLayerTrace *layer = replay->layer;
+  guint n_experts = layer->n_experts, n = 0, n_true = n_experts - replay->job->n_null;
   guint k = rule->kind == RULE_TOP_K ? (guint) rule->value : layer->k;
+  guint16 *chosen = replay->chosen;
   double mass = 0;
 
   switch (rule->kind)
     {
     case RULE_TOP_K:
     case RULE_NULL:
-      for (guint i = 0; i < MIN (k, n_experts); i++)
-        if (rule->kind == RULE_TOP_K || order[i] < n_experts - job->n_null)
-          chosen[n++] = order[i];
+      for (guint i = 0; i < MIN (k, replay->n_by_rule); i++)
+        if (rule->kind == RULE_TOP_K || replay->by_rule[i] < n_true)
+          chosen[n++] = replay->by_rule[i];
       break;
     case RULE_TOP_P:
-      n = top_p_count (p, order, n_experts, rule->value);
-      memcpy (chosen, order, n * sizeof *chosen);
+      n = top_p_count (replay->p, replay->by_p, n_experts, rule->value);
+      memcpy (chosen, replay->by_p, n * sizeof *chosen);
       break;
     case RULE_ADD:
-      for (guint e = 0; e < n_experts; e++)
-        shifted[e] = layer->logits[t * n_experts + e] + job->add[index][e];
-      sort_experts (shifted, n_experts, chosen);
-      n = MIN (k, n_experts);
+      n = MIN (k, order_shifted (replay, t, chosen));
       break;
     case RULE_SKIP:
     default:
-      {
-        double all = 0;
-
-        for (guint r = 0; r < layer->k; r++)
-          {
-            double weight = layer->weights[t * layer->k + r];
-
-            if (layer->experts[t * layer->k + r] == MS_NO_EXPERT)
-              continue;
-            all += weight;
-            if (weight < rule->value)
-              continue;
-            chosen[n++] = layer->experts[t * layer->k + r];
-            mass += weight;
-          }
-        add_choice (job, layer, t, chosen, n, all > 0 ? mass / all : 0, out);
-        return;
-      }
+      n = skip_light (layer, t, rule->value, chosen, &mass);
+      add_choice (layer, t, chosen, n, mass, out);
+      return;
     }
   for (guint i = 0; i < n; i++)
-    mass += p[chosen[i]];
-  add_choice (job, layer, t, chosen, n, mass, out);
+    mass += replay->p[chosen[i]];
+  add_choice (layer, t, chosen, n, mass, out);
 }
 
 typedef struct
@@ -402,6 +440,15 @@ expert_choice (const Job *job, const MsTrace *trace, const MsLayerTrace *layer,
     }
 }
 
+/* Whether a layer's choice follows the order of its logits, so that a change of logits is all that matters. */
+static gboolean
+follows_logits (const MsTrace *trace, guint layer)
+{
+  const MsGate *gate = &ms_trace_layer (trace, layer)->gate;
+
+  return !ms_trace_run (trace)->probabilities && !gate->biased && gate->groups <= 1;
+}
+
 /* Half the gap between the worst chosen and the best other logit is the least change, in max norm, that
  * can alter the set. */
 static void
@@ -434,10 +481,9 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
       context->trace, index, MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_LOGITS, context->cancel,
       error);
   g_autofree double *p = NULL;
-  g_autofree double *shifted = NULL;
-  g_autofree guint16 *order = NULL;
-  g_autofree guint16 *chosen = NULL;
-  g_autofree float *probability = NULL;
+  g_autofree float *shifted = NULL, *scratch = NULL, *probability = NULL;
+  g_autofree guint16 *by_p = NULL, *by_rule = NULL, *chosen = NULL;
+  Replay replay;
   guint n, d = 0, unit;
 
   if (layer == NULL)
@@ -451,9 +497,13 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
       return FALSE;
     }
   p = g_new (double, n);
-  shifted = g_new (double, n);
-  order = g_new (guint16, n);
+  shifted = g_new (float, n);
+  scratch = g_new (float, ms_trace_order_scratch (context->trace, index));
+  by_p = g_new (guint16, n);
+  by_rule = g_new (guint16, n);
   chosen = g_new (guint16, MAX (n, layer->k));
+  replay = (Replay){ job, context->trace, index,   layer, p, by_p, by_rule,
+                     0,   shifted,        scratch, chosen };
   probability = g_new (float, (gsize) layer->n_tokens *n + 1);
   out->n_tokens = layer->n_tokens;
   out->choice_histogram = g_new0 (guint64, n + 1);
@@ -467,11 +517,14 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
     {
       if (t % 4096 == 0 && g_cancellable_set_error_if_cancelled (context->cancel, error))
         return FALSE;
-      ms_router_probabilities (context->trace, layer->logits + t * n, n, p);
+      ms_trace_distribution (context->trace, index, layer->logits + t * n, p);
+      if (job->unruled == NULL)
+        replay.n_by_rule
+            = ms_trace_order (context->trace, index, layer->logits + t * n, scratch, by_rule);
       out->n_sized += layer->experts[t * layer->k] != MS_NO_EXPERT;
       for (guint e = 0; e < n; e++)
         probability[t * n + e] = (float) p[e];
-      sort_experts (p, n, order);
+      sort_experts (p, n, by_p);
       while (t >= ms_trace_document (context->trace, d)->first_token
                       + ms_trace_document (context->trace, d)->n_tokens)
         d++;
@@ -481,9 +534,9 @@ replay_layer (const MsContext *context, guint index, gpointer data, GError **err
           Outcome *outcome = &out->outcomes[i];
 
           outcome->sums = outcome->units + (gsize) unit * N_RULE_SUMS;
-          apply_rule (job, &job->rules[i], index, layer, t, p, order, shifted, chosen, outcome);
+          apply_rule (&replay, &job->rules[i], t, outcome);
         }
-      if (!ms_trace_run (context->trace)->probabilities)
+      if (follows_logits (context->trace, index))
         count_flips (layer, t, out);
     }
   expert_choice (job, context->trace, layer, probability, out);
@@ -547,20 +600,25 @@ read_params (const MsContext *context, Job *job, GError **error)
   const MsValues *values = context->values;
   const char *top_k = ms_values_text (values, "top-k");
   guint most = 0;
+  g_autoptr (GError) reason = NULL;
+
+  if (!ms_trace_gated (context->trace, MS_GATE_CHOICE, &reason))
+    job->unruled = g_strdup (reason->message);
 
   for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
     most = MAX (most, ms_trace_layer (context->trace, l)->gate.n_experts);
   job->n_null = (guint) ms_values_int (values, "null-experts");
   job->choice_factor = ms_values_real (values, "choice-factor");
   job->choice_least = ms_values_int (values, "choice-least");
-  for (guint k = 1; k <= most && top_k[0] == '\0'; k *= 2)
+  for (guint k = 1; k <= most && top_k[0] == '\0' && job->unruled == NULL; k *= 2)
     job->rules[job->n_rules++] = (Rule){ RULE_TOP_K, k };
-  if (job->n_null > 0)
+  if (job->n_null > 0 && job->unruled == NULL)
     job->rules[job->n_rules++] = (Rule){ RULE_NULL, NAN };
-  return (top_k[0] == '\0' || add_rules (job, RULE_TOP_K, "top-k", top_k, 1, MS_MAX_EXPERTS, error))
+  return (top_k[0] == '\0' || job->unruled != NULL
+          || add_rules (job, RULE_TOP_K, "top-k", top_k, 1, MS_MAX_EXPERTS, error))
          && add_rules (job, RULE_TOP_P, "top-p", ms_values_text (values, "top-p"), 0, 1, error)
          && add_rules (job, RULE_SKIP, "skip", ms_values_text (values, "skip"), 0, 1e6, error)
-         && read_added (context, job, error);
+         && (job->unruled != NULL || read_added (context, job, error));
 }
 
 static double
@@ -640,9 +698,9 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
                       (gint64) i, (gint64) in->choice_histogram[i]);
       add_choice_row (ms_result_table (result, "expert_choice"), job, in, layer);
       for (guint i = 0; i < DELTAS; i++)
-        ms_table_add (
-            ms_result_table (result, "flips"), (gint64) layer->number, pow (10, i / 2.0 - 5),
-            ms_trace_run (context->trace)->probabilities ? NAN : (double) in->flips[i] / n);
+        ms_table_add (ms_result_table (result, "flips"), (gint64) layer->number,
+                      pow (10, i / 2.0 - 5),
+                      follows_logits (context->trace, l) ? (double) in->flips[i] / n : NAN);
     }
 }
 
@@ -696,6 +754,10 @@ compute (const MsContext *context, MsResult *result, GError **error)
           result, "Replayed layer by layer on the recorded scores; later layers would see other "
                   "inputs. Expert choice looks at all selected tokens at once and is not "
                   "causal.");
+      if (job.unruled != NULL)
+        ms_result_note (result,
+                        "Rules that choose as the model does (top-k, null, add) are left out: %s.",
+                        job.unruled);
     }
   for (guint l = 0; l < n_layers; l++)
     {
@@ -710,6 +772,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
         g_free (job.add[l]);
     }
   g_free (job.add);
+  g_free (job.unruled);
   return fine;
 }
 
@@ -724,8 +787,8 @@ const MsAnalysis ms_analysis_what_if = {
              "Expert choice: each expert takes its C = max (round (f T / E), least) best tokens.",
   .cite = "Dynamic MoE, arXiv 2403.07652; Expert Choice, arXiv 2202.09368; AdaMoE, arXiv "
           "2406.13233.",
-  .version = 4,
-  .needs = MS_NEEDS_LOGITS,
+  .version = 5,
+  .needs = MS_NEEDS_LOGITS | MS_NEEDS_GATE,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -37,6 +37,7 @@ list_needs (guint needs)
     const char *name;
   } names[] = {
     { MS_NEEDS_LOGITS, "scores" },
+    { MS_NEEDS_GATE, "a known gate" },
     { MS_NEEDS_NORMS, "norms" },
     { MS_NEEDS_PEAKS, "peaks" },
     { MS_NEEDS_SIMILARITY, "similarity" },

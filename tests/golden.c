@@ -128,6 +128,8 @@ ms_golden_import (const MsGolden *golden, const char *const *arguments)
 
   g_ptr_array_add (command, (gpointer) g_getenv ("MOESCOPE"));
   g_ptr_array_add (command, (gpointer) "import");
+  /* Golden logits are of softmax routers, unless a further --gating says otherwise. */
+  g_ptr_array_add (command, (gpointer) "--gating=softmax");
   for (; *arguments != NULL; arguments++)
     g_ptr_array_add (command, (gpointer) *arguments);
   g_ptr_array_add (command, (gpointer) "-o");
