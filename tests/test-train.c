@@ -512,6 +512,35 @@ stop_at (const MsTrainProgress *progress, gpointer data)
     g_cancellable_cancel (f->cancel);
 }
 
+/* The options of a tiny model. */
+static void
+options_of (Fixture *f, const char *path, const char *router, guint threads, MsTrainOptions *o)
+{
+  ms_train_options_init (o);
+  o->corpus = f->corpora;
+  o->held_out = f->held_outs;
+  o->output = path;
+  o->name = "test";
+  o->router = router;
+  o->layers = 2;
+  o->experts = 4;
+  o->width = 32;
+  o->heads = 2;
+  o->head_width = 16;
+  o->expert_width = 32;
+  o->vocabulary = 300;
+  o->context = 64;
+  o->batch = 36; /* three blocks, the last one shorter */
+  o->steps = 10;
+  o->warm_up = 2;
+  o->cool_down = 4;
+  o->rate = 0.03;
+  o->threads = threads;
+  o->checkpoint_every = 4;
+  o->progress = stop_at;
+  o->progress_data = f;
+}
+
 /* Trains a tiny model to folder/name.gguf and returns the sum of its bytes, "" when it was stopped. */
 static char *
 run (Fixture *f, const char *name, const char *router, guint threads, gint64 stop,
@@ -523,32 +552,10 @@ run (Fixture *f, const char *name, const char *router, guint threads, gint64 sto
   MsTrainOptions o;
   gsize length;
 
-  ms_train_options_init (&o);
-  o.corpus = f->corpora;
-  o.held_out = f->held_outs;
-  o.output = path;
-  o.name = "test";
-  o.router = router;
-  o.layers = 2;
-  o.experts = 4;
-  o.width = 32;
-  o.heads = 2;
-  o.head_width = 16;
-  o.expert_width = 32;
-  o.vocabulary = 300;
-  o.context = 64;
-  o.batch = 36; /* three blocks, the last one shorter */
-  o.steps = 10;
-  o.warm_up = 2;
-  o.cool_down = 4;
-  o.rate = 0.03;
-  o.threads = threads;
-  o.checkpoint_every = 4;
-  o.progress = stop_at;
-  o.progress_data = f;
+  options_of (f, path, router, threads, &o);
   f->stop_at = stop;
   g_cancellable_reset (f->cancel);
-  g_assert_true (ms_train (&o, summary, f->cancel, &error));
+  ms_train (&o, summary, f->cancel, &error);
   g_assert_no_error (error);
   if (summary->stopped)
     return g_strdup ("");
@@ -607,6 +614,52 @@ test_runs (Fixture *f, gconstpointer data)
                  == g_str_equal (router, "sigmoid"));
   g_assert_true (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
   ms_train_summary_clear (&summary);
+}
+
+/* Nothing that defines a router may change without the fingerprint that a state is known by. */
+static void
+test_fingerprint (void)
+{
+  const MsTrainRouter *softmax = ms_train_router_find ("softmax");
+  guint64 right = ms_train_router_fingerprint (softmax);
+  MsTrainRouter other[] = { *softmax, *softmax, *softmax, *softmax, *softmax, *softmax, *softmax };
+
+  g_assert_true (ms_train_router_fingerprint (&other[0]) == right);
+  other[0].name = "softmax-2";
+  other[1].gate.scoring = MS_SCORING_SQRT_SOFTPLUS;
+  other[2].gate.renormalise = FALSE;
+  other[3].gate.scale = 2.5f;
+  other[4].gate.biased = TRUE;
+  other[5].gate.groups = 2;
+  other[6].gate.group_rule = MS_GROUP_BEST;
+  for (guint i = 0; i < G_N_ELEMENTS (other); i++)
+    g_assert_true (ms_train_router_fingerprint (&other[i]) != right);
+}
+
+/* A state of one router is no start for another. */
+static void
+test_other_router (Fixture *f, gconstpointer data)
+{
+  g_autofree char *path = g_build_filename (f->folder, "two.gguf", NULL);
+  g_autofree char *state = g_strconcat (path, ".state", NULL);
+  g_autofree char *stopped = NULL, *before = NULL, *after = NULL;
+  gsize length, length_after;
+  g_autoptr (GError) error = NULL;
+  MsTrainOptions o;
+  MsTrainSummary summary;
+
+  (void) data;
+  stopped = run (f, "two.gguf", "softmax", 1, 3, &summary);
+  g_assert_true (summary.stopped);
+  ms_train_summary_clear (&summary);
+  g_assert_true (g_file_get_contents (state, &before, &length, NULL));
+  options_of (f, path, "sigmoid", 1, &o);
+  g_assert_false (ms_train (&o, &summary, NULL, &error));
+  g_assert_nonnull (error);
+  g_assert_nonnull (strstr (error->message, "another router"));
+  /* It stays as it was, for the run that it belongs to. */
+  g_assert_true (g_file_get_contents (state, &after, &length_after, NULL));
+  g_assert_true (length == length_after && memcmp (before, after, length) == 0);
 }
 
 static void
@@ -669,6 +722,8 @@ main (int argc, char **argv)
   g_test_add_func ("/train/writer", test_writer);
   g_test_add ("/train/runs/softmax", Fixture, "softmax", setup, test_runs, teardown);
   g_test_add ("/train/runs/sigmoid", Fixture, "sigmoid", setup, test_runs, teardown);
+  g_test_add_func ("/train/fingerprint", test_fingerprint);
+  g_test_add ("/train/other-router", Fixture, NULL, setup, test_other_router, teardown);
   g_test_add ("/train/refusals", Fixture, NULL, setup, test_refusals, teardown);
   return g_test_run ();
 }

@@ -102,7 +102,7 @@ add_layer_weights (MsDecoder *decoder, guint layer)
   add_weight (decoder, l, "ffn_norm.weight", MS_WEIGHT_VECTOR, base + at->ffn_norm, d, 1, 1, 0);
   add_weight (decoder, l, "ffn_gate_inp.weight", MS_WEIGHT_ROUTER, base + at->router, d, s->experts,
               1, 0);
-  if (s->router->biased)
+  if (s->router->gate.biased)
     add_weight (decoder, l, "exp_probs_b.bias", MS_WEIGHT_STATE, base + at->bias, s->experts, 1, 1,
                 0);
   add_weight (decoder, l, "ffn_gate_exps.weight", MS_WEIGHT_MATRIX, base + at->gate_up, d, f,
@@ -142,7 +142,7 @@ ms_decoder_new (const MsDecoderShape *shape)
   at->down = place (&at->size, s->experts * d * f);
   at->shared_gate_up = place (&at->size, 2 * sf * d);
   at->shared_down = place (&at->size, d * sf);
-  at->bias = place (&at->size, s->router->biased ? s->experts : 0);
+  at->bias = place (&at->size, s->router->gate.biased ? s->experts : 0);
   decoder->embedding = place (&decoder->size, s->vocabulary * d);
   decoder->layer0 = place (&decoder->size, s->layers * at->size);
   decoder->output_norm = place (&decoder->size, d);
@@ -565,7 +565,7 @@ layer_forward (const Pass *pass, guint l, Saved *saved, float *x_next, gint64 *l
     .balance = s->balance,
     .z_loss = s->z_loss,
     .loss_scale = loss_scale,
-    .bias = s->router->biased ? layer + at->bias : NULL,
+    .bias = s->router->gate.biased ? layer + at->bias : NULL,
     .scores = ms_arena_array (arena, float, n * s->experts),
     .log_sums = ms_arena_array (arena, float, n),
     .ids = ms_arena_array (arena, gint32, n_slots),

@@ -71,7 +71,7 @@ add_shape (MsGgufWriter *writer, const char *architecture, const MsDecoderShape 
     { "expert_count", s->experts },
     { "expert_used_count", s->top_k },
     { "expert_feed_forward_length", s->expert_width },
-    { "expert_gating_func", s->router->gating_func },
+    { "expert_gating_func", (guint) s->router->gate.scoring },
   };
   g_autofree char *epsilon = g_strconcat (architecture, ".attention.layer_norm_rms_epsilon", NULL);
   g_autofree char *base = g_strconcat (architecture, ".rope.freq_base", NULL);
@@ -217,7 +217,8 @@ ms_train_state_load (MsTrainState *state, const char *path, GError **error)
   if (head.fingerprint != state->fingerprint || head.size != state->size)
     {
       g_set_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_TRAINING,
-                   "'%s' belongs to a run with other options or another corpus; repeat those, or "
+                   "'%s' belongs to a run with another router, other options or another corpus; "
+                   "repeat those, or "
                    "begin anew with --restart",
                    path);
       return FALSE;

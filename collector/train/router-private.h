@@ -5,6 +5,8 @@
  * gradient.  Everything else (experts, grouping, optimiser) is the same for all. */
 #pragma once
 
+#include "gate.h"
+
 #include <glib.h>
 
 G_BEGIN_DECLS
@@ -28,8 +30,7 @@ typedef struct
 typedef struct
 {
   const char *name, *help;
-  guint gating_func;    /* the value of expert_gating_func in GGUF */
-  gboolean biased;      /* has a selection bias */
+  MsGate gate;          /* the rule that it trains; E, K and the bias are those of the run */
   gboolean needs_dots1; /* only the dots1 architecture carries it */
   void (*forward) (MsTrainRouting *routing);
   /* d_weights (n, K) to d_logits (n, E), auxiliary losses included. */
@@ -41,5 +42,7 @@ typedef struct
 extern const MsTrainRouter ms_train_routers[]; /* ends with an empty row */
 /* NULL when there is none of that name. */
 const MsTrainRouter *ms_train_router_find (const char *name);
+/* Of the router's name and its whole rule: runs of which it differs do not go on from each other's state. */
+guint64 ms_train_router_fingerprint (const MsTrainRouter *router);
 
 G_END_DECLS

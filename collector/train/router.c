@@ -158,11 +158,21 @@ sigmoid_update (guint experts, float rate, const gint64 *load, float *bias)
 }
 
 const MsTrainRouter ms_train_routers[] = {
-  { "softmax", "softmax over all experts, weights renormalised, balance loss and z-loss", 1, FALSE,
-    FALSE, softmax_forward, softmax_backward, NULL },
-  { "sigmoid", "sigmoid scores, selection bias updated from the load, no auxiliary loss", 2, TRUE,
-    TRUE, sigmoid_forward, sigmoid_backward, sigmoid_update },
-  { NULL, NULL, 0, FALSE, FALSE, NULL, NULL, NULL },
+  { "softmax",
+    "softmax over all experts, weights renormalised, balance loss and z-loss",
+    { .scoring = MS_SCORING_SOFTMAX, .renormalise = TRUE, .scale = 1 },
+    FALSE,
+    softmax_forward,
+    softmax_backward,
+    NULL },
+  { "sigmoid",
+    "sigmoid scores, selection bias updated from the load, no auxiliary loss",
+    { .scoring = MS_SCORING_SIGMOID, .renormalise = TRUE, .scale = 1, .biased = TRUE },
+    TRUE,
+    sigmoid_forward,
+    sigmoid_backward,
+    sigmoid_update },
+  { NULL, NULL, { .scoring = MS_SCORING_UNKNOWN }, FALSE, NULL, NULL, NULL },
 };
 
 const MsTrainRouter *
@@ -172,4 +182,19 @@ ms_train_router_find (const char *name)
     if (g_strcmp0 (router->name, name) == 0)
       return router;
   return NULL;
+}
+
+guint64
+ms_train_router_fingerprint (const MsTrainRouter *router)
+{
+  const MsGate *gate = &router->gate;
+  g_autofree char *rule = g_strdup_printf (
+      "%s %d %u %u %u %u %d %d %.9g %d %d", router->name, gate->scoring, gate->n_experts, gate->k,
+      gate->groups, gate->groups_used, gate->group_rule, gate->renormalise, (double) gate->scale,
+      gate->biased, router->update != NULL);
+  guint64 hash = 14695981039346656037u; /* FNV-1a */
+
+  for (const char *at = rule; *at != '\0'; at++)
+    hash = (hash ^ (guint8) *at) * 1099511628211u;
+  return hash;
 }

@@ -400,11 +400,14 @@ fingerprint (const Trainer *trainer)
   const MsTrainOptions *o = trainer->options;
   const MsDecoderShape *s = &trainer->shape;
   const double reals[] = { o->rate, o->decay, o->clip, o->balance, o->z_loss, o->bias_rate };
-  const gint64 integers[]
-      = { s->layers,       s->experts,       s->top_k,          s->shared,
-          s->width,        s->heads,         s->kv_heads,       s->head_width,
-          s->expert_width, s->vocabulary,    s->context,        o->batch,
-          o->warm_up,      (gint64) o->seed, o->evaluate_every, s->router->gating_func };
+  const gint64 integers[] = { s->layers,         s->experts,
+                              s->top_k,          s->shared,
+                              s->width,          s->heads,
+                              s->kv_heads,       s->head_width,
+                              s->expert_width,   s->vocabulary,
+                              s->context,        o->batch,
+                              o->warm_up,        (gint64) o->seed,
+                              o->evaluate_every, (gint64) ms_train_router_fingerprint (s->router) };
   guint64 hash = mix (14695981039346656037u, reals, sizeof reals);
 
   hash = mix (hash, integers, sizeof integers);
