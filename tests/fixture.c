@@ -64,9 +64,12 @@ ms_fixture_write (const MsFixture *fixture, const char *path)
   g_autoptr (GError) error = NULL;
   g_autoptr (MsDb) db = NULL;
   g_autoptr (MsWriter) writer = NULL;
+  const MsGate *gate = &fixture->layers[0].gate;
+  g_autofree char *router
+      = gate->scoring != MS_SCORING_UNKNOWN ? ms_gate_describe (gate) : g_strdup ("softmax, top-k");
   MsModel model = { .name = (char *) "toy",
                     .architecture = (char *) "imported",
-                    .router = (char *) "softmax, top-k",
+                    .router = router,
                     .n_blocks = (guint) fixture->layers[fixture->n_layers - 1].number + 1,
                     .weight_scale = 1,
                     .n_layers = fixture->n_layers,
