@@ -115,6 +115,7 @@ typedef struct
 {
   double *units; /* (U, N_SUMS) */
   guint64 bins[BINS];
+  gint64 n_undefined; /* tokens for which the router put out no numbers */
 } Layer;
 
 typedef struct
@@ -175,17 +176,24 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
 
       for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
         {
-          double entropy, gw;
+          double entropy, gw = NAN;
           int bin;
 
           if (layer->logits != NULL)
             {
               ms_trace_distribution (context->trace, index, layer->logits + t * layer->n_experts,
                                      p);
-              measure_scores (p, layer->n_experts, job->q, sums, &entropy, &gw);
+              entropy = ms_entropy (p, layer->n_experts);
             }
           else
             entropy = gw = layer->entropy[t];
+          if (isnan (entropy)) /* of a router that put out no numbers: no decision to be sure of */
+            {
+              out->n_undefined++;
+              continue;
+            }
+          if (layer->logits != NULL)
+            measure_scores (p, layer->n_experts, job->q, sums, &entropy, &gw);
           sums[SUM_TOKENS]++;
           sums[SUM_ENTROPY] += entropy;
           sums[SUM_PERPLEXITY] += exp (entropy);
@@ -197,8 +205,6 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
               sums[SUM_BROADCAST] += job->slots == 0 || uncertain < job->slots;
               uncertain++;
             }
-          if (isnan (entropy)) /* a token without an entropy is in no bin */
-            continue;
           bin = top > 0 ? (int) (entropy / top * BINS) : 0;
           out->bins[CLAMP (bin, 0, BINS - 1)]++;
         }
@@ -231,6 +237,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
               ms_values_real (context->values, "q"),
               ms_values_int (context->values, "slots") };
   double entropy = 0, uniform = 0, uncertain = 0;
+  gint64 undefined = 0;
+  guint n_measured = 0;
   guint surest = 0;
   double least = INFINITY;
   gboolean fine;
@@ -268,16 +276,27 @@ compute (const MsContext *context, MsResult *result, GError **error)
         ms_table_add (ms_result_table (result, "distribution"), (gint64) layer->number,
                       i * top / BINS, (i + 1) * top / BINS, (gint64) layers[l].bins[i],
                       tokens > 0 ? (double) layers[l].bins[i] / tokens : NAN);
-      entropy += v[SUM_ENTROPY].value / n_layers;
-      uniform += top / n_layers;
-      uncertain += v[SUM_UNCERTAIN].value / n_layers;
+      undefined += layers[l].n_undefined;
+      if (!(tokens > 0))
+        continue;
+      n_measured++;
+      entropy += (v[SUM_ENTROPY].value - entropy) / n_measured;
+      uniform += (top - uniform) / n_measured;
+      uncertain += (v[SUM_UNCERTAIN].value - uncertain) / n_measured;
       if (v[SUM_ENTROPY].value < least)
         {
           least = v[SUM_ENTROPY].value;
           surest = l;
         }
     }
-  if (fine)
+  if (fine && undefined > 0)
+    ms_result_note (result,
+                    "%" G_GINT64_FORMAT " decisions have no entropy, because the router put out no "
+                    "numbers for them: they are left out.",
+                    undefined);
+  if (fine && n_measured == 0)
+    result->summary = g_strdup ("No decision has an entropy.");
+  else if (fine)
     {
       result->summary
           = g_strdup_printf ("The router's entropy is %.2f nats on average (%.2f would be "
