@@ -99,8 +99,9 @@ take_field (void *field, size_t length, void *data)
       stop (reader, reader->first_line, "a zero byte: this is no text");
       return;
     }
-  for (gsize i = 0; i < length; i++)
-    reader->line += bytes[i] == '\n';
+  for (const char *at = bytes;
+       length > 0 && (at = memchr (at, '\n', length - (gsize) (at - bytes))); at++)
+    reader->line++;
   g_array_append_val (reader->starts, start);
   g_string_append_len (reader->text, bytes, (gssize) length);
   g_string_append_c (reader->text, '\0');

@@ -218,6 +218,48 @@ test_tolerance (void)
   g_assert_cmpstr (corpus->documents[0].phase, ==, "prefill");
 }
 
+/* Numbers are read as the C library reads them, in every notation. */
+static void
+test_numbers (void)
+{
+  static const char *const texts[] = { "0",
+                                       "1",
+                                       "0.1",
+                                       "0.3",
+                                       "0.123456789",
+                                       "0.00000000000001",
+                                       "16777217",
+                                       "3.",
+                                       "1e-3",
+                                       "2.5E2",
+                                       "+0.5",
+                                       "0.1234567890123456",
+                                       "123456789012345",
+                                       "0.7071067",
+                                       "00.625",
+                                       "1e-40",
+                                       "0x1p-2",
+                                       "0.999999999999999",
+                                       "0.1000000000000000000000000000001" };
+  g_autoptr (GString) trace = g_string_new (HEAD);
+  g_autofree char *message = NULL;
+  g_autoptr (MsReader) reader = NULL;
+  const MsChunk *chunk;
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    g_string_append_printf (trace, "0,%u,0,0,1,%s\n", i, texts[i]);
+  {
+    const char *const files[] = { "trace.csv", trace->str, NULL };
+
+    message = import_texts (files, (MsImportOptions){ .n_experts = 2 });
+  }
+  g_assert_cmpstr (message, ==, NULL);
+  reader = open_run ();
+  chunk = ms_reader_chunk (reader, 0, 0, MS_CHUNK_WEIGHTS, 0, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    g_assert_true (chunk->weights[i] == (float) g_ascii_strtod (texts[i], NULL));
+}
+
 static void
 assert_close (float value, double expected)
 {
@@ -846,6 +888,7 @@ main (int argc, char **argv)
   g_test_add_func ("/import/faults", test_faults);
   g_test_add_func ("/import/pairs", test_pairs);
   g_test_add_func ("/import/tolerance", test_tolerance);
+  g_test_add_func ("/import/numbers", test_numbers);
   g_test_add_func ("/import/gating", test_gating);
   g_test_add_func ("/import/gate-beside-decisions", test_gate_beside_decisions);
   g_test_add_func ("/import/remarks", test_remarks);

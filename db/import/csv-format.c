@@ -105,6 +105,30 @@ typedef struct
 
 /* --- Cells ----------------------------------------------------------------------------------- */
 
+/* Digits, and a point among them when `point` is not NULL, at the front of `cell`: all digits as one number,
+ * and how many stand behind the point.  Returns where they end; at most 15 digits, so that all is exact. */
+static const char *
+read_digits (const char *cell, gint64 *digits, guint *behind, gboolean point)
+{
+  guint n = 0;
+  gboolean pointed = FALSE;
+
+  *digits = 0;
+  *behind = 0;
+  for (; n < 15; cell++)
+    if (g_ascii_isdigit (*cell))
+      {
+        *digits = *digits * 10 + (*cell - '0');
+        *behind += pointed;
+        n++;
+      }
+    else if (*cell == '.' && point && !pointed && n > 0)
+      pointed = TRUE;
+    else
+      break;
+  return n > 0 ? cell : "?";
+}
+
 /* The column's cell as an integer in least..most; `otherwise` when the file has no such column. */
 static gboolean
 read_int (const CsvSource *self, const char *const *fields, guint line, Column column, gint64 least,
@@ -114,11 +138,18 @@ read_int (const CsvSource *self, const char *const *fields, guint line, Column c
   gint64 number = 0;
   g_autofree char *cell = NULL;
   const char *point;
+  guint behind;
 
   *value = otherwise;
   if (index < 0
       || (*fields[index] == '\0' && (column == COLUMN_PREDICTED || column == COLUMN_TOKEN_ID)))
     return TRUE;
+  if (*read_digits (fields[index], &number, &behind, FALSE) == '\0' && number >= least
+      && number <= most)
+    {
+      *value = (gint32) number;
+      return TRUE;
+    }
   if (g_ascii_string_to_signed (fields[index], 10, least, most, &number, NULL))
     {
       *value = (gint32) number;
@@ -140,9 +171,22 @@ read_int (const CsvSource *self, const char *const *fields, guint line, Column c
 static gboolean
 read_real (const CsvSource *self, const char *cell, guint line, float *value, GError **error)
 {
+  static const double powers[]
+      = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
+  gboolean minus = *cell == '-';
+  gint64 digits;
+  guint behind;
+  double number;
   char *end;
-  double number = g_ascii_strtod (cell, &end);
 
+  /* Numbers and powers of ten below 2^53 are exact, so their quotient is rounded as strtod rounds. */
+  if (*read_digits (cell + minus, &digits, &behind, TRUE) == '\0')
+    {
+      number = (double) digits / powers[behind];
+      *value = (float) (minus ? -number : number);
+      return TRUE;
+    }
+  number = g_ascii_strtod (cell, &end);
   if (end == cell || *end != '\0' || !(fabs (number) <= (double) G_MAXFLOAT))
     {
       g_autofree char *clean = ms_text_printable (cell, -1);
