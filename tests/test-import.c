@@ -404,19 +404,18 @@ dump_run (void)
   return g_string_free (text, FALSE);
 }
 
-/* Twelve tokens, of which some go to equal experts. */
+/* n tokens, of which the first ones go to equal experts. */
 static char *
-make_rows (guint n, guint equal, const char *extra_name, const char *extra)
+make_rows (guint n, guint equal)
 {
-  GString *text = g_string_new (NULL);
+  GString *text = g_string_new (HEAD);
 
-  g_string_append_printf (text, "sequence,token,layer,rank,expert,weight%s\n", extra_name);
   for (guint t = 0; t < n; t++)
     for (guint l = 0; l < 2; l++)
       for (guint r = 0; r < 2; r++)
-        g_string_append_printf (text, "s,%u,%u,%u,%u,%s%s\n", t, l, r,
+        g_string_append_printf (text, "s,%u,%u,%u,%u,%s\n", t, l, r,
                                 t < equal ? 2 + r : (t * 7 + l * 3 + r * 4) % 8,
-                                r == 0 ? "0.625" : "0.375", extra);
+                                r == 0 ? "0.625" : "0.375");
   return g_string_free (text, FALSE);
 }
 
@@ -471,11 +470,12 @@ test_repeated (void)
   } cases[] = { { 0, "weights-sum-to-1 0 80" },
                 { 8, "weights-sum-to-1 0 80" }, /* 28 choices agree: chance may do that */
                 { 9, "weights-sum-to-1 0 80\nrepeated-rows 1 9" },
-                { 30, "weights-sum-to-1 0 80\nrepeated-rows 1 30" } };
+                { 30, "weights-sum-to-1 0 80\nrepeated-rows 1 30" },
+                { 40, "weights-sum-to-1 0 80\nrepeated-rows 1 40\nconstant-layers 1 2" } };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
-      g_autofree char *text = make_rows (40, cases[i].equal, "", "");
+      g_autofree char *text = make_rows (40, cases[i].equal);
       const char *const files[] = { "trace.csv", text, NULL };
       g_autofree char *message = import_texts (files, (MsImportOptions){ .n_experts = 8 });
 

@@ -9,6 +9,8 @@
  * that all would have to agree. */
 #define REPEATED_TOKENS  8
 #define REPEATED_CHOICES 32
+/* The fewest tokens of which it is told that all go to the same experts at a layer. */
+#define CONSTANT_TOKENS 32
 
 /* --- Weights --------------------------------------------------------------------------------- */
 
@@ -203,6 +205,32 @@ check_repeated (MsImportLayout *layout)
         longest, starts, importer->documents->len);
 }
 
+/* Layers at which every token goes to the same experts: dense layers written as zeros, or a dead router. */
+static void
+check_constant (MsImportLayout *layout)
+{
+  MsImporter *importer = layout->importer;
+  g_autoptr (GString) numbers = g_string_new (NULL);
+  guint constant = 0;
+
+  for (guint i = 0; i < layout->n_layers && layout->n_tokens >= CONSTANT_TOKENS; i++)
+    {
+      const guint16 *experts = layout->layers[i].experts;
+      gboolean same = experts[0] != MS_NO_EXPERT;
+
+      for (gint64 t = 1; t < layout->n_tokens && same; t++)
+        same = memcmp (experts, experts + t * layout->k, layout->k * sizeof *experts) == 0;
+      if (same && constant++ < 8)
+        g_string_append_printf (numbers, "%s%d", constant > 1 ? ", " : "",
+                                g_array_index (importer->layers, gint32, i));
+    }
+  if (constant > 0)
+    ms_importer_remark (importer, "constant-layers", MS_SEVERITY_DOUBT, constant, NULL,
+                        "at %u of %u layers all tokens go to the same experts (layers %s%s): dense "
+                        "layers written as zeros look so; leave their rows out if they are",
+                        constant, layout->n_layers, numbers->str, constant > 8 ? ", ..." : "");
+}
+
 /* Ids that seem to count from 1, where nobody said how many experts there are. */
 static void
 check_ids (MsImportLayout *layout)
@@ -326,6 +354,7 @@ ms_import_layout_check (MsImportLayout *layout)
 {
   check_weights (layout);
   check_repeated (layout);
+  check_constant (layout);
   check_ids (layout);
   check_pairing (layout);
   check_ties (layout);
