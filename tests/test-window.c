@@ -1207,6 +1207,8 @@ test_collect_dialog (void)
       command, ==,
       "moescope collect '/models/a b.gguf' /texts/one.txt /texts/two.jsonl -o /tmp/out.db");
   g_assert_true (ms_collect_is_trace ("trace.csv"));
+  g_assert_true (ms_collect_is_trace ("trace.jsonl"));
+  g_assert_false (ms_collect_is_trace ("trace.pt"));
   g_assert_false (ms_collect_is_trace ("run.db"));
   gtk_window_destroy (GTK_WINDOW (dialog));
   close_window (window);

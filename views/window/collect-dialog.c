@@ -2,6 +2,7 @@
  * or a kill of either leaves the other alone, and what is recorded is kept. */
 #include "collect-dialog-private.h"
 
+#include "db.h"
 #include "pieces-private.h"
 #include "process-private.h"
 #include "tab-list-private.h"
@@ -29,13 +30,51 @@ static const char *const precisions[] = { "reference", "fast", NULL };
 gboolean
 ms_collect_is_trace (const char *path)
 {
-  static const char *const endings[] = { ".jsonl", ".json",    ".csv",     ".npz", ".npy", ".pt",
-                                         ".pkl",   ".parquet", ".imatrix", ".dat", NULL };
+  const char *point = strrchr (path, '.');
+  const MsImportFormat *format;
 
-  for (guint i = 0; endings[i] != NULL; i++)
-    if (g_str_has_suffix (path, endings[i]))
+  for (guint i = 0; point != NULL && (format = ms_import_format (i)) != NULL; i++)
+    if (g_strv_contains (format->extensions, point + 1))
       return TRUE;
   return FALSE;
+}
+
+/* The titles of all trace formats, in one line.  (transfer full) */
+static char *
+list_formats (void)
+{
+  GString *text = g_string_new (NULL);
+  const MsImportFormat *format;
+
+  for (guint i = 0; (format = ms_import_format (i)) != NULL; i++)
+    g_string_append_printf (text, "%s%s", i > 0 ? ", " : "", format->title);
+  return g_string_free (text, FALSE);
+}
+
+/* Lets the chooser show traces, those of one format, or all files. */
+static void
+add_filters (GtkFileChooser *chooser)
+{
+  g_autoptr (GtkFileFilter) traces = gtk_file_filter_new (), all = gtk_file_filter_new ();
+  const MsImportFormat *format;
+
+  gtk_file_filter_set_name (traces, _ ("Traces"));
+  gtk_file_chooser_add_filter (chooser, traces);
+  for (guint i = 0; (format = ms_import_format (i)) != NULL; i++)
+    {
+      g_autoptr (GtkFileFilter) one = gtk_file_filter_new ();
+
+      gtk_file_filter_set_name (one, format->title);
+      for (guint j = 0; format->extensions[j] != NULL; j++)
+        {
+          gtk_file_filter_add_suffix (one, format->extensions[j]);
+          gtk_file_filter_add_suffix (traces, format->extensions[j]);
+        }
+      gtk_file_chooser_add_filter (chooser, one);
+    }
+  gtk_file_filter_set_name (all, _ ("All files"));
+  gtk_file_filter_add_pattern (all, "*");
+  gtk_file_chooser_add_filter (chooser, all);
 }
 
 /* --- When it is done ------------------------------------------------------------------------- */
@@ -238,6 +277,8 @@ choose (GtkButton *button, gpointer data)
       save ? GTK_FILE_CHOOSER_ACTION_SAVE : GTK_FILE_CHOOSER_ACTION_OPEN, NULL, NULL);
 
   gtk_file_chooser_set_select_multiple (GTK_FILE_CHOOSER (chooser), row == NULL);
+  if (row == NULL && self->kind == MS_COLLECT_IMPORT)
+    add_filters (GTK_FILE_CHOOSER (chooser));
   g_object_set_data (G_OBJECT (chooser), "moescope-row", row);
   g_signal_connect_object (chooser, "response", G_CALLBACK (on_files_chosen), self, 0);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (chooser), TRUE);
@@ -290,9 +331,9 @@ make_inputs (MsCollectDialog *self)
 {
   GtkWidget *group = adw_preferences_group_new ();
   GtkWidget *add = gtk_button_new_from_icon_name ("list-add-symbolic");
-  GtkWidget *nothing
-      = gtk_label_new (self->kind == MS_COLLECT_MODEL ? _ ("Text files, or JSON lines with labels")
-                                                      : _ ("Traces of SGLang, vLLM, llama.cpp, …"));
+  g_autofree char *formats = list_formats ();
+  GtkWidget *nothing = gtk_label_new (
+      self->kind == MS_COLLECT_MODEL ? _ ("Text files, or JSON lines with labels") : formats);
 
   gtk_widget_add_css_class (nothing, "dim-label");
   gtk_widget_set_margin_top (nothing, 12);
