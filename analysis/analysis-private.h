@@ -128,6 +128,8 @@ double ms_pearson (const double *x, const double *y, guint n);
 double ms_spearman (const double *x, const double *y, guint n);
 /* The quantile q of sorted x, interpolated linearly between neighbours (numpy's default). */
 double ms_quantile (const double *sorted, guint n, double q);
+/* The quantile p of Student's t distribution with `freedom` > 0 degrees of freedom. */
+double ms_student_quantile (double p, double freedom);
 void ms_sort (double *x, guint n); /* ascending; NaN last */
 
 /* Returns the statistic after item i got the label of item order[i]. */
@@ -153,11 +155,11 @@ gsize ms_trace_order_scratch (const MsTrace *trace, guint layer);
 guint ms_trace_order (const MsTrace *trace, guint layer, const float *recorded, float *scratch,
                       guint16 *order);
 
-/* --- Intervals by bootstrap over documents -------------------------------------------------- */
+/* --- Intervals by bootstrap over independent groups of documents ----------------------------- */
 
-/* How often each unit is drawn in each resample.  A unit is a document; of more than
- * MS_BOOTSTRAP_UNITS documents, document d is in unit d mod MS_BOOTSTRAP_UNITS, which leaves the
- * intervals of so many documents as they are and bounds the work. */
+/* How often each unit is drawn in each resample.  A unit is a cluster of documents that go together; of
+ * more than MS_BOOTSTRAP_UNITS clusters, cluster c is in unit c mod MS_BOOTSTRAP_UNITS, which leaves the
+ * intervals of so many as they are and bounds the work. */
 #define MS_BOOTSTRAP_UNITS 512
 
 typedef struct
@@ -165,24 +167,52 @@ typedef struct
   guint n_units;     /* U */
   guint n_resamples; /* R */
   double confidence;
+  double
+      reach; /* of an interval to both sides, in standard deviations of the resamples; NaN for U = 1 */
+  guint *unit;    /* (D) of a document, or of what else was given */
   guint16 *times; /* (R, U) */
 } MsBootstrap;
 
-/* From the context's seed, resamples and confidence.  Always works: with fewer than two documents or
- * no resamples, intervals are NaN. */
-MsBootstrap *ms_bootstrap_new (const MsContext *context, guint n_documents);
+/* Units of the trace's independent groups of documents (ms_trace_clusters by the context's cluster), from
+ * the context's seed, resamples and confidence.  Always works: with fewer than two groups or no resamples,
+ * intervals are NaN. */
+MsBootstrap *ms_bootstrap_new_of_trace (const MsContext *context);
+/* The same with at most `most` units. */
+MsBootstrap *ms_bootstrap_new_most (const MsContext *context, guint most);
+/* Units of n_items things that are independent, passages say. */
+MsBootstrap *ms_bootstrap_new (const MsContext *context, guint n_items);
 void ms_bootstrap_free (MsBootstrap *bootstrap);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsBootstrap, ms_bootstrap_free)
 /* The unit of a document. */
-#define ms_bootstrap_unit(bootstrap, document) ((document) % (bootstrap)->n_units)
+#define ms_bootstrap_unit(bootstrap, document) ((bootstrap)->unit[document])
 
 typedef struct
 {
-  double value;                 /* of the data as they are */
+  double value;                 /* of the data as they are: the plug-in estimate */
+  double corrected;             /* less its bias: 2 value - mean of the resamples */
   double error;                 /* standard deviation over the resamples */
-  double low, high;             /* percentile interval */
+  double low, high;             /* corrected -+ reach * error */
   double basic_low, basic_high; /* basic interval of metrics.md b.1: 2 value - order statistics */
 } MsInterval;
+
+/* How resamples become an interval. */
+typedef struct
+{
+  double confidence;
+  double reach; /* as in MsBootstrap */
+} MsIntervalRule;
+
+/* The interval of a value from its n resamples, of which those not finite are left out; all NaN but the value
+ * when fewer than two remain. */
+MsInterval ms_interval_make (const MsIntervalRule *rule, double value, const double *resampled,
+                             guint n);
+/* For a share, or what else lies in least..most: lays the interval on the scale of log odds, where it is skewed as
+ * such shares are and stays inside.  `grain` is what one observation more or less changes; the error is at
+ * least that of independent observations, so that a share of 0 has an interval too. */
+void ms_interval_bound (MsInterval *interval, const MsIntervalRule *rule, double least, double most,
+                        double grain);
+/* Keeps corrected, low and high within what the measure can be. */
+void ms_interval_clamp (MsInterval *interval, double least, double most);
 
 /* Makes the statistics (n_out) from sums (m) over documents. */
 typedef void (*MsStatistic) (const double *sums, double *out, gpointer data);
@@ -192,12 +222,16 @@ typedef void (*MsStatistic) (const double *sums, double *out, gpointer data);
 void ms_bootstrap_resample (const MsBootstrap *bootstrap, const double *sums, guint m,
                             MsStatistic statistic, gpointer data, guint n_out, double *values,
                             double *resampled);
-/* The interval of one statistic from its resamples (R), of which NaN are left out. */
+/* The interval of one statistic from its resamples (R), as ms_interval_make. */
 MsInterval ms_bootstrap_interval (const MsBootstrap *bootstrap, double value,
                                   const double *resampled);
 /* Both at once. */
 void ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
                              MsStatistic statistic, gpointer data, guint n_out, MsInterval *out);
+
+/* The same of shares and rates, whose intervals stay within 0..1. */
+void ms_bootstrap_rates (const MsBootstrap *bootstrap, const double *sums, guint m,
+                         MsStatistic statistic, gpointer data, guint n_out, MsInterval *out);
 
 /* The draws of a CSV parameter file instead of random ones: a header, then U lines with a column per
  * resample, each cell a unit number 0..U-1.  NULL or "" gives ms_bootstrap_new.  Document d is in
@@ -220,19 +254,26 @@ ms_chunk_expert (const MsChunk *chunk, gsize slot)
   return chunk->ids8[slot] == 0xff ? MS_NO_EXPERT : chunk->ids8[slot];
 }
 
-/* Documents of groups, for intervals and null values of measures that compare groups.  A row is a
- * document, or several where a group has more than MS_BOOTSTRAP_UNITS.  Resamples draw rows within each
- * group; permutations deal all rows anew to the groups, whose numbers of rows stay: tokens of a
- * document are never parted, because they are not independent. */
+/* Documents of groups, for intervals and null values of measures that compare groups.  A row holds the
+ * documents of one cluster (of several, beyond MS_BOOTSTRAP_UNITS) in one group.  Resamples draw clusters
+ * within each group, and those that cross groups with all their rows; permutations deal the clusters of single
+ * groups anew to the groups, whose numbers of rows stay, and swap the groups of rows within a cluster that
+ * crosses them: what goes together is never parted. */
 typedef struct
 {
   guint n_groups; /* G */
   guint n_rows;
   guint n_resamples; /* R */
   double confidence;
-  guint *first;        /* (G + 1) rows of group g are first[g] .. first[g + 1] - 1 */
-  guint *row;          /* (D) row of a document, G_MAXUINT = in no group */
-  MsBootstrap **draws; /* (G) */
+  double reach; /* of an interval to both sides, in standard deviations of the resamples */
+  guint *first; /* (G + 1) rows of group g are first[g] .. first[g + 1] - 1 */
+  guint *row;   /* (D) row of a document, G_MAXUINT = in no group */
+  guint *pool;  /* (rows) the group whose draws the row follows; G = those of crossing clusters */
+  guint *unit;  /* (rows) its unit there */
+  MsBootstrap **draws; /* (G + 1) */
+  guint n_deals;       /* sets of rows that swap their data in a permutation */
+  guint *dealt;        /* (rows) the rows set by set */
+  guint *deals;        /* (n_deals + 1) where a set begins in `dealt` */
 } MsStrata;
 
 MsStrata *ms_strata_new (const MsContext *context, const MsGroups *groups, guint n_documents);

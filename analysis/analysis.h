@@ -64,10 +64,12 @@ typedef struct MsContext
       *with; /* (n_with) runs shown beside the trace: ms_analysis_run_each alone looks at them */
   guint n_with;
   const MsValues *values;
-  guint threads;           /* 0 = all */
-  guint64 seed;            /* for bootstrap and null values */
-  guint bootstrap;         /* resamples of an interval, 0 = no intervals */
-  double confidence;       /* e.g. 0.95 */
+  guint threads;     /* 0 = all */
+  guint64 seed;      /* for bootstrap and null values */
+  guint bootstrap;   /* resamples of an interval, 0 = no intervals */
+  double confidence; /* e.g. 0.95 */
+  const char
+      *cluster; /* documents with the same label of this name go together; NULL = translations do */
   GCancellable *cancel;    /* may be NULL */
   MsProgressFunc progress; /* may be NULL: use ms_context_progress */
   gpointer progress_data;

@@ -690,7 +690,7 @@ add_row (MsTable *table, gint64 layer, const Job *job, MsCachePolicy policy, gui
                       ? (double) null->counts.hits / (double) null->counts.accesses
                       : NAN;
 
-  ms_bootstrap_intervals (job->bootstrap, o->units, 2, rate_of_sums, NULL, 1, &rate);
+  ms_bootstrap_rates (job->bootstrap, o->units, 2, rate_of_sums, NULL, 1, &rate);
   if (layer >= 0)
     ms_table_put (table, MS_INT (layer));
   ms_table_put (
@@ -821,8 +821,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
   gboolean shared = ms_values_choice (context->values, "scope") == SCOPE_SHARED;
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   Job job = { .bootstrap = bootstrap };
   gsize n_outcomes;
   gboolean fine;

@@ -638,7 +638,7 @@ add_repair (MsTable *table, const Job *job, const Layer *layer, gint64 block, gu
   double sums[N_REPAIR] = { 0 };
   MsInterval v[N_REPAIR_RATES];
 
-  ms_bootstrap_intervals (job->bootstrap, units, N_REPAIR, repair_rates, NULL, N_REPAIR_RATES, v);
+  ms_bootstrap_rates (job->bootstrap, units, N_REPAIR, repair_rates, NULL, N_REPAIR_RATES, v);
   for (guint i = 0; i < n_units * N_REPAIR; i++)
     sums[i % N_REPAIR] += units[i];
   ms_table_add (table, block, job->factors[f], (gint64) sums[REPAIR_DROPPED],
@@ -730,7 +730,7 @@ add_positions (const MsContext *context, MsTable *table, const Job *job, guint f
   for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
     for (gsize i = 0; i < n; i++)
       units[i] += job->layers[l].positions[f * n + i];
-  ms_bootstrap_intervals (job->bootstrap, units, POSITIONS * 2, position_rates, NULL, POSITIONS, v);
+  ms_bootstrap_rates (job->bootstrap, units, POSITIONS * 2, position_rates, NULL, POSITIONS, v);
   for (guint i = 0; i < POSITIONS; i++)
     ms_table_add (table, job->factors[f], (i + 0.5) / POSITIONS, v[i].value, v[i].low, v[i].high);
 }
@@ -762,8 +762,7 @@ static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
   Job job = { .bootstrap = bootstrap,
               .layers = layers,
@@ -781,9 +780,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
       {
         MsInterval v[5];
 
-        ms_bootstrap_intervals (bootstrap,
-                                layers[l].units + (gsize) f * bootstrap->n_units * N_SUMS, N_SUMS,
-                                rates, NULL, 5, v);
+        ms_bootstrap_rates (bootstrap, layers[l].units + (gsize) f * bootstrap->n_units * N_SUMS,
+                            N_SUMS, rates, NULL, 5, v);
         ms_table_add (ms_result_table (result, "sweep"),
                       (gint64) ms_trace_layer (context->trace, l)->number, job.factors[f],
                       layers[l].capacity[f] / layers[l].n_batches, v[0].value, v[0].low, v[0].high,

@@ -258,8 +258,8 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
                             error))
     return FALSE;
   intervals = g_new (MsInterval, layer->n_strongest);
-  ms_bootstrap_intervals (all->bootstrap, sums, 3 * layer->n_strongest, make_shares, layer,
-                          layer->n_strongest, intervals);
+  ms_bootstrap_rates (all->bootstrap, sums, 3 * layer->n_strongest, make_shares, layer,
+                      layer->n_strongest, intervals);
   for (guint p = 0; p < layer->n_strongest; p++)
     layer->strongest[p].share = intervals[p];
   return TRUE;
@@ -342,7 +342,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   double several = 0;
   gboolean fine;
 
-  all.bootstrap = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  all.bootstrap = ms_bootstrap_new_of_trace (context);
   all.n_layers = ms_trace_n_layers (context->trace);
   all.layers = g_new0 (Layer, all.n_layers);
   fine = ms_context_tasks (context, all.n_layers, do_layer, &all, 0, 1, error);

@@ -371,7 +371,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
     if (all->strata != NULL)
       layer->measures[i] = ms_strata_interval (all->strata, values[i], resampled + i * n_resamples);
     else
-      layer->measures[i] = (MsInterval){ values[i], NAN, NAN, NAN, NAN, NAN };
+      layer->measures[i] = (MsInterval){ values[i], NAN, NAN, NAN, NAN, NAN, NAN };
   return TRUE;
 }
 

@@ -500,8 +500,7 @@ static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
   guint columns_a = ms_trace_run (context->trace)->columns;
   guint scores = columns_a & ms_trace_run (context->others[0])->columns & MS_CHUNK_LOGITS;

@@ -436,8 +436,7 @@ summarise (const Coverage *coverage, const Scope *all, MsResult *result)
 static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   guint n_layers = ms_trace_n_layers (context->trace);
   guint n_scopes = n_layers > 1 ? n_layers + 1 : 1;
   g_autofree Scope *scopes = g_new0 (Scope, n_scopes);

@@ -247,8 +247,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   guint n_layers = ms_trace_n_layers (context->trace);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
   gint64 batch = ms_values_int (context->values, "batch");
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   guint columns = ms_trace_run (context->trace)->columns & (MS_CHUNK_ENTROPY | MS_CHUNK_LOGITS);
   gboolean gated = ms_trace_gated (context->trace, MS_GATE_SCORING, NULL);
   Telemetry telemetry = { ms_values_real (context->values, "capacity-factor"),

@@ -265,9 +265,9 @@ make_intervals (const Job *job, Scope *scope)
 
   scope->intervals = g_new (MsInterval, job->n_curves * scope->n_ids);
   for (guint i = 0; i < job->n_curves; i++)
-    ms_bootstrap_intervals (job->bootstrap, scope->sums + i * job->bootstrap->n_units * row,
-                            (guint) row, mean_of_sums, &scope->n_ids, scope->n_ids,
-                            scope->intervals + i * scope->n_ids);
+    ms_bootstrap_rates (job->bootstrap, scope->sums + i * job->bootstrap->n_units * row,
+                        (guint) row, mean_of_sums, &scope->n_ids, scope->n_ids,
+                        scope->intervals + i * scope->n_ids);
 }
 
 /* All documents of one scope; ids (T, row). */
@@ -431,8 +431,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
   guint level = ms_values_choice (context->values, "level");
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   Job job = { .null = ms_values_bool (context->values, "null"), .bootstrap = bootstrap };
   Scope mean = { 0 };
   gboolean fine;

@@ -561,8 +561,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
   guint recorded = ms_trace_run (context->trace)->columns;
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
   guint guard = ms_values_choice (context->values, "guard");
   g_autoptr (MsGroups) groups

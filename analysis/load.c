@@ -512,7 +512,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
                    "`capacity` tells what a capacity would drop");
       return FALSE;
     }
-  bootstrap = ms_bootstrap_new (context, from_file ? 1 : ms_trace_n_documents (context->trace));
+  bootstrap = from_file ? ms_bootstrap_new (context, 1) : ms_bootstrap_new_of_trace (context);
   load.bootstrap = bootstrap;
   if (from_file)
     fine = read_counts (context, &load, error);

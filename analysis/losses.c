@@ -279,7 +279,7 @@ write_concatenated (const Losses *all, double k, MsTable *table)
   gboolean alike = TRUE;
   g_autofree double *sums = g_new0 (double, n_units *width);
   MsInterval intervals[N_LOSSES];
-  MsInterval undefined = { NAN, NAN, NAN, NAN, NAN, NAN };
+  MsInterval undefined = { NAN, NAN, NAN, NAN, NAN, NAN, NAN };
   Shape shape = { n, all->n_null };
 
   for (guint l = 0; l < all->n_layers; l++)
@@ -343,8 +343,7 @@ write_result (const MsContext *context, const Losses *all, MsResult *result)
 static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   guint n_layers = ms_trace_n_layers (context->trace);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
   Losses all = { bootstrap, ms_trace_run (context->trace)->probabilities, n_layers, layers,

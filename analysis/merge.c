@@ -413,7 +413,7 @@ add_layer (MsResult *result, const Job *job, const Layer *layer)
   double used = 0;
 
   for (guint i = 0; i < DISTANCES + n; i++)
-    value[i] = (MsInterval){ NAN, NAN, NAN, NAN, NAN, NAN };
+    value[i] = (MsInterval){ NAN, NAN, NAN, NAN, NAN, NAN, NAN };
   if (layer->units != NULL)
     ms_bootstrap_intervals (job->bootstrap, layer->units, n * N_SUMS, measures, (gpointer) layer,
                             DISTANCES + n, value);
@@ -508,7 +508,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   choose_dominant (&job, remain);
   for (guint l = 0; l < job.n_layers; l++)
     join_nearest (&job.layers[l]);
-  bootstrap = ms_bootstrap_new (context, traced ? ms_trace_n_documents (context->trace) : 0);
+  bootstrap = traced ? ms_bootstrap_new_of_trace (context) : ms_bootstrap_new (context, 0);
   job.bootstrap = bootstrap;
   if (traced && bootstrap->n_resamples > 0
       && !ms_context_tasks (context, job.n_layers, measure_groups, &job, 0.6, 0.95, error))

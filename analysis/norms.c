@@ -118,7 +118,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   if (!ms_trace_scan_layer (context->trace, index, MS_CHUNK_NORMS, count_rows, &scan,
                             context->cancel, error))
     return FALSE;
-  ms_bootstrap_intervals (all->bootstrap, layer->sums, 3, make_share, NULL, 2, intervals);
+  ms_bootstrap_rates (all->bootstrap, layer->sums, 3, make_share, NULL, 2, intervals);
   layer->share = intervals[0];
   layer->chance = intervals[1];
   return TRUE;
@@ -195,7 +195,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   Norms all = { 0 };
   gboolean fine;
 
-  all.bootstrap = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  all.bootstrap = ms_bootstrap_new_of_trace (context);
   all.n_layers = ms_trace_n_layers (context->trace);
   all.layers = g_new0 (Layer, all.n_layers);
   fine = ms_context_tasks (context, all.n_layers, do_layer, &all, 0, 1, error);

@@ -646,6 +646,8 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, guint l, 
 
   ms_bootstrap_intervals (job->bootstrap, layer->units, job->n_sums, measure, (gpointer) job,
                           N_MEASURES, value);
+  ms_interval_clamp (&value[MAX_OVER_MEAN], 1, job->n_devices);
+  ms_interval_clamp (&value[BALANCEDNESS], 1.0 / job->n_devices, 1);
   measure (sums_of (job, layer, IN_ORDER, 0), in_order, (gpointer) job);
   measure_random (job, layer, random);
   for (guint u = 0; u < job->bootstrap->n_units; u++)

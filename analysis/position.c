@@ -378,7 +378,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   Position all = { .n_shuffles = (guint) ms_values_int (context->values, "permutations") };
   gboolean fine;
 
-  all.bootstrap = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  all.bootstrap = ms_bootstrap_new_of_trace (context);
   make_bins (context, &all);
   all.n_layers = ms_trace_n_layers (context->trace);
   all.layers = g_new0 (Layer, all.n_layers);

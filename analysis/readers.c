@@ -118,7 +118,7 @@ write_labels (const MsContext *context, const Readers *readers, const char *kind
 
   if (groups == NULL)
     return;
-  bootstrap = ms_bootstrap_new (context, readers->n_documents);
+  bootstrap = ms_bootstrap_new_of_trace (context);
   sums = g_new0 (double, (gsize) bootstrap->n_units * groups->n * 2);
   labels = g_new0 (Label, groups->n);
   shares = g_new (MsInterval, groups->n);
@@ -140,8 +140,7 @@ write_labels (const MsContext *context, const Readers *readers, const char *kind
         labels[group].seen += seen;
         labels[group].n_documents += l == 0;
       }
-  ms_bootstrap_intervals (bootstrap, sums, 2 * groups->n, make_shares, &groups->n, groups->n,
-                          shares);
+  ms_bootstrap_rates (bootstrap, sums, 2 * groups->n, make_shares, &groups->n, groups->n, shares);
   for (guint g = 0; g < groups->n; g++)
     {
       labels[g].name = groups->names[g];

@@ -216,8 +216,7 @@ static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
   Job job = { bootstrap, layers };
   double overlap = 0, chance = 0, best = -1;
@@ -232,7 +231,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
 
       for (guint u = 0; u < bootstrap->n_units; u++)
         pairs += layers[l].units[u * N_SUMS + SUM_PAIRS];
-      ms_bootstrap_intervals (bootstrap, layers[l].units, N_SUMS, shares, NULL, N_SUMS, v);
+      ms_bootstrap_rates (bootstrap, layers[l].units, N_SUMS, shares, NULL, N_SUMS, v);
       ms_table_add_row (ms_result_table (result, "layers"), MS_INT (layer->number),
                         MS_INT ((gint64) pairs), MS_INTERVAL (v[SUM_FIRST]), MS_REAL (1 / e),
                         MS_INTERVAL (v[SUM_ANY]),

@@ -226,6 +226,9 @@ ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **
                    analysis->name, missing);
       return NULL;
     }
+  if (context->trace != NULL && ms_trace_n_documents (context->trace) > 0
+      && ms_trace_clusters (context->trace, context->cluster, error) == NULL)
+    return NULL;
   result = ms_result_new (analysis, ms_table_new);
   if (g_cancellable_set_error_if_cancelled (context->cancel, error)
       || !analysis->compute (context, result, error)

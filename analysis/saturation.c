@@ -286,7 +286,7 @@ add_layer (MsResult *result, const Job *job, gint64 block, double k, double n_ex
 
   for (guint i = 0; i <= last; i++)
     {
-      ms_bootstrap_intervals (job->bootstrap, in->units + i * row, N_SUMS, rates, NULL, N_SUMS, v);
+      ms_bootstrap_rates (job->bootstrap, in->units + i * row, N_SUMS, rates, NULL, N_SUMS, v);
       ms_table_add_row (ms_result_table (result, "checkpoints"), MS_INT (block),
                         MS_INT (job->steps[i]), MS_REAL ((double) job->steps[i] / final_step),
                         MS_INTERVAL (v[SUM_OVERLAP]), MS_REAL (k / n_experts),
@@ -296,8 +296,7 @@ add_layer (MsResult *result, const Job *job, gint64 block, double k, double n_ex
   for (guint i = 0; i < last; i++)
     {
       /* What changed is what did not stay: ends change places. */
-      ms_bootstrap_intervals (job->bootstrap, in->neighbours + i * row, N_SUMS, rates, NULL, N_SUMS,
-                              v);
+      ms_bootstrap_rates (job->bootstrap, in->neighbours + i * row, N_SUMS, rates, NULL, N_SUMS, v);
       ms_table_add_row (ms_result_table (result, "neighbours"), MS_INT (block),
                         MS_INT (job->steps[i]), MS_INT (job->steps[i + 1]),
                         MS_REAL (1 - v[SUM_TOP1].value), MS_REAL (1 - v[SUM_TOP1].high),
@@ -305,8 +304,8 @@ add_layer (MsResult *result, const Job *job, gint64 block, double k, double n_ex
                         MS_REAL (1 - v[SUM_SET].high), MS_REAL (1 - v[SUM_SET].low),
                         MS_REAL (1 - v[SUM_OVERLAP].value));
     }
-  ms_bootstrap_intervals (job->bootstrap, in->settled_at, last + 2, settled_shares, (gpointer) job,
-                          FRACTIONS, v);
+  ms_bootstrap_rates (job->bootstrap, in->settled_at, last + 2, settled_shares, (gpointer) job,
+                      FRACTIONS, v);
   for (guint f = 0; f < FRACTIONS; f++)
     ms_table_add_row (ms_result_table (result, "fluctuation"), MS_INT (block), MS_REAL (f / 10.0),
                       MS_INTERVAL (v[f]), MS_REAL (1 - v[f].value));
@@ -472,7 +471,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   gboolean from_file = path[0] != '\0';
   guint n_layers = from_file ? 1 : ms_trace_n_layers (context->trace), n_experts = 0;
   g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, from_file ? 0 : ms_trace_n_documents (context->trace));
+      = from_file ? ms_bootstrap_new (context, 0) : ms_bootstrap_new_of_trace (context);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
   Job job = { bootstrap, context->n_others + 1, NULL, layers };
   gboolean fine;

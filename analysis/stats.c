@@ -1,4 +1,4 @@
-/* Small statistics, the bootstrap and the permutation test. */
+/* Small statistics, quantiles of a distribution, and the permutation test. */
 #include "analysis-private.h"
 
 #include <math.h>
@@ -221,6 +221,60 @@ ms_quantile (const double *sorted, guint n, double q)
   return sorted[low] + (at - below) * (sorted[low + 1] - sorted[low]);
 }
 
+/* The regularised incomplete beta function, by its continued fraction (modified Lentz). */
+static double
+incomplete_beta (double a, double b, double x)
+{
+  const double tiny = 1e-300;
+  double front = exp (lgamma (a + b) - lgamma (a) - lgamma (b) + a * log (x) + b * log (1 - x));
+  double c = 1, d, f;
+
+  if (x > (a + 1) / (a + b + 2))
+    return 1 - incomplete_beta (b, a, 1 - x);
+  d = 1 / MAX (fabs (1 - (a + b) * x / (a + 1)), tiny);
+  f = d;
+  for (guint m = 1; m < 300; m++)
+    {
+      double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+      double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)), step;
+
+      d = 1 / (1 + even * d);
+      c = 1 + even / c;
+      f *= d * c;
+      d = 1 / (1 + odd * d);
+      c = 1 + odd / c;
+      step = d * c;
+      f *= step;
+      if (fabs (step - 1) < 1e-15)
+        break;
+    }
+  return front * f / a;
+}
+
+double
+ms_student_quantile (double p, double freedom)
+{
+  double low = 0, high = 1;
+
+  if (p < 0.5)
+    return -ms_student_quantile (1 - p, freedom);
+/* P (T <= t) for t > 0 */
+#define BELOW(t) (1 - incomplete_beta (freedom / 2, 0.5, freedom / (freedom + (t) * (t))) / 2)
+  while (BELOW (high) < p && high < 1e8)
+    high *= 2;
+  for (guint i = 0; i < 100; i++)
+    {
+      double middle = (low + high) / 2;
+
+      if (BELOW (middle) < p)
+        low = middle;
+      else
+        high = middle;
+    }
+#undef BELOW
+  return (low + high) / 2;
+}
+
 guint64
 ms_seed (guint64 seed, guint64 stream)
 {
@@ -252,205 +306,6 @@ ms_permutation_p (guint n, guint n_permutations, guint64 seed, double observed,
       as_large += statistic (order, data) >= observed;
     }
   return as_large / (n_permutations + 1.0);
-}
-
-/* --- The bootstrap --------------------------------------------------------------------------- */
-
-MsBootstrap *
-ms_bootstrap_new (const MsContext *context, guint n_documents)
-{
-  MsBootstrap *bootstrap = g_new0 (MsBootstrap, 1);
-  guint n = MAX (MIN (n_documents, MS_BOOTSTRAP_UNITS), 1);
-
-  bootstrap->n_units = n;
-  bootstrap->n_resamples = n > 1 ? context->bootstrap : 0;
-  bootstrap->confidence = context->confidence;
-  bootstrap->times = g_new0 (guint16, (gsize) bootstrap->n_resamples * n);
-  for (guint r = 0; r < bootstrap->n_resamples; r++)
-    {
-      guint64 state = ms_seed (context->seed, r);
-
-      for (guint i = 0; i < n; i++)
-        bootstrap->times[(gsize) r * n + ms_random_below (&state, n)]++;
-    }
-  return bootstrap;
-}
-
-void
-ms_bootstrap_free (MsBootstrap *bootstrap)
-{
-  if (bootstrap == NULL)
-    return;
-  g_free (bootstrap->times);
-  g_free (bootstrap);
-}
-
-#define DRAWS 8 /* resamples added up together */
-#define CELLS 4 /* sums added up together */
-typedef double Cells __attribute__ ((vector_size (CELLS * sizeof (double))));
-
-/* The units' sums (U, m) without those that are zero in all units. */
-typedef struct
-{
-  guint n_units;
-  gsize n;         /* groups of CELLS */
-  gsize *first;    /* (n) the first of the group among the m */
-  double *columns; /* (n, U, CELLS) */
-} Packed;
-
-/* totals (DRAWS, width) = the sums times how often each unit was drawn (U, DRAWS), added in the order of
- * the units. */
-MS_INLINE void
-add_draws_body (const Packed *sums, const double *times, gsize width, double *totals)
-{
-  for (gsize i = 0; i < sums->n; i++)
-    {
-      const double *column = sums->columns + i * sums->n_units * CELLS;
-      Cells total[DRAWS] = { { 0 } };
-
-      for (gsize u = 0; u < sums->n_units; u++)
-        {
-          Cells cells;
-
-          memcpy (&cells, column + u * CELLS, sizeof cells);
-          for (guint j = 0; j < DRAWS; j++)
-            total[j] += times[u * DRAWS + j] * cells;
-        }
-      for (guint j = 0; j < DRAWS; j++)
-        memcpy (totals + j * width + sums->first[i], &total[j], sizeof total[j]);
-    }
-}
-MS_KERNEL (void, , add_draws,
-           (const Packed *sums, const double *times, gsize width, double *totals),
-           (sums, times, width, totals))
-
-static void
-pack (Packed *packed, const double *sums, gsize m)
-{
-  for (gsize first = 0; first < m; first += CELLS)
-    {
-      double *column = packed->columns + packed->n * packed->n_units * CELLS;
-      gsize n = MIN (CELLS, m - first);
-      gboolean zero = TRUE;
-
-      for (gsize u = 0; u < packed->n_units; u++)
-        for (gsize i = 0; i < n; i++)
-          {
-            column[u * CELLS + i] = sums[u * m + first + i];
-            zero = zero && column[u * CELLS + i] == 0;
-          }
-      packed->first[packed->n] = first;
-      packed->n += !zero;
-    }
-}
-
-void
-ms_bootstrap_resample (const MsBootstrap *bootstrap, const double *sums, guint m,
-                       MsStatistic statistic, gpointer data, guint n_out, double *values,
-                       double *resampled)
-{
-  gsize n_units = bootstrap->n_units, n = bootstrap->n_resamples;
-  gsize width = (m + CELLS - 1) / CELLS * CELLS;
-  g_autofree gsize *first = g_new (gsize, width / CELLS);
-  g_autofree double *columns = g_new0 (double, n_units *width);
-  g_autofree double *totals = g_new0 (double, DRAWS *width);
-  g_autofree double *times = g_new0 (double, n_units *DRAWS);
-  g_autofree double *made = g_new (double, n_out);
-  Packed packed = { bootstrap->n_units, 0, first, columns };
-
-  pack (&packed, sums, m);
-  for (gsize u = 0; u < n_units; u++)
-    for (gsize i = 0; i < m; i++)
-      totals[i] += sums[u * m + i];
-  statistic (totals, values, data);
-  for (gsize r = 0; r < n; r += DRAWS)
-    {
-      gsize n_draws = MIN (DRAWS, n - r);
-
-      for (gsize u = 0; u < n_units; u++)
-        for (gsize j = 0; j < n_draws; j++)
-          times[u * DRAWS + j] = bootstrap->times[(r + j) * n_units + u];
-      add_draws (&packed, times, width, totals);
-      for (gsize j = 0; j < n_draws; j++)
-        {
-          statistic (totals + j * width, made, data);
-          for (gsize i = 0; i < n_out; i++)
-            resampled[i * n + r + j] = made[i];
-        }
-    }
-}
-
-MsInterval
-ms_bootstrap_interval (const MsBootstrap *bootstrap, double value, const double *resampled)
-{
-  guint n = bootstrap->n_resamples;
-  g_autofree double *sorted = g_memdup2 (resampled, n * sizeof (double));
-  double tail = (1 - bootstrap->confidence) / 2;
-  guint cut;
-  MsInterval interval = { value, NAN, NAN, NAN, NAN, NAN };
-
-  ms_sort (sorted, n);
-  while (n > 0 && isnan (sorted[n - 1]))
-    n--;
-  if (n < 2)
-    return interval;
-  interval.error = ms_deviation (sorted, n, 1);
-  interval.low = ms_quantile (sorted, n, tail);
-  interval.high = ms_quantile (sorted, n, 1 - tail);
-  /* Order statistics, not quantiles between them, as the local-routing paper takes them. */
-  cut = (guint) MAX (lround (n * tail), 1);
-  interval.basic_low = 2 * value - sorted[n - cut];
-  interval.basic_high = 2 * value - sorted[cut];
-  return interval;
-}
-
-void
-ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
-                        MsStatistic statistic, gpointer data, guint n_out, MsInterval *out)
-{
-  gsize n = bootstrap->n_resamples;
-  g_autofree double *values = g_new (double, n_out);
-  g_autofree double *resampled = g_new (double, n *n_out);
-
-  ms_bootstrap_resample (bootstrap, sums, m, statistic, data, n_out, values, resampled);
-  for (guint i = 0; i < n_out; i++)
-    out[i] = ms_bootstrap_interval (bootstrap, values[i], resampled + n * i);
-}
-
-MsBootstrap *
-ms_bootstrap_new_from_file (const MsContext *context, guint n_documents, const char *path,
-                            GError **error)
-{
-  g_autoptr (MsInput) input = NULL;
-  g_autoptr (MsBootstrap) bootstrap = NULL;
-
-  if (path == NULL || path[0] == '\0')
-    return ms_bootstrap_new (context, n_documents);
-  input = ms_input_load (path, error);
-  if (input == NULL)
-    return NULL;
-  if (ms_input_n_rows (input) == 0 || ms_input_n_rows (input) > MAX (n_documents, 1))
-    {
-      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_INPUT,
-                   "%s draws from %u documents, the selection has %u", path,
-                   ms_input_n_rows (input), n_documents);
-      return NULL;
-    }
-  bootstrap = g_new0 (MsBootstrap, 1);
-  bootstrap->n_units = ms_input_n_rows (input);
-  bootstrap->n_resamples = ms_input_n_columns (input);
-  bootstrap->confidence = context->confidence;
-  bootstrap->times = g_new0 (guint16, (gsize) bootstrap->n_resamples * bootstrap->n_units);
-  for (guint u = 0; u < bootstrap->n_units; u++)
-    for (guint r = 0; r < bootstrap->n_resamples; r++)
-      {
-        gint64 drawn;
-
-        if (!ms_input_int (input, u, r, 0, bootstrap->n_units - 1, &drawn, error))
-          return NULL;
-        bootstrap->times[(gsize) r * bootstrap->n_units + (gsize) drawn]++;
-      }
-  return g_steal_pointer (&bootstrap);
 }
 
 void

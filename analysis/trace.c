@@ -40,6 +40,7 @@ struct MsTrace
   guint n_spans;
   Span *spans; /* (n_spans) */
   gint64 n_tokens;
+  GHashTable *clusters; /* label or "" -> MsClusters, under the source's lock */
 };
 
 static void
@@ -297,6 +298,7 @@ ms_trace_unref (MsTrace *trace)
     return;
   source_unref (trace->source);
   ms_selection_free (trace->selection);
+  g_clear_pointer (&trace->clusters, g_hash_table_unref);
   g_free (trace->layers);
   g_free (trace->documents);
   g_free (trace->numbers);
@@ -768,4 +770,205 @@ ms_groups_free (MsGroups *groups)
   g_free (groups->names);
   g_free (groups->group);
   g_free (groups);
+}
+
+/* --- Independent documents ------------------------------------------------------------------- */
+
+static void
+clusters_free (MsClusters *clusters)
+{
+  g_free (clusters->of);
+  g_free (clusters);
+}
+
+/* The content of a document as one number; documents of another length are not alike. */
+typedef struct
+{
+  gint64 n_tokens;
+  guint64 hash;
+} Content;
+
+static guint
+hash_content (gconstpointer key)
+{
+  const Content *content = key;
+
+  return (guint) (content->hash ^ content->hash >> 32);
+}
+
+static gboolean
+same_content (gconstpointer a, gconstpointer b)
+{
+  const Content *left = a, *right = b;
+
+  return left->n_tokens == right->n_tokens && left->hash == right->hash;
+}
+
+static guint64
+add_to_hash (guint64 hash, const guint8 *bytes, gsize n)
+{
+  for (gsize i = 0; i < n; i++) /* FNV-1a */
+    hash = (hash ^ bytes[i]) * 0x100000001b3u;
+  return hash;
+}
+
+static gboolean
+hash_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document, gpointer data,
+           GError **error)
+{
+  Content *contents = data;
+  gsize bytes = (gsize) chunk->k * chunk->id_bytes;
+  const guint8 *ids
+      = chunk->id_bytes == 1 ? chunk->ids8 : (const guint8 *) (const void *) chunk->ids16;
+
+  (void) row, (void) error;
+  contents[document].hash = add_to_hash (contents[document].hash, ids + from * bytes, n * bytes);
+  return TRUE;
+}
+
+/* Contents (D) from the token ids, of documents that are not the only ones of their length. */
+static gboolean
+hash_ids (MsTrace *trace, Content *contents, GError **error)
+{
+  g_autoptr (GHashTable) lengths = g_hash_table_new (NULL, NULL);
+  g_autofree gint32 *ids = g_new (gint32, MS_BLOCK_TOKENS);
+  MsReader *reader = take_reader (trace->source, error);
+  gboolean fine = reader != NULL;
+
+  for (guint d = 0; d < trace->n_documents; d++)
+    {
+      gpointer length = GSIZE_TO_POINTER ((gsize) contents[d].n_tokens);
+
+      g_hash_table_insert (lengths, length,
+                           GUINT_TO_POINTER (1 + g_hash_table_contains (lengths, length)));
+    }
+  for (guint i = 0; fine && i < trace->n_spans; i++)
+    {
+      const Span *span = &trace->spans[i];
+      Content *content = &contents[span->document];
+
+      if (g_hash_table_lookup (lengths, GSIZE_TO_POINTER ((gsize) content->n_tokens))
+          == GUINT_TO_POINTER (1))
+        continue;
+      for (gint64 done = 0; fine && done < span->n; done += MS_BLOCK_TOKENS)
+        {
+          gint64 n = MIN (span->n - done, MS_BLOCK_TOKENS);
+
+          fine = ms_reader_tokens (reader, span->position + done, n, ids, error);
+          if (fine)
+            content->hash
+                = add_to_hash (content->hash, (const guint8 *) (const void *) ids, (gsize) n * 4);
+        }
+    }
+  if (reader != NULL)
+    give_reader (trace->source, reader);
+  return fine;
+}
+
+/* The first document of the cluster of d, on the way shortened. */
+static guint
+first_of (guint *parent, guint d)
+{
+  while (parent[d] != d)
+    d = parent[d] = parent[parent[d]];
+  return d;
+}
+
+static void
+join (guint *parent, guint a, guint b)
+{
+  a = first_of (parent, a);
+  b = first_of (parent, b);
+  parent[MAX (a, b)] = MIN (a, b);
+}
+
+/* Joins documents with the same value of the label. */
+static gboolean
+join_by_label (MsTrace *trace, const char *by, guint *parent, GError **error)
+{
+  g_autoptr (GError) missing = NULL;
+  g_autoptr (MsGroups) groups = ms_trace_group (trace, by != NULL ? by : "parallel", &missing);
+  g_autofree guint *first = NULL;
+
+  if (groups == NULL && by != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&missing));
+      return FALSE;
+    }
+  if (groups == NULL)
+    return TRUE;
+  first = g_new (guint, groups->n);
+  memset (first, 0xff, groups->n * sizeof *first);
+  for (guint d = 0; d < trace->n_documents; d++)
+    if (groups->group[d] >= 0 && first[groups->group[d]] == G_MAXUINT)
+      first[groups->group[d]] = d;
+    else if (groups->group[d] >= 0)
+      join (parent, first[groups->group[d]], d);
+  return TRUE;
+}
+
+static MsClusters *
+find_clusters (MsTrace *trace, const char *by, GError **error)
+{
+  guint n = trace->n_documents;
+  g_autofree Content *contents = g_new (Content, n);
+  g_autofree guint *parent = g_new (guint, n);
+  g_autoptr (GHashTable) seen = g_hash_table_new (hash_content, same_content);
+  MsClusters *clusters;
+
+  for (guint d = 0; d < n; d++)
+    {
+      contents[d] = (Content){ trace->documents[d].n_tokens, 0xcbf29ce484222325u };
+      parent[d] = d;
+    }
+  if (!(trace->source->corpus->ids_known
+            ? hash_ids (trace, contents, error)
+            : ms_trace_scan_layer (trace, 0, 0, hash_rows, contents, NULL, error))
+      || !join_by_label (trace, by, parent, error))
+    return NULL;
+  clusters = g_new0 (MsClusters, 1);
+  clusters->of = g_new (guint, n);
+  for (guint d = 0; d < n; d++)
+    {
+      const Content *twin = g_hash_table_lookup (seen, &contents[d]);
+
+      if (twin == NULL) /* as of all that are alone of their length and were not read */
+        g_hash_table_add (seen, &contents[d]);
+      else
+        {
+          clusters->n_copies++;
+          join (parent, (guint) (twin - contents), d);
+        }
+    }
+  for (guint d = 0; d < n; d++)
+    clusters->of[d]
+        = first_of (parent, d) == d ? clusters->n++ : clusters->of[first_of (parent, d)];
+  return clusters;
+}
+
+const MsClusters *
+ms_trace_clusters (MsTrace *trace, const char *by, GError **error)
+{
+  const char *key = by != NULL ? by : "";
+  MsClusters *clusters, *kept;
+
+  g_mutex_lock (&trace->source->lock);
+  kept = trace->clusters != NULL ? g_hash_table_lookup (trace->clusters, key) : NULL;
+  g_mutex_unlock (&trace->source->lock);
+  if (kept != NULL || trace->n_documents == 0)
+    return kept;
+  clusters = find_clusters (trace, by, error);
+  if (clusters == NULL)
+    return NULL;
+  g_mutex_lock (&trace->source->lock);
+  if (trace->clusters == NULL)
+    trace->clusters
+        = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) clusters_free);
+  kept = g_hash_table_lookup (trace->clusters, key); /* another thread may have been faster */
+  if (kept == NULL)
+    g_hash_table_insert (trace->clusters, g_strdup (key), kept = g_steal_pointer (&clusters));
+  g_mutex_unlock (&trace->source->lock);
+  if (clusters != NULL)
+    clusters_free (clusters);
+  return kept;
 }

@@ -90,4 +90,17 @@ MsGroups *ms_trace_group (const MsTrace *trace, const char *by, GError **error);
 void ms_groups_free (MsGroups *groups);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsGroups, ms_groups_free)
 
+/* Which documents are independent of each other: those of different clusters.  Documents go together when they
+ * hold the same tokens (without token ids: when the first layer decides the same), and when they have the
+ * same value of a label. */
+typedef struct
+{
+  guint n;        /* clusters */
+  guint *of;      /* (D) cluster of a document, 0..n-1 in the order of their first documents */
+  guint n_copies; /* documents that are copies of an earlier one */
+} MsClusters;
+/* The clusters by label `by`, NULL = "parallel" where documents have it: translations go together.  Borrowed
+ * from the trace.  PARAM error when `by` is no label of the trace. */
+const MsClusters *ms_trace_clusters (MsTrace *trace, const char *by, GError **error);
+
 G_END_DECLS

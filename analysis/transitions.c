@@ -256,7 +256,7 @@ resample_dependence (const MsContext *context, const Pairs *pairs, gboolean equa
   g_autoptr (MsBootstrap) bootstrap = NULL;
 
   own.bootstrap = MIN (context->bootstrap, MOST_RESAMPLES);
-  bootstrap = ms_bootstrap_new (&own, MIN (n_documents, MOST_GROUPS));
+  bootstrap = ms_bootstrap_new_most (&own, MOST_GROUPS);
   count = g_new0 (guint64, bootstrap->n_units * n);
   sums = g_new (double, bootstrap->n_units *n);
   for (guint d = 0; d < n_documents; d++)
@@ -427,6 +427,8 @@ add_predictor (MsTable *table, const Job *job, const Step *step, gint64 next, Ms
   ms_bootstrap_intervals (job->bootstrap,
                           step->hits + (gsize) kind * job->bootstrap->n_units * N_HITS, N_HITS,
                           hit_rates, NULL, N_HITS, v);
+  for (guint i = 0; i < HIT_TOKENS; i++)
+    ms_interval_clamp (&v[i], 0, i == HIT_PREDICTED ? G_MAXDOUBLE : 1);
   ms_table_add_row (table, MS_INT (next), MS_TEXT (ms_predictor_name (kind)),
                     MS_REAL (v[HIT_PREDICTED].value), MS_INTERVAL (v[HIT_RECALL]),
                     MS_REAL (v[HIT_PRECISION].value), MS_REAL (v[HIT_ALL].value),
@@ -481,8 +483,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   guint strongest = 0;
   g_autoptr (MsMatches) matches
       = ms_matches_new (context, MS_MATCHES_USUAL, is_held_out (context), NULL, error);
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   Job job = { steps, matches, bootstrap };
   gboolean fine
       = matches != NULL && ms_context_tasks (context, n_steps, compute_step, &job, 0, 0.95, error);

@@ -227,8 +227,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   guint recorded = ms_trace_run (context->trace)->columns;
   gboolean gated = ms_trace_gated (context->trace, MS_GATE_SCORING, NULL);
   gboolean scores = (recorded & MS_CHUNK_LOGITS) != 0 && gated;
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
   Job job = { bootstrap,
               layers,

@@ -568,7 +568,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   gboolean fine;
 
   own.bootstrap = MIN (context->bootstrap, MOST_RESAMPLES);
-  all.bootstrap = ms_bootstrap_new (&own, ms_trace_n_documents (context->trace));
+  all.bootstrap = ms_bootstrap_new_of_trace (&own);
   fine = make_streams (context, &all, error);
   if (fine)
     {

@@ -659,6 +659,9 @@ add_choice_row (MsTable *table, const Job *job, const Layer *in, const MsLayer *
   MsInterval v[3];
 
   ms_bootstrap_intervals (job->bootstrap, in->choice_units, N_CHOICE, choice_measures, NULL, 3, v);
+  ms_interval_clamp (&v[0], 0, 1);
+  ms_interval_clamp (&v[1], 0, layer->gate.n_experts);
+  ms_interval_clamp (&v[2], 0, 1);
   ms_table_add (table, (gint64) layer->number, in->choice_capacity, v[0].value, v[0].low, v[0].high,
                 v[1].value, v[1].low, v[1].high, v[2].value, v[2].low, v[2].high,
                 pow (1 - share, layer->gate.n_experts), share);
@@ -680,6 +683,9 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
         guint n_true = layer->gate.n_experts - (job->rules[i].kind == RULE_NULL ? job->n_null : 0);
 
         ms_bootstrap_intervals (job->bootstrap, o->units, N_RULE_SUMS, rule_rates, NULL, 3, v);
+        ms_interval_clamp (&v[0], 0, layer->gate.n_experts);
+        ms_interval_clamp (&v[1], 0, 1);
+        ms_interval_clamp (&v[2], 0, 1);
         ms_table_add (ms_result_table (result, "rules"), rule_names[job->rules[i].kind],
                       isnan (job->rules[i].value) ? layer->gate.k : job->rules[i].value,
                       (gint64) layer->number, v[0].value, v[0].low, v[0].high, o->without / n,
@@ -740,8 +746,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
-  g_autoptr (MsBootstrap) bootstrap
-      = ms_bootstrap_new (context, ms_trace_n_documents (context->trace));
+  g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   Job job = { .layers = layers, .bootstrap = bootstrap };
   gboolean fine = read_params (context, &job, error)
                   && ms_context_tasks (context, n_layers, replay_layer, &job, 0, 0.95, error);

@@ -1,0 +1,475 @@
+/* Do the intervals cover?  Draws traces from stated processes, runs every analysis on each, and counts how
+ * often an interval holds the true value; a table of it is printed and stands in the manual.
+ *
+ * The true value is what the analysis says of a trace so long that neither bias nor chance is left.  An
+ * interval is found by its columns: *low, directly behind its estimate, then *high (table.h).  Rows of the
+ * short and the long trace belong together when their labels and whole numbers before the estimate agree.
+ *
+ * Documents are the independent groups of process "documents"; in process "pairs" a group is a text in two
+ * languages, whose two documents route alike.  MOESCOPE_COVERAGE sets the number of traces of each size. */
+#include "fixture.h"
+#include "results.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N_LAYERS  4
+#define N_EXPERTS 16
+#define K         2
+#define N_IDS     24
+#define N_RUNS    3 /* the run, and two like it with other noise */
+#define RESAMPLES 200
+#define LONG      3000 /* documents of the long trace */
+#define LEAST     0.90
+#define MOST      0.995
+
+typedef struct
+{
+  const char *name;
+  gboolean pairs; /* two documents of a group share what is their own */
+  double spread;  /* of what is a document's own, against the experts' 0.7 */
+  double sticky;  /* chance that a token routes by its neighbour's noise */
+} Process;
+
+static const Process processes[]
+    = { { "documents", FALSE, 0.7, 0.0 }, { "pairs", TRUE, 0.5, 0.5 } };
+
+/* One drawn trace: everything that the writer asks for, by run. */
+typedef struct
+{
+  guint n_documents;
+  MsDocument *documents;
+  gint64 n_tokens;
+  gint32 *ids;   /* (T) */
+  float *logits; /* (runs, L, T, E) */
+  guint run;     /* which of them is written now */
+} Drawn;
+
+static double
+gauss (guint64 *state)
+{
+  double u = 1 - ms_random_double (state), v = ms_random_double (state);
+
+  return sqrt (-2 * log (u)) * cos (2 * G_PI * v);
+}
+
+/* What every trace of a process has in common, from fixed seeds: the experts' and the ids' own parts. */
+static double
+fixed (guint64 kind, guint64 a, guint64 b, guint64 c)
+{
+  guint64 state = kind * 1000003 + a * 10007 + b * 101 + c;
+
+  ms_random_next (&state);
+  return gauss (&state);
+}
+
+static void
+draw_logits (Drawn *drawn, const Process *process, guint64 *state)
+{
+  gsize t = 0, plane = (gsize) drawn->n_tokens * N_EXPERTS;
+  double own[N_LAYERS][N_EXPERTS] = { { 0 } }, noise[N_RUNS][N_LAYERS][N_EXPERTS] = { { { 0 } } };
+
+  for (guint d = 0; d < drawn->n_documents; d++)
+    {
+      guint domain = process->pairs ? d / 2 % 2 : d % 2, language = d % 2;
+
+      if (!process->pairs || d % 2 == 0)
+        for (guint l = 0; l < N_LAYERS; l++)
+          for (guint e = 0; e < N_EXPERTS; e++)
+            own[l][e] = process->spread * gauss (state);
+      for (gint64 i = 0; i < drawn->documents[d].n_tokens; i++, t++)
+        {
+          double u = ms_random_double (state);
+          gint32 id = (gint32) (N_IDS * u * u);
+
+          drawn->ids[t] = id;
+          for (guint l = 0; l < N_LAYERS; l++)
+            for (guint e = 0; e < N_EXPERTS; e++)
+              {
+                double mean = 0.7 * fixed (1, l, e, 0) + 0.5 * fixed (2, l, e, domain)
+                              + 0.3 * fixed (3, l, e, language)
+                              + 0.6 * fixed (4, l, e, (guint64) id) + own[l][e];
+
+                for (guint r = 0; r < N_RUNS; r++)
+                  {
+                    double fresh = gauss (state);
+
+                    if (i == 0 || ms_random_double (state) >= process->sticky)
+                      noise[r][l][e] = fresh;
+                    drawn->logits[((gsize) r * N_LAYERS + l) * plane + t * N_EXPERTS + e]
+                        = (float) (mean + 0.6 * noise[0][l][e] + 0.3 * r * noise[r][l][e]);
+                  }
+              }
+        }
+    }
+}
+
+static void
+draw (Drawn *drawn, const Process *process, guint n_documents, guint64 seed)
+{
+  static const char *const domains[] = { "prose", "code" }, *const languages[] = { "en", "de" };
+  guint64 state = seed * 7919 + 17;
+
+  *drawn = (Drawn){ .n_documents = n_documents };
+  drawn->documents = g_new0 (MsDocument, n_documents);
+  for (guint d = 0; d < n_documents; d++)
+    {
+      MsDocument *document = &drawn->documents[d];
+
+      document->n_tokens = 32 + (gint64) ms_random_below (&state, 33);
+      document->domain = (char *) domains[process->pairs ? d / 2 % 2 : d % 2];
+      document->language = (char *) languages[d % 2];
+      document->parallel = process->pairs ? g_strdup_printf ("p%u", d / 2) : NULL;
+      drawn->n_tokens += document->n_tokens;
+    }
+  drawn->ids = g_new (gint32, drawn->n_tokens);
+  drawn->logits = g_new (float, (gsize) N_RUNS *N_LAYERS * drawn->n_tokens * N_EXPERTS);
+  draw_logits (drawn, process, &state);
+}
+
+static void
+clear (Drawn *drawn)
+{
+  for (guint d = 0; d < drawn->n_documents; d++)
+    g_free (drawn->documents[d].parallel);
+  g_free (drawn->documents);
+  g_free (drawn->ids);
+  g_free (drawn->logits);
+}
+
+static gint32
+id_of (gint64 position, gpointer data)
+{
+  return ((Drawn *) data)->ids[position];
+}
+
+static void
+fill (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
+{
+  const Drawn *drawn = data;
+  const float *logits
+      = drawn->logits
+        + (((gsize) drawn->run * N_LAYERS + layer) * (gsize) drawn->n_tokens + (gsize) position)
+              * N_EXPERTS;
+  MsGate gate = {
+    .scoring = MS_SCORING_SOFTMAX, .n_experts = N_EXPERTS, .k = K, .renormalise = TRUE, .scale = 1
+  };
+  float scratch[2 * N_EXPERTS + 1];
+  MsDecision decision = { .experts = token->experts, .weights = token->weights };
+
+  g_assert_cmpuint (ms_gate_scratch (&gate), <=, G_N_ELEMENTS (scratch));
+  ms_gate_choose (&gate, logits, scratch, &decision);
+  *token->entropy = decision.entropy;
+  *token->margin = decision.margin;
+  *token->similarity = 0.5f + 0.4f * tanhf (logits[0]);
+  memcpy (token->logits, logits, sizeof (float) * N_EXPERTS);
+  for (guint i = 0; i < K; i++)
+    {
+      token->norms[i] = 1 + expf (0.5f * logits[token->experts[i]]);
+      token->peaks[i] = 0.2f * token->norms[i];
+      token->dropped[i] = i == 1 && logits[0] > 1;
+    }
+}
+
+/* Writes all runs of a drawn trace into one new file and opens them: traces (N_RUNS). */
+static char *
+open_runs (Drawn *drawn, MsTrace **traces)
+{
+  MsLayer layers[N_LAYERS];
+  char *path = NULL;
+  MsFixture fixture
+      = { .n_layers = N_LAYERS,
+          .layers = layers,
+          .n_documents = drawn->n_documents,
+          .documents = drawn->documents,
+          .columns = MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN | MS_CHUNK_LOGITS | MS_CHUNK_NORMS
+                     | MS_CHUNK_PEAKS | MS_CHUNK_SIMILARITY | MS_CHUNK_DROPPED,
+          .fill = fill,
+          .token_id = id_of,
+          .data = drawn };
+
+  for (guint l = 0; l < N_LAYERS; l++)
+    layers[l] = (MsLayer){ .number = (int) l,
+                           .gate = { .scoring = MS_SCORING_SOFTMAX,
+                                     .n_experts = N_EXPERTS,
+                                     .k = K,
+                                     .renormalise = TRUE,
+                                     .scale = 1 } };
+  for (drawn->run = 0; drawn->run < N_RUNS; drawn->run++)
+    {
+      char *written = ms_fixture_write (&fixture, path);
+
+      if (path != NULL)
+        g_free (written);
+      else
+        path = written;
+    }
+  for (guint r = 0; r < N_RUNS; r++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      traces[r] = ms_trace_open (path, r + 1, NULL, &error);
+      g_assert_no_error (error);
+    }
+  return path;
+}
+
+/* --- Intervals of tables ---------------------------------------------------------------------- */
+
+/* How often the intervals of one kind held the truth. */
+typedef struct
+{
+  guint64 held, all; /* over rows and traces */
+  double squares;    /* sum over traces of (held - LEAST all)^2, for the error of the share */
+  double width;      /* sum of widths over the true value's size, where that is not 0 */
+  guint64 n_width;
+  guint64 outside; /* rows whose interval does not hold its own estimate */
+} Count;
+
+/* Whether column `c` begins an interval; *plug_in is the column whose value in a long trace is the truth. */
+static gboolean
+begins_interval (const MsTable *table, guint c, guint *plug_in)
+{
+  const char *name = ms_table_column (table, c)->name;
+  const char *before = c > 0 ? ms_table_column (table, c - 1)->name : "";
+
+  if (!g_str_has_suffix (name, "low") || strstr (name, "basic") != NULL
+      || strcmp (name, "margin_low") == 0 || c + 1 >= ms_table_n_columns (table)
+      || !g_str_has_suffix (ms_table_column (table, c + 1)->name, "high"))
+    return FALSE;
+  *plug_in = g_str_has_suffix (before, "corrected") ? c - 2 : c - 1;
+  return TRUE;
+}
+
+/* What tells a row from the others: texts and whole numbers of the columns before the estimate, and how many
+ * rows before it have the same (`seen` counts them): a parameter that is a real number orders these. */
+static char *
+row_key (const MsTable *table, guint row, guint end, GHashTable *seen)
+{
+  guint n;
+  GString *key = g_string_new (NULL);
+
+  for (guint c = 0; c < end; c++)
+    {
+      const MsColumn *column = ms_table_column (table, c);
+      g_autofree char *cell = NULL;
+
+      /* What is counted or ranked differs between traces and does not name the row. */
+      if (column->type == MS_COLUMN_REAL || g_str_has_prefix (column->name, "n_")
+          || strstr (column->name, "tokens") != NULL || strstr (column->name, "count") != NULL
+          || strcmp (column->name, "pairs") == 0)
+        continue;
+      cell = ms_table_format (table, row, c);
+      g_string_append_printf (key, "%s|", cell);
+    }
+  n = GPOINTER_TO_UINT (g_hash_table_lookup (seen, key->str));
+  g_hash_table_insert (seen, g_strdup (key->str), GUINT_TO_POINTER (n + 1));
+  g_string_append_printf (key, "%u", n);
+  return g_string_free (key, FALSE);
+}
+
+static MsResult *
+run_analysis (const MsAnalysis *analysis, MsTrace **traces, guint bootstrap)
+{
+  g_autoptr (MsValues) values = ms_values_new (analysis);
+  g_autoptr (GError) error = NULL;
+  MsContext context = { .trace = traces[0],
+                        .others = traces + 1,
+                        .n_others = N_RUNS - 1,
+                        .values = values,
+                        .seed = 1,
+                        .bootstrap = bootstrap,
+                        .confidence = 0.95,
+                        .threads = 2 };
+  MsResult *result;
+
+  if (strcmp (analysis->name, "compare") == 0)
+    context.n_others = 1;
+  result = ms_analysis_run (analysis, &context, &error);
+  if (result == NULL && !g_error_matches (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS))
+    g_error ("%s: %s", analysis->name, error->message);
+  return result;
+}
+
+static Count *
+count_of (GHashTable *counts, const MsAnalysis *analysis, const MsTable *table, guint column)
+{
+  char *key = g_strdup_printf ("%s %s %s", analysis->name, ms_table_def (table)->name,
+                               ms_table_column (table, column)->name);
+  Count *count = g_hash_table_lookup (counts, key);
+
+  if (count == NULL)
+    {
+      count = g_new0 (Count, 1);
+      g_hash_table_insert (counts, key, count);
+    }
+  else
+    g_free (key);
+  return count;
+}
+
+static void
+compare_tables (const MsAnalysis *analysis, const MsTable *truth, const MsTable *table,
+                GHashTable *counts)
+{
+  for (guint c = 0; c < ms_table_n_columns (table); c++)
+    {
+      g_autoptr (GHashTable) rows = NULL, seen = NULL;
+      guint plug_in, held = 0, all = 0;
+      Count *count;
+
+      if (!begins_interval (table, c, &plug_in))
+        continue;
+      rows = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+      seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+      for (guint row = 0; row < ms_table_n_rows (truth); row++)
+        g_hash_table_insert (rows, row_key (truth, row, plug_in, seen), GUINT_TO_POINTER (row + 1));
+      g_hash_table_remove_all (seen);
+      count = count_of (counts, analysis, table, plug_in);
+      for (guint row = 0; row < ms_table_n_rows (table); row++)
+        {
+          g_autofree char *key = row_key (table, row, plug_in, seen);
+          guint found = GPOINTER_TO_UINT (g_hash_table_lookup (rows, key));
+          double low = ms_table_get_real (table, row, c);
+          double high = ms_table_get_real (table, row, c + 1);
+          double estimate = ms_table_get_real (table, row, c - 1), value;
+
+          if (found == 0 || isnan (low) || isnan (high))
+            continue;
+          if (!(estimate >= low && estimate <= high))
+            count->outside++;
+          value = ms_table_get_real (truth, found - 1, plug_in);
+          if (isnan (value))
+            continue;
+          all++;
+          held += value >= low && value <= high;
+          if (value != 0)
+            {
+              count->width += (high - low) / fabs (value);
+              count->n_width++;
+            }
+        }
+      count->held += held;
+      count->all += all;
+      count->squares += (held - LEAST * all) * (held - LEAST * all);
+    }
+}
+
+/* Intervals of measures that are exempt, and why: said in the manual beside the table. */
+static const struct
+{
+  const char *key, *why;
+} exempt[] = {
+  { NULL, NULL },
+};
+
+static gboolean
+is_exempt (const char *key)
+{
+  for (guint i = 0; exempt[i].key != NULL; i++)
+    if (strcmp (exempt[i].key, key) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static int
+compare_keys (gconstpointer a, gconstpointer b)
+{
+  return strcmp (a, b);
+}
+
+/* One line for each kind of interval; the number of those that cover too rarely or too often. */
+static guint
+tell (const Process *process, guint n_documents, GHashTable *counts)
+{
+  g_autoptr (GList) keys = g_list_sort (g_hash_table_get_keys (counts), compare_keys);
+  guint n_bad = 0;
+
+  for (GList *at = keys; at != NULL; at = at->next)
+    {
+      const Count *count = g_hash_table_lookup (counts, at->data);
+      double share = (double) count->held / (double) count->all;
+      /* Rows of a trace go together, so the traces are what varies. */
+      double error = sqrt (count->squares) / (double) count->all;
+      gboolean low = share + 2 * error<LEAST, high = share> MOST && count->all >= 1000;
+
+      if (count->all == 0)
+        continue;
+      n_bad += (low || high || count->outside > 0) && !is_exempt (at->data);
+      g_print ("# %-10s %2u  %-55s %5.1f %%  width %-8.3g of %" G_GUINT64_FORMAT "%s\n",
+               process->name, n_documents, (const char *) at->data, 100 * share,
+               count->n_width > 0 ? count->width / (double) count->n_width : 0, count->all,
+               low    ? "  TOO RARELY"
+               : high ? "  TOO OFTEN"
+                      : "");
+    }
+  return n_bad;
+}
+
+static void
+test_process (gconstpointer data)
+{
+  const Process *process = data;
+  static const guint sizes[] = { 40, 8 };
+  const char *wanted = g_getenv ("MOESCOPE_COVERAGE"), *only = g_getenv ("MOESCOPE_ONLY");
+  guint n_traces = wanted != NULL ? (guint) atoi (wanted) : 40, n_bad = 0;
+  const MsAnalysis *const *all = ms_analyses ();
+  g_autoptr (GPtrArray) truths = g_ptr_array_new ();
+  MsTrace *traces[N_RUNS];
+  Drawn drawn;
+  char *path;
+
+  draw (&drawn, process, LONG, 1);
+  path = open_runs (&drawn, traces);
+  for (guint a = 0; all[a] != NULL; a++)
+    g_ptr_array_add (truths, only == NULL || strcmp (only, all[a]->name) == 0
+                                 ? run_analysis (all[a], traces, 0)
+                                 : NULL);
+  for (guint r = 0; r < N_RUNS; r++)
+    ms_trace_unref (traces[r]);
+  ms_fixture_remove (path);
+  clear (&drawn);
+  for (guint s = 0; s < G_N_ELEMENTS (sizes); s++)
+    {
+      g_autoptr (GHashTable) counts
+          = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+
+      for (guint i = 0; i < n_traces; i++)
+        {
+          draw (&drawn, process, process->pairs ? 2 * sizes[s] : sizes[s], 1000 + i);
+          path = open_runs (&drawn, traces);
+          for (guint a = 0; all[a] != NULL; a++)
+            {
+              MsResult *truth = truths->pdata[a];
+              g_autoptr (MsResult) result
+                  = truth == NULL ? NULL : run_analysis (all[a], traces, RESAMPLES);
+
+              for (guint t = 0; result != NULL && t < result->n_tables; t++)
+                compare_tables (all[a], truth->tables[t], result->tables[t], counts);
+            }
+          for (guint r = 0; r < N_RUNS; r++)
+            ms_trace_unref (traces[r]);
+          ms_fixture_remove (path);
+          clear (&drawn);
+        }
+      n_bad += tell (process, sizes[s], counts);
+    }
+  for (guint a = 0; a < truths->len; a++)
+    ms_result_free (truths->pdata[a]);
+  g_assert_cmpuint (n_bad, ==, 0);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (processes); i++)
+    {
+      g_autofree char *name = g_strdup_printf ("/coverage/%s", processes[i].name);
+
+      g_test_add_data_func (name, &processes[i], test_process);
+    }
+  return g_test_run ();
+}
