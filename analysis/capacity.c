@@ -641,12 +641,13 @@ add_repair (MsTable *table, const Job *job, const Layer *layer, gint64 block, gu
   ms_bootstrap_rates (job->bootstrap, units, N_REPAIR, repair_rates, NULL, N_REPAIR_RATES, v);
   for (guint i = 0; i < n_units * N_REPAIR; i++)
     sums[i % N_REPAIR] += units[i];
-  ms_table_add (table, block, job->factors[f], (gint64) sums[REPAIR_DROPPED],
-                (gint64) sums[REPAIR_RECOVERED], v[RECOVERED].value, v[RECOVERED].low,
-                v[RECOVERED].high, (gint64) layer->free_slots[f], (gint64) sums[REPAIR_FILLED],
-                ratio (sums[REPAIR_FILLED], (double) layer->free_slots[f]), v[FILLED].value,
-                v[FILLED].low, v[FILLED].high, v[BEHIND_BEFORE].value, v[BEHIND_AFTER].value,
-                v[CROSS_BEFORE].value, v[CROSS_AFTER].value);
+  ms_table_add_row (table, MS_INT (block), MS_REAL (job->factors[f]), MS_INT (sums[REPAIR_DROPPED]),
+                    MS_INT (sums[REPAIR_RECOVERED]), MS_INTERVAL (v[RECOVERED]),
+                    MS_INT (layer->free_slots[f]), MS_INT (sums[REPAIR_FILLED]),
+                    MS_REAL (ratio (sums[REPAIR_FILLED], (double) layer->free_slots[f])),
+                    MS_INTERVAL (v[FILLED]), MS_REAL (v[BEHIND_BEFORE].value),
+                    MS_REAL (v[BEHIND_AFTER].value), MS_REAL (v[CROSS_BEFORE].value),
+                    MS_REAL (v[CROSS_AFTER].value));
 }
 
 static gboolean
@@ -703,12 +704,14 @@ add_documents (const MsContext *context, MsResult *result, const Job *job, guint
           sum.tokens_by_order += x->tokens_by_order;
         }
       if (sum.tokens > 0)
-        ms_table_add (ms_result_table (result, "documents"), job->factors[f],
-                      ms_trace_document (context->trace, d)->name,
-                      share (sum.alone, sum.assignments), share (sum.in_batch, sum.assignments),
-                      share (sum.reversed, sum.assignments), share (sum.changed, sum.assignments),
-                      share (sum.tokens_changed, sum.tokens),
-                      share (sum.tokens_by_order, sum.tokens));
+        ms_table_add_row (ms_result_table (result, "documents"), MS_REAL (job->factors[f]),
+                          MS_TEXT (ms_trace_document (context->trace, d)->name),
+                          MS_REAL (share (sum.alone, sum.assignments)),
+                          MS_REAL (share (sum.in_batch, sum.assignments)),
+                          MS_REAL (share (sum.reversed, sum.assignments)),
+                          MS_REAL (share (sum.changed, sum.assignments)),
+                          MS_REAL (share (sum.tokens_changed, sum.tokens)),
+                          MS_REAL (share (sum.tokens_by_order, sum.tokens)));
     }
 }
 
@@ -732,7 +735,8 @@ add_positions (const MsContext *context, MsTable *table, const Job *job, guint f
       units[i] += job->layers[l].positions[f * n + i];
   ms_bootstrap_rates (job->bootstrap, units, POSITIONS * 2, position_rates, NULL, POSITIONS, v);
   for (guint i = 0; i < POSITIONS; i++)
-    ms_table_add (table, job->factors[f], (i + 0.5) / POSITIONS, v[i].value, v[i].low, v[i].high);
+    ms_table_add_row (table, MS_REAL (job->factors[f]), MS_REAL ((i + 0.5) / POSITIONS),
+                      MS_INTERVAL (v[i]));
 }
 
 static void
@@ -754,7 +758,8 @@ add_ranks (const MsContext *context, MsTable *table, const Job *job, guint f)
           dropped += r < k ? rank[0] : 0;
           all += r < k ? rank[1] : 0;
         }
-      ms_table_add (table, job->factors[f], (gint64) r + 1, (gint64) all, share (dropped, all));
+      ms_table_add_row (table, MS_REAL (job->factors[f]), MS_INT (r + 1), MS_INT (all),
+                        MS_REAL (share (dropped, all)));
     }
 }
 
@@ -782,11 +787,12 @@ compute (const MsContext *context, MsResult *result, GError **error)
 
         ms_bootstrap_rates (bootstrap, layers[l].units + (gsize) f * bootstrap->n_units * N_SUMS,
                             N_SUMS, rates, NULL, 5, v);
-        ms_table_add (ms_result_table (result, "sweep"),
-                      (gint64) ms_trace_layer (context->trace, l)->number, job.factors[f],
-                      layers[l].capacity[f] / layers[l].n_batches, v[0].value, v[0].low, v[0].high,
-                      v[1].value, v[2].value,
-                      layers[l].slots[f] > 0 ? v[4].value / layers[l].slots[f] : NAN, v[3].value);
+        ms_table_add_row (
+            ms_result_table (result, "sweep"), MS_INT (ms_trace_layer (context->trace, l)->number),
+            MS_REAL (job.factors[f]), MS_REAL (layers[l].capacity[f] / layers[l].n_batches),
+            MS_INTERVAL (v[0]), MS_REAL (v[1].value), MS_REAL (v[2].value),
+            MS_REAL (layers[l].slots[f] > 0 ? v[4].value / layers[l].slots[f] : NAN),
+            MS_REAL (v[3].value));
         dropped[f] += v[0].value / n_layers;
         if (layers[l].repair != NULL)
           add_repair (ms_result_table (result, "repair"), &job, &layers[l],

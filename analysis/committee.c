@@ -525,9 +525,11 @@ write_layer (const Committee *all, const Layer *layer, MsResult *result)
 
       if (standing->presence == 0)
         continue;
-      ms_table_add (result->tables[1], layer->block, (gint64) e, (gint64) standing->presence,
-                    (double) standing->presence / groups, mean, variance, standing->mass / groups,
-                    (gint64) standing->is_member, standing->is_member ? "committee" : "listed");
+      ms_table_add_row (result->tables[1], MS_INT (layer->block), MS_INT (e),
+                        MS_INT (standing->presence), MS_REAL ((double) standing->presence / groups),
+                        MS_REAL (mean), MS_REAL (variance), MS_REAL (standing->mass / groups),
+                        MS_INT (standing->is_member),
+                        MS_TEXT (standing->is_member ? "committee" : "listed"));
       if (!standing->is_member)
         continue;
       g_string_append_printf (members, "%s%u", members->len > 0 ? " " : "", e);
@@ -536,20 +538,22 @@ write_layer (const Committee *all, const Layer *layer, MsResult *result)
       rank += mean / size;
       spread += variance / size;
     }
-  ms_table_add (result->tables[0], layer->block, (gint64) n, (gint64) layer->k, (gint64) size,
-                members->str, rank, spread, coverage->value, coverage->low, coverage->high,
-                size / n, layer->measures[AUDIT_RATIO].value, jaccard->value, jaccard->low,
-                jaccard->high, layer->measures[AUDIT_LEAST_JACCARD].value,
-                uniform_jaccard (n, layer->k), layer->dealt, layer->measures[AUDIT_GINI].value);
+  ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_INT (n), MS_INT (layer->k),
+                    MS_INT ((gint64) size), MS_TEXT (members->str), MS_REAL (rank),
+                    MS_REAL (spread), MS_INTERVAL (*coverage), MS_REAL (size / n),
+                    MS_REAL (layer->measures[AUDIT_RATIO].value), MS_INTERVAL (*jaccard),
+                    MS_REAL (layer->measures[AUDIT_LEAST_JACCARD].value),
+                    MS_REAL (uniform_jaccard (n, layer->k)), MS_REAL (layer->dealt),
+                    MS_REAL (layer->measures[AUDIT_GINI].value));
   for (guint g = 0; g < groups; g++)
     {
       const double *importance = layer->importance + (gsize) g * n;
 
       list_experts (importance, n, layer->k, list);
       for (guint i = 0; i < layer->k; i++)
-        ms_table_add (result->tables[2], layer->block, all->names[g], (gint64) i + 1,
-                      (gint64) list[i], importance[list[i]],
-                      (gint64) layer->standings[list[i]].is_member);
+        ms_table_add_row (result->tables[2], MS_INT (layer->block), MS_TEXT (all->names[g]),
+                          MS_INT (i + 1), MS_INT (list[i]), MS_REAL (importance[list[i]]),
+                          MS_INT (layer->standings[list[i]].is_member));
     }
   several = strchr (members->str, ' ') != NULL;
   if (groups > 1 && layer->measures[AUDIT_RATIO].value >= 2)

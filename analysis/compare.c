@@ -364,15 +364,16 @@ add_layers (const MsContext *context, MsResult *result, const Job *job)
       for (guint u = 0; u < job->bootstrap->n_units; u++)
         tokens += in->units[u * N_SUMS + SUM_TOKENS];
       ms_bootstrap_intervals (job->bootstrap, in->units, N_SUMS, rates, NULL, N_SUMS, v);
-      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->number, (gint64) tokens,
-                    v[SUM_SET].value, v[SUM_SET].low, v[SUM_SET].high, v[SUM_TOP1].value,
-                    v[SUM_ORDER].value, v[SUM_OVERLAP].value, v[SUM_OVERLAP].low,
-                    v[SUM_OVERLAP].high, (double) layer->gate.k / layer->gate.n_experts,
-                    v[SUM_JACCARD].value, v[SUM_CHANGED].value, v[SUM_WEIGHT_L1].value,
-                    scores ? v[SUM_KL].value : NAN, scores ? v[SUM_JS].value : NAN);
+      ms_table_add_row (
+          ms_result_table (result, "layers"), MS_INT (layer->number), MS_INT ((gint64) tokens),
+          MS_INTERVAL (v[SUM_SET]), MS_REAL (v[SUM_TOP1].value), MS_REAL (v[SUM_ORDER].value),
+          MS_INTERVAL (v[SUM_OVERLAP]), MS_REAL ((double) layer->gate.k / layer->gate.n_experts),
+          MS_REAL (v[SUM_JACCARD].value), MS_REAL (v[SUM_CHANGED].value),
+          MS_REAL (v[SUM_WEIGHT_L1].value), MS_REAL (scores ? v[SUM_KL].value : NAN),
+          MS_REAL (scores ? v[SUM_JS].value : NAN));
       for (guint i = SUM_TOP1; i <= (scores ? SUM_JS : SUM_WEIGHT_L1); i++)
-        ms_table_add (ms_result_table (result, "intervals"), (gint64) layer->number, rate_names[i],
-                      v[i].value, v[i].low, v[i].high);
+        ms_table_add_row (ms_result_table (result, "intervals"), MS_INT (layer->number),
+                          MS_TEXT (rate_names[i]), MS_INTERVAL (v[i]));
       for (guint e = 0; e < layer->gate.n_experts; e++)
         {
           sum_a += (double) in->count_a[e];
@@ -383,8 +384,8 @@ add_layers (const MsContext *context, MsResult *result, const Job *job)
           double a = sum_a > 0 ? (double) in->count_a[e] / sum_a : NAN;
           double b = sum_b > 0 ? (double) in->count_b[e] / sum_b : NAN;
 
-          ms_table_add (ms_result_table (result, "experts"), (gint64) layer->number, (gint64) e, a,
-                        b, (b - a) * layer->gate.n_experts);
+          ms_table_add_row (ms_result_table (result, "experts"), MS_INT (layer->number), MS_INT (e),
+                            MS_REAL (a), MS_REAL (b), MS_REAL ((b - a) * layer->gate.n_experts));
         }
     }
 }
@@ -444,17 +445,19 @@ add_tokens (const MsContext *context, MsResult *result, const Job *job, MsInterv
       sums[TOTAL_SET] += (double) of_document;
       sums[TOTAL_TOKENS] += (double) document->n_tokens;
       sums[TOTAL_DECISIONS] += (double) document->n_tokens * n_layers;
-      ms_table_add (ms_result_table (result, "documents"), document->name, document->n_tokens,
-                    document->n_tokens > 0 ? (double) of_document / (double) document->n_tokens
-                                           : NAN);
+      ms_table_add_row (ms_result_table (result, "documents"), MS_TEXT (document->name),
+                        MS_INT (document->n_tokens),
+                        MS_REAL (document->n_tokens > 0
+                                     ? (double) of_document / (double) document->n_tokens
+                                     : NAN));
     }
   for (guint i = 0; i <= n_layers; i++)
-    ms_table_add (ms_result_table (result, "differing_layers"), (gint64) i, (gint64) histogram[i],
-                  (double) histogram[i] / (double) n_tokens);
+    ms_table_add_row (ms_result_table (result, "differing_layers"), MS_INT (i),
+                      MS_INT (histogram[i]), MS_REAL ((double) histogram[i] / (double) n_tokens));
   ms_bootstrap_intervals (job->bootstrap, units, N_TOTALS, total_rates, NULL, 4, totals);
   for (guint i = 0; i < 4; i++)
-    ms_table_add (ms_result_table (result, "total"), names[i], totals[i].value, totals[i].low,
-                  totals[i].high);
+    ms_table_add_row (ms_result_table (result, "total"), MS_TEXT (names[i]),
+                      MS_INTERVAL (totals[i]));
 }
 
 /* The median margin of changed decisions against the share of all decisions that lie below it. */
@@ -475,10 +478,11 @@ add_margins (const MsContext *context, MsResult *result, const Job *job)
       all_changed += changed[i];
     }
   for (guint i = 0; i < MARGIN_BINS; i++)
-    ms_table_add (ms_result_table (result, "margins"), i == 0 ? 0 : pow (10, i / 2.0 - 8),
-                  pow (10, (i + 1) / 2.0 - 8), (gint64) decisions[i], (gint64) changed[i],
-                  decisions[i] > 0 ? (double) changed[i] / (double) decisions[i] : NAN,
-                  all_changed > 0 ? (double) changed[i] / (double) all_changed : NAN);
+    ms_table_add_row (
+        ms_result_table (result, "margins"), MS_REAL (i == 0 ? 0 : pow (10, i / 2.0 - 8)),
+        MS_REAL (pow (10, (i + 1) / 2.0 - 8)), MS_INT (decisions[i]), MS_INT (changed[i]),
+        MS_REAL (decisions[i] > 0 ? (double) changed[i] / (double) decisions[i] : NAN),
+        MS_REAL (all_changed > 0 ? (double) changed[i] / (double) all_changed : NAN));
   for (guint i = 0; i < MARGIN_BINS && all_changed > 0; i++)
     {
       below += decisions[i];

@@ -211,17 +211,19 @@ write_result (const MsContext *context, const Telemetry *telemetry, MsResult *re
       const Layer *layer = &telemetry->layers[l];
       const MsLayer *def = ms_trace_layer (context->trace, l);
 
-      ms_table_add (result->tables[0], (gint64) def->number, layer->entropy, layer->interval.low,
-                    layer->interval.high, layer->entropy / log (def->gate.n_experts), layer->aux,
-                    layer->capacity, (gint64) layer->routed, 1 - layer->routed / layer->assignments,
-                    (gint64) layer->n_batches);
+      ms_table_add_row (result->tables[0], MS_INT (def->number), MS_REAL (layer->entropy),
+                        MS_REAL (layer->interval.low), MS_REAL (layer->interval.high),
+                        MS_REAL (layer->entropy / log (def->gate.n_experts)), MS_REAL (layer->aux),
+                        MS_INT (layer->capacity), MS_INT ((gint64) layer->routed),
+                        MS_REAL (1 - layer->routed / layer->assignments),
+                        MS_INT (layer->n_batches));
       for (guint r = 0; r < def->gate.k; r++)
         {
           const Rank *rank = &layer->ranks[r];
 
-          ms_table_add (result->tables[1], (gint64) def->number, (gint64) r + 1,
-                        rank->unused / rank->n, rank->top / rank->n, rank->bottom / rank->n,
-                        rank->overflow / rank->n);
+          ms_table_add_row (result->tables[1], MS_INT (def->number), MS_INT (r + 1),
+                            MS_REAL (rank->unused / rank->n), MS_REAL (rank->top / rank->n),
+                            MS_REAL (rank->bottom / rank->n), MS_REAL (rank->overflow / rank->n));
         }
       entropy += layer->entropy / n_layers;
       routed += layer->routed;

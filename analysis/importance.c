@@ -471,10 +471,11 @@ add_correlations (MsTable *table, const Job *job, const Layer *layer, gint64 blo
       scores[c * n + e] = score_of (job, layer, c, e);
   for (guint a = 0; a < N_CRITERIA; a++)
     for (guint b = a + 1; b < N_CRITERIA; b++)
-      ms_table_add (table, block, criterion_choices[a], criterion_choices[b],
-                    isnan (scores[a * n]) || isnan (scores[b * n])
-                        ? NAN
-                        : ms_spearman (scores + a * n, scores + b * n, n));
+      ms_table_add_row (table, MS_INT (block), MS_TEXT (criterion_choices[a]),
+                        MS_TEXT (criterion_choices[b]),
+                        MS_REAL (isnan (scores[a * n]) || isnan (scores[b * n])
+                                     ? NAN
+                                     : ms_spearman (scores + a * n, scores + b * n, n)));
 }
 
 static void
@@ -525,13 +526,17 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
       const char *bits = 3 * place[e] < n ? "low" : 3 * place[e] < 2 * n ? "medium" : "high";
       gboolean super = norms && in->peak[e] > rule->super && 4 * l < 3 * rule->n_layers;
 
-      ms_table_add (
-          ms_result_table (result, "experts"), block, (gint64) e, (gint64) in->count[e],
-          in->mass[e], norms ? in->norm[e] : NAN, norms ? in->norm[e] / MAX (in->count[e], 1) : NAN,
-          norms ? in->weighted[e] : NAN, norms ? reap[e].value : NAN, norms ? reap[e].low : NAN,
-          norms ? reap[e].high : NAN, job->columns & MS_CHUNK_PEAKS ? in->peak[e] : NAN,
-          job->columns & MS_CHUNK_SIMILARITY ? in->easy[e] : NAN, mixed_score (job, in, e),
-          (gint64) super, (gint64) place[e] + 1, guard, (gint64) out[e], bits);
+      ms_table_add_row (ms_result_table (result, "experts"), MS_INT (block), MS_INT (e),
+                        MS_INT ((gint64) in->count[e]), MS_REAL (in->mass[e]),
+                        MS_REAL (norms ? in->norm[e] : NAN),
+                        MS_REAL (norms ? in->norm[e] / MAX (in->count[e], 1) : NAN),
+                        MS_REAL (norms ? in->weighted[e] : NAN),
+                        MS_REAL (norms ? reap[e].value : NAN), MS_REAL (norms ? reap[e].low : NAN),
+                        MS_REAL (norms ? reap[e].high : NAN),
+                        MS_REAL (job->columns & MS_CHUNK_PEAKS ? in->peak[e] : NAN),
+                        MS_REAL (job->columns & MS_CHUNK_SIMILARITY ? in->easy[e] : NAN),
+                        MS_REAL (mixed_score (job, in, e)), MS_INT (super), MS_INT (place[e] + 1),
+                        MS_TEXT (guard), MS_INT (out[e]), MS_TEXT (bits));
       total[0] += in->count[e];
       total[1] += in->mass[e];
       total[2] += in->weighted[e];
@@ -546,14 +551,16 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
     }
   for (guint i = 0; i < 3; i++)
     lost[i] += gone[i] / total[i] / rule->n_layers;
-  ms_table_add (ms_result_table (result, "layers"), block, (gint64) pruned, (gint64) guarded,
-                gone[0] / total[0], gone[1] / total[1], norms ? gone[2] / total[2] : NAN,
-                ms_spearman (score, in->count, n));
+  ms_table_add_row (ms_result_table (result, "layers"), MS_INT (block), MS_INT (pruned),
+                    MS_INT (guarded), MS_REAL (gone[0] / total[0]), MS_REAL (gone[1] / total[1]),
+                    MS_REAL (norms ? gone[2] / total[2] : NAN),
+                    MS_REAL (ms_spearman (score, in->count, n)));
   add_correlations (ms_result_table (result, "correlations"), job, in, block);
   for (guint i = 0; in->distance != NULL && i < n; i++)
     for (guint j = 0; j < n; j++)
-      ms_table_add (ms_result_table (result, "similarity"), block, (gint64) i, (gint64) j,
-                    in->distance[(gsize) i * n + j], (gint64) (in->count[i] + in->count[j]));
+      ms_table_add_row (ms_result_table (result, "similarity"), MS_INT (block), MS_INT (i),
+                        MS_INT (j), MS_REAL (in->distance[(gsize) i * n + j]),
+                        MS_INT ((gint64) (in->count[i] + in->count[j])));
 }
 
 static gboolean

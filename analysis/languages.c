@@ -412,8 +412,9 @@ write_experts (const Languages *all, const Layer *layer, guint language, MsResul
       if (!(z > all->sigma))
         continue;
       n++;
-      ms_table_add (result->tables[4], layer->block, name, (gint64) e, mean, layer->pivot_means[e],
-                    over, z);
+      ms_table_add_row (result->tables[4], MS_INT (layer->block), MS_TEXT (name), MS_INT (e),
+                        MS_REAL (mean), MS_REAL (layer->pivot_means[e]), MS_REAL (over),
+                        MS_REAL (z));
       ms_result_find (result, MIN (z, 1e6), ms_place (layer->block, e, "language", name),
                       "layer %d: expert %u has %.3g of the routing mass of %s, %.3g in %s",
                       (int) layer->block, e, mean, name, layer->pivot_means[e],
@@ -437,9 +438,10 @@ write_language (const MsContext *context, const Languages *all, const Layer *lay
     if (layer->tokens[(gsize) language * all->n_passages + i] > 0)
       values[n++] = layer->entropy[(gsize) language * all->n_passages + i];
   entropy = ms_mean (values, n);
-  ms_table_add (result->tables[3], layer->block, name, (gint64) n, entropy,
-                layer->n_experts > 1 ? entropy / log (layer->n_experts) : NAN,
-                ms_deviation (values, n, 1));
+  ms_table_add_row (result->tables[3], MS_INT (layer->block), MS_TEXT (name), MS_INT (n),
+                    MS_REAL (entropy),
+                    MS_REAL (layer->n_experts > 1 ? entropy / log (layer->n_experts) : NAN),
+                    MS_REAL (ms_deviation (values, n, 1)));
   for (guint other = 0; other < all->n_languages; other++)
     {
       const MsInterval *pair = NULL;
@@ -450,10 +452,12 @@ write_language (const MsContext *context, const Languages *all, const Layer *lay
           p = pair_index (all->n_languages, language, other);
           pair = &layer->pairs[p];
         }
-      ms_table_add (result->tables[2], layer->block, name, all->languages->names[other],
-                    pair != NULL ? pair->value : 0, pair != NULL ? pair->low : NAN,
-                    pair != NULL ? pair->high : NAN, pair != NULL ? layer->js[p] : 0,
-                    (gint64) (pair != NULL ? layer->n_passages[p] : n));
+      ms_table_add_row (
+          result->tables[2], MS_INT (layer->block), MS_TEXT (name),
+          MS_TEXT (all->languages->names[other]), MS_REAL (pair != NULL ? pair->value : 0),
+          MS_REAL (pair != NULL ? pair->low : NAN), MS_REAL (pair != NULL ? pair->high : NAN),
+          MS_REAL (pair != NULL ? layer->js[p] : 0),
+          MS_INT (pair != NULL ? layer->n_passages[p] : n));
     }
 }
 
@@ -477,16 +481,18 @@ write_layer (const MsContext *context, const Languages *all, guint index, MsResu
       if (x == all->pivot || layer->n_passages[p] == 0)
         continue;
       n_experts = write_experts (all, layer, x, result);
-      ms_table_add (result->tables[1], layer->block, relative_depth (all, index),
-                    all->languages->names[x], (gint64) layer->n_passages[p], layer->pairs[p].value,
-                    layer->pairs[p].low, layer->pairs[p].high, layer->js[p], layer->nulls[x],
-                    layer->p[x], (gint64) n_experts);
+      ms_table_add_row (result->tables[1], MS_INT (layer->block),
+                        MS_REAL (relative_depth (all, index)), MS_TEXT (all->languages->names[x]),
+                        MS_INT (layer->n_passages[p]), MS_INTERVAL (layer->pairs[p]),
+                        MS_REAL (layer->js[p]), MS_REAL (layer->nulls[x]), MS_REAL (layer->p[x]),
+                        MS_INT (n_experts));
       null += layer->nulls[x];
       js += layer->js[p];
       n++;
     }
-  ms_table_add (result->tables[0], layer->block, relative_depth (all, index), layer->mean.value,
-                layer->mean.low, layer->mean.high, js / n, null / n, layer->same);
+  ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_REAL (relative_depth (all, index)),
+                    MS_INTERVAL (layer->mean), MS_REAL (js / n), MS_REAL (null / n),
+                    MS_REAL (layer->same));
 }
 
 static void

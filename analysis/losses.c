@@ -265,8 +265,9 @@ write_means (const Losses *all, double k, MsTable *table, guint loss)
         resampled[r] += all->layers[l].resampled[loss * n_resamples + r] / all->n_layers;
     }
   interval = ms_bootstrap_interval (all->bootstrap, mean, resampled);
-  ms_table_add (table, losses[loss].name, losses[loss].title, mean, interval.low, interval.high,
-                even_value (loss, k));
+  ms_table_add_row (table, MS_TEXT (losses[loss].name), MS_TEXT (losses[loss].title),
+                    MS_REAL (mean), MS_REAL (interval.low), MS_REAL (interval.high),
+                    MS_REAL (even_value (loss, k)));
   return mean;
 }
 
@@ -292,9 +293,9 @@ write_concatenated (const Losses *all, double k, MsTable *table)
                           intervals);
   if (!alike)
     intervals[LOSS_POOLED] = undefined;
-  ms_table_add (table, "aux_concatenated", "Switch loss, layers concatenated",
-                intervals[LOSS_POOLED].value, intervals[LOSS_POOLED].low,
-                intervals[LOSS_POOLED].high, k);
+  ms_table_add_row (table, MS_TEXT ("aux_concatenated"),
+                    MS_TEXT ("Switch loss, layers concatenated"),
+                    MS_INTERVAL (intervals[LOSS_POOLED]), MS_REAL (k));
   return intervals[LOSS_POOLED].value;
 }
 
@@ -312,9 +313,10 @@ write_result (const MsContext *context, const Losses *all, MsResult *result)
         MsInterval interval = ms_bootstrap_interval (all->bootstrap, layer->values[i],
                                                      layer->resampled + i * n_resamples);
 
-        ms_table_add (result->tables[0], (gint64) ms_trace_layer (context->trace, l)->number,
-                      losses[i].name, interval.value, interval.low, interval.high,
-                      interval.basic_low, interval.basic_high, even_value (i, layer->k));
+        ms_table_add_row (result->tables[0], MS_INT (ms_trace_layer (context->trace, l)->number),
+                          MS_TEXT (losses[i].name), MS_INTERVAL (interval),
+                          MS_REAL (interval.basic_low), MS_REAL (interval.basic_high),
+                          MS_REAL (even_value (i, layer->k)));
       }
   for (guint l = 0; l < all->n_layers; l++)
     k += all->layers[l].k / all->n_layers;

@@ -431,16 +431,18 @@ add_layer (MsResult *result, const Job *job, const Layer *layer)
       away[e] = layer->kept[e] ? 0 : layer->distance[(gsize) e * n + d];
       for (guint x = 0; x < n && !layer->kept[e]; x++)
         chance[e] += layer->kept[x] ? layer->distance[(gsize) e * n + x] / clusters : 0;
-      ms_table_add (ms_result_table (result, "experts"), (gint64) layer->block, (gint64) e,
-                    label[d], (gint64) d, away[e], value[DISTANCES + e].low,
-                    value[DISTANCES + e].high, used > 0 ? layer->usage[e] : NAN,
-                    merged[d] > 0 ? layer->usage[e] / merged[d] : NAN);
+      ms_table_add_row (ms_result_table (result, "experts"), MS_INT (layer->block), MS_INT (e),
+                        MS_INT (label[d]), MS_INT (d), MS_REAL (away[e]),
+                        MS_REAL (value[DISTANCES + e].low), MS_REAL (value[DISTANCES + e].high),
+                        MS_REAL (used > 0 ? layer->usage[e] : NAN),
+                        MS_REAL (merged[d] > 0 ? layer->usage[e] / merged[d] : NAN));
     }
-  ms_table_add (ms_result_table (result, "layers"), (gint64) layer->block, (gint64) clusters,
-                max_vio (layer->usage, n, NULL), max_vio (merged, n, layer->kept),
-                value[MAX_VIO_AFTER].low, value[MAX_VIO_AFTER].high,
-                mean_by_usage (away, layer->usage, n), value[MEAN_DISTANCE].low,
-                value[MEAN_DISTANCE].high, mean_by_usage (chance, layer->usage, n));
+  ms_table_add_row (
+      ms_result_table (result, "layers"), MS_INT (layer->block), MS_INT (clusters),
+      MS_REAL (max_vio (layer->usage, n, NULL)), MS_REAL (max_vio (merged, n, layer->kept)),
+      MS_REAL (value[MAX_VIO_AFTER].low), MS_REAL (value[MAX_VIO_AFTER].high),
+      MS_REAL (mean_by_usage (away, layer->usage, n)), MS_REAL (value[MEAN_DISTANCE].low),
+      MS_REAL (value[MEAN_DISTANCE].high), MS_REAL (mean_by_usage (chance, layer->usage, n)));
 }
 
 static void

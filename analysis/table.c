@@ -176,29 +176,6 @@ ms_table_add_cells (MsTable *table, const MsCell *cells, gsize n)
   ms_table_end_row (table);
 }
 
-void
-ms_table_add (MsTable *table, ...)
-{
-  va_list args;
-
-  va_start (args, table);
-  for (guint i = 0; i < table->n_columns; i++)
-    switch (table->def->columns[i].type)
-      {
-      case MS_COLUMN_INT:
-        ms_table_put (table, MS_INT (va_arg (args, gint64)));
-        break;
-      case MS_COLUMN_REAL:
-        ms_table_put (table, MS_REAL (va_arg (args, double)));
-        break;
-      case MS_COLUMN_TEXT:
-        ms_table_put (table, MS_TEXT (va_arg (args, const char *)));
-        break;
-      }
-  va_end (args);
-  ms_table_end_row (table);
-}
-
 /* The cells of `from` behind the n_lead cells that each of its rows has got already. */
 static void
 append_cells (MsTable *table, guint n_lead, const MsTable *from)

@@ -73,9 +73,6 @@ void ms_table_add_cells (MsTable *table, const MsCell *cells, gsize n);
 void ms_table_put_cells (MsTable *table, const MsCell *cells, gsize n);
 void ms_table_put_reals (MsTable *table, const double *values, guint n);
 void ms_table_end_row (MsTable *table);
-/* Superseded by ms_table_add_row: the values in column order, gint64, double or const char *. */
-void ms_table_add (MsTable *table, ...);
-
 const MsTableDef *ms_table_def (const MsTable *table);
 guint ms_table_n_rows (const MsTable *table);
 guint ms_table_n_columns (const MsTable *table);

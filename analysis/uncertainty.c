@@ -263,18 +263,21 @@ compute (const MsContext *context, MsResult *result, GError **error)
       for (guint u = 0; u < bootstrap->n_units; u++)
         tokens += layers[l].units[u * N_SUMS + SUM_TOKENS];
       ms_bootstrap_intervals (bootstrap, layers[l].units, N_SUMS, means, NULL, N_SUMS, v);
-      ms_table_add (ms_result_table (result, "layers"), (gint64) layer->number, (gint64) tokens,
-                    v[SUM_ENTROPY].value, v[SUM_ENTROPY].low, v[SUM_ENTROPY].high,
-                    v[SUM_ENTROPY].value / G_LN2, top > 0 ? v[SUM_ENTROPY].value / top : NAN, top,
-                    v[SUM_PERPLEXITY].value, scores ? v[SUM_TSALLIS].value : NAN,
-                    scores ? v[SUM_LARGEST].value : NAN, scores ? v[SUM_FIRST_SECOND].value : NAN,
-                    recorded & MS_CHUNK_MARGIN ? v[SUM_MARGIN].value : NAN,
-                    scores ? v[SUM_GW].value : NAN, v[SUM_UNCERTAIN].value, v[SUM_UNCERTAIN].low,
-                    v[SUM_UNCERTAIN].high, v[SUM_BROADCAST].value);
+      ms_table_add_row (ms_result_table (result, "layers"), MS_INT (layer->number), MS_INT (tokens),
+                        MS_INTERVAL (v[SUM_ENTROPY]), MS_REAL (v[SUM_ENTROPY].value / G_LN2),
+                        MS_REAL (top > 0 ? v[SUM_ENTROPY].value / top : NAN), MS_REAL (top),
+                        MS_REAL (v[SUM_PERPLEXITY].value),
+                        MS_REAL (scores ? v[SUM_TSALLIS].value : NAN),
+                        MS_REAL (scores ? v[SUM_LARGEST].value : NAN),
+                        MS_REAL (scores ? v[SUM_FIRST_SECOND].value : NAN),
+                        MS_REAL (recorded & MS_CHUNK_MARGIN ? v[SUM_MARGIN].value : NAN),
+                        MS_REAL (scores ? v[SUM_GW].value : NAN), MS_INTERVAL (v[SUM_UNCERTAIN]),
+                        MS_REAL (v[SUM_BROADCAST].value));
       for (guint i = 0; i < BINS; i++)
-        ms_table_add (ms_result_table (result, "distribution"), (gint64) layer->number,
-                      i * top / BINS, (i + 1) * top / BINS, (gint64) layers[l].bins[i],
-                      tokens > 0 ? (double) layers[l].bins[i] / tokens : NAN);
+        ms_table_add_row (ms_result_table (result, "distribution"), MS_INT (layer->number),
+                          MS_REAL (i * top / BINS), MS_REAL ((i + 1) * top / BINS),
+                          MS_INT (layers[l].bins[i]),
+                          MS_REAL (tokens > 0 ? (double) layers[l].bins[i] / tokens : NAN));
       undefined += layers[l].n_undefined;
       if (!(tokens > 0))
         continue;

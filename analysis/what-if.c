@@ -662,9 +662,9 @@ add_choice_row (MsTable *table, const Job *job, const Layer *in, const MsLayer *
   ms_interval_clamp (&v[0], 0, 1);
   ms_interval_clamp (&v[1], 0, layer->gate.n_experts);
   ms_interval_clamp (&v[2], 0, 1);
-  ms_table_add (table, (gint64) layer->number, in->choice_capacity, v[0].value, v[0].low, v[0].high,
-                v[1].value, v[1].low, v[1].high, v[2].value, v[2].low, v[2].high,
-                pow (1 - share, layer->gate.n_experts), share);
+  ms_table_add_row (table, MS_INT (layer->number), MS_INT (in->choice_capacity), MS_INTERVAL (v[0]),
+                    MS_INTERVAL (v[1]), MS_INTERVAL (v[2]),
+                    MS_REAL (pow (1 - share, layer->gate.n_experts)), MS_REAL (share));
 }
 
 static void
@@ -686,12 +686,13 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
         ms_interval_clamp (&v[0], 0, layer->gate.n_experts);
         ms_interval_clamp (&v[1], 0, 1);
         ms_interval_clamp (&v[2], 0, 1);
-        ms_table_add (ms_result_table (result, "rules"), rule_names[job->rules[i].kind],
-                      isnan (job->rules[i].value) ? layer->gate.k : job->rules[i].value,
-                      (gint64) layer->number, v[0].value, v[0].low, v[0].high, o->without / n,
-                      o->mass / (job->rules[i].kind == RULE_SKIP ? sized : n), v[1].value, v[1].low,
-                      v[1].high, v[0].value / layer->gate.n_experts, v[2].value, v[2].low,
-                      v[2].high, max_vio (o->load, n_true));
+        ms_table_add_row (
+            ms_result_table (result, "rules"), MS_TEXT (rule_names[job->rules[i].kind]),
+            MS_REAL (isnan (job->rules[i].value) ? layer->gate.k : job->rules[i].value),
+            MS_INT (layer->number), MS_INTERVAL (v[0]), MS_REAL (o->without / n),
+            MS_REAL (o->mass / (job->rules[i].kind == RULE_SKIP ? sized : n)), MS_INTERVAL (v[1]),
+            MS_REAL (v[0].value / layer->gate.n_experts), MS_INTERVAL (v[2]),
+            MS_REAL (max_vio (o->load, n_true)));
       }
   for (guint l = 0; l < n_layers; l++)
     {
@@ -700,13 +701,14 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
       double n = in->n_tokens > 0 ? (double) in->n_tokens : NAN;
 
       for (guint i = 0; i <= layer->gate.n_experts; i++)
-        ms_table_add (ms_result_table (result, "experts_per_token"), (gint64) layer->number,
-                      (gint64) i, (gint64) in->choice_histogram[i]);
+        ms_table_add_row (ms_result_table (result, "experts_per_token"), MS_INT (layer->number),
+                          MS_INT (i), MS_INT (in->choice_histogram[i]));
       add_choice_row (ms_result_table (result, "expert_choice"), job, in, layer);
       for (guint i = 0; i < DELTAS; i++)
-        ms_table_add (ms_result_table (result, "flips"), (gint64) layer->number,
-                      pow (10, i / 2.0 - 5),
-                      follows_logits (context->trace, l) ? (double) in->flips[i] / n : NAN);
+        ms_table_add_row (
+            ms_result_table (result, "flips"), MS_INT (layer->number),
+            MS_REAL (pow (10, i / 2.0 - 5)),
+            MS_REAL (follows_logits (context->trace, l) ? (double) in->flips[i] / n : NAN));
     }
 }
 

@@ -20,13 +20,6 @@ ms_analysis_list_print (void)
     printf ("%-*s  %s\n", width, all[i]->name, all[i]->help);
 }
 
-static void
-begin_array (JsonBuilder *json, const char *name)
-{
-  json_builder_set_member_name (json, name);
-  json_builder_begin_array (json);
-}
-
 /* What an analysis needs beside what every run has, ready to be joined. */
 static GStrv
 list_needs (guint needs)
@@ -79,11 +72,10 @@ add_param (JsonBuilder *json, const MsParam *param)
       ms_json_add_real (json, "default", param->usual);
       break;
     case MS_PARAM_BOOL:
-      json_builder_set_member_name (json, "default");
-      json_builder_add_boolean_value (json, param->usual != 0);
+      ms_json_add_bool (json, "default", param->usual != 0);
       break;
     case MS_PARAM_CHOICE:
-      begin_array (json, "choices");
+      ms_json_begin_array (json, "choices");
       for (guint i = 0; param->choices[i] != NULL; i++)
         json_builder_add_string_value (json, param->choices[i]);
       json_builder_end_array (json);
@@ -105,7 +97,7 @@ add_table (JsonBuilder *json, const MsTableDef *def)
   json_builder_begin_object (json);
   ms_json_add_text (json, "name", def->name);
   ms_json_add_text (json, "title", def->title);
-  begin_array (json, "columns");
+  ms_json_begin_array (json, "columns");
   for (const MsColumn *column = def->columns; column->name != NULL; column++)
     {
       json_builder_begin_object (json);
@@ -132,19 +124,19 @@ add_analysis (JsonBuilder *json, const MsAnalysis *analysis)
   ms_json_add_text (json, "definition", analysis->formula);
   ms_json_add_text (json, "source", analysis->cite);
   ms_json_add_int (json, "version", analysis->version);
-  begin_array (json, "needs");
+  ms_json_begin_array (json, "needs");
   for (guint i = 0; needs[i] != NULL; i++)
     json_builder_add_string_value (json, needs[i]);
   json_builder_end_array (json);
-  begin_array (json, "parameters");
+  ms_json_begin_array (json, "parameters");
   for (const MsParam *param = analysis->params; param != NULL && param->name != NULL; param++)
     add_param (json, param);
   json_builder_end_array (json);
-  begin_array (json, "tables");
+  ms_json_begin_array (json, "tables");
   for (const MsTableDef *def = analysis->tables; def->name != NULL; def++)
     add_table (json, def);
   json_builder_end_array (json);
-  begin_array (json, "plots");
+  ms_json_begin_array (json, "plots");
   for (const MsPlotDef *plot = analysis->plots; plot != NULL && plot->name != NULL; plot++)
     {
       json_builder_begin_object (json);

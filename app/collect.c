@@ -1,9 +1,9 @@
 /* moescope collect: records the routing of a model on texts. */
 #include "command.h"
+#include "json.h"
 
 #include "collector.h"
 
-#include <json-glib/json-glib.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,39 +15,11 @@
 static gboolean progress_json;
 
 static void
-print_json (JsonBuilder *builder)
+print_json (JsonBuilder *json)
 {
-  g_autoptr (JsonGenerator) generator = json_generator_new ();
-  g_autoptr (JsonNode) root = json_builder_get_root (builder);
-  g_autofree char *text = NULL;
+  g_autofree char *text = ms_json_line (json);
 
-  json_generator_set_root (generator, root);
-  text = json_generator_to_data (generator, NULL);
-  fprintf (stderr, "%s\n", text);
-}
-
-static void
-add_int (JsonBuilder *builder, const char *name, gint64 value)
-{
-  json_builder_set_member_name (builder, name);
-  json_builder_add_int_value (builder, value);
-}
-
-static void
-add_double (JsonBuilder *builder, const char *name, double value)
-{
-  json_builder_set_member_name (builder, name);
-  if (isfinite (value))
-    json_builder_add_double_value (builder, value);
-  else
-    json_builder_add_null_value (builder);
-}
-
-static void
-add_string (JsonBuilder *builder, const char *name, const char *value)
-{
-  json_builder_set_member_name (builder, name);
-  json_builder_add_string_value (builder, value);
+  fputs (text, stderr);
 }
 
 static void
@@ -62,19 +34,19 @@ show_progress (const MsCollectProgress *progress, gpointer data)
   *last = progress->seconds;
   if (progress_json)
     {
-      g_autoptr (JsonBuilder) builder = json_builder_new ();
+      g_autoptr (JsonBuilder) json = json_builder_new ();
 
-      json_builder_begin_object (builder);
-      add_string (builder, "event", "progress");
-      add_int (builder, "tokens", progress->tokens_done);
-      add_int (builder, "of_tokens", progress->tokens_total);
-      add_int (builder, "layer", progress->layer);
-      add_int (builder, "of_layers", progress->n_layers);
-      add_double (builder, "done", progress->done);
-      add_double (builder, "seconds", progress->seconds);
-      add_string (builder, "doing", progress->doing);
-      json_builder_end_object (builder);
-      print_json (builder);
+      json_builder_begin_object (json);
+      ms_json_add_text (json, "event", "progress");
+      ms_json_add_int (json, "tokens", progress->tokens_done);
+      ms_json_add_int (json, "of_tokens", progress->tokens_total);
+      ms_json_add_int (json, "layer", progress->layer);
+      ms_json_add_int (json, "of_layers", progress->n_layers);
+      ms_json_add_real (json, "done", progress->done);
+      ms_json_add_real (json, "seconds", progress->seconds);
+      ms_json_add_text (json, "doing", progress->doing);
+      json_builder_end_object (json);
+      print_json (json);
       return;
     }
   line = g_strdup_printf ("%s; %s of %s tokens recorded, %.0f s", progress->doing,
@@ -86,38 +58,32 @@ show_progress (const MsCollectProgress *progress, gpointer data)
 static void
 print_summary_json (const MsCollectSummary *summary)
 {
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  g_autoptr (JsonBuilder) json = json_builder_new ();
 
-  json_builder_begin_object (builder);
-  add_string (builder, "event", summary->stopped ? "stopped" : "finished");
-  add_int (builder, "run", summary->run);
-  add_int (builder, "tokens", summary->tokens);
-  add_int (builder, "documents", summary->documents);
-  add_int (builder, "decisions", summary->decisions);
-  add_double (builder, "seconds", summary->seconds);
-  add_double (builder, "recording_seconds", summary->recording_seconds);
-  json_builder_set_member_name (builder, "resumed");
-  json_builder_add_boolean_value (builder, summary->resumed);
-  json_builder_set_member_name (builder, "warnings");
-  json_builder_begin_array (builder);
-  for (guint i = 0; i < summary->warnings->len; i++)
-    json_builder_add_string_value (builder, g_ptr_array_index (summary->warnings, i));
-  json_builder_end_array (builder);
-  json_builder_set_member_name (builder, "perplexities");
-  json_builder_begin_array (builder);
+  json_builder_begin_object (json);
+  ms_json_add_text (json, "event", summary->stopped ? "stopped" : "finished");
+  ms_json_add_int (json, "run", summary->run);
+  ms_json_add_int (json, "tokens", summary->tokens);
+  ms_json_add_int (json, "documents", summary->documents);
+  ms_json_add_int (json, "decisions", summary->decisions);
+  ms_json_add_real (json, "seconds", summary->seconds);
+  ms_json_add_real (json, "recording_seconds", summary->recording_seconds);
+  ms_json_add_bool (json, "resumed", summary->resumed);
+  ms_json_add_texts (json, "warnings", summary->warnings);
+  ms_json_begin_array (json, "perplexities");
   for (guint i = 0; i < summary->perplexities->len; i++)
     {
       const MsPerplexity *perplexity = &g_array_index (summary->perplexities, MsPerplexity, i);
 
-      json_builder_begin_object (builder);
-      add_string (builder, "document", perplexity->document);
-      add_int (builder, "tokens", perplexity->n_tokens);
-      add_double (builder, "perplexity", perplexity->value);
-      json_builder_end_object (builder);
+      json_builder_begin_object (json);
+      ms_json_add_text (json, "document", perplexity->document);
+      ms_json_add_int (json, "tokens", perplexity->n_tokens);
+      ms_json_add_real (json, "perplexity", perplexity->value);
+      json_builder_end_object (json);
     }
-  json_builder_end_array (builder);
-  json_builder_end_object (builder);
-  print_json (builder);
+  json_builder_end_array (json);
+  json_builder_end_object (json);
+  print_json (json);
 }
 
 static void

@@ -1,10 +1,10 @@
 /* `moescope info`: what a file holds, for people or as JSON. */
 #include "collector.h"
 #include "command.h"
+#include "json.h"
 #include "db.h"
 
 #include <glib/gstdio.h>
-#include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -331,55 +331,30 @@ print_run (const Content *content, const MsRun *run)
 /* --- JSON ----------------------------------------------------------------------------------- */
 
 static void
-add_text (JsonBuilder *json, const char *name, const char *text)
-{
-  json_builder_set_member_name (json, name);
-  if (text != NULL)
-    json_builder_add_string_value (json, text);
-  else
-    json_builder_add_null_value (json);
-}
-
-static void
-add_int (JsonBuilder *json, const char *name, gint64 value)
-{
-  json_builder_set_member_name (json, name);
-  json_builder_add_int_value (json, value);
-}
-
-static void
-add_bool (JsonBuilder *json, const char *name, gboolean value)
-{
-  json_builder_set_member_name (json, name);
-  json_builder_add_boolean_value (json, value);
-}
-
-static void
 add_model (JsonBuilder *json, const MsModel *model)
 {
   JsonNode *details = model->details != NULL ? json_from_string (model->details, NULL) : NULL;
 
   json_builder_begin_object (json);
-  add_int (json, "model", model->id);
-  add_text (json, "name", model->name);
-  add_text (json, "architecture", model->architecture);
-  add_text (json, "fingerprint", model->fingerprint);
-  add_text (json, "router", model->router);
-  add_int (json, "blocks", model->n_blocks);
-  add_int (json, "shared", model->n_shared);
-  add_int (json, "width", model->width);
-  add_int (json, "expert_bytes", model->expert_bytes);
+  ms_json_add_int (json, "model", model->id);
+  ms_json_add_text (json, "name", model->name);
+  ms_json_add_text (json, "architecture", model->architecture);
+  ms_json_add_text (json, "fingerprint", model->fingerprint);
+  ms_json_add_text (json, "router", model->router);
+  ms_json_add_int (json, "blocks", model->n_blocks);
+  ms_json_add_int (json, "shared", model->n_shared);
+  ms_json_add_int (json, "width", model->width);
+  ms_json_add_int (json, "expert_bytes", model->expert_bytes);
   json_builder_set_member_name (json, "weight_scale");
   json_builder_add_double_value (json, model->weight_scale);
-  json_builder_set_member_name (json, "layers");
-  json_builder_begin_array (json);
+  ms_json_begin_array (json, "layers");
   for (guint i = 0; i < model->n_layers; i++)
     {
       json_builder_begin_object (json);
-      add_int (json, "layer", model->layers[i].number);
-      add_int (json, "experts", model->layers[i].gate.n_experts);
-      add_int (json, "k", model->layers[i].gate.k);
-      add_int (json, "groups", model->layers[i].gate.groups);
+      ms_json_add_int (json, "layer", model->layers[i].number);
+      ms_json_add_int (json, "experts", model->layers[i].gate.n_experts);
+      ms_json_add_int (json, "k", model->layers[i].gate.k);
+      ms_json_add_int (json, "groups", model->layers[i].gate.groups);
       json_builder_end_object (json);
     }
   json_builder_end_array (json);
@@ -395,27 +370,26 @@ static void
 add_corpus (JsonBuilder *json, const MsCorpus *corpus)
 {
   json_builder_begin_object (json);
-  add_int (json, "corpus", corpus->id);
-  add_text (json, "name", corpus->name);
-  add_text (json, "tokenizer", corpus->tokenizer);
-  add_int (json, "tokens", corpus->n_tokens);
-  add_int (json, "documents", corpus->n_documents);
-  add_bool (json, "ids_known", corpus->ids_known);
-  add_int (json, "parallel_groups", parallel_groups (corpus));
+  ms_json_add_int (json, "corpus", corpus->id);
+  ms_json_add_text (json, "name", corpus->name);
+  ms_json_add_text (json, "tokenizer", corpus->tokenizer);
+  ms_json_add_int (json, "tokens", corpus->n_tokens);
+  ms_json_add_int (json, "documents", corpus->n_documents);
+  ms_json_add_bool (json, "ids_known", corpus->ids_known);
+  ms_json_add_int (json, "parallel_groups", parallel_groups (corpus));
   for (guint i = 0; i < G_N_ELEMENTS (labels); i++)
     {
       g_autoptr (GArray) shares = shares_of (corpus, labels[i].offset);
 
-      json_builder_set_member_name (json, labels[i].plural);
-      json_builder_begin_array (json);
+      ms_json_begin_array (json, labels[i].plural);
       for (guint j = 0; j < shares->len; j++)
         {
           const Share *share = &g_array_index (shares, Share, j);
 
           json_builder_begin_object (json);
-          add_text (json, labels[i].name, share->label);
-          add_int (json, "documents", share->documents);
-          add_int (json, "tokens", share->tokens);
+          ms_json_add_text (json, labels[i].name, share->label);
+          ms_json_add_int (json, "documents", share->documents);
+          ms_json_add_int (json, "tokens", share->tokens);
           json_builder_end_object (json);
         }
       json_builder_end_array (json);
@@ -429,21 +403,21 @@ add_run (JsonBuilder *json, const Content *content, const MsRun *run)
   g_autofree char *columns = ms_columns_format (run->columns);
 
   json_builder_begin_object (json);
-  add_int (json, "run", run->id);
-  add_text (json, "name", run->name);
-  add_int (json, "model", run->model);
-  add_int (json, "corpus", run->corpus);
-  add_text (json, "started", run->started);
-  add_text (json, "finished", run->finished);
-  add_int (json, "tokens", run->n_tokens);
-  add_int (json, "decisions", run->n_tokens * slots_of (model_of (content, run->model)));
-  add_text (json, "precision", run->precision);
-  add_text (json, "collector", run->collector);
-  add_text (json, "command", run->command);
-  add_text (json, "storage", run->storage == MS_STORAGE_EXACT ? "exact" : "compact");
-  add_text (json, "columns", columns);
-  add_bool (json, "probabilities", run->probabilities);
-  add_bool (json, "predictions", run->predictions);
+  ms_json_add_int (json, "run", run->id);
+  ms_json_add_text (json, "name", run->name);
+  ms_json_add_int (json, "model", run->model);
+  ms_json_add_int (json, "corpus", run->corpus);
+  ms_json_add_text (json, "started", run->started);
+  ms_json_add_text (json, "finished", run->finished);
+  ms_json_add_int (json, "tokens", run->n_tokens);
+  ms_json_add_int (json, "decisions", run->n_tokens * slots_of (model_of (content, run->model)));
+  ms_json_add_text (json, "precision", run->precision);
+  ms_json_add_text (json, "collector", run->collector);
+  ms_json_add_text (json, "command", run->command);
+  ms_json_add_text (json, "storage", run->storage == MS_STORAGE_EXACT ? "exact" : "compact");
+  ms_json_add_text (json, "columns", columns);
+  ms_json_add_bool (json, "probabilities", run->probabilities);
+  ms_json_add_bool (json, "predictions", run->predictions);
   json_builder_end_object (json);
 }
 
@@ -451,36 +425,27 @@ static void
 print_json (const Content *content)
 {
   g_autoptr (JsonBuilder) json = json_builder_new ();
-  g_autoptr (JsonNode) root = NULL;
   g_autofree char *text = NULL;
 
   json_builder_begin_object (json);
-  add_text (json, "file", content->path);
-  add_int (json, "bytes", content->bytes);
-  json_builder_set_member_name (json, "models");
-  json_builder_begin_array (json);
+  ms_json_add_text (json, "file", content->path);
+  ms_json_add_int (json, "bytes", content->bytes);
+  ms_json_begin_array (json, "models");
   for (guint i = 0; i < content->models->len; i++)
     add_model (json, content->models->pdata[i]);
   json_builder_end_array (json);
-  json_builder_set_member_name (json, "corpora");
-  json_builder_begin_array (json);
+  ms_json_begin_array (json, "corpora");
   for (guint i = 0; i < content->corpora->len; i++)
     add_corpus (json, content->corpora->pdata[i]);
   json_builder_end_array (json);
-  json_builder_set_member_name (json, "runs");
-  json_builder_begin_array (json);
+  ms_json_begin_array (json, "runs");
   for (guint i = 0; i < content->runs->len; i++)
     add_run (json, content, content->runs->pdata[i]);
   json_builder_end_array (json);
-  json_builder_set_member_name (json, "warnings");
-  json_builder_begin_array (json);
-  for (guint i = 0; content->warnings != NULL && i < content->warnings->len; i++)
-    json_builder_add_string_value (json, content->warnings->pdata[i]);
-  json_builder_end_array (json);
+  ms_json_add_texts (json, "warnings", content->warnings);
   json_builder_end_object (json);
-  root = json_builder_get_root (json);
-  text = json_to_string (root, TRUE);
-  puts (text);
+  text = ms_json_text (json);
+  fputs (text, stdout);
 }
 
 static MsExit

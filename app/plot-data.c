@@ -125,13 +125,8 @@ make_json (MsJob *job, const MsResult *result, const MsTable *table, const MsPlo
   ms_json_add_text (json, "table", plot->table);
   ms_json_add_text (json, "rows", plot->where);
   ms_provenance_add (json, job, hash);
-  json_builder_set_member_name (json, "notes");
-  json_builder_begin_array (json);
-  for (guint i = 0; i < result->notes->len; i++)
-    json_builder_add_string_value (json, result->notes->pdata[i]);
-  json_builder_end_array (json);
-  json_builder_set_member_name (json, "columns");
-  json_builder_begin_array (json);
+  ms_json_add_texts (json, "notes", result->notes);
+  ms_json_begin_array (json, "columns");
   for (guint i = 0; i < ms_table_n_columns (table); i++)
     {
       const MsColumn *column = ms_table_column (table, i);

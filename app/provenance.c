@@ -1,8 +1,8 @@
-/* Provenance as JSON; see provenance.h. */
+/* Provenance as JSON.  What is told must be enough to make the same numbers again: the file by its hash, the
+ * run, the selection, what draws at random, and the libraries that draw and store. */
 #include "provenance.h"
 
 #include <cairo.h>
-#include <math.h>
 #include <pango/pango.h>
 #include <string.h>
 
@@ -22,40 +22,6 @@ ms_file_hash (const char *path, GError **error)
   return n < 0 ? NULL : g_strdup (g_checksum_get_string (sum));
 }
 
-void
-ms_json_add_text (JsonBuilder *json, const char *name, const char *text)
-{
-  json_builder_set_member_name (json, name);
-  if (text != NULL)
-    json_builder_add_string_value (json, text);
-  else
-    json_builder_add_null_value (json);
-}
-
-void
-ms_json_add_int (JsonBuilder *json, const char *name, gint64 value)
-{
-  json_builder_set_member_name (json, name);
-  json_builder_add_int_value (json, value);
-}
-
-void
-ms_json_add_real (JsonBuilder *json, const char *name, double value)
-{
-  json_builder_set_member_name (json, name);
-  if (isfinite (value))
-    json_builder_add_double_value (json, value);
-  else
-    json_builder_add_null_value (json);
-}
-
-static void
-begin (JsonBuilder *json, const char *name)
-{
-  json_builder_set_member_name (json, name);
-  json_builder_begin_object (json);
-}
-
 static void
 add_trace (JsonBuilder *json, MsTrace *trace)
 {
@@ -63,7 +29,7 @@ add_trace (JsonBuilder *json, MsTrace *trace)
   const MsModel *model = ms_trace_model (trace);
   g_autofree char *selection = ms_selection_format (ms_trace_selection (trace));
 
-  begin (json, "run");
+  ms_json_begin_object (json, "run");
   ms_json_add_int (json, "id", run->id);
   ms_json_add_text (json, "name", run->name);
   ms_json_add_text (json, "started", run->started);
@@ -73,13 +39,13 @@ add_trace (JsonBuilder *json, MsTrace *trace)
   ms_json_add_text (json, "command", run->command);
   ms_json_add_int (json, "tokens", run->n_tokens);
   json_builder_end_object (json);
-  begin (json, "model");
+  ms_json_begin_object (json, "model");
   ms_json_add_text (json, "name", model->name);
   ms_json_add_text (json, "architecture", model->architecture);
   ms_json_add_text (json, "fingerprint", model->fingerprint);
   ms_json_add_text (json, "router", model->router);
   json_builder_end_object (json);
-  begin (json, "selection");
+  ms_json_begin_object (json, "selection");
   ms_json_add_text (json, "text", selection);
   ms_json_add_int (json, "layers", ms_trace_n_layers (trace));
   ms_json_add_int (json, "documents", ms_trace_n_documents (trace));
@@ -90,8 +56,7 @@ add_trace (JsonBuilder *json, MsTrace *trace)
 static void
 add_traces (JsonBuilder *json, const char *name, GPtrArray *traces)
 {
-  json_builder_set_member_name (json, name);
-  json_builder_begin_array (json);
+  ms_json_begin_array (json, name);
   for (guint i = 0; i < traces->len; i++)
     {
       json_builder_begin_object (json);
@@ -107,7 +72,7 @@ ms_provenance_add (JsonBuilder *json, const MsJob *job, const char *hash)
 {
   ms_json_add_text (json, "moescope", MS_VERSION);
   ms_json_add_text (json, "command", ms_command_line ());
-  begin (json, "database");
+  ms_json_begin_object (json, "database");
   ms_json_add_text (json, "file", job->trace != NULL ? job->path : NULL);
   ms_json_add_text (json, "sha256", hash);
   json_builder_end_object (json);
@@ -119,22 +84,9 @@ ms_provenance_add (JsonBuilder *json, const MsJob *job, const char *hash)
   ms_json_add_int (json, "seed", job->seed);
   ms_json_add_int (json, "bootstrap", job->bootstrap);
   ms_json_add_real (json, "confidence", job->confidence);
-  begin (json, "libraries");
+  ms_json_begin_object (json, "libraries");
   ms_json_add_text (json, "sqlite", sqlite3_libversion ());
   ms_json_add_text (json, "cairo", cairo_version_string ());
   ms_json_add_text (json, "pango", pango_version_string ());
   json_builder_end_object (json);
-}
-
-char *
-ms_json_text (JsonBuilder *json)
-{
-  g_autoptr (JsonGenerator) generator = json_generator_new ();
-  g_autoptr (JsonNode) root = json_builder_get_root (json);
-  g_autofree char *text = NULL;
-
-  json_generator_set_root (generator, root);
-  json_generator_set_pretty (generator, TRUE);
-  text = json_generator_to_data (generator, NULL);
-  return g_strconcat (text, "\n", NULL);
 }

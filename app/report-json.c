@@ -6,22 +6,16 @@
 static void
 add_check (JsonBuilder *json, const MsReport *report)
 {
-  json_builder_set_member_name (json, "check");
-  json_builder_begin_object (json);
+  ms_json_begin_object (json, "check");
   ms_json_add_int (json, "faults", report->n_bad);
-  json_builder_set_member_name (json, "found");
-  json_builder_begin_array (json);
-  for (guint i = 0; i < report->checks->len; i++)
-    json_builder_add_string_value (json, report->checks->pdata[i]);
-  json_builder_end_array (json);
+  ms_json_add_texts (json, "found", report->checks);
   json_builder_end_object (json);
 }
 
 static void
 add_headlines (JsonBuilder *json, const MsReport *report)
 {
-  json_builder_set_member_name (json, "headlines");
-  json_builder_begin_array (json);
+  ms_json_begin_array (json, "headlines");
   for (const MsHeadlineDef *def = ms_headlines (); def->name != NULL; def++)
     {
       g_autoptr (MsHeadline) headline = NULL;
@@ -44,8 +38,7 @@ add_headlines (JsonBuilder *json, const MsReport *report)
 static void
 add_findings (JsonBuilder *json, const MsReport *report)
 {
-  json_builder_set_member_name (json, "findings");
-  json_builder_begin_array (json);
+  ms_json_begin_array (json, "findings");
   for (guint i = 0; i < report->findings->len; i++)
     {
       const MsReportFinding *f = &g_array_index (report->findings, MsReportFinding, i);
@@ -66,8 +59,7 @@ add_findings (JsonBuilder *json, const MsReport *report)
 static void
 add_missing (JsonBuilder *json, const MsReport *report)
 {
-  json_builder_set_member_name (json, "missing");
-  json_builder_begin_array (json);
+  ms_json_begin_array (json, "missing");
   for (guint i = 0; i < report->sections->len; i++)
     {
       const MsSection *section = report->sections->pdata[i];
