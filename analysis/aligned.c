@@ -1,3 +1,5 @@
+/* Two runs that are compared token by token must be of the same tokens and layers.  What does not match is an
+ * error that says what differs; nothing is dropped in silence. */
 #include "aligned-private.h"
 
 static gboolean

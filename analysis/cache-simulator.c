@@ -1,3 +1,6 @@
+/* A cache of experts under a replacement policy, one access after the other.  Clear before fast: a victim is
+ * found by looking at every resident, and cache-stack.c has the quick ways for all sizes at once, which must
+ * agree with this one to the hit. */
 #include "cache-simulator-private.h"
 
 #include <string.h>

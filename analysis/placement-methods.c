@@ -1,3 +1,5 @@
+/* The methods that place experts on devices.  Every expert gets a place and no device more slots than it has;
+ * a placement depends on loads and seed alone. */
 #include "placement-private.h"
 
 #include <math.h>

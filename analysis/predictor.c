@@ -1,3 +1,5 @@
+/* Predictors of a layer's experts from what is known before it.  Held out, a token is never predicted from
+ * counts that its own part took in. */
 #include "predictor-private.h"
 
 #include <string.h>

@@ -2,8 +2,8 @@
 #include "analysis-list.h"
 
 #include "base.h"
-#include "provenance.h"
-#include "report.h"
+#include "json.h"
+#include "markdown.h"
 
 #include <stdio.h>
 #include <string.h>

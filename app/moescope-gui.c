@@ -1,3 +1,4 @@
+/* moescope-gui: starts the window and nothing else; all that it does is views/window. */
 #include "window.h"
 
 int

@@ -1,6 +1,6 @@
 /* What a report says, in reading order: sentences, findings, a section for each analysis, what is
  * missing, where the numbers come from.  HTML, Markdown and PDF write the same blocks. */
-#include "report.h"
+#include "report-content.h"
 
 #include <string.h>
 
@@ -206,6 +206,15 @@ add_findings (GPtrArray *blocks, const MsReport *report)
                           shown, report->n_findings, MS_REPORT_EACH));
 }
 
+/* Whether a plot has anything to show. */
+static gboolean
+has_figure (const MsSection *section, const MsPlotDef *plot)
+{
+  MsTable *table = ms_result_table (section->result, plot->table);
+
+  return table != NULL && ms_plot_has_data (plot, table);
+}
+
 static void
 add_figures (GPtrArray *blocks, const MsReport *report, const MsSection *section)
 {
@@ -220,7 +229,7 @@ add_figures (GPtrArray *blocks, const MsReport *report, const MsSection *section
       g_autofree char *note = NULL;
       MsBlock *block;
 
-      if ((section->plot != NULL && plot != section->plot) || !ms_report_has_figure (section, plot))
+      if ((section->plot != NULL && plot != section->plot) || !has_figure (section, plot))
         continue;
       note = table != NULL ? ms_plot_note (plot, table, interval_name) : NULL;
       block = add (blocks, MS_BLOCK_FIGURE, MS_ROLE_PLAIN,
@@ -233,12 +242,44 @@ add_figures (GPtrArray *blocks, const MsReport *report, const MsSection *section
     }
 }
 
+/* The command that makes one section's tables alone. */
+static char *
+command_of (const MsReport *report, const MsSection *section)
+{
+  const MsJob *job = section->own != NULL ? section->own : report->job;
+  g_autofree char *path = g_shell_quote (job->path);
+  g_autofree char *params = ms_values_format (section->own != NULL ? job->values : section->values);
+  g_autofree char *select
+      = job->select != NULL && job->select[0] != '\0' ? g_shell_quote (job->select) : NULL;
+  GString *out = g_string_new ("moescope analyze ");
+
+  g_string_append_printf (out, "%s %s", path, section->analysis->name);
+  g_string_append_printf (out, " --run %" G_GINT64_FORMAT, ms_trace_run (job->trace)->id);
+  if (select != NULL)
+    g_string_append_printf (out, " --select %s", select);
+  for (guint i = 0; job->others != NULL && job->others[i] != NULL; i++)
+    {
+      g_autofree char *other = g_shell_quote (job->others[i]);
+
+      g_string_append_printf (out, " --other %s", other);
+    }
+  if (job->by != NULL)
+    g_string_append_printf (out, " --by %s", job->by);
+  if (params[0] != '\0')
+    g_string_append_printf (out, " %s", params);
+  if (job->seed != 1)
+    g_string_append_printf (out, " --seed %" G_GINT64_FORMAT, job->seed);
+  if (job->bootstrap != 1000)
+    g_string_append_printf (out, " --bootstrap %d", job->bootstrap);
+  return g_string_free (out, FALSE);
+}
+
 static void
 add_section (GPtrArray *blocks, const MsReport *report, const MsSection *section)
 {
   const MsAnalysis *analysis = section->analysis;
   const MsResult *result = section->result;
-  g_autofree char *command = ms_report_command (report, section);
+  g_autofree char *command = command_of (report, section);
   MsBlock *block;
 
   add_heading (blocks, 2, section->title, section->id);
@@ -402,4 +443,23 @@ ms_report_content (const MsReport *report)
   add_provenance (blocks, report);
   add_check (blocks, report);
   return blocks;
+}
+
+/* --- What the formats share --------------------------------------------------------------------- */
+
+MsFigure *
+ms_report_figure (const MsBlock *block, const MsTheme *theme, gboolean compact)
+{
+  const MsFigureOptions look = { .theme = theme, .compact = compact, .title = "" };
+
+  return ms_figure_new (ms_result_table (block->section->result, block->plot->table), block->plot,
+                        &look, NULL);
+}
+
+char *
+ms_report_column_title (const MsColumn *column)
+{
+  if (column->unit == NULL || g_ascii_strcasecmp (column->unit, column->title) == 0)
+    return g_strdup (column->title);
+  return g_strdup_printf ("%s (%s)", column->title, column->unit);
 }

@@ -1,6 +1,6 @@
 /* The report as one HTML file: no script, no other file.  Figures are inline SVG whose ink, paper and
  * series colours are CSS variables, so that one drawing serves light, dark and print. */
-#include "report.h"
+#include "report-format.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -328,13 +328,14 @@ append_further (GString *out, const GPtrArray *blocks, guint from)
   return n;
 }
 
-char *
-ms_report_html (const MsReport *report)
+static GBytes *
+write_html (const MsReport *report, const MsReportTarget *target, GError **error)
 {
   GString *out = g_string_new ("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                                "<meta name=\"viewport\" content=\"width=device-width\">");
   g_autoptr (GPtrArray) blocks = ms_report_content (report);
 
+  (void) target, (void) error;
   append (out, "<title>%s</title><meta name=\"generator\" content=\"moescope %s\"><style>",
           report->title, MS_VERSION);
   g_string_append (out, style);
@@ -370,5 +371,10 @@ ms_report_html (const MsReport *report)
     }
   g_string_replace (out, " id=\"\"", "", 0);
   g_string_append (out, "</body></html>\n");
-  return g_string_free (out, FALSE);
+  return g_string_free_to_bytes (out);
 }
+
+const MsReportFormat ms_report_format_html = {
+  .endings = (const char *const[]){ ".html", ".htm", NULL },
+  .write = write_html,
+};

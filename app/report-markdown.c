@@ -1,23 +1,11 @@
 /* The report as Markdown, with its figures as SVG files beside it. */
-#include "report.h"
+#include "markdown.h"
+#include "report-format.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
 
 #define ROWS 25 /* of a table */
-
-void
-ms_markdown_append (GString *out, const char *text)
-{
-  g_autofree char *clean = ms_text_printable (text, -1);
-
-  for (const char *c = clean; *c != '\0'; c++)
-    {
-      if (*c == '|' || *c == '<' || *c == '*' || *c == '_' || *c == '`' || *c == '\\')
-        g_string_append_c (out, '\\');
-      g_string_append_c (out, *c);
-    }
-}
 
 static void
 append_table (GString *out, const MsBlock *block)
@@ -109,11 +97,13 @@ append_items (GString *out, const MsBlock *block)
   g_string_append_c (out, '\n');
 }
 
-char *
-ms_report_markdown (const MsReport *report, const char *folder, GError **error)
+static GBytes *
+write_markdown (const MsReport *report, const MsReportTarget *target, GError **error)
 {
   g_autoptr (GString) out = g_string_new (NULL);
   g_autoptr (GPtrArray) blocks = ms_report_content (report);
+  g_autofree char *folder = g_strdup_printf (
+      "%.*s-figures", (int) (strrchr (target->path, '.') - target->path), target->path);
 
   for (guint i = 0; i < blocks->len; i++)
     {
@@ -138,5 +128,10 @@ ms_report_markdown (const MsReport *report, const char *folder, GError **error)
           append_items (out, block);
         }
     }
-  return g_string_free (g_steal_pointer (&out), FALSE);
+  return g_string_free_to_bytes (g_steal_pointer (&out));
 }
+
+const MsReportFormat ms_report_format_markdown = {
+  .endings = (const char *const[]){ ".md", NULL },
+  .write = write_markdown,
+};

@@ -2,7 +2,7 @@
  *
  * A line is never cut by a page, a heading stays with what follows it.  Dates are fixed, so that the same
  * report gives the same bytes.  Tables show their first rows and the columns that fit. */
-#include "report.h"
+#include "report-format.h"
 
 #include <cairo-pdf.h>
 #include <math.h>
@@ -607,12 +607,13 @@ make_context (cairo_t *cr)
   return context;
 }
 
-GByteArray *
-ms_report_pdf (const MsReport *report, double width, double height, GError **error)
+static GBytes *
+write_pdf (const MsReport *report, const MsReportTarget *target, GError **error)
 {
   g_autoptr (GByteArray) pdf = g_byte_array_new ();
   g_autoptr (GPtrArray) blocks = ms_report_content (report);
-  Pages pages = { .width = width * 72, .height = height * 72, .y = MARGIN, .page = 1 };
+  Pages pages
+      = { .width = target->width * 72, .height = target->height * 72, .y = MARGIN, .page = 1 };
   cairo_status_t status;
 
   pages.surface = cairo_pdf_surface_create_for_stream (collect, pdf, pages.width, pages.height);
@@ -645,8 +646,13 @@ ms_report_pdf (const MsReport *report, double width, double height, GError **err
     status = cairo_surface_status (pages.surface);
   cairo_surface_destroy (pages.surface);
   if (status == CAIRO_STATUS_SUCCESS)
-    return g_steal_pointer (&pdf);
+    return g_byte_array_free_to_bytes (g_steal_pointer (&pdf));
   g_set_error (error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_IO, "the pages cannot be drawn: %s",
                cairo_status_to_string (status));
   return NULL;
 }
+
+const MsReportFormat ms_report_format_pdf = {
+  .endings = (const char *const[]){ ".pdf", NULL },
+  .write = write_pdf,
+};

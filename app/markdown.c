@@ -1,0 +1,17 @@
+/* Text in Markdown: nothing of it may act as a mark. */
+#include "markdown.h"
+
+#include "base.h"
+
+void
+ms_markdown_append (GString *out, const char *text)
+{
+  g_autofree char *clean = ms_text_printable (text, -1);
+
+  for (const char *c = clean; *c != '\0'; c++)
+    {
+      if (*c == '|' || *c == '<' || *c == '*' || *c == '_' || *c == '`' || *c == '\\')
+        g_string_append_c (out, '\\');
+      g_string_append_c (out, *c);
+    }
+}
