@@ -54,6 +54,18 @@ typedef enum
 /* Called from any thread with the share done, 0..1. */
 typedef void (*MsProgressFunc) (double done, gpointer data);
 
+/* What draws at random, and how intervals are made of it: one struct from the command line, a request of the
+ * window or a report to MsBootstrap. */
+typedef struct
+{
+  guint64 seed;      /* for the bootstrap and null values */
+  guint resamples;   /* of an interval, 0 = no intervals */
+  double confidence; /* of an interval, e.g. 0.95 */
+} MsSampling;
+
+/* What holds unless told. */
+#define MS_SAMPLING_USUAL ((MsSampling){ .seed = 1, .resamples = 1000, .confidence = 0.95 })
+
 /* All that a computation may look at. */
 typedef struct MsContext
 {
@@ -64,10 +76,8 @@ typedef struct MsContext
       *with; /* (n_with) runs shown beside the trace: ms_analysis_run_each alone looks at them */
   guint n_with;
   const MsValues *values;
-  guint threads;     /* 0 = all */
-  guint64 seed;      /* for bootstrap and null values */
-  guint bootstrap;   /* resamples of an interval, 0 = no intervals */
-  double confidence; /* e.g. 0.95 */
+  guint threads; /* 0 = all */
+  MsSampling sampling;
   const char
       *cluster; /* documents with the same label of this name go together; NULL = translations do */
   GCancellable *cancel;    /* may be NULL */

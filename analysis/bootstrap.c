@@ -28,14 +28,15 @@ new_draws (const MsContext *context, guint n_units, guint n_items)
   MsBootstrap *bootstrap = g_new0 (MsBootstrap, 1);
 
   bootstrap->n_units = n_units;
-  bootstrap->n_resamples = n_units > 1 ? context->bootstrap : 0;
-  bootstrap->confidence = context->confidence;
-  bootstrap->reach = n_units > 1 ? reach_of (context->confidence, n_units - 1.0, n_units) : NAN;
+  bootstrap->n_resamples = n_units > 1 ? context->sampling.resamples : 0;
+  bootstrap->confidence = context->sampling.confidence;
+  bootstrap->reach
+      = n_units > 1 ? reach_of (context->sampling.confidence, n_units - 1.0, n_units) : NAN;
   bootstrap->unit = g_new (guint, n_items);
   bootstrap->times = g_new0 (guint16, (gsize) bootstrap->n_resamples * n_units);
   for (guint r = 0; r < bootstrap->n_resamples; r++)
     {
-      guint64 state = ms_seed (context->seed, r);
+      guint64 state = ms_seed (context->sampling.seed, r);
 
       for (guint i = 0; i < n_units; i++)
         bootstrap->times[(gsize) r * n_units + ms_random_below (&state, n_units)]++;
@@ -294,13 +295,13 @@ ms_bootstrap_new_from_file (const MsContext *context, guint n_documents, const c
   bootstrap->n_units = ms_input_n_rows (input);
   bootstrap->reach
       = bootstrap->n_units > 1
-            ? reach_of (context->confidence, bootstrap->n_units - 1.0, bootstrap->n_units)
+            ? reach_of (context->sampling.confidence, bootstrap->n_units - 1.0, bootstrap->n_units)
             : NAN;
   bootstrap->unit = g_new (guint, n_documents);
   for (guint d = 0; d < n_documents; d++)
     bootstrap->unit[d] = d % bootstrap->n_units;
   bootstrap->n_resamples = ms_input_n_columns (input);
-  bootstrap->confidence = context->confidence;
+  bootstrap->confidence = context->sampling.confidence;
   bootstrap->times = g_new0 (guint16, (gsize) bootstrap->n_resamples * bootstrap->n_units);
   for (guint u = 0; u < bootstrap->n_units; u++)
     for (guint r = 0; r < bootstrap->n_resamples; r++)

@@ -575,7 +575,8 @@ shuffle_tokens (const MsContext *context, guint16 *ids, gsize width)
       guint16 *rows = ids + (gsize) document->first_token * width;
       g_autofree guint16 *was = g_memdup2 (rows, (gsize) document->n_tokens * width * sizeof *rows);
 
-      ms_shuffle_rows (was, document->n_tokens, (guint) width, ms_seed (context->seed, d), rows);
+      ms_shuffle_rows (was, document->n_tokens, (guint) width, ms_seed (context->sampling.seed, d),
+                       rows);
     }
 }
 

@@ -341,8 +341,8 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
                                                                      : MS_CHUNK_WEIGHTS,
                                 add_rows, &scan, context->cancel, error))
         return FALSE;
-      ms_strata_permute (all->strata, sums, width, all->n_deals, context->seed, make_measures,
-                         &statistic, N_AUDIT, permuted);
+      ms_strata_permute (all->strata, sums, width, all->n_deals, context->sampling.seed,
+                         make_measures, &statistic, N_AUDIT, permuted);
       layer->dealt = ms_mean (permuted + (gsize) AUDIT_JACCARD * all->n_deals, all->n_deals);
       ms_strata_resample (all->strata, sums, width, make_measures, &statistic, N_AUDIT, values,
                           resampled);

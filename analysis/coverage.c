@@ -448,7 +448,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
                         .counts = counts,
                         .top = ms_values_real (context->values, "top") / 100,
                         .cover = ms_values_real (context->values, "cover") / 100,
-                        .seed = context->seed };
+                        .seed = context->sampling.seed };
   gboolean fine = ms_context_tasks (context, n_layers, count_layer, &coverage, 0, 0.5, error)
                   && ms_context_tasks (context, n_scopes, do_scope, &coverage, 0.5, 1, error);
 

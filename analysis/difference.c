@@ -339,8 +339,8 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
       for (guint i = 0; i < width; i++)
         layer->totals[(gsize) g * width + i] += sums[(gsize) row * width + i];
   ms_strata_resample (all->strata, sums, width, make_differences, layer, n + 1, values, resampled);
-  ms_strata_permute (all->strata, sums, width, all->n_deals, context->seed, make_differences, layer,
-                     n + 1, permuted);
+  ms_strata_permute (all->strata, sums, width, all->n_deals, context->sampling.seed,
+                     make_differences, layer, n + 1, permuted);
   layer->js = ms_strata_interval (all->strata, values[0], resampled);
   layer->js_null = ms_mean (permuted, all->n_deals);
   layer->js_p = ms_strata_p (values[0], permuted, all->n_deals);

@@ -125,7 +125,7 @@ measure_shares (const MsContext *context, const Domains *all, Layer *layer, cons
   guint n = layer->n_experts, n_groups = layer->n_groups, n_deals = all->n_deals;
   guint n_pair_deals = MIN (n_deals, PAIR_DEALS);
   gsize n_out = n_groups + (gsize) n_groups * n, n_pairs = (gsize) n_groups * n_groups;
-  guint64 seed = ms_seed (context->seed, layer->block);
+  guint64 seed = ms_seed (context->sampling.seed, layer->block);
   gsize n_resamples = all->strata->n_resamples;
   g_autofree double *values = g_new (double, n_out);
   g_autofree double *resampled = g_new (double, n_out *n_resamples);

@@ -293,8 +293,8 @@ run_scope (const MsContext *context, const Job *job, Scope *scope, const guint16
                     scope->sums + ms_bootstrap_unit (job->bootstrap, d) * row, n_units * row);
       if (!job->null)
         continue;
-      ms_shuffle_rows (requests.ids, requests.n_tokens, requests.width, ms_seed (context->seed, d),
-                       scratch.shuffled);
+      ms_shuffle_rows (requests.ids, requests.n_tokens, requests.width,
+                       ms_seed (context->sampling.seed, d), scratch.shuffled);
       requests.ids = scratch.shuffled;
       run_document (&scratch, job, scope, &requests, scope->null, row);
     }

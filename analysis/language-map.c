@@ -160,8 +160,8 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
     }
   ms_strata_resample (map->strata, layer->sums, width, make_spread, &spread, 1, &value, resampled);
   layer->spread = ms_strata_interval (map->strata, value, resampled);
-  ms_strata_permute (map->strata, layer->sums, width, map->n_deals, context->seed, make_spread,
-                     &spread, 1, permuted);
+  ms_strata_permute (map->strata, layer->sums, width, map->n_deals, context->sampling.seed,
+                     make_spread, &spread, 1, permuted);
   layer->null = ms_mean (permuted, map->n_deals);
   /* Specialised means less spread: turn the signs for the one-sided test. */
   for (guint i = 0; i < map->n_deals; i++)
@@ -426,7 +426,7 @@ write_test (const Map *map, const MsContext *context, Known *known, const char *
     order[i] = i;
   value = known->n > 1 ? statistic (order, known) : NAN;
   if (!isnan (value) && map->n_deals > 0)
-    p = ms_permutation_p (known->n, map->n_deals, context->seed, value, statistic, known);
+    p = ms_permutation_p (known->n, map->n_deals, context->sampling.seed, value, statistic, known);
   ms_table_add_row (result->tables[5], MS_TEXT (measure), MS_TEXT (title), MS_REAL (value),
                     MS_REAL (p), MS_INT (known->n));
 }

@@ -294,7 +294,7 @@ measure_nulls (const MsContext *context, const Languages *all, Layer *layer)
   g_autofree double *sums = g_new0 (double, all->n_languages);
   g_autofree guint *n_made = g_new0 (guint, all->n_languages);
   g_autofree guint *n_below = g_new0 (guint, all->n_languages);
-  guint64 state = ms_seed (context->seed, 3000);
+  guint64 state = ms_seed (context->sampling.seed, 3000);
 
   for (guint i = 0; i < m; i++)
     order[i] = i;

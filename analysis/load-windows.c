@@ -96,7 +96,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
     end_window (&filling, ms_trace_n_tokens (context->trace));
   ms_balance_null (def->gate.n_experts, (double) windows->width,
                    (double) windows->width * def->gate.k, windows->starved,
-                   ms_seed (context->seed, G_MAXUINT32), layer->null);
+                   ms_seed (context->sampling.seed, G_MAXUINT32), layer->null);
   return TRUE;
 }
 

@@ -187,7 +187,7 @@ measure_layer (const MsContext *context, Layer *layer, const Load *load)
     layer->loads[e] = ms_bootstrap_interval (load->bootstrap, values[MS_N_BALANCE + e],
                                              resampled + (MS_N_BALANCE + e) * n_resamples);
   ms_balance_null (n, layer->n_tokens, layer->n_decisions, load->starved,
-                   ms_seed (context->seed, G_MAXUINT32), layer->null);
+                   ms_seed (context->sampling.seed, G_MAXUINT32), layer->null);
 }
 
 static gboolean

@@ -546,7 +546,7 @@ add_chance (const MsContext *context, Job *job)
       ms_placement_contiguous (&layer->placements[IN_ORDER], layer->n_experts, job->n_devices);
       for (guint p = RANDOM; p < job->n_placements; p++)
         ms_placement_shuffled (&layer->placements[p], &layer->placements[PLACED],
-                               ms_seed (context->seed, (guint64) p * 4096 + l));
+                               ms_seed (context->sampling.seed, (guint64) p * 4096 + l));
     }
 }
 

@@ -194,7 +194,7 @@ measure_null (const MsContext *context, const Position *all, guint index, Layer 
   g_autofree double *sums = g_new (double, all->n_bins *width);
   g_autofree double *made = g_new (double, 2 * all->n_bins);
   g_autofree gint64 *order = NULL;
-  guint64 state = ms_seed (context->seed, 5000);
+  guint64 state = ms_seed (context->sampling.seed, 5000);
   Statistic statistic = { all->n_bins, layer->n_experts };
 
   if (trace == NULL)

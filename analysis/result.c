@@ -248,10 +248,10 @@ ms_interval_name (const MsContext *context)
   char percent[MS_NUMBER_SIZE], documents[MS_NUMBER_SIZE];
   guint n;
 
-  if (context->trace == NULL || context->bootstrap == 0)
+  if (context->trace == NULL || context->sampling.resamples == 0)
     return NULL;
   n = ms_trace_n_documents (context->trace);
-  ms_number_short (percent, 100 * context->confidence);
+  ms_number_short (percent, 100 * context->sampling.confidence);
   for (guint i = 0; i < context->n_with; i++)
     if (ms_trace_n_documents (context->with[i]) != n)
       return g_strdup_printf ("%s %% bootstrap interval over the documents of each run", percent);
@@ -460,10 +460,10 @@ ms_result_params (const MsResult *result, const MsContext *context)
       append_string (out, result->by);
       g_string_append (out, ", ");
     }
-  g_string_append_printf (
-      out, "\"seed\": %" G_GUINT64_FORMAT ", \"bootstrap\": %u, \"confidence\": ", context->seed,
-      context->bootstrap);
-  append_number (out, context->confidence);
+  g_string_append_printf (out,
+                          "\"seed\": %" G_GUINT64_FORMAT ", \"bootstrap\": %u, \"confidence\": ",
+                          context->sampling.seed, context->sampling.resamples);
+  append_number (out, context->sampling.confidence);
   g_string_append_c (out, '}');
   return g_string_free (out, FALSE);
 }

@@ -345,7 +345,7 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
               shuffled = g_new (guint16, size);
               shuffled_size = size;
             }
-          ms_shuffle_rows (rows, document->n_tokens, layer->k, ms_seed (context->seed, d),
+          ms_shuffle_rows (rows, document->n_tokens, layer->k, ms_seed (context->sampling.seed, d),
                            shuffled);
         }
       for (guint i = 0; i < job->n_lengths; i++)

@@ -105,9 +105,10 @@ set_reach (MsStrata *strata, const MsContext *context)
         freedom += strata->draws[p]->n_units - 1.0;
         least = MIN (least, strata->draws[p]->n_units);
       }
-  strata->reach = freedom > 0 ? ms_student_quantile (1 - (1 - context->confidence) / 2, freedom)
-                                    * sqrt (least / (least - 1))
-                              : NAN;
+  strata->reach = freedom > 0
+                      ? ms_student_quantile (1 - (1 - context->sampling.confidence) / 2, freedom)
+                            * sqrt (least / (least - 1))
+                      : NAN;
 }
 
 MsStrata *
@@ -121,8 +122,8 @@ ms_strata_new (const MsContext *context, const MsGroups *groups, guint n_documen
   g_autofree guint *n_in = g_new0 (guint, n_pools);
 
   strata->n_groups = groups->n;
-  strata->n_resamples = context->bootstrap;
-  strata->confidence = context->confidence;
+  strata->n_resamples = context->sampling.resamples;
+  strata->confidence = context->sampling.confidence;
   strata->first = g_new0 (guint, groups->n + 1);
   strata->row = g_new (guint, n_documents);
   strata->pool = g_new (guint, n_documents);
@@ -142,7 +143,7 @@ ms_strata_new (const MsContext *context, const MsGroups *groups, guint n_documen
       MsContext own = *context;
 
       /* Draws of two groups must not be alike, or their differences would look too certain. */
-      own.seed = ms_seed (context->seed, 1000 + p);
+      own.sampling.seed = ms_seed (context->sampling.seed, 1000 + p);
       strata->draws[p] = ms_bootstrap_new (&own, n_in[p]);
     }
   make_rows (strata, places, n, pool, unit);

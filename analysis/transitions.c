@@ -255,7 +255,7 @@ resample_dependence (const MsContext *context, const Pairs *pairs, gboolean equa
   g_autofree double *sums = NULL;
   g_autoptr (MsBootstrap) bootstrap = NULL;
 
-  own.bootstrap = MIN (context->bootstrap, MOST_RESAMPLES);
+  own.sampling.resamples = MIN (context->sampling.resamples, MOST_RESAMPLES);
   bootstrap = ms_bootstrap_new_most (&own, MOST_GROUPS);
   count = g_new0 (guint64, bootstrap->n_units * n);
   sums = g_new (double, bootstrap->n_units *n);
@@ -391,7 +391,7 @@ compute_step (const MsContext *context, guint index, gpointer data, GError **err
     return FALSE;
   step->pairs = (Pairs){ from, to, from->n_experts, to->n_experts,
                          g_new (guint64, (gsize) from->n_experts * to->n_experts) };
-  order = shuffled_order (from->n_tokens, ms_seed (context->seed, index));
+  order = shuffled_order (from->n_tokens, ms_seed (context->sampling.seed, index));
   count_pairs (&step->pairs, equal_rank, order);
   measure_dependence (&step->pairs, &null);
   step->null_normalised = null.normalised;

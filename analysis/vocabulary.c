@@ -328,7 +328,7 @@ measure_shuffled (const MsContext *context, const Vocabulary *all, const Stream 
 {
   gint64 n = stream->first[stream->n_keys];
   g_autofree gint64 *rows = g_memdup2 (stream->rows, (gsize) n * sizeof (gint64));
-  guint64 state = ms_seed (context->seed, 4000);
+  guint64 state = ms_seed (context->sampling.seed, 4000);
 
   *out = (Measures){ .specialisation = NAN, .weighted = NAN, .deviation = NAN, .information = NAN };
   for (guint s = 0; s < all->n_shuffles; s++)
@@ -567,7 +567,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
                      .n_shuffles = (guint) ms_values_int (context->values, "permutations") };
   gboolean fine;
 
-  own.bootstrap = MIN (context->bootstrap, MOST_RESAMPLES);
+  own.sampling.resamples = MIN (context->sampling.resamples, MOST_RESAMPLES);
   all.bootstrap = ms_bootstrap_new_of_trace (&own);
   fine = make_streams (context, &all, error);
   if (fine)

@@ -8,7 +8,7 @@
 void
 ms_job_init (MsJob *job, const MsCommand *command)
 {
-  *job = (MsJob){ .command = command, .seed = 1, .bootstrap = 1000, .confidence = 0.95 };
+  *job = (MsJob){ .command = command, .sampling = MS_SAMPLING_USUAL };
   job->other_traces = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
   job->with_traces = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
 }
@@ -39,10 +39,11 @@ ms_job_add_entries (MsJob *job, GArray *entries, gboolean by)
     { "other", 0, 0, G_OPTION_ARG_STRING_ARRAY, &job->others,
       "A second run to compare with, or the next of a series (repeatable)", "FILE[#RUN]" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &job->threads, "Threads (default 0: all cores)", "N" },
-    { "seed", 0, 0, G_OPTION_ARG_INT64, &job->seed, "Seed of intervals and chance values", "N" },
-    { "bootstrap", 0, 0, G_OPTION_ARG_INT, &job->bootstrap,
+    { "seed", 0, 0, G_OPTION_ARG_INT64, &job->sampling.seed, "Seed of intervals and chance values",
+      "N" },
+    { "bootstrap", 0, 0, G_OPTION_ARG_INT, &job->sampling.resamples,
       "Resamples of documents for intervals (default 1000, 0 = none)", "N" },
-    { "confidence", 0, 0, G_OPTION_ARG_DOUBLE, &job->confidence,
+    { "confidence", 0, 0, G_OPTION_ARG_DOUBLE, &job->sampling.confidence,
       "Confidence of intervals (default 0.95)", "P" },
   };
   const GOptionEntry groups
@@ -61,9 +62,9 @@ ms_job_check (const MsJob *job)
 {
   if (job->threads < 0 || job->threads > 1024)
     return "--threads: a number between 0 (all cores) and 1024 is needed";
-  if (job->bootstrap < 0 || job->bootstrap > 100000)
+  if (job->sampling.resamples > 100000) /* what is below 0 too: the option is an int */
     return "--bootstrap: a number between 0 and 100000 is needed";
-  if (!(job->confidence > 0 && job->confidence < 1))
+  if (!(job->sampling.confidence > 0 && job->sampling.confidence < 1))
     return "--confidence: a number between 0 and 1 is needed";
   return NULL;
 }
@@ -341,9 +342,7 @@ ms_job_open (MsJob *job, MsExit *status)
                               .n_with = job->with_traces->len,
                               .values = job->values,
                               .threads = (guint) job->threads,
-                              .seed = (guint64) job->seed,
-                              .bootstrap = (guint) job->bootstrap,
-                              .confidence = job->confidence,
+                              .sampling = job->sampling,
                               .cancel = ms_command_cancellable () };
   return TRUE;
 }

@@ -15,9 +15,7 @@ typedef struct
   char *select, *by;
   char **others;
   int threads;
-  gint64 seed;
-  int bootstrap;
-  double confidence;
+  MsSampling sampling;
   /* What they lead to. */
   const MsAnalysis *analysis;
   char *path; /* of the file; "-" = none */

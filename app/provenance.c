@@ -81,9 +81,9 @@ ms_provenance_add (JsonBuilder *json, const MsJob *job, const char *hash)
   add_traces (json, "with", job->with_traces);
   add_traces (json, "others", job->other_traces);
   ms_json_add_text (json, "by", job->by);
-  ms_json_add_int (json, "seed", job->seed);
-  ms_json_add_int (json, "bootstrap", job->bootstrap);
-  ms_json_add_real (json, "confidence", job->confidence);
+  ms_json_add_int (json, "seed", (gint64) job->sampling.seed);
+  ms_json_add_int (json, "bootstrap", job->sampling.resamples);
+  ms_json_add_real (json, "confidence", job->sampling.confidence);
   ms_json_begin_object (json, "libraries");
   ms_json_add_text (json, "sqlite", sqlite3_libversion ());
   ms_json_add_text (json, "cairo", cairo_version_string ());

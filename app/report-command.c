@@ -61,9 +61,7 @@ inherit_job (const MsJob *from)
 
   ms_job_init (job, from->command);
   job->run = from->run;
-  job->seed = from->seed;
-  job->bootstrap = from->bootstrap;
-  job->confidence = from->confidence;
+  job->sampling = from->sampling;
   return job;
 }
 

@@ -267,10 +267,10 @@ command_of (const MsReport *report, const MsSection *section)
     g_string_append_printf (out, " --by %s", job->by);
   if (params[0] != '\0')
     g_string_append_printf (out, " %s", params);
-  if (job->seed != 1)
-    g_string_append_printf (out, " --seed %" G_GINT64_FORMAT, job->seed);
-  if (job->bootstrap != 1000)
-    g_string_append_printf (out, " --bootstrap %d", job->bootstrap);
+  if (job->sampling.seed != MS_SAMPLING_USUAL.seed)
+    g_string_append_printf (out, " --seed %" G_GINT64_FORMAT, (gint64) job->sampling.seed);
+  if (job->sampling.resamples != MS_SAMPLING_USUAL.resamples)
+    g_string_append_printf (out, " --bootstrap %u", job->sampling.resamples);
   return g_string_free (out, FALSE);
 }
 
@@ -366,7 +366,7 @@ static void
 add_provenance (GPtrArray *blocks, const MsReport *report)
 {
   const MsJob *job = report->job;
-  g_autofree char *seed = g_strdup_printf ("%" G_GINT64_FORMAT, job->seed);
+  g_autofree char *seed = g_strdup_printf ("%" G_GINT64_FORMAT, (gint64) job->sampling.seed);
   MsBlock *facts;
 
   add_heading (blocks, 2, "Where the numbers come from", "provenance");

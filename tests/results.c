@@ -13,9 +13,9 @@ ms_test_run_against (MsTrace *trace, MsTrace **others, guint n_others, const cha
   MsContext context = { .trace = trace,
                         .others = others,
                         .n_others = n_others,
-                        .seed = 1,
-                        .bootstrap = bootstrap,
-                        .confidence = 0.95,
+                        .sampling.seed = 1,
+                        .sampling.resamples = bootstrap,
+                        .sampling.confidence = 0.95,
                         .threads = 2 };
   MsResult *result;
 

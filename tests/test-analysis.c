@@ -22,9 +22,9 @@ make_context (const MsValues *values, guint threads)
                       .n_others = 1,
                       .values = values,
                       .threads = threads,
-                      .seed = 1,
-                      .bootstrap = 40,
-                      .confidence = 0.95 };
+                      .sampling.seed = 1,
+                      .sampling.resamples = 40,
+                      .sampling.confidence = 0.95 };
 }
 
 /* Fails the test on any error. */
@@ -262,7 +262,7 @@ try_value (const MsAnalysis *analysis, const char *param, const char *value)
 
   g_test_message ("--%s %s", param, value);
   g_assert_true (ms_values_set (values, param, value, &error));
-  context.bootstrap = 0;
+  context.sampling.resamples = 0;
   result = ms_analysis_run (analysis, &context, &error);
   for (guint i = 0; i < G_N_ELEMENTS (refused); i++)
     if (is_refused (&refused[i], analysis, param, value))
@@ -547,7 +547,7 @@ test_groups (gconstpointer data)
   MsContext context = make_context (values, 2);
   g_autoptr (MsResult) result = NULL;
 
-  context.bootstrap = 0;
+  context.sampling.resamples = 0;
   result = ms_analysis_run_by (analysis, &context, "domain", &error);
   g_assert_no_error (error);
   for (guint i = 0; i < result->n_tables; i++)
@@ -577,7 +577,7 @@ test_runs (gconstpointer data)
       g_assert_true (analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES));
       return;
     }
-  context.bootstrap = 10;
+  context.sampling.resamples = 10;
   context.trace = pair[0];
   first = run (analysis, &context);
   context.trace = pair[1];
@@ -648,7 +648,7 @@ test_experts (gconstpointer data)
   g_autoptr (MsResult) whole = NULL;
   g_autoptr (MsResult) part = NULL;
 
-  context.bootstrap = 0;
+  context.sampling.resamples = 0;
   whole = run (analysis, &context);
   context.trace = own;
   part = run (analysis, &context);
@@ -698,7 +698,7 @@ test_store (gconstpointer data)
   g_autoptr (MsResult) result = NULL;
   g_autoptr (MsDb) db = NULL;
 
-  context.bootstrap = 0;
+  context.sampling.resamples = 0;
   result = run (analysis, &context);
   db = ms_db_open (path, MS_DB_WRITE, &error);
   g_assert_no_error (error);
@@ -761,7 +761,7 @@ test_bare (gconstpointer data)
   g_autoptr (MsValues) values = ms_values_new (analysis);
   g_autofree char *missing = ms_analysis_missing (analysis, bare_trace, 0);
   g_autoptr (GError) error = NULL;
-  MsContext context = { .trace = bare_trace, .values = values, .seed = 1 };
+  MsContext context = { .trace = bare_trace, .values = values, .sampling.seed = 1 };
   g_autoptr (MsResult) result = ms_analysis_run (analysis, &context, &error);
   const char *reason = missing;
 

@@ -279,9 +279,9 @@ run_analysis (const MsAnalysis *analysis, MsTrace **traces, guint bootstrap)
                         .others = traces + 1,
                         .n_others = N_RUNS - 1,
                         .values = values,
-                        .seed = 1,
-                        .bootstrap = bootstrap,
-                        .confidence = 0.95,
+                        .sampling.seed = 1,
+                        .sampling.resamples = bootstrap,
+                        .sampling.confidence = 0.95,
                         .threads = 2 };
   MsResult *result;
 

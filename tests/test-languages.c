@@ -642,7 +642,7 @@ test_difference_errors (void)
     {
       g_autoptr (MsValues) values = ms_values_new (analysis);
       g_autoptr (GError) error = NULL;
-      MsContext context = { .trace = rich, .values = values, .confidence = 0.95 };
+      MsContext context = { .trace = rich, .values = values, .sampling.confidence = 0.95 };
 
       ms_values_set (values, "group-a", wrong[i][0], NULL);
       ms_values_set (values, "group-b", wrong[i][1], NULL);

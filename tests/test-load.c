@@ -40,9 +40,9 @@ analyze (MsTrace *trace, const char *name, const char *param, const char *value,
   MsContext context = { .trace = trace,
                         .values = values,
                         .threads = 2,
-                        .seed = 7,
-                        .bootstrap = bootstrap,
-                        .confidence = 0.9 };
+                        .sampling.seed = 7,
+                        .sampling.resamples = bootstrap,
+                        .sampling.confidence = 0.9 };
   MsResult *result;
 
   if (param != NULL)
@@ -277,7 +277,9 @@ test_bootstrap (void)
   g_autoptr (MsResult) result = analyze (trace, "load", NULL, NULL, 200);
   const MsTable *table = ms_result_table (result, "intervals");
   g_autoptr (MsLayerTrace) rows = ms_trace_load_layer (trace, 0, MS_CHUNK_EXPERTS, NULL, NULL);
-  MsContext context = { .trace = trace, .seed = 7, .bootstrap = 200, .confidence = 0.9 };
+  MsContext context = {
+    .trace = trace, .sampling.seed = 7, .sampling.resamples = 200, .sampling.confidence = 0.9
+  };
   g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (&context);
   double values[200], mean = 0, squares = 0, corrected, half;
   guint row = find_row (table, 1, "max_vio");

@@ -826,7 +826,7 @@ check_expert_choice (const MsTable *table, guint l)
   double tokens = (double) layer->n_tokens;
   double capacity = rint (1.5 * tokens / layer->n_experts), without = 0, both = 0, recorded = 0;
   double documents[8][5] = { 0 }, made[3][40];
-  MsContext context = { .seed = 1, .bootstrap = 40, .confidence = 0.95 };
+  MsContext context = { .sampling.seed = 1, .sampling.resamples = 40, .sampling.confidence = 0.95 };
   g_autoptr (MsBootstrap) draws = ms_bootstrap_new (&context, 8);
   guint d = 0;
 
@@ -976,7 +976,8 @@ static void
 test_merge_twin (void)
 {
   static const guint n_resamples = 40;
-  MsContext context = { .seed = 1, .bootstrap = n_resamples, .confidence = 0.95 };
+  MsContext context
+      = { .sampling.seed = 1, .sampling.resamples = n_resamples, .sampling.confidence = 0.95 };
   g_autoptr (MsBootstrap) draws = ms_bootstrap_new (&context, ms_trace_n_documents (trace));
   g_autoptr (MsResult) result = ms_test_run (trace, "merge", n_resamples, LIST ("clusters=8"));
   const MsTable *experts = ms_result_table (result, "experts");

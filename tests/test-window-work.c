@@ -15,7 +15,7 @@ test_request (void)
   g_autofree char *words = NULL, *alone_words = NULL;
 
   request->run = 3;
-  request->bootstrap = MS_USUAL_BOOTSTRAP;
+  request->sampling.resamples = MS_SAMPLING_USUAL.resamples;
   request->selection = ms_selection_parse ("lang=de layer=2..4 with=1,2", NULL);
   words = ms_request_format (request, NULL);
   g_assert_cmpstr (words, ==, "load --run 3 --select 'with=1..2 layer=2..4 lang=de'");

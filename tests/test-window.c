@@ -1284,8 +1284,8 @@ compare_with_result (const MsRequest *request, MsTrace *trace, const char *name,
   g_autoptr (MsValues) defaults = ms_values_new (request->analysis);
   MsContext context = { .trace = trace,
                         .values = request->values ? request->values : defaults,
-                        .seed = 1,
-                        .confidence = 0.95 };
+                        .sampling.seed = 1,
+                        .sampling.confidence = 0.95 };
   g_autoptr (GError) error = NULL;
   g_autoptr (MsResult) result = ms_analysis_run (request->analysis, &context, &error);
   MsTable *table;

@@ -166,9 +166,9 @@ time_case (const Case *what, MsTrace *trace, guint threads)
   MsContext context = { .trace = trace,
                         .values = values,
                         .threads = threads,
-                        .seed = 1,
-                        .bootstrap = what->bootstrap,
-                        .confidence = 0.95 };
+                        .sampling.seed = 1,
+                        .sampling.resamples = what->bootstrap,
+                        .sampling.confidence = 0.95 };
   Seconds start;
 
   for (guint i = 0; i < G_N_ELEMENTS (what->params) - 1 && what->params[i] != NULL; i += 2)

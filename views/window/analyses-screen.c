@@ -43,7 +43,7 @@ ms_analyses_screen_run (MsAnalysesScreen *self)
   if (base != NULL && (self->analysis->needs & MS_NEEDS_OTHER))
     request->other = ms_run_item_run (base)->id;
   request->by = g_strdup (group_keys[gtk_drop_down_get_selected (self->group)]);
-  request->bootstrap = (guint) gtk_spin_button_get_value_as_int (self->bootstrap);
+  request->sampling.resamples = (guint) gtk_spin_button_get_value_as_int (self->bootstrap);
   ms_analysis_pane_run (self->pane, request, self->analysis->live ? 80 : 0);
 }
 
@@ -223,7 +223,7 @@ make_settings (MsAnalysesScreen *self)
     names[i] = _ (groupings[i]);
   self->group = GTK_DROP_DOWN (gtk_drop_down_new_from_strings (names));
   self->bootstrap = GTK_SPIN_BUTTON (gtk_spin_button_new_with_range (0, 10000, 100));
-  gtk_spin_button_set_value (self->bootstrap, MS_USUAL_BOOTSTRAP);
+  gtk_spin_button_set_value (self->bootstrap, MS_SAMPLING_USUAL.resamples);
   gtk_list_box_set_selection_mode (GTK_LIST_BOX (list), GTK_SELECTION_NONE);
   gtk_widget_add_css_class (list, "boxed-list");
   add_setting (list, _ ("Grouping"), _ ("Once for each group of documents"),

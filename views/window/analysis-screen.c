@@ -62,7 +62,7 @@ run_page (Page *page, guint delay)
   if (base != NULL && !(page->analysis->needs & MS_NEEDS_SERIES))
     request->other = ms_run_item_run (base)->id;
   /* Intervals cost a thousand times the work; figures that follow a slider do without. */
-  request->bootstrap = page->analysis->live ? 0 : 200;
+  request->sampling.resamples = page->analysis->live ? 0 : 200;
   ms_analysis_pane_run (page->pane, request, delay);
 }
 

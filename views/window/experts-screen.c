@@ -129,7 +129,7 @@ update_readers (MsExpertsScreen *self)
   request->run = selection->run;
   request->selection = g_steal_pointer (&part);
   ms_request_set (request, "experts", experts);
-  request->bootstrap = 200;
+  request->sampling.resamples = 200;
   ms_analysis_pane_run (self->readers, request, 80);
   gtk_stack_set_visible_child_name (self->readers_stack, "readers");
 }

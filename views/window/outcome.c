@@ -60,8 +60,7 @@ ms_outcome_stack (const MsRequest *request, GPtrArray *traces, GPtrArray *outcom
   MsContext context = { .trace = g_ptr_array_index (traces, 0),
                         .with = (MsTrace **) traces->pdata + 1,
                         .n_with = traces->len - 1,
-                        .bootstrap = request->bootstrap,
-                        .confidence = 0.95 };
+                        .sampling = request->sampling };
   MsOutcome *all
       = ms_outcome_new (ms_request_copy (request), ms_result_stack (results, n), &context, 0);
 

@@ -23,16 +23,17 @@ ms_pass_run (MsPass *pass, MsRequest *request, MsTrace *trace, GPtrArray *others
                         .others = (MsTrace **) others->pdata,
                         .n_others = others->len,
                         .values = own->values ? own->values : defaults,
-                        .seed = 1,
-                        .bootstrap = pass->rough ? 0 : own->bootstrap,
-                        .confidence = 0.95,
+                        .sampling = own->sampling,
                         .cancel = pass->cancel,
                         .progress = on_progress,
                         .progress_data = pass };
   gint64 began = g_get_monotonic_time ();
-  MsResult *result = own->by ? ms_analysis_run_by (own->analysis, &context, own->by, error)
-                             : ms_analysis_run (own->analysis, &context, error);
+  MsResult *result;
 
+  if (pass->rough)
+    context.sampling.resamples = 0;
+  result = own->by ? ms_analysis_run_by (own->analysis, &context, own->by, error)
+                   : ms_analysis_run (own->analysis, &context, error);
   if (result == NULL)
     return NULL;
   return ms_outcome_new (g_steal_pointer (&own), result, &context,

@@ -5,9 +5,6 @@
 
 G_BEGIN_DECLS
 
-/* What the command line uses unless told. */
-#define MS_USUAL_BOOTSTRAP 1000
-
 typedef struct
 {
   const MsAnalysis *analysis;
@@ -16,7 +13,7 @@ typedef struct
   MsSelection *selection; /* with further runs in `with`; NULL = everything; owned */
   gint64 other;           /* second run, 0 = none */
   char *by;               /* once per group of this kind; owned, NULL = not */
-  guint bootstrap;
+  MsSampling sampling;    /* the usual, without intervals */
 } MsRequest;
 
 /* The analysis of a name that the program itself writes: a name that is not registered ends the program,

@@ -20,6 +20,8 @@ ms_request_new (const MsAnalysis *analysis)
   MsRequest *request = g_new0 (MsRequest, 1);
 
   request->analysis = analysis;
+  request->sampling = MS_SAMPLING_USUAL;
+  request->sampling.resamples = 0;
   return request;
 }
 
@@ -96,8 +98,8 @@ ms_request_format (const MsRequest *request, const char *plot)
     }
   if (request->by != NULL)
     g_string_append_printf (text, " --by %s", request->by);
-  if (request->bootstrap != MS_USUAL_BOOTSTRAP)
-    g_string_append_printf (text, " --bootstrap %u", request->bootstrap);
+  if (request->sampling.resamples != MS_SAMPLING_USUAL.resamples)
+    g_string_append_printf (text, " --bootstrap %u", request->sampling.resamples);
   if (plot != NULL && *plot != '\0')
     g_string_append_printf (text, " --plot %s", plot);
   return g_string_free (g_steal_pointer (&text), FALSE);
