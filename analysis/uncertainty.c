@@ -263,16 +263,16 @@ compute (const MsContext *context, MsResult *result, GError **error)
       for (guint u = 0; u < bootstrap->n_units; u++)
         tokens += layers[l].units[u * N_SUMS + SUM_TOKENS];
       ms_bootstrap_intervals (bootstrap, layers[l].units, N_SUMS, means, NULL, N_SUMS, v);
-      ms_table_add_row (ms_result_table (result, "layers"), MS_INT (layer->number), MS_INT (tokens),
-                        MS_INTERVAL (v[SUM_ENTROPY]), MS_REAL (v[SUM_ENTROPY].value / G_LN2),
-                        MS_REAL (top > 0 ? v[SUM_ENTROPY].value / top : NAN), MS_REAL (top),
-                        MS_REAL (v[SUM_PERPLEXITY].value),
-                        MS_REAL (scores ? v[SUM_TSALLIS].value : NAN),
-                        MS_REAL (scores ? v[SUM_LARGEST].value : NAN),
-                        MS_REAL (scores ? v[SUM_FIRST_SECOND].value : NAN),
-                        MS_REAL (recorded & MS_CHUNK_MARGIN ? v[SUM_MARGIN].value : NAN),
-                        MS_REAL (scores ? v[SUM_GW].value : NAN), MS_INTERVAL (v[SUM_UNCERTAIN]),
-                        MS_REAL (v[SUM_BROADCAST].value));
+      ms_table_add_row (
+          ms_result_table (result, "layers"), MS_INT (layer->number), MS_INT ((gint64) tokens),
+          MS_INTERVAL (v[SUM_ENTROPY]), MS_REAL (v[SUM_ENTROPY].value / G_LN2),
+          MS_REAL (top > 0 ? v[SUM_ENTROPY].value / top : NAN), MS_REAL (top),
+          MS_REAL (v[SUM_PERPLEXITY].value), MS_REAL (scores ? v[SUM_TSALLIS].value : NAN),
+          MS_REAL (scores ? v[SUM_LARGEST].value : NAN),
+          MS_REAL (scores ? v[SUM_FIRST_SECOND].value : NAN),
+          MS_REAL (recorded & MS_CHUNK_MARGIN ? v[SUM_MARGIN].value : NAN),
+          MS_REAL (scores ? v[SUM_GW].value : NAN), MS_INTERVAL (v[SUM_UNCERTAIN]),
+          MS_REAL (v[SUM_BROADCAST].value));
       for (guint i = 0; i < BINS; i++)
         ms_table_add_row (ms_result_table (result, "distribution"), MS_INT (layer->number),
                           MS_REAL (i * top / BINS), MS_REAL ((i + 1) * top / BINS),
