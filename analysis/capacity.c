@@ -641,13 +641,13 @@ add_repair (MsTable *table, const Job *job, const Layer *layer, gint64 block, gu
   ms_bootstrap_rates (job->bootstrap, units, N_REPAIR, repair_rates, NULL, N_REPAIR_RATES, v);
   for (guint i = 0; i < n_units * N_REPAIR; i++)
     sums[i % N_REPAIR] += units[i];
-  ms_table_add_row (table, MS_INT (block), MS_REAL (job->factors[f]), MS_INT (sums[REPAIR_DROPPED]),
-                    MS_INT (sums[REPAIR_RECOVERED]), MS_INTERVAL (v[RECOVERED]),
-                    MS_INT (layer->free_slots[f]), MS_INT (sums[REPAIR_FILLED]),
-                    MS_REAL (ratio (sums[REPAIR_FILLED], (double) layer->free_slots[f])),
-                    MS_INTERVAL (v[FILLED]), MS_REAL (v[BEHIND_BEFORE].value),
-                    MS_REAL (v[BEHIND_AFTER].value), MS_REAL (v[CROSS_BEFORE].value),
-                    MS_REAL (v[CROSS_AFTER].value));
+  ms_table_add_row (
+      table, MS_INT (block), MS_REAL (job->factors[f]), MS_INT ((gint64) sums[REPAIR_DROPPED]),
+      MS_INT ((gint64) sums[REPAIR_RECOVERED]), MS_INTERVAL (v[RECOVERED]),
+      MS_INT (layer->free_slots[f]), MS_INT ((gint64) sums[REPAIR_FILLED]),
+      MS_REAL (ratio (sums[REPAIR_FILLED], (double) layer->free_slots[f])), MS_INTERVAL (v[FILLED]),
+      MS_REAL (v[BEHIND_BEFORE].value), MS_REAL (v[BEHIND_AFTER].value),
+      MS_REAL (v[CROSS_BEFORE].value), MS_REAL (v[CROSS_AFTER].value));
 }
 
 static gboolean
