@@ -19,4 +19,41 @@ typedef struct
 
 MsSetChange ms_set_change (const guint16 *a, guint k_a, const guint16 *b, guint k_b);
 
+/* --- Are the runs laid against each other rightly? -------------------------------------------- */
+
+/* How run B is laid against run A: B's token t upon A's token t + tokens, B's MoE layer l upon A's
+ * l + layers, and B's experts with the numbers that agree best. */
+typedef struct
+{
+  int tokens, layers;
+  gboolean renumbered;
+} MsReading;
+
+#define MS_READINGS 14 /* that are tried at most */
+
+/* What a reading gives over (token, layer) pairs that have experts in both runs, of both lists the first m,
+ * where m is the length of the shorter: share of pairs that differ, mean of common / m.  Where experts are
+ * renumbered, `held_` are the same with numbers fitted to other tokens. */
+typedef struct
+{
+  MsReading reading;
+  double decisions, changed, overlap, held_changed, held_overlap;
+} MsAlignment;
+
+typedef struct
+{
+  guint n;
+  MsAlignment all[MS_READINGS]; /* (n) the first: as they are */
+  guint best;                   /* the one that explains most of the difference; 0 = none does */
+  double chance;                /* overlap of A's tokens with B's in random order */
+  gint64 n_tokens;              /* looked at */
+} MsAligning;
+
+/* Tries readings of the aligned context's second run. */
+gboolean ms_context_aligning (const MsContext *context, MsAligning *out, GError **error);
+/* Whether the runs as they are agree no more than their tokens in random order. */
+gboolean ms_aligning_at_chance (const MsAligning *aligning);
+/* "moving run B by -1 token", newly allocated. */
+char *ms_reading_name (const MsReading *reading);
+
 G_END_DECLS

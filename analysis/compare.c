@@ -1,5 +1,8 @@
 /* Did routing change between two runs of the same tokens (engines, quantizations, checkpoints,
- * precisions), where, how much, and do near ties explain it?  metrics.md d.2, d.4. */
+ * precisions), where, how much, and do near ties explain it?  metrics.md d.2, d.4.
+ *
+ * Most pairs of traces that seem to differ everywhere are laid against each other wrongly, so that is looked
+ * at first (alignment.c) and told before any change. */
 #include "aligned-private.h"
 
 #include <math.h>
@@ -14,6 +17,7 @@ enum
   SUM_OVERLAP,
   SUM_JACCARD,
   SUM_CHANGED,
+  SUM_CHANCE, /* the smaller number of experts / E */
   SUM_WEIGHT_L1,
   SUM_KL,
   SUM_JS,
@@ -42,10 +46,11 @@ static const MsTableDef tables[] = {
           "Mean of experts in common / max of both sizes, over tokens with experts" },
         { "overlap_low", "Overlap, low", NULL, MS_COLUMN_REAL, "Lower end" },
         { "overlap_high", "Overlap, high", NULL, MS_COLUMN_REAL, "Upper end" },
-        { "overlap_random", "Overlap by chance", NULL, MS_COLUMN_REAL, "k / E" },
+        { "overlap_random", "Overlap by chance", NULL, MS_COLUMN_REAL,
+          "Mean of min of both sizes / E, as sets drawn evenly would give, over the same tokens" },
         { "jaccard", "Jaccard", NULL, MS_COLUMN_REAL, "Mean of intersection / union" },
         { "mean_experts_changed", "Experts changed", "experts", MS_COLUMN_REAL,
-          "Mean of k - experts in common" },
+          "Mean of max of both sizes - experts in common" },
         { "weight_l1", "Weight distance", NULL, MS_COLUMN_REAL,
           "Mean L1 distance of the weights, renormalised over each set, 0 outside, over tokens "
           "with "
@@ -75,6 +80,25 @@ static const MsTableDef tables[] = {
                           "Lower end of the bootstrap interval over documents" },
                         { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },
                         { 0 } } },
+  { "alignment", "Readings of run B",
+    (const MsColumn[]){
+        { "reading", "Reading", NULL, MS_COLUMN_TEXT, "How run B is laid against run A" },
+        { "token_shift", "Moved by", "tokens", MS_COLUMN_INT,
+          "Token t of B is laid against token t + this of A" },
+        { "layer_shift", "Moved by layers", "layers", MS_COLUMN_INT, "MoE layers likewise" },
+        { "renumbered", "Renumbered", NULL, MS_COLUMN_INT,
+          "1 when the experts of each layer of B get the numbers that agree best with A" },
+        { "decisions", "Decisions", NULL, MS_COLUMN_INT,
+          "(token, layer) pairs with experts in both runs, of the first documents" },
+        { "set_change_rate", "Sets changed", NULL, MS_COLUMN_REAL,
+          "Share of them whose sets differ, of both lists the first m, m = the smaller number of "
+          "experts" },
+        { "overlap", "Overlap", NULL, MS_COLUMN_REAL, "Mean of experts in common / m" },
+        { "held_out_overlap", "Overlap, held out", NULL, MS_COLUMN_REAL,
+          "The same with numbers fitted to other tokens; without renumbering equal to it" },
+        { "chance", "Overlap in random order", NULL, MS_COLUMN_REAL,
+          "Of A's tokens with B's in random order, as they are" },
+        { 0 } } },
   { "differing_layers", "Tokens by number of differing layers",
     (const MsColumn[]){
         { "layers", "Differing layers", NULL, MS_COLUMN_INT, "Layers whose sets differ" },
@@ -256,6 +280,7 @@ add_token (const Job *job, const MsTrace *trace_a, const MsTrace *trace_b, guint
       sums[SUM_OVERLAP] += (double) change.common / larger;
       sums[SUM_JACCARD] += (double) change.common / (change.n_a + change.n_b - change.common);
       sums[SUM_CHANGED] += larger - change.common;
+      sums[SUM_CHANCE] += (double) MIN (change.n_a, change.n_b) / a->n_experts;
     }
   if (change.n_a > 0 && change.n_b > 0)
     {
@@ -331,24 +356,21 @@ rates (const double *sums, double *out, gpointer data)
   (void) data;
   for (guint i = 0; i < N_SUMS; i++)
     {
-      double n = sums[i == SUM_WEIGHT_L1                     ? SUM_BOTH
-                      : i >= SUM_OVERLAP && i <= SUM_CHANGED ? SUM_SIZED
-                                                             : SUM_TOKENS];
+      double n = sums[i == SUM_WEIGHT_L1                    ? SUM_BOTH
+                      : i >= SUM_OVERLAP && i <= SUM_CHANCE ? SUM_SIZED
+                                                            : SUM_TOKENS];
 
       out[i] = n > 0 ? sums[i] / n : NAN;
     }
 }
 
 /* The columns of the table of layers that the sums give. */
-static const char *const rate_names[] = { [SUM_TOP1] = "top1_change_rate",
-                                          [SUM_SET] = "set_change_rate",
-                                          [SUM_ORDER] = "order_change_rate",
-                                          [SUM_OVERLAP] = "overlap",
-                                          [SUM_JACCARD] = "jaccard",
-                                          [SUM_CHANGED] = "mean_experts_changed",
-                                          [SUM_WEIGHT_L1] = "weight_l1",
-                                          [SUM_KL] = "kl_a_b_nats",
-                                          [SUM_JS] = "js_nats" };
+static const char *const rate_names[]
+    = { [SUM_TOP1] = "top1_change_rate",   [SUM_SET] = "set_change_rate",
+        [SUM_ORDER] = "order_change_rate", [SUM_OVERLAP] = "overlap",
+        [SUM_JACCARD] = "jaccard",         [SUM_CHANGED] = "mean_experts_changed",
+        [SUM_CHANCE] = "overlap_random",   [SUM_WEIGHT_L1] = "weight_l1",
+        [SUM_KL] = "kl_a_b_nats",          [SUM_JS] = "js_nats" };
 
 static void
 add_layers (const MsContext *context, MsResult *result, const Job *job)
@@ -364,13 +386,13 @@ add_layers (const MsContext *context, MsResult *result, const Job *job)
       for (guint u = 0; u < job->bootstrap->n_units; u++)
         tokens += in->units[u * N_SUMS + SUM_TOKENS];
       ms_bootstrap_intervals (job->bootstrap, in->units, N_SUMS, rates, NULL, N_SUMS, v);
-      ms_table_add_row (
-          ms_result_table (result, "layers"), MS_INT (layer->number), MS_INT ((gint64) tokens),
-          MS_INTERVAL (v[SUM_SET]), MS_REAL (v[SUM_TOP1].value), MS_REAL (v[SUM_ORDER].value),
-          MS_INTERVAL (v[SUM_OVERLAP]), MS_REAL ((double) layer->gate.k / layer->gate.n_experts),
-          MS_REAL (v[SUM_JACCARD].value), MS_REAL (v[SUM_CHANGED].value),
-          MS_REAL (v[SUM_WEIGHT_L1].value), MS_REAL (scores ? v[SUM_KL].value : NAN),
-          MS_REAL (scores ? v[SUM_JS].value : NAN));
+      ms_table_add_row (ms_result_table (result, "layers"), MS_INT (layer->number),
+                        MS_INT ((gint64) tokens), MS_INTERVAL (v[SUM_SET]),
+                        MS_REAL (v[SUM_TOP1].value), MS_REAL (v[SUM_ORDER].value),
+                        MS_INTERVAL (v[SUM_OVERLAP]), MS_REAL (v[SUM_CHANCE].value),
+                        MS_REAL (v[SUM_JACCARD].value), MS_REAL (v[SUM_CHANGED].value),
+                        MS_REAL (v[SUM_WEIGHT_L1].value), MS_REAL (scores ? v[SUM_KL].value : NAN),
+                        MS_REAL (scores ? v[SUM_JS].value : NAN));
       for (guint i = SUM_TOP1; i <= (scores ? SUM_JS : SUM_WEIGHT_L1); i++)
         ms_table_add_row (ms_result_table (result, "intervals"), MS_INT (layer->number),
                           MS_TEXT (rate_names[i]), MS_INTERVAL (v[i]));
@@ -500,6 +522,86 @@ add_margins (const MsContext *context, MsResult *result, const Job *job)
     }
 }
 
+/* --- What is said ----------------------------------------------------------------------------- */
+
+#define LOOKED_AT 0.01 /* of the decisions: when fewer changed, no reading can be the reason */
+
+static void
+add_alignment (MsResult *result, const MsAligning *aligning)
+{
+  for (guint i = 0; i < aligning->n; i++)
+    {
+      const MsAlignment *in = &aligning->all[i];
+      g_autofree char *name = ms_reading_name (&in->reading);
+
+      ms_table_add_row (ms_result_table (result, "alignment"), MS_TEXT (name),
+                        MS_INT (in->reading.tokens), MS_INT (in->reading.layers),
+                        MS_INT (in->reading.renumbered), MS_INT ((gint64) in->decisions),
+                        MS_REAL (in->changed), MS_REAL (in->overlap), MS_REAL (in->held_overlap),
+                        MS_REAL (i == 0 ? aligning->chance : NAN));
+    }
+}
+
+/* Whether and how the runs are laid against each other wrongly, a sentence; NULL when nothing says so. */
+static char *
+alignment_sentence (const MsAligning *aligning, double changed)
+{
+  const MsAlignment *as_is = &aligning->all[0], *best = &aligning->all[aligning->best];
+  g_autofree char *name = ms_reading_name (&best->reading);
+
+  if (aligning->n == 0)
+    return NULL;
+  if (aligning->best != 0)
+    return g_strdup_printf (
+        "The runs are misaligned rather than routed differently: %s gives %.3g %% change (overlap "
+        "%.3g %%), as they are %.3g %% (overlap %.3g %%, in random order %.3g %%).",
+        name, 100 * best->changed, 100 * best->overlap, 100 * as_is->changed, 100 * as_is->overlap,
+        100 * aligning->chance);
+  if (ms_aligning_at_chance (aligning))
+    return g_strdup_printf (
+        "Agreement is at chance (overlap %.3g %%, %.3g %% in random order): these are two models, "
+        "or an alignment fault that is none of those tried (table alignment).",
+        100 * as_is->overlap, 100 * aligning->chance);
+  if (as_is->changed < changed / 2)
+    return g_strdup_printf ("Most sets differ in size alone: of as many experts as the smaller of "
+                            "both has, %.3g %% of the decisions differ.",
+                            100 * as_is->changed);
+  return NULL;
+}
+
+static gboolean
+summarise (const MsContext *context, MsResult *result, const MsInterval totals[4], GError **error)
+{
+  guint n_layers = ms_trace_n_layers (context->trace);
+  g_autofree char *alignment = NULL;
+  MsAligning aligning = { 0 };
+
+  if (totals[0].value >= LOOKED_AT)
+    {
+      if (!ms_context_aligning (context, &aligning, error))
+        return FALSE;
+      add_alignment (result, &aligning);
+      alignment = alignment_sentence (&aligning, totals[0].value);
+      if (alignment == NULL)
+        ms_result_note (result,
+                        "Alignment: moving run B by up to two tokens or MoE layers, or renumbering "
+                        "its experts, explains less than half of the difference.");
+    }
+  if (isnan (totals[0].value))
+    result->summary = g_strdup ("No token is selected: nothing to compare.");
+  else
+    result->summary = g_strdup_printf (
+        "%s%s%.2f %% of the routing decisions chose another set of experts (%.2f %% another "
+        "order); %.1f %% of the tokens differ somewhere, in %.2f of %u layers on average.",
+        alignment != NULL ? alignment : "",
+        aligning.best != 0  ? " As they are, "
+        : alignment != NULL ? " "
+                            : "",
+        100 * totals[0].value, 100 * totals[1].value, 100 * totals[2].value, totals[3].value,
+        n_layers);
+  return TRUE;
+}
+
 static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
@@ -521,12 +623,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       add_tokens (context, result, &job, totals);
       if (job.columns & MS_CHUNK_MARGIN)
         add_margins (context, result, &job);
-      result->summary
-          = g_strdup_printf ("%.2f %% of the routing decisions chose another set of experts (%.2f "
-                             "%% another order); %.1f %% "
-                             "of the tokens differ somewhere, in %.2f of %u layers on average.",
-                             100 * totals[0].value, 100 * totals[1].value, 100 * totals[2].value,
-                             totals[3].value, n_layers);
+      fine = summarise (context, result, totals, error);
       ms_result_note (
           result, "A is run %" G_GINT64_FORMAT " (%s), B is run %" G_GINT64_FORMAT " (%s).",
           ms_trace_run (context->trace)->id, ms_trace_run (context->trace)->name,
@@ -559,7 +656,7 @@ const MsAnalysis ms_analysis_compare = {
              "distance = sum |w_A - w_B| over renormalised weights; KL (p_A || p_B).",
   .cite = "Router difference rate: R3, arXiv 2510.11370; the other rates are our own "
           "companions of it.",
-  .version = 5,
+  .version = 6,
   .needs = MS_NEEDS_OTHER,
   .tables = tables,
   .plots = plots,
