@@ -140,8 +140,7 @@ make_groups (const MsContext *context, Difference *all, GError **error)
 
       for (guint g = 0; g < N_GROUPS; g++)
         if (all->selections[g] != NULL)
-          in[g] = ms_selection_has_document (all->selections[g],
-                                             ms_trace_document (context->trace, d),
+          in[g] = ms_selection_has_document (all->selections[g], ms_trace_corpus (context->trace),
                                              ms_trace_document_number (context->trace, d));
       for (guint g = 0; g < N_GROUPS; g++)
         if (all->selections[g] == NULL)

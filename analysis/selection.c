@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#define NO_KEY       G_MAXUINT /* the name of a label instead */
+#define LABEL_PREFIX "label:"
+
 typedef enum
 {
   KEY_RANGES,
@@ -27,8 +30,7 @@ static const struct
   { "base", KEY_ID, G_STRUCT_OFFSET (MsSelection, base), "The run it is compared with." },
   { "with", KEY_RUNS, G_STRUCT_OFFSET (MsSelection, with),
     "Further runs shown beside it in the same tables and figures, 7 in all at most." },
-  { "layer", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, layers),
-    "Layers, by the model's block numbers." },
+  { "layer", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, layers), "Layers, by their numbers." },
   { "expert", KEY_RANGES, G_STRUCT_OFFSET (MsSelection, experts),
     "Keeps the rows of these experts; numbers stay measured among all." },
   { "lang", KEY_TEXTS, G_STRUCT_OFFSET (MsSelection, languages), "Documents in these languages." },
@@ -80,6 +82,7 @@ ms_selection_free (MsSelection *selection)
 {
   if (selection == NULL)
     return;
+  g_clear_pointer (&selection->labels, g_ptr_array_unref);
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
     if (has_ranges (i))
       g_clear_pointer ((GArray **) field (selection, i), g_array_unref);
@@ -141,6 +144,40 @@ add_text (GPtrArray *texts, const char *text)
 {
   if (!g_ptr_array_find_with_equal_func (texts, text, g_str_equal, NULL))
     g_ptr_array_add (texts, g_strdup (text));
+}
+
+static void
+choice_free (gpointer data)
+{
+  MsLabelChoice *choice = data;
+
+  g_free (choice->name);
+  g_ptr_array_unref (choice->values);
+  g_free (choice);
+}
+
+/* The values chosen of the label `name`, made when there are none yet; kept sorted by name. */
+static GPtrArray *
+values_of (MsSelection *selection, const char *name)
+{
+  MsLabelChoice *choice;
+  guint at = 0;
+
+  if (selection->labels == NULL)
+    selection->labels = g_ptr_array_new_with_free_func (choice_free);
+  for (; at < selection->labels->len; at++)
+    {
+      choice = selection->labels->pdata[at];
+      if (strcmp (choice->name, name) == 0)
+        return choice->values;
+      if (strcmp (choice->name, name) > 0)
+        break;
+    }
+  choice = g_new0 (MsLabelChoice, 1);
+  choice->name = g_strdup (name);
+  choice->values = g_ptr_array_new_with_free_func (g_free);
+  g_ptr_array_insert (selection->labels, (int) at, choice);
+  return choice->values;
 }
 
 static gboolean
@@ -295,8 +332,10 @@ ms_selection_list_with (const MsSelection *selection, gint64 main, gint64 **runs
   return too_many_runs (error);
 }
 
+/* A key of our own; another word is the name of a label, *key = NO_KEY, unless it looks like a slip of one
+ * of ours.  "label:lane" is never taken for "lang". */
 static gboolean
-find_key (const char *word, guint *key, GError **error)
+find_key (const char *word, guint *key, const char **label, GError **error)
 {
   const char *names[G_N_ELEMENTS (keys) + 1] = { NULL };
   const char *nearest;
@@ -313,7 +352,16 @@ find_key (const char *word, guint *key, GError **error)
           return TRUE;
         }
     }
+  *key = NO_KEY;
+  *label = word;
+  if (g_str_has_prefix (word, LABEL_PREFIX) && word[strlen (LABEL_PREFIX)] != '\0')
+    {
+      *label = word + strlen (LABEL_PREFIX);
+      return TRUE;
+    }
   nearest = ms_text_nearest (word, names);
+  if (nearest == NULL && *word != '\0')
+    return TRUE;
   return fail (error, "there is no key '%s'%s%s%s", word, nearest ? "; did you mean " : "",
                nearest ? nearest : "", nearest ? "?" : "");
 }
@@ -361,6 +409,7 @@ ms_selection_parse (const char *text, GError **error)
   for (;;)
     {
       g_autofree char *word = NULL;
+      const char *label = NULL;
       gsize length;
       guint key = 0;
 
@@ -375,7 +424,7 @@ ms_selection_parse (const char *text, GError **error)
           fail (error, "'%s' is not KEY=VALUE", word);
           return NULL;
         }
-      if (!find_key (word, &key, error))
+      if (!find_key (word, &key, &label, error))
         return NULL;
       at += length;
       do
@@ -384,11 +433,15 @@ ms_selection_parse (const char *text, GError **error)
 
           at++; /* the '=' or the comma */
           value = read_value (&at, error);
-          if (value == NULL || !add_value (selection, key, value, error))
+          if (value == NULL || (key != NO_KEY && !add_value (selection, key, value, error)))
             return NULL;
+          if (key == NO_KEY)
+            add_text (values_of (selection, label), value);
         }
       while (*at == ',');
     }
+  for (guint i = 0; selection->labels != NULL && i < selection->labels->len; i++)
+    g_ptr_array_sort (((MsLabelChoice *) selection->labels->pdata[i])->values, compare_texts);
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
     {
       gpointer *member = field (selection, i);
@@ -428,6 +481,19 @@ append_text (GString *out, const char *text)
   g_string_append_c (out, '"');
 }
 
+static void
+append_texts (GString *out, const char *prefix, const char *name, const GPtrArray *texts)
+{
+  for (guint i = 0; texts != NULL && i < texts->len; i++)
+    {
+      if (i == 0)
+        g_string_append_printf (out, "%s%s%s=", out->len > 0 ? " " : "", prefix, name);
+      else
+        g_string_append_c (out, ',');
+      append_text (out, g_ptr_array_index (texts, i));
+    }
+}
+
 char *
 ms_selection_format (const MsSelection *selection)
 {
@@ -461,17 +527,19 @@ ms_selection_format (const MsSelection *selection)
         }
       else
         {
-          const GPtrArray *texts = *(GPtrArray **) field (selection, i);
-
-          for (guint j = 0; texts != NULL && j < texts->len; j++)
-            {
-              if (j == 0)
-                g_string_append_printf (out, "%s%s=", blank, keys[i].name);
-              else
-                g_string_append_c (out, ',');
-              append_text (out, g_ptr_array_index (texts, j));
-            }
+          append_texts (out, "", keys[i].name, *(GPtrArray **) field (selection, i));
         }
+    }
+  for (guint i = 0; selection != NULL && selection->labels != NULL && i < selection->labels->len;
+       i++)
+    {
+      const MsLabelChoice *choice = selection->labels->pdata[i];
+      const char *label;
+      guint key;
+      gboolean plain = find_key (choice->name, &key, &label, NULL) && key == NO_KEY
+                       && strcmp (label, choice->name) == 0;
+
+      append_texts (out, plain ? "" : LABEL_PREFIX, choice->name, choice->values);
     }
   return g_string_free (out, FALSE);
 }
@@ -509,6 +577,14 @@ ms_selection_copy (const MsSelection *selection)
           for (guint j = 0; j < texts->len; j++)
             g_ptr_array_add (*member, g_strdup (g_ptr_array_index (texts, j)));
         }
+    }
+  copy->labels = NULL;
+  for (guint i = 0; selection->labels != NULL && i < selection->labels->len; i++)
+    {
+      const MsLabelChoice *choice = selection->labels->pdata[i];
+
+      for (guint j = 0; j < choice->values->len; j++)
+        add_text (values_of (copy, choice->name), choice->values->pdata[j]);
     }
   return copy;
 }

@@ -19,11 +19,19 @@ typedef struct
   GPtrArray *languages; /* of char* */
   GPtrArray *domains;
   GPtrArray *phases;
-  GPtrArray *names; /* document names */
-  gint64 run;       /* 0 = not given */
-  gint64 base;      /* baseline run, 0 = not given */
-  GArray *with;     /* of MsRange, further runs shown beside it; NULL = none */
+  GPtrArray *names;  /* document names */
+  GPtrArray *labels; /* of MsLabelChoice by name: labels besides these; NULL = none */
+  gint64 run;        /* 0 = not given */
+  gint64 base;       /* baseline run, 0 = not given */
+  GArray *with;      /* of MsRange, further runs shown beside it; NULL = none */
 } MsSelection;
+
+/* Values of a label that has no key of its own: "source=wiki,web". */
+typedef struct
+{
+  char *name;
+  GPtrArray *values; /* of char*, sorted */
+} MsLabelChoice;
 
 /* Runs that are shown together at most: as many as there are colours for them. */
 #define MS_RUNS_MOST 7
@@ -41,8 +49,9 @@ MsSelection *ms_selection_parse (const char *text, GError **error);
 char *ms_selection_without_runs (const char *text);
 char *ms_selection_format (const MsSelection *selection); /* the text form, "" for everything */
 MsSelection *ms_selection_copy (const MsSelection *selection);
-/* Whether the document, whose number is `number`, fulfils what the selection says of documents. */
-gboolean ms_selection_has_document (const MsSelection *selection, const MsDocument *document,
+/* Whether document `number` of the corpus fulfils what the selection says of documents.  Labels of tokens
+ * inside it are looked at by ms_trace_open alone. */
+gboolean ms_selection_has_document (const MsSelection *selection, const MsCorpus *corpus,
                                     guint number);
 /* Adds a run to the further ones, or takes it out. */
 void ms_selection_show_run (MsSelection *selection, gint64 run, gboolean shown);

@@ -118,61 +118,195 @@ in_texts (const GPtrArray *texts, const char *label)
          && g_ptr_array_find_with_equal_func ((GPtrArray *) texts, label, g_str_equal, NULL);
 }
 
-gboolean
-ms_selection_has_document (const MsSelection *selection, const MsDocument *document, guint number)
+static int
+compare_ranges (gconstpointer a, gconstpointer b)
 {
-  return ms_ranges_include (selection->documents, number)
-         && in_texts (selection->languages, document->language)
-         && in_texts (selection->domains, document->domain)
-         && in_texts (selection->phases, document->phase)
-         && in_texts (selection->names, document->name);
+  const MsRange *left = a, *right = b;
+
+  return (left->first > right->first) - (left->first < right->first);
 }
 
-/* Adds the selected part of a document; returns how many tokens that is. */
-static gint64
-add_spans (const MsTrace *trace, GArray *spans, const MsDocument *document, guint index, gint64 row)
+/* Whether the corpus has labels of single tokens under this name. */
+static gboolean
+has_ranges (const MsCorpus *corpus, const char *name)
 {
-  static const MsRange everything = { 0, G_MAXINT64 };
-  const GArray *tokens = trace->selection->tokens;
-  gint64 end = MIN (document->first_token + document->n_tokens, trace->source->run->n_tokens);
-  gint64 n = 0;
+  for (guint i = 0; i < corpus->n_ranges; i++)
+    if (strcmp (corpus->ranges[i].name, name) == 0)
+      return TRUE;
+  return FALSE;
+}
 
-  for (guint i = 0; i < (tokens != NULL ? tokens->len : 1); i++)
+/* What a selection says of labels: all of these hold. */
+typedef struct
+{
+  const char *name;
+  const GPtrArray *values; /* NULL = any */
+} Condition;
+
+static GArray *
+list_conditions (const MsSelection *selection)
+{
+  GArray *conditions = g_array_new (FALSE, FALSE, sizeof (Condition));
+  const Condition known[] = { { "language", selection->languages },
+                              { "domain", selection->domains },
+                              { "phase", selection->phases } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+    if (known[i].values != NULL)
+      g_array_append_val (conditions, known[i]);
+  for (guint i = 0; selection->labels != NULL && i < selection->labels->len; i++)
     {
-      const MsRange *range = tokens != NULL ? &g_array_index (tokens, MsRange, i) : &everything;
-      gint64 first = MAX (range->first, document->first_token);
-      gint64 last = MIN (range->last, end - 1);
-      Span span = { first, last - first + 1, row + n, index };
+      const MsLabelChoice *choice = selection->labels->pdata[i];
+      Condition condition = { choice->name, choice->values };
 
-      if (last < first)
-        continue;
-      g_array_append_val (spans, span);
-      n += span.n;
+      g_array_append_val (conditions, condition);
     }
-  return n;
+  return conditions;
+}
+
+static gboolean
+document_fulfils (const MsCorpus *corpus, guint number, const Condition *condition)
+{
+  int label = ms_corpus_find_label (corpus, condition->name);
+
+  return label >= 0
+         && in_texts (condition->values,
+                      ms_document_label (&corpus->documents[number], (guint) label));
+}
+
+gboolean
+ms_selection_has_document (const MsSelection *selection, const MsCorpus *corpus, guint number)
+{
+  g_autoptr (GArray) conditions = list_conditions (selection);
+
+  for (guint i = 0; i < conditions->len; i++)
+    if (!document_fulfils (corpus, number, &g_array_index (conditions, Condition, i)))
+      return FALSE;
+  return ms_ranges_include (selection->documents, number)
+         && in_texts (selection->names, corpus->documents[number].name);
+}
+
+/* Leaves of `ranges` (of MsRange, ascending) what is in first..last (keep) or what is not. */
+static void
+cut_range (GArray *ranges, gint64 first, gint64 last, GArray *kept, gboolean keep)
+{
+  for (guint i = 0; i < ranges->len; i++)
+    {
+      MsRange *range = &g_array_index (ranges, MsRange, i);
+      MsRange inside = { MAX (range->first, first), MIN (range->last, last) };
+
+      if (inside.first > inside.last)
+        continue;
+      if (keep)
+        g_array_append_val (kept, inside);
+      if (range->last > last)
+        {
+          MsRange rest = { last + 1, range->last };
+
+          if (range->first < first)
+            {
+              range->last = first - 1;
+              g_array_insert_val (ranges, i + 1, rest);
+            }
+          else
+            *range = rest;
+        }
+      else
+        range->last = first - 1; /* empty when it began inside */
+    }
+}
+
+/* Leaves of the document's tokens `ranges` those that fulfil the condition: by their own label where they
+ * have one, else by the document's. */
+static void
+cut_tokens (GArray *ranges, const MsCorpus *corpus, guint number, const Condition *condition)
+{
+  const MsDocument *document = &corpus->documents[number];
+  g_autoptr (GArray) kept = g_array_new (FALSE, FALSE, sizeof (MsRange));
+
+  for (guint i = 0; i < corpus->n_ranges; i++)
+    {
+      const MsTokenLabel *label = &corpus->ranges[i];
+
+      if (strcmp (label->name, condition->name) == 0
+          && label->first_token < document->first_token + document->n_tokens
+          && label->first_token + label->n_tokens > document->first_token)
+        cut_range (ranges, label->first_token, label->first_token + label->n_tokens - 1, kept,
+                   in_texts (condition->values, label->value));
+    }
+  if (!document_fulfils (corpus, number, condition))
+    g_array_set_size (ranges, 0);
+  g_array_append_vals (ranges, kept->data, kept->len);
+  g_array_sort (ranges, compare_ranges);
+}
+
+/* The tokens of document `number` that are recorded and selected; ranges may be empty. */
+static GArray *
+select_in_document (const MsTrace *trace, const GArray *conditions, guint number)
+{
+  const MsCorpus *corpus = trace->source->corpus;
+  const MsDocument *document = &corpus->documents[number];
+  const MsSelection *selection = trace->selection;
+  GArray *ranges = g_array_new (FALSE, FALSE, sizeof (MsRange));
+  gint64 end = MIN (document->first_token + document->n_tokens, trace->source->run->n_tokens);
+  guint n = selection->tokens != NULL ? selection->tokens->len : 1;
+
+  if (!ms_ranges_include (selection->documents, number)
+      || !in_texts (selection->names, document->name))
+    return ranges;
+  for (guint i = 0; i < n; i++)
+    {
+      MsRange range = { document->first_token, end - 1 };
+
+      if (selection->tokens != NULL)
+        {
+          range.first = MAX (g_array_index (selection->tokens, MsRange, i).first, range.first);
+          range.last = MIN (g_array_index (selection->tokens, MsRange, i).last, range.last);
+        }
+      if (range.first <= range.last)
+        g_array_append_val (ranges, range);
+    }
+  for (guint i = 0; i < conditions->len && ranges->len > 0; i++)
+    {
+      const Condition *condition = &g_array_index (conditions, Condition, i);
+
+      if (has_ranges (corpus, condition->name))
+        cut_tokens (ranges, corpus, number, condition);
+      else if (!document_fulfils (corpus, number, condition))
+        g_array_set_size (ranges, 0);
+    }
+  return ranges;
 }
 
 static void
 select_tokens (MsTrace *trace)
 {
   const MsCorpus *corpus = trace->source->corpus;
+  g_autoptr (GArray) conditions = list_conditions (trace->selection);
   g_autoptr (GArray) spans = g_array_new (FALSE, FALSE, sizeof (Span));
   g_autoptr (GArray) documents = g_array_new (FALSE, FALSE, sizeof (MsDocument));
   g_autoptr (GArray) numbers = g_array_new (FALSE, FALSE, sizeof (guint));
 
   for (guint i = 0; i < corpus->n_documents; i++)
     {
+      g_autoptr (GArray) ranges = select_in_document (trace, conditions, i);
       MsDocument document = corpus->documents[i];
-      gint64 n;
 
-      if (!ms_selection_has_document (trace->selection, &document, i))
-        continue;
-      n = add_spans (trace, spans, &document, documents->len, trace->n_tokens);
-      if (n == 0)
-        continue;
       document.first_token = trace->n_tokens;
-      document.n_tokens = n;
-      trace->n_tokens += n;
+      for (guint j = 0; j < ranges->len; j++)
+        {
+          const MsRange *range = &g_array_index (ranges, MsRange, j);
+          Span span
+              = { range->first, range->last - range->first + 1, trace->n_tokens, documents->len };
+
+          if (span.n < 1)
+            continue;
+          g_array_append_val (spans, span);
+          trace->n_tokens += span.n;
+        }
+      document.n_tokens = trace->n_tokens - document.first_token;
+      if (document.n_tokens == 0)
+        continue;
       g_array_append_val (documents, document);
       g_array_append_val (numbers, i);
     }
@@ -192,6 +326,53 @@ select_layers (MsTrace *trace)
   for (guint i = 0; i < model->n_layers; i++)
     if (ms_ranges_include (trace->selection->layers, model->layers[i].number))
       trace->layers[trace->n_layers++] = i;
+}
+
+/* "language, domain, ...": the labels that documents or tokens of the corpus have. */
+static char *
+list_labels (const MsCorpus *corpus)
+{
+  guint n_labels = ms_corpus_n_labels (corpus);
+  GString *text = g_string_new (NULL);
+
+  for (guint label = 0; label < n_labels; label++)
+    {
+      const char *name = ms_corpus_label_name (corpus, label);
+      gboolean occurs = has_ranges (corpus, name);
+
+      for (guint i = 0; i < corpus->n_documents && !occurs; i++)
+        occurs = ms_document_label (&corpus->documents[i], label) != NULL;
+      if (occurs)
+        g_string_append_printf (text, "%s%s", text->len > 0 ? ", " : "", name);
+    }
+  for (guint i = 0; i < corpus->n_ranges; i++)
+    if ((i == 0 || strcmp (corpus->ranges[i - 1].name, corpus->ranges[i].name) != 0)
+        && ms_corpus_find_label (corpus, corpus->ranges[i].name) < 0)
+      g_string_append_printf (text, "%s%s", text->len > 0 ? ", " : "", corpus->ranges[i].name);
+  if (text->len == 0)
+    g_string_append (text, "none");
+  return g_string_free (text, FALSE);
+}
+
+/* Whether the corpus has every label that the selection names. */
+static gboolean
+check_labels (const MsCorpus *corpus, const MsSelection *selection, GError **error)
+{
+  for (guint i = 0; selection != NULL && selection->labels != NULL && i < selection->labels->len;
+       i++)
+    {
+      const char *name = ((const MsLabelChoice *) selection->labels->pdata[i])->name;
+      g_autofree char *there = NULL;
+
+      if (ms_corpus_find_label (corpus, name) >= 0 || has_ranges (corpus, name))
+        continue;
+      there = list_labels (corpus);
+      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
+                   "the selection: there is no key and no label '%s'; the labels there are: %s",
+                   name, there);
+      return FALSE;
+    }
+  return TRUE;
 }
 
 /* Takes source and selection. */
@@ -235,6 +416,11 @@ ms_trace_open (const char *path, gint64 run, const MsSelection *selection, GErro
   source = source_new (path, run, error);
   if (source == NULL)
     return NULL;
+  if (!check_labels (source->corpus, selection, error))
+    {
+      source_unref (source);
+      return NULL;
+    }
   trace = trace_new (source, ms_selection_copy (selection));
   if (trace->n_layers > 0 && trace->n_tokens > 0 && selects_experts (trace))
     return g_steal_pointer (&trace);
@@ -318,6 +504,12 @@ const MsRun *
 ms_trace_run (const MsTrace *trace)
 {
   return trace->source->run;
+}
+
+const MsCorpus *
+ms_trace_corpus (const MsTrace *trace)
+{
+  return trace->source->corpus;
 }
 
 const MsModel *
@@ -698,17 +890,14 @@ ms_trace_piece (MsTrace *trace, gint32 id)
 
 /* --- Groups ---------------------------------------------------------------------------------- */
 
-static const struct
+/* What documents are grouped by: label number `label`, or their names. */
+#define BY_DOCUMENT G_MAXUINT
+
+static const char *
+group_label (const MsDocument *document, guint label)
 {
-  const char *name;
-  gsize offset;
-} labels[] = {
-  { "language", G_STRUCT_OFFSET (MsDocument, language) },
-  { "domain", G_STRUCT_OFFSET (MsDocument, domain) },
-  { "document", G_STRUCT_OFFSET (MsDocument, name) },
-  { "phase", G_STRUCT_OFFSET (MsDocument, phase) },
-  { "parallel", G_STRUCT_OFFSET (MsDocument, parallel) },
-};
+  return label == BY_DOCUMENT ? document->name : ms_document_label (document, label);
+}
 
 static int
 compare_names (gconstpointer a, gconstpointer b)
@@ -721,21 +910,23 @@ ms_trace_group (const MsTrace *trace, const char *by, GError **error)
 {
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   MsGroups *groups;
-  guint key = 0;
+  const MsCorpus *corpus = trace->source->corpus;
+  int found = ms_corpus_find_label (corpus, by);
+  guint label = strcmp (by, "document") == 0 ? BY_DOCUMENT : (guint) found;
 
-  while (key < G_N_ELEMENTS (labels) && strcmp (labels[key].name, by) != 0)
-    key++;
-  if (key == G_N_ELEMENTS (labels))
+  if (label != BY_DOCUMENT && found < 0)
     {
+      g_autofree char *there = list_labels (corpus);
+
       g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
-                   "cannot group by '%s': choose language, domain, document, phase or parallel",
-                   by);
+                   "cannot group by '%s': choose document, or one of the labels there are: %s", by,
+                   there);
       return NULL;
     }
-#define LABEL(i) (*(char **) G_STRUCT_MEMBER_P (&trace->documents[i], labels[key].offset))
+#define LABEL(i) group_label (&trace->documents[i], label)
   for (guint i = 0; i < trace->n_documents; i++)
     if (LABEL (i) != NULL)
-      g_hash_table_add (seen, LABEL (i));
+      g_hash_table_add (seen, (gpointer) LABEL (i));
   if (g_hash_table_size (seen) == 0)
     {
       g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS,

@@ -20,6 +20,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsTrace, ms_trace_unref)
 const char *ms_trace_path (const MsTrace *trace);
 const MsRun *ms_trace_run (const MsTrace *trace);
 const MsModel *ms_trace_model (const MsTrace *trace);
+const MsCorpus *ms_trace_corpus (const MsTrace *trace);
 /* What the trace was opened with; after ms_trace_narrow with its documents. */
 const MsSelection *ms_trace_selection (const MsTrace *trace);
 /* Selected layers, in order: trace layer i is ms_trace_layer (trace, i). */
@@ -77,7 +78,7 @@ gboolean ms_trace_predictions (MsTrace *trace, gint32 **predicted, float **loss,
 /* The text of a token as valid UTF-8 (byte pieces as "<0xHH>"), newly allocated; NULL when unknown. */
 char *ms_trace_piece (MsTrace *trace, gint32 id);
 
-/* Groups of documents by "language", "domain", "document", "phase" or "parallel".  names (n) sorted,
+/* Groups of documents by any label of the corpus ("language", "domain", ...) or by "document".  names (n) sorted,
  * group (D) = index into names; documents without the label get no group (-1).  FALSE with MISSING
  * labels when no document has one. */
 typedef struct

@@ -134,7 +134,7 @@ slots_of (const MsModel *model)
 
 typedef struct
 {
-  char *label; /* borrowed */
+  const char *label; /* borrowed */
   gint64 documents, tokens;
 } Share;
 
@@ -144,9 +144,9 @@ compare_shares (gconstpointer a, gconstpointer b)
   return g_strcmp0 (((const Share *) a)->label, ((const Share *) b)->label);
 }
 
-/* Documents and tokens per value of one label, sorted; offset is that of the label in MsDocument. */
+/* Documents and tokens per value of one label, sorted by value. */
 static GArray *
-shares_of (const MsCorpus *corpus, gsize offset)
+shares_of (const MsCorpus *corpus, guint label_number)
 {
   g_autoptr (GHashTable) found = g_hash_table_new (g_str_hash, g_str_equal);
   GArray *shares = g_array_new (FALSE, FALSE, sizeof (Share));
@@ -154,7 +154,7 @@ shares_of (const MsCorpus *corpus, gsize offset)
   for (guint i = 0; i < corpus->n_documents; i++)
     {
       const MsDocument *document = &corpus->documents[i];
-      char *label = G_STRUCT_MEMBER (char *, document, offset);
+      const char *label = ms_document_label (document, label_number);
       gpointer index;
       Share *share;
 
@@ -165,7 +165,7 @@ shares_of (const MsCorpus *corpus, gsize offset)
           Share fresh = { label, 0, 0 };
 
           index = GUINT_TO_POINTER (shares->len);
-          g_hash_table_insert (found, label, index);
+          g_hash_table_insert (found, (gpointer) label, index);
           g_array_append_val (shares, fresh);
         }
       share = &g_array_index (shares, Share, GPOINTER_TO_UINT (index));
@@ -179,17 +179,17 @@ shares_of (const MsCorpus *corpus, gsize offset)
 static const struct
 {
   const char *name, *plural;
-  gsize offset;
+  MsKnownLabel label;
 } labels[] = {
-  { "language", "languages", G_STRUCT_OFFSET (MsDocument, language) },
-  { "domain", "domains", G_STRUCT_OFFSET (MsDocument, domain) },
-  { "phase", "phases", G_STRUCT_OFFSET (MsDocument, phase) },
+  { "language", "languages", MS_LABEL_LANGUAGE },
+  { "domain", "domains", MS_LABEL_DOMAIN },
+  { "phase", "phases", MS_LABEL_PHASE },
 };
 
 static guint
 parallel_groups (const MsCorpus *corpus)
 {
-  g_autoptr (GArray) shares = shares_of (corpus, G_STRUCT_OFFSET (MsDocument, parallel));
+  g_autoptr (GArray) shares = shares_of (corpus, MS_LABEL_PARALLEL);
 
   return shares->len;
 }
@@ -225,6 +225,7 @@ print_details (const MsModel *model)
 static void
 print_model (const MsModel *model)
 {
+  g_autofree char *router = ms_model_describe_router (model);
   const MsLayer *layers = model->layers;
   guint least = layers[0].gate.n_experts, most = least, least_k = layers[0].gate.k,
         most_k = least_k;
@@ -257,8 +258,8 @@ print_model (const MsModel *model)
   if (layers[0].gate.groups > 1)
     printf (", %u groups", layers[0].gate.groups);
   putchar ('\n');
-  if (model->router != NULL)
-    printf ("  Router         %s\n", model->router);
+  if (router != NULL)
+    printf ("  Router         %s\n", router);
   if (model->width > 0)
     printf ("  Hidden size    %u\n", model->width);
   if (model->expert_bytes > 0)
@@ -282,7 +283,7 @@ print_corpus (const MsCorpus *corpus)
     printf ("  Tokenizer      %s\n", corpus->tokenizer);
   for (guint i = 0; i < G_N_ELEMENTS (labels); i++)
     {
-      g_autoptr (GArray) shares = shares_of (corpus, labels[i].offset);
+      g_autoptr (GArray) shares = shares_of (corpus, labels[i].label);
 
       for (guint j = 0; j < shares->len; j++)
         {
@@ -295,6 +296,14 @@ print_corpus (const MsCorpus *corpus)
                   share->documents == 1 ? "document" : "documents");
           printf (", %s tokens\n", ms_number_grouped (number, share->tokens));
         }
+    }
+  for (guint i = 0; i < corpus->n_more; i++)
+    {
+      g_autoptr (GArray) shares = shares_of (corpus, MS_N_KNOWN_LABELS + i);
+      g_autofree char *name = ms_text_printable (corpus->more[i], -1);
+
+      printf ("  %-14s %s different values of this label\n", name,
+              ms_number_grouped (number, shares->len));
     }
   if (groups > 0)
     printf ("  Parallel       %s %s of translations\n", ms_number_grouped (number, groups),
@@ -334,19 +343,18 @@ static void
 add_model (JsonBuilder *json, const MsModel *model)
 {
   JsonNode *details = model->details != NULL ? json_from_string (model->details, NULL) : NULL;
+  g_autofree char *router = ms_model_describe_router (model);
 
   json_builder_begin_object (json);
   ms_json_add_int (json, "model", model->id);
   ms_json_add_text (json, "name", model->name);
   ms_json_add_text (json, "architecture", model->architecture);
   ms_json_add_text (json, "fingerprint", model->fingerprint);
-  ms_json_add_text (json, "router", model->router);
+  ms_json_add_text (json, "router", router);
   ms_json_add_int (json, "blocks", model->n_blocks);
   ms_json_add_int (json, "shared", model->n_shared);
   ms_json_add_int (json, "width", model->width);
   ms_json_add_int (json, "expert_bytes", model->expert_bytes);
-  json_builder_set_member_name (json, "weight_scale");
-  json_builder_add_double_value (json, model->weight_scale);
   ms_json_begin_array (json, "layers");
   for (guint i = 0; i < model->n_layers; i++)
     {
@@ -355,6 +363,8 @@ add_model (JsonBuilder *json, const MsModel *model)
       ms_json_add_int (json, "experts", model->layers[i].gate.n_experts);
       ms_json_add_int (json, "k", model->layers[i].gate.k);
       ms_json_add_int (json, "groups", model->layers[i].gate.groups);
+      json_builder_set_member_name (json, "scale");
+      json_builder_add_double_value (json, (double) model->layers[i].gate.scale);
       json_builder_end_object (json);
     }
   json_builder_end_array (json);
@@ -379,7 +389,7 @@ add_corpus (JsonBuilder *json, const MsCorpus *corpus)
   ms_json_add_int (json, "parallel_groups", parallel_groups (corpus));
   for (guint i = 0; i < G_N_ELEMENTS (labels); i++)
     {
-      g_autoptr (GArray) shares = shares_of (corpus, labels[i].offset);
+      g_autoptr (GArray) shares = shares_of (corpus, labels[i].label);
 
       ms_json_begin_array (json, labels[i].plural);
       for (guint j = 0; j < shares->len; j++)

@@ -27,6 +27,7 @@ add_trace (JsonBuilder *json, MsTrace *trace)
 {
   const MsRun *run = ms_trace_run (trace);
   const MsModel *model = ms_trace_model (trace);
+  g_autofree char *router = ms_model_describe_router (model);
   g_autofree char *selection = ms_selection_format (ms_trace_selection (trace));
 
   ms_json_begin_object (json, "run");
@@ -43,7 +44,7 @@ add_trace (JsonBuilder *json, MsTrace *trace)
   ms_json_add_text (json, "name", model->name);
   ms_json_add_text (json, "architecture", model->architecture);
   ms_json_add_text (json, "fingerprint", model->fingerprint);
-  ms_json_add_text (json, "router", model->router);
+  ms_json_add_text (json, "router", router);
   json_builder_end_object (json);
   ms_json_begin_object (json, "selection");
   ms_json_add_text (json, "text", selection);

@@ -343,6 +343,7 @@ add_trace (GPtrArray *blocks, MsTrace *trace, const char *hash)
                          ms_number_grouped (tokens, ms_trace_n_tokens (trace)),
                          ms_number_grouped (documents, n_documents), n_documents == 1 ? "" : "s",
                          n_layers, n_layers == 1 ? "" : "s");
+  g_autofree char *router = ms_model_describe_router (model);
   MsBlock *facts = add_items (blocks, MS_BLOCK_FACTS, MS_ROLE_PLAIN);
 
   add_item (facts, "File", ms_trace_path (trace), NULL);
@@ -352,7 +353,7 @@ add_trace (GPtrArray *blocks, MsTrace *trace, const char *hash)
   add_item (facts, "Looked at", size, NULL);
   add_item (facts, "Model", model->name, NULL);
   add_item (facts, "Architecture", model->architecture, NULL);
-  add_item (facts, "Router", model->router, NULL);
+  add_item (facts, "Router", router, NULL);
   add_item (facts, "Model file", model->fingerprint, NULL);
   add_item (facts, "Collected", run->started, NULL);
   add_item (facts, "Finished", run->finished != NULL ? run->finished : "no: the run is incomplete",

@@ -3,21 +3,34 @@
 #include "codec-private.h"
 #include "db-private.h"
 
+#include <math.h>
 #include <string.h>
 
 #define MOST_TOKENS ((gint64) 1 << 40)
+#define MOST_LABELS 4096 /* different names in a corpus */
 
 void
 ms_model_free (MsModel *model)
 {
   if (model == NULL)
     return;
+  for (guint i = 0; i < model->n_layers; i++)
+    {
+      g_free (model->layers[i].name);
+      g_free ((gpointer) model->layers[i].gate.selection_bias);
+    }
+  for (guint i = 0; i < model->n_destinations; i++)
+    {
+      g_free (model->destinations[i].name);
+      g_free (model->destinations[i].kind);
+      g_free (model->destinations[i].owner);
+    }
   g_free (model->name);
   g_free (model->architecture);
   g_free (model->fingerprint);
-  g_free (model->router);
   g_free (model->details);
   g_free (model->layers);
+  g_free (model->destinations);
   g_free (model);
 }
 
@@ -31,14 +44,25 @@ ms_corpus_free (MsCorpus *corpus)
       MsDocument *document = &corpus->documents[i];
 
       g_free (document->name);
-      g_free (document->language);
-      g_free (document->domain);
-      g_free (document->parallel);
-      g_free (document->phase);
+      for (guint label = 0; label < MS_N_KNOWN_LABELS; label++)
+        g_free (document->known[label]);
+      for (guint label = 0; document->more != NULL && label < corpus->n_more; label++)
+        g_free (document->more[label]);
+      g_free (document->more);
     }
+  for (guint i = 0; i < corpus->n_more; i++)
+    g_free (corpus->more[i]);
+  for (guint i = 0; i < corpus->n_ranges; i++)
+    {
+      g_free (corpus->ranges[i].name);
+      g_free (corpus->ranges[i].value);
+    }
+  g_free (corpus->more);
+  g_free (corpus->ranges);
   g_free (corpus->documents);
   g_free (corpus->name);
   g_free (corpus->tokenizer);
+  g_free (corpus->unit);
   g_free (corpus);
 }
 
@@ -53,7 +77,126 @@ ms_run_free (MsRun *run)
   g_free (run->precision);
   g_free (run->collector);
   g_free (run->command);
+  g_free (run->outcome);
+  g_free (run->intervention);
   g_free (run);
+}
+
+void
+ms_remark_free (MsRemark *remark)
+{
+  if (remark == NULL)
+    return;
+  g_free (remark->code);
+  g_free (remark->place);
+  g_free (remark->text);
+  g_free (remark);
+}
+
+/* --- Names ---------------------------------------------------------------------------------- */
+
+static const char *const group_rules[]
+    = { [MS_GROUP_BEST_TWO] = "best-two", [MS_GROUP_BEST] = "best" };
+static const char *const severities[]
+    = { [MS_SEVERITY_NOTE] = "note", [MS_SEVERITY_DOUBT] = "doubt", [MS_SEVERITY_FAULT] = "fault" };
+static const char *const known_labels[MS_N_KNOWN_LABELS] = { [MS_LABEL_LANGUAGE] = "language",
+                                                             [MS_LABEL_DOMAIN] = "domain",
+                                                             [MS_LABEL_PARALLEL] = "parallel",
+                                                             [MS_LABEL_PHASE] = "phase" };
+
+static guint
+find_name (const char *const *names, guint n, const char *name, guint otherwise)
+{
+  for (guint i = 0; i < n; i++)
+    if (g_strcmp0 (names[i], name) == 0)
+      return i;
+  return otherwise;
+}
+
+const char *
+ms_group_rule_name (MsGroupRule rule)
+{
+  return group_rules[rule];
+}
+
+const char *
+ms_severity_name (MsSeverity severity)
+{
+  return severities[severity];
+}
+
+guint
+ms_corpus_n_labels (const MsCorpus *corpus)
+{
+  return MS_N_KNOWN_LABELS + corpus->n_more;
+}
+
+const char *
+ms_corpus_label_name (const MsCorpus *corpus, guint label)
+{
+  return label < MS_N_KNOWN_LABELS ? known_labels[label] : corpus->more[label - MS_N_KNOWN_LABELS];
+}
+
+int
+ms_corpus_find_label (const MsCorpus *corpus, const char *name)
+{
+  guint n = ms_corpus_n_labels (corpus);
+
+  for (guint i = 0; i < n; i++)
+    if (strcmp (ms_corpus_label_name (corpus, i), name) == 0)
+      return (int) i;
+  return -1;
+}
+
+const char *
+ms_document_label (const MsDocument *document, guint label)
+{
+  if (label < MS_N_KNOWN_LABELS)
+    return document->known[label];
+  return document->more != NULL ? document->more[label - MS_N_KNOWN_LABELS] : NULL;
+}
+
+const MsDestination *
+ms_model_destination (const MsModel *model, guint layer, guint expert)
+{
+  guint low = 0, high = model->n_destinations;
+
+  while (low < high)
+    {
+      guint middle = low + (high - low) / 2;
+      const MsDestination *at = &model->destinations[middle];
+
+      if (at->layer == layer && at->expert == expert)
+        return at;
+      if (at->layer < layer || (at->layer == layer && at->expert < expert))
+        low = middle + 1;
+      else
+        high = middle;
+    }
+  return NULL;
+}
+
+char *
+ms_model_describe_router (const MsModel *model)
+{
+  char *text = NULL;
+
+  for (guint i = 0; i < model->n_layers; i++)
+    {
+      g_autofree char *words = NULL;
+
+      if (model->layers[i].gate.scoring == MS_SCORING_UNKNOWN)
+        continue;
+      words = ms_gate_describe (&model->layers[i].gate);
+      if (text == NULL)
+        text = g_steal_pointer (&words);
+      else if (strcmp (text, words) != 0)
+        {
+          g_free (text);
+          return g_strdup ("differs from layer to layer");
+        }
+    }
+  return text;
 }
 
 static gboolean G_GNUC_PRINTF (3, 4) corrupt (MsDb *db, GError **error, const char *format, ...)
@@ -105,13 +248,54 @@ read_int (MsDb *db, sqlite3_stmt *statement, int column, gint64 least, gint64 mo
                      sqlite3_column_name (statement, column), *value);
 }
 
+/* The gate of the layer at hand, from column 3 on. */
+static gboolean
+read_gate (MsDb *db, sqlite3_stmt *statement, MsGate *gate, GError **error)
+{
+  g_autofree char *scoring = ms_db_text (statement, 5), *rule = ms_db_text (statement, 10);
+  const void *bias = sqlite3_column_blob (statement, 12);
+  gint64 experts, k, groups, used;
+
+  if (!read_int (db, statement, 3, 1, MS_MAX_EXPERTS, &experts, error)
+      || !read_int (db, statement, 4, 1, experts, &k, error)
+      || !read_int (db, statement, 8, 0, experts, &groups, error)
+      || !read_int (db, statement, 9, 0, groups, &used, error))
+    return FALSE;
+  *gate = (MsGate){
+    .scoring = scoring != NULL ? ms_scoring_parse (scoring) : MS_SCORING_UNKNOWN,
+    .n_experts = (guint) experts,
+    .k = (guint) k,
+    .groups = (guint) groups,
+    .groups_used = (guint) used,
+    .group_rule
+    = (MsGroupRule) find_name (group_rules, G_N_ELEMENTS (group_rules), rule, MS_GROUP_BEST_TWO),
+    .renormalise = sqlite3_column_int (statement, 6) != 0,
+    .scale = (float) sqlite3_column_double (statement, 7),
+    .biased = sqlite3_column_int (statement, 11) != 0,
+  };
+  if (!isfinite (gate->scale)
+      || (gate->groups > 1
+          && (gate->n_experts % gate->groups != 0
+              || (gate->scoring != MS_SCORING_UNKNOWN && gate->groups_used > 0
+                  && gate->n_experts / gate->groups * gate->groups_used < gate->k))))
+    gate->scoring = MS_SCORING_UNKNOWN; /* a rule that cannot choose K experts is none */
+  if (bias == NULL || !gate->biased)
+    return TRUE;
+  if ((gsize) sqlite3_column_bytes (statement, 12) != gate->n_experts * sizeof (float))
+    return corrupt (db, error, "the selection bias has %d bytes for %u experts",
+                    sqlite3_column_bytes (statement, 12), gate->n_experts);
+  gate->selection_bias = g_memdup2 (bias, gate->n_experts * sizeof (float));
+  return TRUE;
+}
+
 static gboolean
 load_layers (MsDb *db, MsModel *model, GError **error)
 {
   g_autoptr (sqlite3_stmt) statement = ms_db_prepare (
-      db, "SELECT layer, experts, k, groups FROM layer WHERE model = ?1 ORDER BY layer",
+      db,
+      "SELECT layer, block, name, experts, k, scoring, renormalise, scale, groups, groups_used, "
+      "group_rule, biased, selection_bias FROM layer WHERE model = ?1 ORDER BY layer",
       "reading the layers", error);
-  g_autoptr (GArray) layers = g_array_new (FALSE, FALSE, sizeof (MsLayer));
   int code;
 
   if (statement == NULL)
@@ -119,32 +303,69 @@ load_layers (MsDb *db, MsModel *model, GError **error)
   sqlite3_bind_int64 (statement, 1, model->id);
   while ((code = sqlite3_step (statement)) == SQLITE_ROW)
     {
-      gint64 block, experts, k, groups;
-      MsLayer layer;
+      gboolean stands_alone = sqlite3_column_type (statement, 1) == SQLITE_NULL;
+      gint64 number, block = -1;
+      MsGate gate;
 
-      if (!read_int (db, statement, 0, 0, (gint64) model->n_blocks - 1, &block, error)
-          || !read_int (db, statement, 1, 1, MS_MAX_EXPERTS, &experts, error)
-          || !read_int (db, statement, 2, 1, experts, &k, error)
-          || !read_int (db, statement, 3, 0, experts, &groups, error))
+      if (!read_int (db, statement, 0, 0, G_MAXINT, &number, error)
+          || (!stands_alone
+              && !read_int (db, statement, 1, 0, (gint64) model->n_blocks - 1, &block, error))
+          || !read_gate (db, statement, &gate, error))
         {
           g_prefix_error (error, "model %" G_GINT64_FORMAT ", layer %d: ", model->id,
                           sqlite3_column_int (statement, 0));
           return FALSE;
         }
-      layer = (MsLayer){
-        .number = (int) block,
-        .gate
-        = { .n_experts = (guint) experts, .k = (guint) k, .groups = (guint) groups, .scale = 1 }
-      };
-      g_array_append_val (layers, layer);
+      if (model->n_layers % 64 == 0)
+        model->layers = g_renew (MsLayer, model->layers, model->n_layers + 64);
+      model->layers[model->n_layers++]
+          = (MsLayer){ (int) number, (int) block, ms_db_text (statement, 2), gate };
     }
   if (code != SQLITE_DONE)
     return ms_db_fail (db, code, "reading the layers", error);
-  if (layers->len == 0)
-    return corrupt (db, error, "model %" G_GINT64_FORMAT " has no MoE layers", model->id);
-  model->n_layers = layers->len;
-  model->layers = (MsLayer *) (void *) g_array_free (g_steal_pointer (&layers), FALSE);
-  return TRUE;
+  return model->n_layers > 0
+         || corrupt (db, error, "model %" G_GINT64_FORMAT " has no MoE layers", model->id);
+}
+
+static gboolean
+load_destinations (MsDb *db, MsModel *model, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement
+      = ms_db_prepare (db,
+                       "SELECT layer, expert, name, kind, owner, cost FROM destination "
+                       "WHERE model = ?1 ORDER BY layer, expert",
+                       "reading the destinations", error);
+  guint layer = 0;
+  int code;
+
+  if (statement == NULL)
+    return FALSE;
+  sqlite3_bind_int64 (statement, 1, model->id);
+  while ((code = sqlite3_step (statement)) == SQLITE_ROW)
+    {
+      gint64 number = sqlite3_column_int64 (statement, 0), expert;
+
+      while (layer < model->n_layers && model->layers[layer].number < number)
+        layer++;
+      if (layer == model->n_layers || model->layers[layer].number != number)
+        return corrupt (db, error, "a destination lies in layer %" G_GINT64_FORMAT " of none",
+                        number);
+      if (!read_int (db, statement, 1, 0, model->layers[layer].gate.n_experts - 1, &expert, error))
+        return FALSE;
+      if (model->n_destinations % 64 == 0)
+        model->destinations
+            = g_renew (MsDestination, model->destinations, model->n_destinations + 64);
+      model->destinations[model->n_destinations++]
+          = (MsDestination){ layer,
+                             (guint) expert,
+                             ms_db_text (statement, 2),
+                             ms_db_text (statement, 3),
+                             ms_db_text (statement, 4),
+                             sqlite3_column_type (statement, 5) == SQLITE_NULL
+                                 ? NAN
+                                 : sqlite3_column_double (statement, 5) };
+    }
+  return code == SQLITE_DONE || ms_db_fail (db, code, "reading the destinations", error);
 }
 
 MsModel *
@@ -153,8 +374,8 @@ ms_db_load_model (MsDb *db, gint64 id, GError **error)
   g_autoptr (MsModel) model = g_new0 (MsModel, 1);
   g_autoptr (sqlite3_stmt) statement
       = find (db,
-              "SELECT model, name, architecture, fingerprint, router, details, blocks, shared, "
-              "width, expert_bytes, weight_scale FROM model WHERE model = ?1",
+              "SELECT model, name, architecture, fingerprint, details, blocks, shared, width, "
+              "expert_bytes FROM model WHERE model = ?1",
               "model", id, error);
   gint64 blocks, shared, width;
 
@@ -164,22 +385,18 @@ ms_db_load_model (MsDb *db, gint64 id, GError **error)
   model->name = ms_db_text (statement, 1);
   model->architecture = ms_db_text (statement, 2);
   model->fingerprint = ms_db_text (statement, 3);
-  model->router = ms_db_text (statement, 4);
-  model->details = ms_db_text (statement, 5);
-  if (!read_int (db, statement, 6, 1, G_MAXINT, &blocks, error)
-      || !read_int (db, statement, 7, 0, MS_MAX_EXPERTS, &shared, error)
-      || !read_int (db, statement, 8, 0, G_MAXINT, &width, error)
-      || !read_int (db, statement, 9, 0, G_MAXINT64, &model->expert_bytes, error))
+  model->details = ms_db_text (statement, 4);
+  if (!read_int (db, statement, 5, 0, G_MAXINT, &blocks, error)
+      || !read_int (db, statement, 6, 0, MS_MAX_EXPERTS, &shared, error)
+      || !read_int (db, statement, 7, 0, G_MAXINT, &width, error)
+      || !read_int (db, statement, 8, 0, G_MAXINT64, &model->expert_bytes, error))
     return NULL;
   model->n_blocks = (guint) blocks;
   model->n_shared = (guint) shared;
   model->width = (guint) width;
-  model->weight_scale = sqlite3_column_double (statement, 10);
-  if (!load_layers (db, model, error))
-    return NULL;
-  for (guint i = 0; i < model->n_layers; i++)
-    ms_gate_read_words (&model->layers[i].gate, model->router);
-  return g_steal_pointer (&model);
+  return load_layers (db, model, error) && load_destinations (db, model, error)
+             ? g_steal_pointer (&model)
+             : NULL;
 }
 
 static gboolean
@@ -187,8 +404,8 @@ load_documents (MsDb *db, MsCorpus *corpus, GError **error)
 {
   g_autoptr (sqlite3_stmt) statement
       = ms_db_prepare (db,
-                       "SELECT document, name, language, domain, parallel, phase, first_token, "
-                       "n_tokens FROM document WHERE corpus = ?1 ORDER BY document",
+                       "SELECT document, name, first_token, n_tokens FROM document "
+                       "WHERE corpus = ?1 ORDER BY document",
                        "reading the documents", error);
   gint64 count, next = 0;
   int code;
@@ -204,20 +421,16 @@ load_documents (MsDb *db, MsCorpus *corpus, GError **error)
       MsDocument *document = &corpus->documents[corpus->n_documents];
 
       if (sqlite3_column_int64 (statement, 0) != corpus->n_documents
-          || sqlite3_column_int64 (statement, 6) != next || sqlite3_column_int64 (statement, 7) < 0
-          || sqlite3_column_int64 (statement, 7) > corpus->n_tokens - next)
+          || sqlite3_column_int64 (statement, 2) != next || sqlite3_column_int64 (statement, 3) < 0
+          || sqlite3_column_int64 (statement, 3) > corpus->n_tokens - next)
         return corrupt (db, error,
                         "the documents of corpus %" G_GINT64_FORMAT
                         " do not follow each other at document %u",
                         corpus->id, corpus->n_documents);
       corpus->n_documents++;
       document->name = ms_db_text (statement, 1);
-      document->language = ms_db_text (statement, 2);
-      document->domain = ms_db_text (statement, 3);
-      document->parallel = ms_db_text (statement, 4);
-      document->phase = ms_db_text (statement, 5);
       document->first_token = next;
-      document->n_tokens = sqlite3_column_int64 (statement, 7);
+      document->n_tokens = sqlite3_column_int64 (statement, 3);
       next += document->n_tokens;
     }
   if (code != SQLITE_DONE)
@@ -230,12 +443,105 @@ load_documents (MsDb *db, MsCorpus *corpus, GError **error)
   return TRUE;
 }
 
+/* The names of labels besides the known ones, of documents and of ranges of tokens. */
+static gboolean
+load_label_names (MsDb *db, MsCorpus *corpus, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement
+      = ms_db_prepare (db,
+                       "SELECT DISTINCT name FROM document_label WHERE corpus = ?1 AND name NOT IN "
+                       "('language', 'domain', 'parallel', 'phase') ORDER BY name",
+                       "reading the labels", error);
+  int code;
+
+  if (statement == NULL)
+    return FALSE;
+  sqlite3_bind_int64 (statement, 1, corpus->id);
+  while ((code = sqlite3_step (statement)) == SQLITE_ROW)
+    {
+      if (corpus->n_more == MOST_LABELS)
+        return corrupt (db, error, "corpus %" G_GINT64_FORMAT " has more than %d kinds of labels",
+                        corpus->id, MOST_LABELS);
+      corpus->more = g_renew (char *, corpus->more, corpus->n_more + 1);
+      corpus->more[corpus->n_more++] = ms_db_text (statement, 0);
+    }
+  return code == SQLITE_DONE || ms_db_fail (db, code, "reading the labels", error);
+}
+
+static gboolean
+load_labels (MsDb *db, MsCorpus *corpus, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement
+      = ms_db_prepare (db, "SELECT document, name, value FROM document_label WHERE corpus = ?1",
+                       "reading the labels", error);
+  int code;
+
+  if (statement == NULL || !load_label_names (db, corpus, error))
+    return FALSE;
+  sqlite3_bind_int64 (statement, 1, corpus->id);
+  while ((code = sqlite3_step (statement)) == SQLITE_ROW)
+    {
+      gint64 number = sqlite3_column_int64 (statement, 0);
+      g_autofree char *name = ms_db_text (statement, 1);
+      int label = name != NULL ? ms_corpus_find_label (corpus, name) : -1;
+      MsDocument *document;
+      char **value;
+
+      if (number < 0 || number >= corpus->n_documents || label < 0)
+        return corrupt (db, error, "a label of corpus %" G_GINT64_FORMAT " belongs to no document",
+                        corpus->id);
+      document = &corpus->documents[number];
+      if (label >= MS_N_KNOWN_LABELS && document->more == NULL)
+        document->more = g_new0 (char *, corpus->n_more);
+      value = label < MS_N_KNOWN_LABELS ? &document->known[label]
+                                        : &document->more[label - MS_N_KNOWN_LABELS];
+      g_free (*value);
+      *value = ms_db_text (statement, 2);
+    }
+  return code == SQLITE_DONE || ms_db_fail (db, code, "reading the labels", error);
+}
+
+static gboolean
+load_ranges (MsDb *db, MsCorpus *corpus, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement
+      = ms_db_prepare (db,
+                       "SELECT name, value, first_token, n_tokens FROM token_label "
+                       "WHERE corpus = ?1 ORDER BY name, first_token",
+                       "reading the labels of tokens", error);
+  int code;
+
+  if (statement == NULL)
+    return FALSE;
+  sqlite3_bind_int64 (statement, 1, corpus->id);
+  while ((code = sqlite3_step (statement)) == SQLITE_ROW)
+    {
+      gint64 first = sqlite3_column_int64 (statement, 2), n = sqlite3_column_int64 (statement, 3);
+      g_autofree char *name = ms_db_text (statement, 0);
+      const MsTokenLabel *last
+          = corpus->n_ranges > 0 ? &corpus->ranges[corpus->n_ranges - 1] : NULL;
+
+      if (first < 0 || n < 1 || first >= corpus->n_tokens || n > corpus->n_tokens - first
+          || (last != NULL && g_strcmp0 (last->name, name) == 0
+              && first < last->first_token + last->n_tokens))
+        return corrupt (db, error,
+                        "the labels %s of tokens of corpus %" G_GINT64_FORMAT
+                        " overlap or lie outside",
+                        name, corpus->id);
+      if (corpus->n_ranges % 256 == 0)
+        corpus->ranges = g_renew (MsTokenLabel, corpus->ranges, corpus->n_ranges + 256);
+      corpus->ranges[corpus->n_ranges++]
+          = (MsTokenLabel){ g_steal_pointer (&name), ms_db_text (statement, 1), first, n };
+    }
+  return code == SQLITE_DONE || ms_db_fail (db, code, "reading the labels of tokens", error);
+}
+
 MsCorpus *
 ms_db_load_corpus (MsDb *db, gint64 id, GError **error)
 {
   g_autoptr (MsCorpus) corpus = g_new0 (MsCorpus, 1);
   g_autoptr (sqlite3_stmt) statement = find (
-      db, "SELECT corpus, name, tokenizer, n_tokens, ids_known FROM corpus WHERE corpus = ?1",
+      db, "SELECT corpus, name, tokenizer, n_tokens, ids_known, unit FROM corpus WHERE corpus = ?1",
       "corpus", id, error);
 
   if (statement == NULL)
@@ -244,10 +550,45 @@ ms_db_load_corpus (MsDb *db, gint64 id, GError **error)
   corpus->name = ms_db_text (statement, 1);
   corpus->tokenizer = ms_db_text (statement, 2);
   corpus->ids_known = sqlite3_column_int (statement, 4) != 0;
+  corpus->unit = ms_db_text (statement, 5);
   if (!read_int (db, statement, 3, 1, MOST_TOKENS, &corpus->n_tokens, error)
-      || !load_documents (db, corpus, error))
+      || !load_documents (db, corpus, error) || !load_labels (db, corpus, error)
+      || !load_ranges (db, corpus, error))
     return NULL;
   return g_steal_pointer (&corpus);
+}
+
+GPtrArray *
+ms_db_list_remarks (MsDb *db, gint64 id, GError **error)
+{
+  g_autoptr (GPtrArray) remarks = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_remark_free);
+  g_autoptr (sqlite3_stmt) statement = ms_db_prepare (
+      db,
+      "SELECT code, severity, count, place, text FROM finding WHERE run = ?1 "
+      "ORDER BY severity = 'fault' DESC, severity = 'doubt' DESC, count DESC, code",
+      "reading the findings", error);
+  int code;
+
+  if (statement == NULL)
+    return NULL;
+  sqlite3_bind_int64 (statement, 1, id);
+  while ((code = sqlite3_step (statement)) == SQLITE_ROW)
+    {
+      MsRemark *remark = g_new0 (MsRemark, 1);
+      g_autofree char *severity = ms_db_text (statement, 1);
+
+      remark->code = ms_db_text (statement, 0);
+      remark->severity = (MsSeverity) find_name (severities, G_N_ELEMENTS (severities), severity,
+                                                 MS_SEVERITY_NOTE);
+      remark->count = sqlite3_column_int64 (statement, 2);
+      remark->place = ms_db_text (statement, 3);
+      remark->text = ms_db_text (statement, 4);
+      g_ptr_array_add (remarks, remark);
+    }
+  if (code == SQLITE_DONE)
+    return g_steal_pointer (&remarks);
+  ms_db_fail (db, code, "reading the findings", error);
+  return NULL;
 }
 
 /* Tokens recorded for all layers, from the chunks that are there. */
@@ -295,16 +636,17 @@ count_recorded (MsDb *db, MsRun *run, GError **error)
   return TRUE;
 }
 
+#define ALWAYS (guint) (MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS)
 #define RUN_SQL                                                                                    \
   "SELECT run, name, model, corpus, started, finished, precision, collector, command, storage, "   \
-  "columns, probabilities, predictions FROM run "
+  "columns, scores, predictions, outcome, step, intervention FROM run "
 
 static MsRun *
 read_run (MsDb *db, sqlite3_stmt *statement, GError **error)
 {
   g_autoptr (MsRun) run = g_new0 (MsRun, 1);
   g_autofree char *storage = ms_db_text (statement, 9);
-  g_autofree char *columns = ms_db_text (statement, 10);
+  g_autofree char *columns = ms_db_text (statement, 10), *scores = ms_db_text (statement, 11);
 
   run->id = sqlite3_column_int64 (statement, 0);
   run->name = ms_db_text (statement, 1);
@@ -316,11 +658,18 @@ read_run (MsDb *db, sqlite3_stmt *statement, GError **error)
   run->collector = ms_db_text (statement, 7);
   run->command = ms_db_text (statement, 8);
   run->storage = g_strcmp0 (storage, "exact") == 0 ? MS_STORAGE_EXACT : MS_STORAGE_COMPACT;
-  run->probabilities = sqlite3_column_int (statement, 11) != 0;
+  run->probabilities = g_strcmp0 (scores, "probabilities") == 0;
   run->predictions = sqlite3_column_int (statement, 12) != 0;
-  if (columns == NULL || !ms_columns_parse (columns, &run->columns))
+  run->outcome = ms_db_text (statement, 13);
+  run->has_step = sqlite3_column_type (statement, 14) != SQLITE_NULL;
+  run->step = sqlite3_column_int64 (statement, 14);
+  run->intervention = ms_db_text (statement, 15);
+  if (columns == NULL || !ms_columns_parse (columns, &run->columns)
+      || (run->columns & ALWAYS) != ALWAYS)
     {
-      corrupt (db, error, "run %" G_GINT64_FORMAT " has unknown columns", run->id);
+      corrupt (db, error,
+               "run %" G_GINT64_FORMAT " has unknown columns, or lacks experts and weights",
+               run->id);
       return NULL;
     }
   return count_recorded (db, run, error) ? g_steal_pointer (&run) : NULL;

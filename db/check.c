@@ -24,7 +24,8 @@ static void G_GNUC_PRINTF (3, 4) tell (Check *check, gboolean bad, const char *f
   finding = g_strdup_vprintf (format, args);
   va_end (args);
   *check->n_bad += bad;
-  check->report (bad, finding, check->data);
+  if (check->report != NULL)
+    check->report (bad, finding, check->data);
 }
 
 /* Damage becomes a finding; anything else, such as a disk that cannot be read, ends the check. */
@@ -153,6 +154,27 @@ check_tokens (Check *check, MsReader *reader, const MsCorpus *corpus, GError **e
   return TRUE;
 }
 
+/* What was found in the data when it was recorded. */
+static gboolean
+tell_remarks (Check *check, gint64 id, GError **error)
+{
+  GError *fault = NULL;
+  g_autoptr (GPtrArray) remarks = ms_db_list_remarks (check->db, id, &fault);
+
+  if (remarks == NULL)
+    return tell_error (check, fault, error);
+  for (guint i = 0; i < remarks->len; i++)
+    {
+      const MsRemark *remark = remarks->pdata[i];
+
+      tell (check, remark->severity == MS_SEVERITY_FAULT,
+            "run %" G_GINT64_FORMAT ": %s (%s, %" G_GINT64_FORMAT " times%s%s)", id, remark->text,
+            remark->code, remark->count, remark->place != NULL ? ", first at " : "",
+            remark->place != NULL ? remark->place : "");
+    }
+  return TRUE;
+}
+
 static gboolean
 check_run (Check *check, gint64 id, GError **error)
 {
@@ -177,7 +199,8 @@ check_run (Check *check, gint64 id, GError **error)
           "run %" G_GINT64_FORMAT " is marked as finished but holds %" G_GINT64_FORMAT
           " of %" G_GINT64_FORMAT " tokens",
           id, run->n_tokens, corpus->n_tokens);
-  return check_chunks (check, reader, error) && check_tokens (check, reader, corpus, error);
+  return tell_remarks (check, id, error) && check_chunks (check, reader, error)
+         && check_tokens (check, reader, corpus, error);
 }
 
 gboolean

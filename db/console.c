@@ -95,7 +95,7 @@ ms_console_prepare (MsConsole *console, const char *sql, int *offset, GError **e
 
       if (offset != NULL)
         *offset = sqlite3_error_offset (handle);
-      if (g_str_has_prefix (words, "not authorized"))
+      if (g_str_has_prefix (words, "not authorized") || g_str_has_prefix (words, "cannot modify"))
         words = "only SELECT is allowed here; use the sqlite3 program to change a file";
       g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_SQL, "%s", words);
     }

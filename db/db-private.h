@@ -15,6 +15,23 @@ gboolean ms_db_integer (MsDb *db, const char *sql, gint64 argument, gint64 *valu
 /* A text column as valid UTF-8, newly allocated; NULL stays NULL. */
 char *ms_db_text (sqlite3_stmt *statement, int column);
 
+/* The rule's name in the file. */
+const char *ms_group_rule_name (MsGroupRule rule);
+
+/* migrate.c: whether what stands under our tables' names are the tables of `version`, and there is no
+ * trigger; CORRUPT if not.  A table that is missing is found when it is read. */
+gboolean ms_db_check_schema (MsDb *db, gint64 version, GError **error);
+/* Lets this connection see a file of version 1 in the shape of this version; nothing is written. */
+gboolean ms_db_show_as_new (MsDb *db, GError **error);
+/* Brings a file of version 1 to this version in one transaction. */
+gboolean ms_db_migrate (MsDb *db, GError **error);
+/* The statements that make the tables of this version. */
+char *ms_db_schema (void);
+
+/* writer.c: what content is known by, so that it is stored once.  ids (n_tokens) or NULL. */
+char *ms_model_hash (const MsModel *model);
+char *ms_corpus_hash (const MsCorpus *corpus, const gint32 *ids);
+
 /* Tokens of block `block` in a corpus of n_tokens; 0 beyond its end. */
 guint ms_block_tokens (gint64 n_tokens, gint64 block);
 

@@ -1,6 +1,6 @@
 /* The connection: opening a file only after it is known to be ours, making a new one, errors.
  *
- * A reader never changes the file, except that a journal left by a crash is rolled back. */
+ * A reader never changes the file, an older version (migrate.c) included, except that a journal left by a crash is rolled back. */
 #include "db-private.h"
 
 #include <errno.h>
@@ -11,11 +11,6 @@ G_DEFINE_QUARK (ms_db_error, ms_db_error)
 
 #define HEADER_BYTES 100 /* of an SQLite file, with the application id at 68 */
 #define BUSY_MS      5000
-
-static const char *const schema[] = {
-#include "schema.inc"
-  NULL
-};
 
 struct MsDb
 {
@@ -92,8 +87,12 @@ ms_db_fail (MsDb *db, int code, const char *what, GError **error)
     case SQLITE_RANGE:
       g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_BAD_VALUE, "%s: %s", what, words);
       break;
-    case SQLITE_NOMEM:
-      g_error ("out of memory in SQLite");
+    case SQLITE_NOMEM: /* also what SQLite says of a record that claims to be huge */
+      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_CORRUPT,
+                   "%s: SQLite has not enough memory for what is in %s: the file is damaged, or "
+                   "memory is short; %s",
+                   what, db->path, advice);
+      break;
     default:
       g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_SQL, "%s: %s", what, words);
     }
@@ -154,9 +153,9 @@ ms_db_text (sqlite3_stmt *statement, int column)
 guint
 ms_block_tokens (gint64 n_tokens, gint64 block)
 {
-  gint64 left = n_tokens - block * MS_BLOCK_TOKENS;
-
-  return (guint) CLAMP (left, 0, MS_BLOCK_TOKENS);
+  if (block < 0 || block > n_tokens / MS_BLOCK_TOKENS)
+    return 0;
+  return (guint) MIN (n_tokens - block * MS_BLOCK_TOKENS, MS_BLOCK_TOKENS);
 }
 
 /* Looks at the first bytes without SQLite, so that nobody else's file is opened for writing. */
@@ -189,7 +188,8 @@ inspect (const char *path, MsDbMode mode, GError **error)
   else if (n < sizeof header || memcmp (header, "SQLite format 3", 16) != 0)
     g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_NOT_OURS,
                  "%s is no moescope file (not an SQLite database)", path);
-  else if ((header[68] << 24 | header[69] << 16 | header[70] << 8 | header[71])
+  else if (((guint32) header[68] << 24 | (guint32) header[69] << 16 | (guint32) header[70] << 8
+            | header[71])
            != MS_APPLICATION_ID)
     g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_NOT_OURS,
                  "%s is an SQLite database of another program; it is left as it is", path);
@@ -201,7 +201,7 @@ inspect (const char *path, MsDbMode mode, GError **error)
 static gboolean
 create_schema (MsDb *db, GError **error)
 {
-  g_autofree char *tables = g_strjoinv (NULL, (char **) schema);
+  g_autofree char *tables = ms_db_schema ();
   g_autofree char *sql = g_strdup_printf ("%s\nPRAGMA application_id = %d;\n"
                                           "PRAGMA user_version = %d;\n"
                                           "COMMIT;",
@@ -236,11 +236,12 @@ connect (MsDb *db, MsDbMode mode, GError **error)
   sqlite3_db_config (db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
   sqlite3_db_config (db->handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
   sqlite3_db_config (db->handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
-  return ms_db_exec (db,
-                     "PRAGMA secure_delete = OFF; PRAGMA cell_size_check = ON;"
-                     "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;"
-                     "SELECT count(*) FROM sqlite_schema",
-                     "opening", error);
+  return ms_db_exec (
+      db,
+      "PRAGMA secure_delete = OFF; PRAGMA cell_size_check = ON;"
+      "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+      "SELECT count(*) FROM sqlite_schema",
+      "opening", error);
 }
 
 /* A crash may have left a journal that a reader must not roll back: a writer does it once. */
@@ -302,5 +303,8 @@ ms_db_open (const char *path, MsDbMode mode, GError **error)
       return NULL;
     }
   db->is_open = TRUE;
+  if (!ms_db_check_schema (db, version, error)
+      || (version == 1 && !(mode == MS_DB_READ ? ms_db_show_as_new : ms_db_migrate) (db, error)))
+    return NULL;
   return g_steal_pointer (&db);
 }

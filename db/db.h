@@ -18,7 +18,7 @@
 G_BEGIN_DECLS
 
 #define MS_APPLICATION_ID 0x4d6f4553 /* "MoES" */
-#define MS_SCHEMA_VERSION 1
+#define MS_SCHEMA_VERSION 2
 #define MS_BLOCK_TOKENS   4096
 #define MS_NO_EXPERT      0xffffu /* an unused slot of a token with fewer than K experts */
 #define MS_MAX_EXPERTS    65535
@@ -41,17 +41,36 @@ typedef enum
 
 /* --- What the file holds -------------------------------------------------------------------- */
 
+/* A stage that routes: usually an MoE layer, else a round, a pool, a level.  Its model owns the name and
+ * the gate's selection bias. */
 typedef struct
 {
   int number;  /* what exports, selections and chunks call "layer"; ascending within a model */
+  int block;   /* of the model, -1 = it belongs to none */
+  char *name;  /* NULL = the layer itself */
   MsGate gate; /* how its router decides, with E and K */
 } MsLayer;
 
 /* Initialiser of a layer of which the geometry alone is known. */
 #define MS_PLAIN_LAYER(layer, experts, slots)                                                      \
   {                                                                                                \
-    .number = (layer), .gate = {.n_experts = (experts), .k = (slots), .scale = 1 }                 \
+    .number = (layer), .block = (layer),                                                           \
+    .gate                                                                                          \
+        = {.n_experts = (experts),                                                                 \
+           .k = (slots),                                                                           \
+           .scale = 1 }                                                                            \
   }
+
+/* What an expert is when it is more than a number. */
+typedef struct
+{
+  guint layer;  /* index into the model's layers */
+  guint expert; /* of that layer */
+  char *name;   /* NULL = its number */
+  char *kind;   /* "routed", "shared", "null", "skip", "head", "adapter", "model", ... */
+  char *owner;  /* what it belongs to, NULL = nothing else */
+  double cost;  /* of one unit going there, NaN = unknown */
+} MsDestination;
 
 typedef struct
 {
@@ -59,27 +78,56 @@ typedef struct
   char *name;
   char *architecture;  /* e.g. "olmoe"; "imported" for traces */
   char *fingerprint;   /* of the model file, hex; NULL for imported traces */
-  char *router;        /* the gating recipe in words, e.g. "softmax, top-k, not renormalised" */
   char *details;       /* JSON object: further facts of the model file, may be NULL */
   guint n_blocks;      /* all blocks, dense ones too */
   guint n_shared;      /* shared experts per MoE layer */
   guint width;         /* hidden size, 0 = unknown */
   gint64 expert_bytes; /* bytes of one expert in the model file, 0 = unknown */
-  double weight_scale; /* factor applied to the combine weights, 1 = none */
   guint n_layers;      /* L, MoE layers */
   MsLayer *layers;     /* (L) */
+  guint n_destinations;
+  MsDestination
+      *destinations; /* (n_destinations) ascending by layer, then expert; others are ordinary */
 } MsModel;
+
+/* What is known of an expert of layer `layer` (an index); NULL when it is an ordinary routed one. */
+const MsDestination *ms_model_destination (const MsModel *model, guint layer, guint expert);
+/* The model's gates in words for people, newly allocated; NULL when nobody knows how it chooses. */
+char *ms_model_describe_router (const MsModel *model);
+
+/* The labels of documents with a known meaning.  A corpus may have more, numbered on from these. */
+typedef enum
+{
+  MS_LABEL_LANGUAGE,
+  MS_LABEL_DOMAIN,
+  MS_LABEL_PARALLEL, /* documents with the same value are translations of each other */
+  MS_LABEL_PHASE,    /* "prefill" or "decode" */
+  MS_N_KNOWN_LABELS,
+} MsKnownLabel;
 
 typedef struct
 {
-  char *name;     /* unique in its corpus; shown to people */
-  char *language; /* the labels may be NULL */
-  char *domain;
-  char *parallel; /* documents with the same key are translations of each other */
-  char *phase;    /* "prefill" or "decode" */
+  char *name; /* unique in its corpus; shown to people */
+  union
+  {
+    char *known[MS_N_KNOWN_LABELS]; /* values of the known labels, NULL = none */
+    struct
+    {
+      char *language, *domain, *parallel, *phase;
+    };
+  };
+  char **more; /* (n_more of the corpus) values of its further labels; NULL = none at all */
   gint64 first_token;
   gint64 n_tokens;
 } MsDocument;
+
+/* A label of some tokens, such as a phase that changes inside a document. */
+typedef struct
+{
+  char *name;
+  char *value;
+  gint64 first_token, n_tokens;
+} MsTokenLabel;
 
 typedef struct
 {
@@ -90,7 +138,20 @@ typedef struct
   guint n_documents;
   MsDocument *documents; /* (n_documents), one after the other from token 0 */
   gboolean ids_known;    /* FALSE for traces imported without token ids */
+  char *unit;            /* what is routed: "query", "frame", ...; NULL = "token" */
+  guint n_more;
+  char **more; /* (n_more) names of labels besides the known ones */
+  guint n_ranges;
+  MsTokenLabel *ranges; /* (n_ranges) those of one name ascending and apart */
 } MsCorpus;
+
+/* The number of labels that documents of the corpus may have, their names, and the number of a name
+ * (-1 = no such label). */
+guint ms_corpus_n_labels (const MsCorpus *corpus);
+const char *ms_corpus_label_name (const MsCorpus *corpus, guint label);
+int ms_corpus_find_label (const MsCorpus *corpus, const char *name);
+/* The value of label number `label`, borrowed; NULL = the document has none. */
+const char *ms_document_label (const MsDocument *document, guint label);
 
 typedef enum
 {
@@ -113,7 +174,11 @@ typedef struct
   guint columns;          /* MsChunkColumns of every chunk */
   gboolean probabilities; /* the LOGITS column holds probabilities */
   gboolean predictions;   /* predicted ids and losses are there */
-  gint64 n_tokens;        /* tokens recorded so far: whole blocks from the start of the corpus */
+  char *outcome;      /* what the column outcome tells: "quality", "cost", "loss"; NULL = unsaid */
+  gboolean has_step;  /* one of a series of checkpoints: */
+  gint64 step;        /*   of training */
+  char *intervention; /* JSON: what was changed while the model ran; NULL = nothing */
+  gint64 n_tokens;    /* tokens recorded so far: whole blocks from the start of the corpus */
 } MsRun;
 
 typedef enum
@@ -133,6 +198,10 @@ typedef struct
   char *text;   /* a sentence */
 } MsRemark;
 
+/* "note", "doubt" or "fault". */
+const char *ms_severity_name (MsSeverity severity);
+void ms_remark_free (MsRemark *remark);
+
 void ms_model_free (MsModel *model);
 void ms_corpus_free (MsCorpus *corpus);
 void ms_run_free (MsRun *run);
@@ -151,7 +220,10 @@ typedef enum
   MS_DB_CREATE, /* made when absent; an existing moescope file is extended */
 } MsDbMode;
 
-/* Opens `path`.  Fails with NOT_OURS, TOO_NEW, CORRUPT, BUSY or IO; an existing file that is not ours
+/* Opens `path`.  A file of an older version is read as it is, through temporary views of the connection
+ * that give it the shape of this one; opened for writing it is brought to this version first, in one
+ * transaction.  A file is ours only when its tables are: views, triggers or other columns in their place
+ * are CORRUPT.  Fails with NOT_OURS, TOO_NEW, CORRUPT, BUSY or IO; an existing file that is not ours
  * is never touched. */
 MsDb *ms_db_open (const char *path, MsDbMode mode, GError **error);
 void ms_db_close (MsDb *db);
@@ -170,6 +242,8 @@ GPtrArray *ms_db_list_runs (MsDb *db, GError **error); /* of MsRun */
 MsRun *ms_db_load_run (MsDb *db, gint64 id, GError **error);
 MsModel *ms_db_load_model (MsDb *db, gint64 id, GError **error);
 MsCorpus *ms_db_load_corpus (MsDb *db, gint64 id, GError **error);
+/* What is stored against run `id`, the worst first.  (transfer full) */
+GPtrArray *ms_db_list_remarks (MsDb *db, gint64 id, GError **error); /* of MsRemark */
 
 /* Called with each finding of ms_db_check; `bad` tells faults from remarks. */
 typedef void (*MsCheckFunc) (gboolean bad, const char *finding, gpointer data);
@@ -204,6 +278,8 @@ guint ms_writer_next_block (const MsWriter *writer);
  * block is stored and the call may be repeated. */
 gboolean ms_writer_put_block (MsWriter *writer, const MsDecisions *layers, const gint32 *predicted,
                               const float *loss, GError **error);
+/* Stores a remark about the run; one with the same code is replaced. */
+gboolean ms_writer_add_remark (MsWriter *writer, const MsRemark *remark, GError **error);
 /* Marks the run, all of whose blocks are there, as finished. */
 gboolean ms_writer_finish (MsWriter *writer, GError **error);
 /* Folds the log into the one file.  Without ms_writer_finish the run stays unfinished and can be

@@ -20,8 +20,9 @@ SQLITE_EXTENSION_INIT1
 int sqlite3_moescope_init (sqlite3 *db, char **message, const sqlite3_api_routines *api);
 #endif
 
-#define N_KEPT   64                       /* decoded chunks */
-#define N_VALUES (MS_N_COLUMNS_INROW - 1) /* columns in the chunk's row besides the ids */
+#define MOST_BLOCKS ((gint64) 1 << 28)       /* 2^40 tokens */
+#define N_KEPT      64                       /* decoded chunks */
+#define N_VALUES    (MS_N_COLUMNS_INROW - 1) /* columns in the chunk's row besides the ids */
 
 /* A constraint that xBestIndex hands to xFilter; the arguments come in this order. */
 enum
@@ -150,8 +151,9 @@ decode_chunk (sqlite3_stmt *row, gboolean values)
   MsShape shape;
   Chunk *chunk;
 
-  if (n_tokens < 1 || n_tokens > MS_BLOCK_TOKENS || n_experts < 1 || n_experts > MS_MAX_EXPERTS
-      || k < 1 || k > n_experts)
+  if (block < 0 || block > MOST_BLOCKS || n_tokens < 1 || n_tokens > MS_BLOCK_TOKENS
+      || sqlite3_column_int64 (row, 3) != block * MS_BLOCK_TOKENS || n_experts < 1
+      || n_experts > MS_MAX_EXPERTS || k < 1 || k > n_experts)
     return NULL;
   shape = (MsShape){ (guint) n_tokens, (guint) k, (guint) n_experts,
                      g_strcmp0 (storage, "exact") == 0 ? MS_STORAGE_EXACT : MS_STORAGE_COMPACT };
@@ -795,7 +797,7 @@ token_settle (TokenCursor *cursor)
   while (cursor->ids == NULL || cursor->at >= cursor->end)
     {
       int code, bytes;
-      gint64 n;
+      gint64 n, block;
 
       g_clear_pointer (&cursor->ids, g_free);
       code = sqlite3_step (cursor->list);
@@ -804,13 +806,14 @@ token_settle (TokenCursor *cursor)
       if (code != SQLITE_ROW)
         return fail_as_database (table, code);
       bytes = sqlite3_column_bytes (cursor->list, 3);
+      block = sqlite3_column_int64 (cursor->list, 1);
       n = bytes / 4;
-      if (bytes % 4 != 0 || n < 1 || n > MS_BLOCK_TOKENS
+      if (block < 0 || block > MOST_BLOCKS || bytes % 4 != 0 || n < 1 || n > MS_BLOCK_TOKENS
           || ms_crc_bytes (sqlite3_column_blob (cursor->list, 3), (gsize) bytes)
                  != sqlite3_column_int64 (cursor->list, 2))
         return fail (table, SQLITE_CORRUPT_VTAB, "a block of token ids is damaged");
       cursor->ids = g_memdup2 (sqlite3_column_blob (cursor->list, 3), (gsize) bytes);
-      cursor->first = sqlite3_column_int64 (cursor->list, 1) * MS_BLOCK_TOKENS;
+      cursor->first = block * MS_BLOCK_TOKENS;
       cursor->at = (guint) CLAMP (cursor->least - cursor->first, 0, n);
       cursor->end = cursor->most < cursor->first
                         ? 0
@@ -908,7 +911,8 @@ token_rowid (sqlite3_vtab_cursor *base, sqlite3_int64 *rowid)
 {
   const TokenCursor *cursor = (TokenCursor *) base;
 
-  *rowid = sqlite3_column_int64 (cursor->list, 0) << 40 | (cursor->first + cursor->at);
+  *rowid = (sqlite3_int64) ((guint64) sqlite3_column_int64 (cursor->list, 0) << 40
+                            | (guint64) (cursor->first + cursor->at));
   return SQLITE_OK;
 }
 
@@ -932,6 +936,31 @@ MODULE (routing);
 MODULE (load);
 MODULE (token);
 
+/* The known labels of documents as columns of the table document, as people ask for them; each is looked
+ * up only when it is used.  A file of version 1 has such columns itself. */
+static int
+show_labels (sqlite3 *db)
+{
+#define LABEL(name)                                                                                \
+  ", (SELECT value FROM main.document_label l WHERE l.corpus = d.corpus AND l.document = "         \
+  "d.document AND l.name = '" name "') AS " name
+  static const char view[]
+      = "CREATE TEMP VIEW document AS SELECT d.corpus, d.document, d.name" LABEL ("language")
+          LABEL ("domain") LABEL ("parallel") LABEL ("phase") ", d.first_token, d.n_tokens "
+                                                              "FROM main.document d";
+#undef LABEL
+  sqlite3_stmt *statement = NULL;
+  int code = sqlite3_prepare_v2 (db,
+                                 "SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND "
+                                 "name IN ('document', 'document_label')",
+                                 -1, &statement, NULL);
+  gboolean ours = code == SQLITE_OK && sqlite3_step (statement) == SQLITE_ROW
+                  && sqlite3_column_int (statement, 0) == 2;
+
+  sqlite3_finalize (statement);
+  return ours ? sqlite3_exec (db, view, NULL, NULL, NULL) : SQLITE_OK;
+}
+
 int
 ms_vtab_register (sqlite3 *db)
 {
@@ -941,7 +970,7 @@ ms_vtab_register (sqlite3 *db)
     code = sqlite3_create_module_v2 (db, "load", &load_module, NULL, NULL);
   if (code == SQLITE_OK)
     code = sqlite3_create_module_v2 (db, "token", &token_module, NULL, NULL);
-  return code;
+  return code == SQLITE_OK ? show_labels (db) : code;
 }
 
 #ifdef MS_LOADABLE

@@ -67,6 +67,12 @@ bind_blob (sqlite3_stmt *statement, int index, const void *bytes, gsize n)
 
 /* --- Content hashes: equal content is stored once ------------------------------------------- */
 
+static const char *
+unit_of (const MsCorpus *corpus)
+{
+  return corpus->unit != NULL ? corpus->unit : "token";
+}
+
 static void
 hash_text (XXH3_state_t *state, const char *text)
 {
@@ -86,57 +92,125 @@ hash_digest (XXH3_state_t *state)
                           hash.low64);
 }
 
-static char *
-hash_model (const MsModel *model)
+static void
+hash_int (XXH3_state_t *state, gint64 number)
+{
+  XXH3_128bits_update (state, &number, sizeof number);
+}
+
+/* Of a number that is not finite only that counts. */
+static void
+hash_real (XXH3_state_t *state, double number)
+{
+  double value = isfinite (number) ? number + 0.0 : 0;
+
+  hash_int (state, isfinite (number));
+  XXH3_128bits_update (state, &value, sizeof value);
+}
+
+static void
+hash_gate (XXH3_state_t *state, const MsGate *gate)
+{
+  hash_int (state, gate->n_experts);
+  hash_int (state, gate->k);
+  hash_text (state, ms_scoring_name (gate->scoring));
+  hash_int (state, gate->renormalise != 0);
+  hash_real (state, (double) gate->scale);
+  hash_int (state, gate->groups);
+  hash_int (state, gate->groups_used);
+  hash_text (state, gate->groups > 1 ? ms_group_rule_name (gate->group_rule) : NULL);
+  hash_int (state, gate->biased != 0);
+  hash_int (state, gate->biased && gate->selection_bias != NULL);
+  for (guint e = 0; gate->biased && gate->selection_bias != NULL && e < gate->n_experts; e++)
+    hash_real (state, (double) gate->selection_bias[e]);
+}
+
+char *
+ms_model_hash (const MsModel *model)
 {
   XXH3_state_t state;
-  gint64 numbers[] = { model->n_blocks, model->n_shared, model->width, model->expert_bytes };
 
   XXH3_INITSTATE (&state);
   XXH3_128bits_reset (&state);
   hash_text (&state, model->name);
   hash_text (&state, model->architecture);
   hash_text (&state, model->fingerprint);
-  hash_text (&state, model->router);
-  XXH3_128bits_update (&state, numbers, sizeof numbers);
-  XXH3_128bits_update (&state, &model->weight_scale, sizeof model->weight_scale);
+  hash_int (&state, model->n_blocks);
+  hash_int (&state, model->n_shared);
+  hash_int (&state, model->width);
+  hash_int (&state, model->expert_bytes);
+  hash_int (&state, model->n_layers);
   for (guint i = 0; i < model->n_layers; i++)
     {
-      const MsLayer *layer = &model->layers[i];
-      gint64 geometry[]
-          = { layer->number, layer->gate.n_experts, layer->gate.k, layer->gate.groups };
+      hash_int (&state, model->layers[i].number);
+      hash_int (&state, model->layers[i].block);
+      hash_text (&state, model->layers[i].name);
+      hash_gate (&state, &model->layers[i].gate);
+    }
+  for (guint i = 0; i < model->n_destinations; i++)
+    {
+      const MsDestination *destination = &model->destinations[i];
 
-      XXH3_128bits_update (&state, geometry, sizeof geometry);
+      hash_int (&state, destination->layer);
+      hash_int (&state, destination->expert);
+      hash_text (&state, destination->name);
+      hash_text (&state, destination->kind);
+      hash_text (&state, destination->owner);
+      hash_real (&state, destination->cost);
     }
   return hash_digest (&state);
 }
 
-static char *
-hash_corpus (const MsCorpus *corpus, const gint32 *ids)
+char *
+ms_corpus_hash (const MsCorpus *corpus, const gint32 *ids)
 {
+  guint n_labels = ms_corpus_n_labels (corpus);
   XXH3_state_t state;
 
   XXH3_INITSTATE (&state);
   XXH3_128bits_reset (&state);
   hash_text (&state, corpus->tokenizer);
-  XXH3_128bits_update (&state, &corpus->n_tokens, sizeof corpus->n_tokens);
+  hash_text (&state, unit_of (corpus));
+  hash_int (&state, corpus->n_tokens);
+  hash_int (&state, ids != NULL);
   if (ids != NULL)
     XXH3_128bits_update (&state, ids, (gsize) corpus->n_tokens * sizeof *ids);
+  hash_int (&state, n_labels);
+  for (guint label = 0; label < n_labels; label++)
+    hash_text (&state, ms_corpus_label_name (corpus, label));
   for (guint i = 0; i < corpus->n_documents; i++)
     {
       const MsDocument *document = &corpus->documents[i];
 
       hash_text (&state, document->name);
-      hash_text (&state, document->language);
-      hash_text (&state, document->domain);
-      hash_text (&state, document->parallel);
-      hash_text (&state, document->phase);
-      XXH3_128bits_update (&state, &document->n_tokens, sizeof document->n_tokens);
+      for (guint label = 0; label < n_labels; label++)
+        hash_text (&state, ms_document_label (document, label));
+      hash_int (&state, document->n_tokens);
+    }
+  for (guint i = 0; i < corpus->n_ranges; i++)
+    {
+      hash_text (&state, corpus->ranges[i].name);
+      hash_text (&state, corpus->ranges[i].value);
+      hash_int (&state, corpus->ranges[i].first_token);
+      hash_int (&state, corpus->ranges[i].n_tokens);
     }
   return hash_digest (&state);
 }
 
 /* --- What may be stored --------------------------------------------------------------------- */
+
+static gboolean
+check_gate (const MsModel *model, const MsLayer *layer, GError **error)
+{
+  const MsGate *gate = &layer->gate;
+
+  if (gate->n_experts < 1 || gate->n_experts > MS_MAX_EXPERTS || gate->k < 1
+      || gate->k > gate->n_experts || gate->groups > gate->n_experts
+      || gate->groups_used > gate->groups || !isfinite (gate->scale))
+    return bad_value (error, "model %s, layer %d: %u of %u experts cannot be recorded", model->name,
+                      layer->number, gate->k, gate->n_experts);
+  return TRUE;
+}
 
 static gboolean
 check_model (const MsModel *model, GError **error)
@@ -150,14 +224,42 @@ check_model (const MsModel *model, GError **error)
     {
       const MsLayer *layer = &model->layers[i];
 
-      if (layer->number < 0 || (guint) layer->number >= model->n_blocks
+      if (layer->number < 0 || layer->block < -1 || layer->block >= (int) model->n_blocks
           || (i > 0 && layer->number <= layer[-1].number))
         return bad_value (error, "model %s: layer %d of %u blocks is out of order", model->name,
                           layer->number, model->n_blocks);
-      if (layer->gate.n_experts < 1 || layer->gate.n_experts > MS_MAX_EXPERTS || layer->gate.k < 1
-          || layer->gate.k > layer->gate.n_experts || layer->gate.groups > layer->gate.n_experts)
-        return bad_value (error, "model %s, layer %d: %u of %u experts cannot be recorded",
-                          model->name, layer->number, layer->gate.k, layer->gate.n_experts);
+      if (!check_gate (model, layer, error))
+        return FALSE;
+    }
+  for (guint i = 0; i < model->n_destinations; i++)
+    {
+      const MsDestination *at = &model->destinations[i];
+
+      if (at->layer >= model->n_layers || at->expert >= model->layers[at->layer].gate.n_experts
+          || at->kind == NULL
+          || (i > 0
+              && (at->layer < at[-1].layer
+                  || (at->layer == at[-1].layer && at->expert <= at[-1].expert))))
+        return bad_value (error, "model %s: destination %u is out of order or without a kind",
+                          model->name, i);
+    }
+  return TRUE;
+}
+
+static gboolean
+check_ranges (const MsCorpus *corpus, GError **error)
+{
+  for (guint i = 0; i < corpus->n_ranges; i++)
+    {
+      const MsTokenLabel *at = &corpus->ranges[i];
+      int order = i > 0 && at->name != NULL ? strcmp (at[-1].name, at->name) : -1;
+
+      if (at->name == NULL || at->value == NULL || at->first_token < 0 || at->n_tokens < 1
+          || at->first_token >= corpus->n_tokens
+          || at->n_tokens > corpus->n_tokens - at->first_token || order > 0
+          || (order == 0 && at->first_token < at[-1].first_token + at[-1].n_tokens))
+        return bad_value (error, "label %u of tokens of corpus %s is out of order", i,
+                          corpus->name);
     }
   return TRUE;
 }
@@ -185,6 +287,8 @@ check_corpus (const MsCorpus *corpus, const gint32 *ids, GError **error)
     }
   if (next != corpus->n_tokens)
     return bad_value (error, "the documents of corpus %s do not cover its tokens", corpus->name);
+  if (!check_ranges (corpus, error))
+    return FALSE;
   if (ids != NULL)
     for (gint64 i = 0; i < corpus->n_tokens; i++)
       if (ids[i] < 0)
@@ -213,52 +317,144 @@ find_hash (MsDb *db, const char *sql, const char *hash, gint64 *id, GError **err
 }
 
 static gboolean
+store_layers (MsDb *db, const MsModel *model, GError **error)
+{
+  static const char what[] = "storing the layers";
+  g_autoptr (sqlite3_stmt) put = ms_db_prepare (
+      db,
+      "INSERT INTO layer (model, layer, block, name, experts, k, scoring, renormalise, scale, "
+      "groups, groups_used, group_rule, biased, selection_bias) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+      what, error);
+
+  if (put == NULL)
+    return FALSE;
+  for (guint i = 0; i < model->n_layers; i++)
+    {
+      const MsLayer *layer = &model->layers[i];
+      const MsGate *gate = &layer->gate;
+
+      sqlite3_bind_int64 (put, 1, model->id);
+      sqlite3_bind_int64 (put, 2, layer->number);
+      if (layer->block >= 0)
+        sqlite3_bind_int64 (put, 3, layer->block);
+      bind_text (put, 4, layer->name);
+      sqlite3_bind_int64 (put, 5, gate->n_experts);
+      sqlite3_bind_int64 (put, 6, gate->k);
+      bind_text (put, 7, ms_scoring_name (gate->scoring));
+      sqlite3_bind_int64 (put, 8, gate->renormalise != 0);
+      sqlite3_bind_double (put, 9, (double) gate->scale);
+      sqlite3_bind_int64 (put, 10, gate->groups);
+      sqlite3_bind_int64 (put, 11, gate->groups_used);
+      bind_text (put, 12, ms_group_rule_name (gate->group_rule));
+      sqlite3_bind_int64 (put, 13, gate->biased != 0);
+      if (gate->biased)
+        bind_blob (put, 14, gate->selection_bias, gate->n_experts * sizeof (float));
+      if (!run_statement (db, put, what, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+store_destinations (MsDb *db, const MsModel *model, GError **error)
+{
+  static const char what[] = "storing the destinations";
+  g_autoptr (sqlite3_stmt) put
+      = ms_db_prepare (db,
+                       "INSERT INTO destination (model, layer, expert, name, kind, owner, cost) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                       what, error);
+
+  if (put == NULL)
+    return FALSE;
+  for (guint i = 0; i < model->n_destinations; i++)
+    {
+      const MsDestination *at = &model->destinations[i];
+
+      sqlite3_bind_int64 (put, 1, model->id);
+      sqlite3_bind_int64 (put, 2, model->layers[at->layer].number);
+      sqlite3_bind_int64 (put, 3, at->expert);
+      bind_text (put, 4, at->name);
+      bind_text (put, 5, at->kind);
+      bind_text (put, 6, at->owner);
+      sqlite3_bind_double (put, 7, at->cost); /* NaN becomes NULL */
+      if (!run_statement (db, put, what, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
 store_model (MsDb *db, MsModel *model, GError **error)
 {
   static const char what[] = "storing the model";
-  g_autofree char *hash = hash_model (model);
+  g_autofree char *hash = ms_model_hash (model);
   g_autoptr (sqlite3_stmt) put = NULL;
-  g_autoptr (sqlite3_stmt) put_layer = NULL;
 
   if (!find_hash (db, "SELECT model FROM model WHERE hash = ?1", hash, &model->id, error))
     return FALSE;
   if (model->id != 0)
     return TRUE;
   put = ms_db_prepare (db,
-                       "INSERT INTO model (hash, name, architecture, fingerprint, router, blocks, "
-                       "shared, width, expert_bytes, weight_scale, details) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                       "INSERT INTO model (hash, name, architecture, fingerprint, blocks, shared, "
+                       "width, expert_bytes, details) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                        what, error);
-  put_layer = put == NULL ? NULL
-                          : ms_db_prepare (db, "INSERT INTO layer VALUES (?1, ?2, ?3, ?4, ?5)",
-                                           what, error);
-  if (put_layer == NULL)
+  if (put == NULL)
     return FALSE;
   bind_text (put, 1, hash);
   bind_text (put, 2, model->name);
   bind_text (put, 3, model->architecture);
   bind_text (put, 4, model->fingerprint);
-  bind_text (put, 5, model->router);
-  sqlite3_bind_int64 (put, 6, model->n_blocks);
-  sqlite3_bind_int64 (put, 7, model->n_shared);
-  sqlite3_bind_int64 (put, 8, model->width);
-  sqlite3_bind_int64 (put, 9, model->expert_bytes);
-  sqlite3_bind_double (put, 10, model->weight_scale);
-  bind_text (put, 11, model->details);
+  sqlite3_bind_int64 (put, 5, model->n_blocks);
+  sqlite3_bind_int64 (put, 6, model->n_shared);
+  sqlite3_bind_int64 (put, 7, model->width);
+  sqlite3_bind_int64 (put, 8, model->expert_bytes);
+  bind_text (put, 9, model->details);
   if (!run_statement (db, put, what, error))
     return FALSE;
   model->id = sqlite3_last_insert_rowid (ms_db_handle (db));
-  for (guint i = 0; i < model->n_layers; i++)
+  return store_layers (db, model, error) && store_destinations (db, model, error);
+}
+
+static gboolean
+store_labels (MsDb *db, const MsCorpus *corpus, GError **error)
+{
+  static const char what[] = "storing the labels";
+  guint n_labels = ms_corpus_n_labels (corpus);
+  g_autoptr (sqlite3_stmt) put
+      = ms_db_prepare (db, "INSERT INTO document_label VALUES (?1, ?2, ?3, ?4)", what, error);
+  g_autoptr (sqlite3_stmt) put_range = NULL;
+
+  if (put == NULL)
+    return FALSE;
+  for (guint i = 0; i < corpus->n_documents; i++)
+    for (guint label = 0; label < n_labels; label++)
+      if (ms_document_label (&corpus->documents[i], label) != NULL)
+        {
+          sqlite3_bind_int64 (put, 1, corpus->id);
+          sqlite3_bind_int64 (put, 2, i);
+          bind_text (put, 3, ms_corpus_label_name (corpus, label));
+          bind_text (put, 4, ms_document_label (&corpus->documents[i], label));
+          if (!run_statement (db, put, what, error))
+            return FALSE;
+        }
+  put_range = ms_db_prepare (db,
+                             "INSERT INTO token_label (corpus, name, value, first_token, n_tokens) "
+                             "VALUES (?1, ?2, ?3, ?4, ?5)",
+                             what, error);
+  for (guint i = 0; put_range != NULL && i < corpus->n_ranges; i++)
     {
-      sqlite3_bind_int64 (put_layer, 1, model->id);
-      sqlite3_bind_int64 (put_layer, 2, model->layers[i].number);
-      sqlite3_bind_int64 (put_layer, 3, model->layers[i].gate.n_experts);
-      sqlite3_bind_int64 (put_layer, 4, model->layers[i].gate.k);
-      sqlite3_bind_int64 (put_layer, 5, model->layers[i].gate.groups);
-      if (!run_statement (db, put_layer, what, error))
+      sqlite3_bind_int64 (put_range, 1, corpus->id);
+      bind_text (put_range, 2, corpus->ranges[i].name);
+      bind_text (put_range, 3, corpus->ranges[i].value);
+      sqlite3_bind_int64 (put_range, 4, corpus->ranges[i].first_token);
+      sqlite3_bind_int64 (put_range, 5, corpus->ranges[i].n_tokens);
+      if (!run_statement (db, put_range, what, error))
         return FALSE;
     }
-  return TRUE;
+  return put_range != NULL;
 }
 
 static gboolean
@@ -266,8 +462,8 @@ store_documents (MsDb *db, const MsCorpus *corpus, GError **error)
 {
   g_autoptr (sqlite3_stmt) put
       = ms_db_prepare (db,
-                       "INSERT INTO document (corpus, document, name, language, domain, parallel, "
-                       "phase, first_token, n_tokens) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                       "INSERT INTO document (corpus, document, name, first_token, n_tokens) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5)",
                        "storing the documents", error);
 
   if (put == NULL)
@@ -279,12 +475,8 @@ store_documents (MsDb *db, const MsCorpus *corpus, GError **error)
       sqlite3_bind_int64 (put, 1, corpus->id);
       sqlite3_bind_int64 (put, 2, i);
       bind_text (put, 3, document->name);
-      bind_text (put, 4, document->language);
-      bind_text (put, 5, document->domain);
-      bind_text (put, 6, document->parallel);
-      bind_text (put, 7, document->phase);
-      sqlite3_bind_int64 (put, 8, document->first_token);
-      sqlite3_bind_int64 (put, 9, document->n_tokens);
+      sqlite3_bind_int64 (put, 4, document->first_token);
+      sqlite3_bind_int64 (put, 5, document->n_tokens);
       if (!run_statement (db, put, "storing the documents", error))
         return FALSE;
     }
@@ -319,7 +511,7 @@ static gboolean
 store_corpus (MsDb *db, MsCorpus *corpus, const gint32 *ids, GError **error)
 {
   static const char what[] = "storing the corpus";
-  g_autofree char *hash = hash_corpus (corpus, ids);
+  g_autofree char *hash = ms_corpus_hash (corpus, ids);
   g_autoptr (sqlite3_stmt) put = NULL;
 
   corpus->ids_known = ids != NULL;
@@ -328,8 +520,8 @@ store_corpus (MsDb *db, MsCorpus *corpus, const gint32 *ids, GError **error)
   if (corpus->id != 0)
     return TRUE;
   put = ms_db_prepare (db,
-                       "INSERT INTO corpus (hash, name, tokenizer, n_tokens, ids_known) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5)",
+                       "INSERT INTO corpus (hash, name, tokenizer, n_tokens, ids_known, unit) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                        what, error);
   if (put == NULL)
     return FALSE;
@@ -338,10 +530,11 @@ store_corpus (MsDb *db, MsCorpus *corpus, const gint32 *ids, GError **error)
   bind_text (put, 3, corpus->tokenizer);
   sqlite3_bind_int64 (put, 4, corpus->n_tokens);
   sqlite3_bind_int64 (put, 5, corpus->ids_known);
+  bind_text (put, 6, unit_of (corpus));
   if (!run_statement (db, put, what, error))
     return FALSE;
   corpus->id = sqlite3_last_insert_rowid (ms_db_handle (db));
-  return store_documents (db, corpus, error)
+  return store_documents (db, corpus, error) && store_labels (db, corpus, error)
          && (ids == NULL || store_token_ids (db, corpus, ids, error));
 }
 
@@ -391,8 +584,13 @@ bind_run (sqlite3_stmt *statement, const MsRun *run, const char *columns)
   bind_text (statement, 4, run->collector);
   bind_text (statement, 5, run->storage == MS_STORAGE_EXACT ? "exact" : "compact");
   bind_text (statement, 6, columns);
-  sqlite3_bind_int64 (statement, 7, run->probabilities);
+  if (run->columns & MS_CHUNK_LOGITS)
+    bind_text (statement, 7, run->probabilities ? "probabilities" : "logits");
   sqlite3_bind_int64 (statement, 8, run->predictions);
+  bind_text (statement, 9, run->outcome);
+  if (run->has_step)
+    sqlite3_bind_int64 (statement, 10, run->step);
+  bind_text (statement, 11, run->intervention);
 }
 
 /* The unfinished run with the same settings, or a new one. */
@@ -414,7 +612,8 @@ store_run (MsDb *db, MsRun *run, GError **error)
   get = ms_db_prepare (db,
                        "SELECT max(run) FROM run WHERE model = ?1 AND corpus = ?2 AND "
                        "precision = ?3 AND collector = ?4 AND storage = ?5 AND columns = ?6 AND "
-                       "probabilities = ?7 AND predictions = ?8 AND finished IS NULL",
+                       "scores IS ?7 AND predictions = ?8 AND outcome IS ?9 AND step IS ?10 AND "
+                       "intervention IS ?11 AND finished IS NULL",
                        what, error);
   if (get == NULL)
     return FALSE;
@@ -427,15 +626,15 @@ store_run (MsDb *db, MsRun *run, GError **error)
     return TRUE;
   put = ms_db_prepare (db,
                        "INSERT INTO run (model, corpus, precision, collector, storage, columns, "
-                       "probabilities, predictions, name, started, command) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                       "scores, predictions, outcome, step, intervention, name, started, command) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
                        what, error);
   if (put == NULL)
     return FALSE;
   bind_run (put, run, columns);
-  bind_text (put, 9, run->name);
-  bind_text (put, 10, run->started);
-  bind_text (put, 11, run->command);
+  bind_text (put, 12, run->name);
+  bind_text (put, 13, run->started);
+  bind_text (put, 14, run->command);
   if (!run_statement (db, put, what, error))
     return FALSE;
   run->id = sqlite3_last_insert_rowid (ms_db_handle (db));
@@ -771,6 +970,28 @@ ms_writer_finish (MsWriter *writer, GError **error)
                       writer->next_block);
   sqlite3_bind_int64 (statement, 1, writer->run);
   return run_statement (writer->db, statement, "finishing the run", error);
+}
+
+gboolean
+ms_writer_add_remark (MsWriter *writer, const MsRemark *remark, GError **error)
+{
+  g_autoptr (sqlite3_stmt) put
+      = ms_db_prepare (writer->db,
+                       "INSERT OR REPLACE INTO finding (run, code, severity, count, place, text) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                       "storing a finding", error);
+
+  if (put == NULL)
+    return FALSE;
+  if (remark->code == NULL || remark->text == NULL || remark->count < 0)
+    return bad_value (error, "a finding needs a code, a count and a text");
+  sqlite3_bind_int64 (put, 1, writer->run);
+  bind_text (put, 2, remark->code);
+  bind_text (put, 3, ms_severity_name (remark->severity));
+  sqlite3_bind_int64 (put, 4, remark->count);
+  bind_text (put, 5, remark->place);
+  bind_text (put, 6, remark->text);
+  return run_statement (writer->db, put, "storing a finding", error);
 }
 
 void

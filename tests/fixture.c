@@ -64,16 +64,12 @@ ms_fixture_write (const MsFixture *fixture, const char *path)
   g_autoptr (GError) error = NULL;
   g_autoptr (MsDb) db = NULL;
   g_autoptr (MsWriter) writer = NULL;
-  const MsGate *gate = &fixture->layers[0].gate;
-  g_autofree char *router
-      = gate->scoring != MS_SCORING_UNKNOWN ? ms_gate_describe (gate) : g_strdup ("softmax, top-k");
+  g_autofree MsLayer *layers = g_memdup2 (fixture->layers, fixture->n_layers * sizeof (MsLayer));
   MsModel model = { .name = (char *) "toy",
                     .architecture = (char *) "imported",
-                    .router = router,
                     .n_blocks = (guint) fixture->layers[fixture->n_layers - 1].number + 1,
-                    .weight_scale = 1,
                     .n_layers = fixture->n_layers,
-                    .layers = (MsLayer *) fixture->layers };
+                    .layers = layers };
   MsCorpus corpus = { .name = (char *) "toy",
                       .n_documents = fixture->n_documents,
                       .documents = documents,
@@ -87,6 +83,9 @@ ms_fixture_write (const MsFixture *fixture, const char *path)
                 .probabilities = fixture->probabilities,
                 .predictions = fixture->predictions };
 
+  for (guint l = 0; l < fixture->n_layers; l++)
+    if (layers[l].gate.scoring == MS_SCORING_UNKNOWN && !fixture->unknown_gates)
+      layers[l].gate.scoring = MS_SCORING_SOFTMAX;
   if (file == NULL)
     {
       int fd = g_file_open_tmp ("moescope-XXXXXX.db", &file, &error);

@@ -17,6 +17,7 @@ typedef struct
   guint n_documents;
   const MsDocument *documents; /* (n_documents); first_token is computed, a NULL name is "dI" */
   guint columns;               /* MsChunkColumns besides experts and weights */
+  gboolean unknown_gates;      /* scorings that are not given stay unknown; else they are softmax */
   gboolean probabilities;
   gboolean predictions; /* predicted id and loss are then pseudo-random */
   /* Fills one decision; `layer` is an index, `position` counts the tokens of the corpus. */

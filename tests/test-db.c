@@ -13,6 +13,10 @@ typedef struct
   char *path;
   MsModel model;
   MsLayer layers[2];
+  float bias[300]; /* of the second layer */
+  MsDestination destinations[2];
+  MsTokenLabel ranges[2];
+  char *label_names[1], *label_values[1];
   MsCorpus corpus;
   MsDocument documents[3];
   gint32 *ids;
@@ -74,26 +78,59 @@ sample_init (Sample *sample, MsStorage storage, guint columns)
   sample->path = g_build_filename (folder, "run.db", NULL);
   sample->layers[0] = (MsLayer) MS_PLAIN_LAYER (1, 12, 3);
   sample->layers[1] = (MsLayer) MS_PLAIN_LAYER (3, 300, 2);
+  sample->layers[1].block = -1;
+  sample->layers[1].name = "round 3";
+  sample->layers[1].gate.scoring = MS_SCORING_SIGMOID;
   sample->layers[1].gate.groups = 4;
-  sample->layers[0].gate.scoring = sample->layers[1].gate.scoring = MS_SCORING_SOFTMAX;
+  sample->layers[0].gate.scoring = MS_SCORING_SOFTMAX;
+  sample->layers[1].gate.groups_used = 2;
+  sample->layers[1].gate.group_rule = MS_GROUP_BEST;
+  sample->layers[1].gate.renormalise = TRUE;
+  sample->layers[1].gate.scale = 2.5f;
+  sample->layers[1].gate.biased = TRUE;
+  for (guint e = 0; e < 300; e++)
+    sample->bias[e] = (float) e / 64 - 2;
+  sample->layers[1].gate.selection_bias = sample->bias;
+  sample->destinations[0] = (MsDestination){ 0, 5, "nothing", "null", NULL, 0 };
+  sample->destinations[1] = (MsDestination){ 1, 7, NULL, "model", "a router", NAN };
   sample->model = (MsModel){ .name = "m",
                              .architecture = "olmoe",
                              .fingerprint = "ab",
-                             .router = "softmax",
                              .n_blocks = 4,
                              .width = 64,
                              .expert_bytes = 1000,
-                             .weight_scale = 2.5,
                              .n_layers = 2,
-                             .layers = sample->layers };
-  sample->documents[0] = (MsDocument){ "a", "de", "code", "p1", "prefill", 0, 5000 };
-  sample->documents[1] = (MsDocument){ "b", NULL, NULL, NULL, NULL, 5000, 0 };
-  sample->documents[2] = (MsDocument){ "c", "en", NULL, "p1", "decode", 5000, N_TOKENS - 5000 };
+                             .layers = sample->layers,
+                             .n_destinations = 2,
+                             .destinations = sample->destinations };
+  sample->documents[0] = (MsDocument){ .name = "a",
+                                       .language = "de",
+                                       .domain = "code",
+                                       .parallel = "p1",
+                                       .phase = "prefill",
+                                       .n_tokens = 5000 };
+  sample->documents[1] = (MsDocument){ .name = "b", .first_token = 5000 };
+  sample->documents[2] = (MsDocument){ .name = "c",
+                                       .language = "en",
+                                       .parallel = "p1",
+                                       .phase = "decode",
+                                       .first_token = 5000,
+                                       .n_tokens = N_TOKENS - 5000 };
   sample->corpus = (MsCorpus){ .name = "texts",
                                .tokenizer = "t",
                                .n_tokens = N_TOKENS,
                                .n_documents = 3,
                                .documents = sample->documents };
+  sample->corpus.unit = "query";
+  sample->corpus.n_more = 1;
+  sample->corpus.more = sample->label_names;
+  sample->label_names[0] = "source";
+  sample->label_values[0] = "web";
+  sample->documents[2].more = sample->label_values;
+  sample->ranges[0] = (MsTokenLabel){ "phase", "decode", 100, 100 };
+  sample->ranges[1] = (MsTokenLabel){ "phase", "prefill", 200, 50 };
+  sample->corpus.n_ranges = 2;
+  sample->corpus.ranges = sample->ranges;
   sample->ids = g_new (gint32, N_TOKENS);
   sample->predicted = g_new (gint32, N_TOKENS);
   sample->loss = g_new (float, N_TOKENS);
@@ -360,6 +397,50 @@ test_exact (void)
   sample_clear (&sample);
 }
 
+/* Gates and destinations come back as they were given. */
+static void
+check_gates (const MsModel *given, const MsModel *read)
+{
+  for (guint l = 0; l < 2; l++)
+    {
+      const MsGate *a = &given->layers[l].gate, *b = &read->layers[l].gate;
+      g_autofree char *first = ms_gate_describe (a), *second = ms_gate_describe (b);
+
+      g_assert_cmpstr (first, ==, second);
+      g_assert_cmpint (a->scoring, ==, b->scoring);
+      g_assert_cmpint (a->group_rule, ==, b->group_rule);
+      g_assert_cmpfloat (a->scale, ==, b->scale);
+      g_assert_cmpint (a->biased, ==, b->biased);
+      if (a->selection_bias == NULL)
+        g_assert_null (b->selection_bias);
+      else
+        assert_bytes (a->selection_bias, b->selection_bias, a->n_experts * sizeof (float));
+    }
+  g_assert_cmpuint (read->n_destinations, ==, 2);
+  g_assert_null (ms_model_destination (read, 0, 3));
+  g_assert_cmpstr (ms_model_destination (read, 0, 5)->kind, ==, "null");
+  g_assert_cmpfloat (ms_model_destination (read, 0, 5)->cost, ==, 0);
+  g_assert_cmpstr (ms_model_destination (read, 1, 7)->owner, ==, "a router");
+  g_assert_true (isnan (ms_model_destination (read, 1, 7)->cost));
+}
+
+/* Labels of any name, of documents and of tokens inside them, and what is routed. */
+static void
+check_labels (const MsCorpus *corpus)
+{
+  g_assert_cmpstr (corpus->unit, ==, "query");
+  g_assert_cmpuint (ms_corpus_n_labels (corpus), ==, MS_N_KNOWN_LABELS + 1);
+  g_assert_cmpint (ms_corpus_find_label (corpus, "source"), ==, MS_N_KNOWN_LABELS);
+  g_assert_cmpint (ms_corpus_find_label (corpus, "domain"), ==, MS_LABEL_DOMAIN);
+  g_assert_cmpint (ms_corpus_find_label (corpus, "nothing"), ==, -1);
+  g_assert_null (ms_document_label (&corpus->documents[0], MS_N_KNOWN_LABELS));
+  g_assert_cmpstr (ms_document_label (&corpus->documents[2], MS_N_KNOWN_LABELS), ==, "web");
+  g_assert_cmpuint (corpus->n_ranges, ==, 2);
+  g_assert_cmpstr (corpus->ranges[0].value, ==, "decode");
+  g_assert_cmpint (corpus->ranges[1].first_token, ==, 200);
+  g_assert_cmpint (corpus->ranges[1].n_tokens, ==, 50);
+}
+
 static void
 test_catalogue (void)
 {
@@ -390,14 +471,18 @@ test_catalogue (void)
   model = ms_db_load_model (db, run->model, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (model->n_layers, ==, 2);
-  assert_bytes (model->layers, sample.layers, sizeof sample.layers);
-  g_assert_cmpfloat (model->weight_scale, ==, 2.5);
+  g_assert_cmpint (model->layers[0].block, ==, 1);
+  g_assert_cmpint (model->layers[1].block, ==, -1);
+  g_assert_null (model->layers[0].name);
+  g_assert_cmpstr (model->layers[1].name, ==, "round 3");
+  check_gates (&sample.model, model);
   corpus = ms_db_load_corpus (db, run->corpus, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (corpus->n_documents, ==, 3);
   g_assert_cmpstr (corpus->documents[2].language, ==, "en");
   g_assert_cmpstr (corpus->documents[0].parallel, ==, "p1");
   g_assert_null (corpus->documents[1].domain);
+  check_labels (corpus);
   g_assert_null (ms_db_load_run (db, 9, &error));
   g_assert_error (error, MS_DB_ERROR, MS_DB_ERROR_NOT_FOUND);
   g_clear_error (&error);
@@ -643,7 +728,7 @@ test_refusals (void)
   assert_bytes (before, after, n_before);
   g_remove (path);
   ms_db_close (ms_db_open (path, MS_DB_CREATE, NULL));
-  damage (path, "PRAGMA user_version = 2");
+  damage (path, "PRAGMA user_version = 3");
   for (guint mode = MS_DB_READ; mode <= MS_DB_CREATE; mode++)
     assert_refused (path, mode, MS_DB_ERROR_TOO_NEW, "update moescope");
   damage (path, "PRAGMA user_version = 0");
@@ -728,6 +813,264 @@ test_first_format (void)
   g_assert_cmpuint (chunk->n_experts, ==, 4);
 }
 
+/* A copy of a file of the first format in a folder of its own. */
+static char *
+copy_first_format (void)
+{
+  g_autofree char *path
+      = g_build_filename (g_getenv ("MOESCOPE_SOURCE_ROOT"), "tests/data/format-1.db", NULL);
+  g_autofree char *folder = g_dir_make_tmp ("moescope-db-XXXXXX", NULL), *bytes = NULL;
+  char *copy = g_build_filename (folder, "old.db", NULL);
+  gsize n;
+
+  g_assert_true (g_file_get_contents (path, &bytes, &n, NULL));
+  g_assert_true (g_file_set_contents (copy, bytes, (gssize) n, NULL));
+  return copy;
+}
+
+static void
+remove_copy (char *path)
+{
+  g_autofree char *folder = g_path_get_dirname (path);
+
+  g_assert_cmpint (g_remove (path), ==, 0);
+  g_rmdir (folder);
+  g_free (path);
+}
+
+static void
+run_sql (const char *path, const char *sql)
+{
+  sqlite3 *db;
+
+  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+  sqlite3_close (db);
+}
+
+/* The text of one cell. */
+static char *
+ask (const char *path, const char *sql)
+{
+  sqlite3_stmt *statement = NULL;
+  sqlite3 *db;
+  char *text;
+
+  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_prepare_v2 (db, sql, -1, &statement, NULL), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_step (statement), ==, SQLITE_ROW);
+  text = g_strdup ((const char *) sqlite3_column_text (statement, 0));
+  sqlite3_finalize (statement);
+  sqlite3_close (db);
+  return text;
+}
+
+static void
+check_old_labels (MsDb *db)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsCorpus) corpus = ms_db_load_corpus (db, 1, &error);
+  g_autoptr (GPtrArray) remarks = NULL;
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (corpus->unit, ==, "token");
+  g_assert_cmpstr (corpus->documents[0].language, ==, "de");
+  g_assert_cmpstr (corpus->documents[1].parallel, ==, "7");
+  g_assert_cmpuint (corpus->n_ranges, ==, 0);
+  remarks = ms_db_list_remarks (db, 1, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (remarks->len, ==, 0);
+}
+
+/* Reading an old file leaves it as it is; writing to it brings it to this version, whole. */
+static void
+test_migration (void)
+{
+  char *path = copy_first_format ();
+  g_autofree char *before = NULL, *after = NULL, *version = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = NULL;
+  guint n_bad = 0, n_told = 0;
+  gsize n, m;
+
+  g_file_get_contents (path, &before, &n, NULL);
+  db = ms_db_open (path, MS_DB_READ, &error);
+  g_assert_no_error (error);
+  check_old_labels (db);
+  g_clear_pointer (&db, ms_db_close);
+  g_file_get_contents (path, &after, &m, NULL);
+  g_assert_cmpuint (n, ==, m);
+  assert_bytes (before, after, n);
+  db = ms_db_open (path, MS_DB_WRITE, &error);
+  g_assert_no_error (error);
+  check_old_labels (db);
+  ms_db_check (db, count_findings, &n_told, &n_bad, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (n_bad, ==, 0);
+  g_clear_pointer (&db, ms_db_close);
+  version = ask (path, "PRAGMA user_version");
+  g_assert_cmpstr (version, ==, "2");
+  db = ms_db_open (path, MS_DB_READ, &error);
+  g_assert_no_error (error);
+  check_old_labels (db);
+  g_clear_pointer (&db, ms_db_close);
+  remove_copy (path);
+}
+
+/* The words of version 1 become gates; what nobody knows stays unknown. */
+static void
+test_old_words (void)
+{
+  static const struct
+  {
+    const char *words, *gate;
+  } cases[] = {
+    { "softmax, top 2 of 4, renormalised", "softmax, top 2 of 4, renormalised" },
+    { "sigmoid, top 2 of 4 in the best 1 of 2 groups, selection bias, not renormalised, scaled by "
+      "2.5",
+      "sigmoid, top 2 of 4 in the best 1 of 2 groups, selection bias, not renormalised, scaled by "
+      "2.5" },
+    { "softmax on selected, top 2 of 4", "softmax on selected, top 2 of 4" },
+    { "sqrt of softplus, top 2 of 4, renormalised", "sqrt of softplus, top 2 of 4, renormalised" },
+    { "softmax over the selected, top-2", "softmax on selected, top 2 of 4" },
+    { "sigmoid, top-2, renormalised", "sigmoid, top 2 of 4, renormalised" },
+    { "probabilities, top-2", NULL },
+    { "softmax, top 2 of 4, by magic", NULL },
+    { "", NULL },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      char *path = copy_first_format ();
+      g_autofree char *sql
+          = g_strdup_printf ("UPDATE model SET router = '%s', weight_scale = %s; UPDATE layer SET "
+                             "groups = %d",
+                             cases[i].words, strstr (cases[i].words, "2.5") ? "2.5" : "1",
+                             strstr (cases[i].words, "groups") ? 2 : 0);
+
+      run_sql (path, sql);
+      for (guint pass = 0; pass < 2; pass++)
+        {
+          g_autoptr (GError) error = NULL;
+          g_autoptr (MsDb) db = ms_db_open (path, pass == 0 ? MS_DB_READ : MS_DB_WRITE, &error);
+          g_autoptr (MsModel) model = NULL;
+          g_autofree char *router = NULL;
+
+          g_assert_no_error (error);
+          model = ms_db_load_model (db, 1, &error);
+          g_assert_no_error (error);
+          router = ms_model_describe_router (model);
+          g_assert_cmpstr (router, ==, cases[i].gate);
+          g_assert_null (model->layers[0].gate.selection_bias);
+        }
+      remove_copy (path);
+    }
+}
+
+/* What was written before is found again by its content, so that a run goes on. */
+static void
+test_hash_after_migration (void)
+{
+  char *path = copy_first_format ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = NULL;
+  g_autoptr (MsModel) model = NULL;
+  g_autoptr (MsCorpus) corpus = NULL;
+  g_autoptr (MsRun) run = NULL;
+  g_autoptr (MsReader) reader = NULL;
+  g_autoptr (MsWriter) writer = NULL;
+  g_autofree gint32 *ids = NULL;
+
+  run_sql (path, "UPDATE run SET finished = NULL");
+  db = ms_db_open (path, MS_DB_WRITE, &error);
+  g_assert_no_error (error);
+  run = ms_db_load_run (db, 0, &error);
+  model = ms_db_load_model (db, run->model, &error);
+  corpus = ms_db_load_corpus (db, run->corpus, &error);
+  g_assert_no_error (error);
+  if (corpus->ids_known)
+    {
+      ids = g_new (gint32, corpus->n_tokens);
+      reader = ms_reader_new (path, run->id, &error);
+      g_assert_true (ms_reader_tokens (reader, 0, corpus->n_tokens, ids, &error));
+    }
+  model->id = corpus->id = run->id = 0;
+  writer = ms_writer_new (db, model, corpus, ids, run, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (model->id, ==, 1);
+  g_assert_cmpint (corpus->id, ==, 1);
+  g_assert_cmpint (run->id, ==, 1);
+  g_assert_cmpuint (ms_writer_next_block (writer), ==, 1);
+  g_clear_pointer (&writer, ms_writer_free);
+  g_clear_pointer (&reader, ms_reader_free);
+  g_clear_pointer (&db, ms_db_close);
+  remove_copy (path);
+}
+
+static void
+test_remarks (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = NULL;
+  g_autoptr (MsWriter) writer = NULL;
+  g_autoptr (GPtrArray) remarks = NULL;
+  MsRemark remark = { "repeated-rows", MS_SEVERITY_DOUBT, 3, "layer=1 token=9", "Rows repeat." };
+  MsRemark worse = { "holes", MS_SEVERITY_FAULT, 1, NULL, "Rows are missing." };
+  guint n_bad = 0, n_told = 0;
+  Sample sample;
+
+  sample_init (&sample, MS_STORAGE_COMPACT, USUAL);
+  write_blocks (&sample, 3);
+  db = ms_db_open (sample.path, MS_DB_WRITE, &error);
+  sample.run.id = -1;
+  writer = begin (&sample, db);
+  g_assert_true (ms_writer_add_remark (writer, &remark, &error));
+  remark.count = 4;
+  g_assert_true (ms_writer_add_remark (writer, &remark, &error));
+  g_assert_true (ms_writer_add_remark (writer, &worse, &error));
+  remarks = ms_db_list_remarks (db, sample.run.id, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (remarks->len, ==, 2);
+  g_assert_cmpstr (((MsRemark *) remarks->pdata[0])->code, ==, "holes");
+  g_assert_cmpint (((MsRemark *) remarks->pdata[1])->count, ==, 4);
+  g_assert_cmpstr (((MsRemark *) remarks->pdata[1])->place, ==, "layer=1 token=9");
+  g_clear_pointer (&writer, ms_writer_free);
+  ms_db_check (db, count_findings, &n_told, &n_bad, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (n_bad, ==, 1);
+  g_clear_pointer (&db, ms_db_close);
+  sample_clear (&sample);
+}
+
+/* Whatever lies in the place of a table of ours, the file is refused before it is asked. */
+static void
+test_foreign_schema (void)
+{
+  static const char *const tricks[] = {
+    "ALTER TABLE run RENAME TO r; CREATE VIEW run AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL "
+    "SELECT i + 1 FROM n) SELECT r.* FROM r, n",
+    "CREATE TRIGGER t AFTER UPDATE ON run BEGIN DELETE FROM chunk; END",
+    "ALTER TABLE document ADD COLUMN more TEXT",
+    "ALTER TABLE layer RENAME TO l; CREATE TABLE layer (model, layer, experts AS (1), k, groups)",
+    "DROP TABLE piece; CREATE VIEW piece AS SELECT 1 AS corpus, 1 AS id, zeroblob (1e9) AS bytes",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tricks); i++)
+    {
+      char *path = copy_first_format ();
+
+      run_sql (path, tricks[i]);
+      for (guint mode = MS_DB_READ; mode <= MS_DB_CREATE; mode++)
+        {
+          g_autoptr (GError) error = NULL;
+
+          g_assert_null (ms_db_open (path, (MsDbMode) mode, &error));
+          g_assert_error (error, MS_DB_ERROR, MS_DB_ERROR_CORRUPT);
+        }
+      remove_copy (path);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -741,5 +1084,10 @@ main (int argc, char **argv)
   g_test_add_func ("/db/damage", test_damage);
   g_test_add_func ("/db/noise", test_noise);
   g_test_add_func ("/db/first-format", test_first_format);
+  g_test_add_func ("/db/migration", test_migration);
+  g_test_add_func ("/db/old-words", test_old_words);
+  g_test_add_func ("/db/hash-after-migration", test_hash_after_migration);
+  g_test_add_func ("/db/remarks", test_remarks);
+  g_test_add_func ("/db/foreign-schema", test_foreign_schema);
   return g_test_run ();
 }

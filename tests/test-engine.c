@@ -794,10 +794,12 @@ test_describe (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (MsModel) model = ms_model_describe (path, &warnings, &error);
   g_autoptr (GgufWriter) writer = NULL;
+  g_autofree char *router = NULL;
 
   g_assert_no_error (error);
+  router = ms_model_describe_router (model);
   g_assert_cmpstr (model->name, ==, "toy");
-  g_assert_cmpstr (model->router, ==, "softmax, top 2 of 6, renormalised");
+  g_assert_cmpstr (router, ==, "softmax, top 2 of 6, renormalised");
   g_assert_cmpuint (model->n_blocks, ==, 3);
   g_assert_cmpuint (model->n_layers, ==, 2);
   g_assert_cmpint (model->layers[0].number, ==, 1);

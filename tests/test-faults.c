@@ -199,7 +199,6 @@ record (const char *path, guint *committed, GError **error)
   MsModel model = { .name = (char *) "m",
                     .architecture = (char *) "test",
                     .n_blocks = 2,
-                    .weight_scale = 1,
                     .n_layers = 2,
                     .layers = layers };
   MsDocument document = { .name = (char *) "d", .n_tokens = N_TOKENS };

@@ -188,7 +188,7 @@ compare_routing (MsReader *reader, const Csv *routing, const Csv *output)
                                layer, &error);
       g_assert_no_error (error);
       g_assert_cmpuint (chunk->n_tokens, ==, output->n);
-      compare_decision (chunk, token, cells + 3, MAX (1, (double) model->weight_scale));
+      compare_decision (chunk, token, cells + 3, MAX (1, (double) model->layers[0].gate.scale));
     }
 }
 

@@ -48,16 +48,23 @@ ms_plan_model (const MsPlan *plan, const MsGguf *gguf, const char *path)
   model->name = name != NULL && *name != '\0' ? g_strdup (name) : g_path_get_basename (path);
   model->architecture = g_strdup (plan->architecture->name);
   model->fingerprint = ms_gguf_fingerprint (gguf);
-  model->router = ms_gate_describe (&block->gate);
   model->details = describe_details (plan, gguf);
   model->n_blocks = plan->n_blocks;
   model->n_shared = shared;
   model->width = plan->width;
   model->expert_bytes = ms_tensors_bytes (&block->feed_forward->tensors, block->networks);
-  model->weight_scale = (double) block->gate.scale;
   model->layers = g_new0 (MsLayer, plan->n_moe);
   for (guint b = 0; b < plan->n_blocks; b++)
     if (plan->blocks[b].is_moe)
-      model->layers[model->n_layers++] = (MsLayer){ (int) b, plan->blocks[b].gate };
+      {
+        MsGate gate = plan->blocks[b].gate;
+
+        /* The model outlives the plan. */
+        if (gate.selection_bias != NULL)
+          gate.selection_bias
+              = g_memdup2 (gate.selection_bias, gate.n_experts * sizeof *gate.selection_bias);
+        model->layers[model->n_layers++]
+            = (MsLayer){ .number = (int) b, .block = (int) b, .gate = gate };
+      }
   return model;
 }

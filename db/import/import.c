@@ -37,17 +37,6 @@ ms_importer_remark (MsImporter *importer, const char *code, MsSeverity severity,
 }
 
 static void
-remark_free (gpointer data)
-{
-  MsRemark *remark = data;
-
-  g_free (remark->code);
-  g_free (remark->place);
-  g_free (remark->text);
-  g_free (remark);
-}
-
-static void
 document_free (gpointer data)
 {
   MsDocument *document = data;
@@ -110,7 +99,8 @@ ms_import (const MsImportOptions *options, MsImportSummary *summary, GError **er
   g_auto (MsImportLayout) layout = { .importer = &importer };
 
   *summary = (MsImportSummary){ .notes = g_ptr_array_new_with_free_func (g_free),
-                                .remarks = g_ptr_array_new_with_free_func (remark_free) };
+                                .remarks = g_ptr_array_new_with_free_func (
+                                    (GDestroyNotify) ms_remark_free) };
   importer_init (&importer, options, summary);
   if (ms_importer_read (&importer, error) && ms_importer_arrange (&importer, error)
       && ms_import_layout_fill (&layout, error))

@@ -74,15 +74,11 @@ ms_import_layout_store (MsImportLayout *layout, GError **error)
   const MsImportOptions *options = importer->options;
   g_auto (Tokens) tokens = { 0 };
   g_autofree char *base = g_path_get_basename (options->inputs[0]);
-  g_autofree char *router
-      = layout->gate.scoring != MS_SCORING_UNKNOWN ? ms_gate_describe (&layout->gate) : NULL;
   g_autofree MsLayer *layers = g_new0 (MsLayer, layout->n_layers);
   g_autofree MsDocument *documents = g_new0 (MsDocument, importer->documents->len);
   const char *name = options->name != NULL ? options->name : base;
   MsModel model = { .name = (char *) name,
                     .architecture = (char *) "imported",
-                    .router = router,
-                    .weight_scale = 1,
                     .n_layers = layout->n_layers,
                     .layers = layers };
   MsCorpus corpus = { .name = (char *) name,
@@ -101,7 +97,11 @@ ms_import_layout_store (MsImportLayout *layout, GError **error)
   g_autoptr (MsWriter) writer = NULL;
 
   for (guint i = 0; i < layout->n_layers; i++)
-    layers[i] = (MsLayer){ g_array_index (importer->layers, gint32, i), layout->gate };
+    {
+      int number = g_array_index (importer->layers, gint32, i);
+
+      layers[i] = (MsLayer){ .number = number, .block = number, .gate = layout->gate };
+    }
   model.n_blocks = (guint) layers[layout->n_layers - 1].number + 1;
   for (guint i = 0; i < importer->documents->len; i++)
     documents[i] = *(const MsDocument *) importer->documents->pdata[i];
@@ -113,6 +113,9 @@ ms_import_layout_store (MsImportLayout *layout, GError **error)
   g_free (run.started);
   if (writer == NULL || !put_blocks (layout, &tokens, writer, error))
     return FALSE;
+  for (guint i = 0; i < importer->summary->remarks->len; i++)
+    if (!ms_writer_add_remark (writer, importer->summary->remarks->pdata[i], error))
+      return FALSE;
   importer->summary->run = run.id;
   importer->summary->tokens = layout->n_tokens;
   importer->summary->documents = importer->documents->len;

@@ -64,6 +64,13 @@ text (const char *value)
   return g_strdup (value ? value : "–");
 }
 
+/* Takes value. */
+static char *
+take (char *value)
+{
+  return value != NULL ? value : g_strdup ("–");
+}
+
 static char *
 shape (const MsModel *model)
 {
@@ -101,7 +108,7 @@ list_settings (MsRunItem *a, MsRunItem *b)
   BOTH (_ ("Model"), text (model->name));
   BOTH (_ ("Architecture"), text (model->architecture));
   BOTH (_ ("Shape"), shape (model));
-  BOTH (_ ("Router"), text (model->router));
+  BOTH (_ ("Router"), take (ms_model_describe_router (model)));
   BOTH (_ ("Model file"), text (model->fingerprint));
   BOTH (_ ("Corpus"), text (corpus->name));
   BOTH (_ ("Tokenizer"), text (corpus->tokenizer));

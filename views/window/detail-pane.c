@@ -170,6 +170,7 @@ show_run (MsDetailPane *self)
   const MsRun *run;
   char number[MS_NUMBER_SIZE];
   g_autofree char *layers = NULL, *filter = NULL, *now = NULL;
+  g_autofree char *router = NULL;
 
   gtk_widget_set_visible (self->run, item != NULL);
   if (item == NULL)
@@ -195,7 +196,8 @@ show_run (MsDetailPane *self)
                                 model->layers[0].gate.n_experts, model->layers[0].gate.k);
       add_fact (self->facts, _ ("Layers × experts"), layers, NULL);
     }
-  add_fact (self->facts, _ ("Router"), model->router, NULL);
+  router = ms_model_describe_router (model);
+  add_fact (self->facts, _ ("Router"), router, NULL);
   add_fact (self->facts, _ ("Corpus"), ms_run_item_corpus (item)->name, NULL);
   add_fact (self->facts, _ ("Tokens"), ms_number_grouped (number, run->n_tokens), NULL);
   add_fact (self->facts, _ ("Precision"), run->precision, NULL);
