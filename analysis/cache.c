@@ -866,7 +866,7 @@ const MsAnalysis ms_analysis_cache = {
   .cite = "Belady 1966; SIEVE: Zhang et al., NSDI 2024; mixtral-offloading (--mode batch "
           "--warm first --policies lru); MoE-Infinity, arXiv 2401.14361 (--prefetch "
           "activation-matrix); the simulator around them is our own.",
-  .version = 3,
+  .version = 4,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -56,8 +56,9 @@ MsPredictor *ms_predictor_new (MsPredictorKind kind, const MsPredictorInput *inp
 void ms_predictor_free (MsPredictor *predictor);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsPredictor, ms_predictor_free)
 /* The prediction for row t of selected document `document`, best first, ties to the lower id, into best
- * (max of n and K); returns how many: n, or fewer for PREVIOUS (0 at a document's start) and MATRIX (the
- * experts that the matched document used). */
+ * (max of n and K); returns how many: n, or fewer where fewer experts have ever been seen to follow.  That is
+ * 0 for CONDITIONAL when the token has no expert in the layer before, and for PREVIOUS at a document's
+ * start; MATRIX predicts none but the experts that the matched document used. */
 guint ms_predictor_predict (MsPredictor *predictor, guint document, gint64 t, guint16 *best);
 
 G_END_DECLS

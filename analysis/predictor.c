@@ -27,10 +27,13 @@ ms_predictor_name (MsPredictorKind kind)
   return names[kind];
 }
 
-/* The n best of score (size), ties to the lower id; uses score up. */
-static void
+/* The n best of score (size), ties to the lower id; uses score up.  An expert without a score is none of
+ * them: nothing speaks for it but its number.  Returns how many there are; MS_NO_EXPERT follows them. */
+static guint
 take_best (double *score, guint size, guint n, guint16 *best)
 {
+  guint found = 0;
+
   for (guint i = 0; i < n; i++)
     {
       guint top = 0;
@@ -38,9 +41,25 @@ take_best (double *score, guint size, guint n, guint16 *best)
       for (guint e = 1; e < size; e++)
         if (score[e] > score[top])
           top = e;
-      best[i] = (guint16) top;
+      best[i] = score[top] > 0 ? (guint16) top : MS_NO_EXPERT;
+      found += score[top] > 0;
       score[top] = -1;
     }
+  return found;
+}
+
+/* Copies the experts of a list (n) that take_best made; returns how many there are. */
+static guint
+copy_best (const guint16 *from, guint n, guint16 *best)
+{
+  guint found = 0;
+
+  while (found < n && from[found] != MS_NO_EXPERT)
+    {
+      best[found] = from[found];
+      found++;
+    }
+  return found;
 }
 
 static void
@@ -104,16 +123,12 @@ list_stored (MsPredictor *p, guint part)
     {
       const MsDocument *document = ms_trace_document (p->trace, stored[s]);
       const guint16 *experts = layer->experts + document->first_token * layer->k;
-      guint16 *best = p->frequent[part] + (gsize) s * p->n;
-      guint n_used = 0;
 
       memset (p->score, 0, layer->n_experts * sizeof *p->score);
       for (gsize i = 0; i < (gsize) document->n_tokens * layer->k; i++)
         if (experts[i] != MS_NO_EXPERT)
-          n_used += p->score[experts[i]]++ == 0;
-      take_best (p->score, layer->n_experts, p->n, best);
-      for (guint i = n_used; i < p->n; i++)
-        best[i] = MS_NO_EXPERT;
+          p->score[experts[i]]++;
+      take_best (p->score, layer->n_experts, p->n, p->frequent[part] + (gsize) s * p->n);
     }
 }
 
@@ -171,23 +186,12 @@ ms_predictor_predict (MsPredictor *p, guint document, gint64 t, guint16 *best)
           for (guint b = 0; a != MS_NO_EXPERT && b < p->layer->n_experts; b++)
             p->score[b] += given[b];
         }
-      take_best (p->score, p->layer->n_experts, p->n, best);
-      return p->n;
+      return take_best (p->score, p->layer->n_experts, p->n, best);
     case MS_PREDICT_FREQUENCY:
-      memcpy (best, p->frequent[part], p->n * sizeof *best);
-      return p->n;
+      return copy_best (p->frequent[part], p->n, best);
     case MS_PREDICT_MATRIX:
-      {
-        const guint16 *used
-            = p->frequent[part] + (gsize) ms_matches_find (p->matches, p->index, t) * p->n;
-
-        while (n < p->n && used[n] != MS_NO_EXPERT)
-          {
-            best[n] = used[n];
-            n++;
-          }
-        return n;
-      }
+      return copy_best (
+          p->frequent[part] + (gsize) ms_matches_find (p->matches, p->index, t) * p->n, p->n, best);
     case MS_PREDICT_PREVIOUS:
     case MS_PREDICTORS:
     default:

@@ -75,7 +75,8 @@ static const MsTableDef tables[] = {
           "Share of tokens with S inside Q" },
         { "chance", "By chance", NULL, MS_COLUMN_REAL,
           "Recall of as many experts drawn at random" },
-        { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Tokens tested" },
+        { "tokens", "Tokens", NULL, MS_COLUMN_INT,
+          "Tokens with an expert for which there is a prediction" },
         { 0 } } },
   { "pairs", "Pairs of experts of neighbouring layers",
     (const MsColumn[]){
@@ -551,7 +552,7 @@ const MsAnalysis ms_analysis_transitions = {
     "those of the running document's earlier tokens.",
   .cite = "Activation matrix: MoE-Infinity, arXiv 2401.14361; co-activation across layers "
           "as in OLMoE, arXiv 2409.02060; dependence and the other predictors are our own.",
-  .version = 3,
+  .version = 4,
   .times = TRUE,
   .needs = MS_NEEDS_LAYERS,
   .params = params,

@@ -1047,7 +1047,8 @@ together (const MsLayerTrace *from, const MsLayerTrace *to, guint a, guint b, gu
   return n;
 }
 
-/* Mean recall of the conditional predictor, trained on the documents of the other parity. */
+/* Mean recall of the conditional predictor, trained on the documents of the other parity; it predicts nothing
+ * for a token without an expert in the layer before. */
 static double
 conditional_recall (const MsLayerTrace *from, const MsLayerTrace *to)
 {
@@ -1065,7 +1066,7 @@ conditional_recall (const MsLayerTrace *from, const MsLayerTrace *to)
         {
           double score[8] = { 0 }, found = 0;
 
-          if (ms_loaded_size (to, t) == 0)
+          if (ms_loaded_size (to, t) == 0 || ms_loaded_size (from, t) == 0)
             continue;
           for (guint a = 0; a < from->n_experts; a++)
             {
@@ -1082,7 +1083,7 @@ conditional_recall (const MsLayerTrace *from, const MsLayerTrace *to)
 
               for (guint x = 0; x < to->n_experts; x++)
                 better += score[x] > score[b] || (score[x] == score[b] && x < b);
-              found += better < to->k && ms_loaded_rank (to, t, b) >= 0;
+              found += better < to->k && score[b] > 0 && ms_loaded_rank (to, t, b) >= 0;
             }
           recall += found / ms_loaded_size (to, t);
           n++;
