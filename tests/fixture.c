@@ -1,8 +1,29 @@
+/* Small traces for tests.  A fixture gives each decision by a function of layer and position, so that it is the
+ * same however the writer cuts the tokens into blocks; the rich trace has every column, label and oddity that
+ * an analysis may meet. */
 #include "fixture.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+
+/* Gives the experts of a decision their other numbers. */
+static void
+rename_experts (const MsFixture *fixture, guint layer, MsFixtureToken *token)
+{
+  const MsGate *gate = &fixture->layers[layer].gate;
+
+  for (guint r = 0; r < gate->k; r++)
+    if (token->experts[r] != MS_NO_EXPERT)
+      token->experts[r] = fixture->relabel (layer, token->experts[r]);
+  if (token->logits != NULL)
+    {
+      g_autofree float *logits = g_memdup2 (token->logits, gate->n_experts * sizeof (float));
+
+      for (guint e = 0; e < gate->n_experts; e++)
+        token->logits[fixture->relabel (layer, e)] = logits[e];
+    }
+}
 
 static MsDecisions
 fill_layer (const MsFixture *fixture, guint layer, gint64 first, gsize n)
@@ -18,6 +39,8 @@ fill_layer (const MsFixture *fixture, guint layer, gint64 first, gsize n)
       MsFixtureToken token = ms_decisions_view (&arrays, i, gate->k, gate->n_experts);
 
       fixture->fill (layer, first + (gint64) i, &token, fixture->data);
+      if (fixture->relabel != NULL)
+        rename_experts (fixture, layer, &token);
     }
   return arrays;
 }
@@ -129,7 +152,7 @@ ms_fixture_remove (char *path)
 
 typedef struct
 {
-  double noise;
+  double noise, skew;
   MsDocument documents[N_DOCUMENTS];
   guint document_of[8192];
 } Rich;
@@ -187,7 +210,7 @@ fill_rich (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
       score += e % 2 == (d / 3) % 2 ? 0.5 : 0;
       score += (gint64) e == position % 97 % n_experts ? 0.7 : 0;
       score += rich->noise * (2 * ms_random_double (&noise) - 1);
-      token->logits[e] = (float) score;
+      token->logits[e] = (float) (score + rich->skew * e);
     }
   choose (token->logits, n_experts, k, token);
   if (kind < 2) /* fewer experts than slots, or none */
@@ -208,6 +231,13 @@ fill_rich (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
 char *
 ms_fixture_rich (const char *path, double noise)
 {
+  return ms_fixture_skewed (path, noise, 0, NULL);
+}
+
+char *
+ms_fixture_skewed (const char *path, double noise, double skew,
+                   guint16 (*relabel) (guint layer, guint e))
+{
   static const char *const languages[] = { "de", "en", "sw" };
   static const char *const domains[] = { "code", "news" };
   g_autofree Rich *rich = g_new0 (Rich, 1);
@@ -220,10 +250,12 @@ ms_fixture_rich (const char *path, double noise)
                      | MS_CHUNK_PEAKS | MS_CHUNK_SIMILARITY | MS_CHUNK_DROPPED,
           .predictions = TRUE,
           .fill = fill_rich,
-          .data = rich };
+          .data = rich,
+          .relabel = relabel };
   gint64 n = 0;
 
   rich->noise = noise;
+  rich->skew = skew;
   for (guint d = 0; d < N_DOCUMENTS; d++)
     {
       MsDocument *document = &rich->documents[d];

@@ -23,6 +23,8 @@ typedef struct
   /* Fills one decision; `layer` is an index, `position` counts the tokens of the corpus. */
   void (*fill) (guint layer, gint64 position, MsFixtureToken *token, gpointer data);
   gint32 (*token_id) (gint64 position, gpointer data); /* NULL = position modulo 97 */
+  /* The number that is written for expert e of a layer, a permutation; NULL = its own. */
+  guint16 (*relabel) (guint layer, guint e);
   gpointer data;
 } MsFixture;
 
@@ -37,5 +39,9 @@ void ms_fixture_remove (char *path);
  * both phases, every column, a few tokens with fewer experts or none.  `noise` differs between
  * otherwise equal runs: 0 = none.  Written as ms_fixture_write does. */
 char *ms_fixture_rich (const char *path, double noise);
+/* The same with `skew` added to the logit of every expert above that of the one before it, so that few loads
+ * are equal, and with other numbers for the experts (see MsFixture). */
+char *ms_fixture_skewed (const char *path, double noise, double skew,
+                         guint16 (*relabel) (guint layer, guint e));
 
 G_END_DECLS
