@@ -12,6 +12,7 @@
   X (text)                                                                                         \
   X (load_windows)                                                                                 \
   X (coverage)                                                                                     \
+  X (calibration)                                                                                  \
   X (losses)                                                                                       \
   X (gate_telemetry)                                                                               \
   X (srp)                                                                                          \

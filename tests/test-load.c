@@ -380,6 +380,43 @@ test_coverage (void)
   check_hot (FALSE, 0, "There is no hot set");
 }
 
+/* Ten tokens to each of two experts in turn: three of five experts stay idle, 15 of each take half as much text
+ * again. */
+static void
+test_calibration (void)
+{
+  gboolean shared = FALSE;
+  const MsFixture fixture
+      = { .n_layers = 1,
+          .layers = (const MsLayer[]){ MS_PLAIN_LAYER (0, 5, 1) },
+          .n_documents = 2,
+          .documents = (const MsDocument[]){ { .n_tokens = 10 }, { .n_tokens = 10 } },
+          .fill = fill_hot,
+          .data = &shared };
+  char *path = ms_fixture_write (&fixture, NULL);
+  g_autoptr (MsTrace) trace = open_trace (path, "");
+  g_autoptr (MsResult) result = analyze (trace, "calibration", "least", "15", 0);
+  const MsTable *layers = ms_result_table (result, "layers");
+  const MsTable *experts = ms_result_table (result, "experts");
+  const MsTable *thresholds = ms_result_table (result, "thresholds");
+
+  NEAR (cell (layers, 0, "idle"), 3, 0);
+  NEAR (cell (layers, 0, "scarce"), 5, 0);
+  NEAR (cell (layers, 0, "rarest"), 2, 0);
+  NEAR (cell (layers, 0, "more_tokens"), 10, 1e-9);
+  NEAR (cell (experts, 1, "count"), 10, 0);
+  NEAR (cell (experts, 1, "more_tokens"), 10, 1e-9);
+  g_assert_true (isnan (cell (experts, 4, "more_tokens")));
+  for (guint i = 0; i < ms_table_n_rows (thresholds); i++)
+    NEAR (cell (thresholds, i, "experts"), cell (thresholds, i, "at_most") < 10 ? 3 : 5, 0);
+  g_assert_cmpstr (
+      result->summary, ==,
+      "5 of 5 experts see fewer than 15 tokens, 3 of these none; about 10 further tokens "
+      "of such text would give each of the others 15.");
+  g_clear_pointer (&trace, ms_trace_unref);
+  ms_fixture_remove (path);
+}
+
 static void
 test_served (void)
 {
@@ -484,6 +521,7 @@ main (int argc, char **argv)
   g_test_add_func ("/load/hand", test_hand);
   g_test_add_func ("/load/twin", test_twin);
   g_test_add_func ("/load/served", test_served);
+  g_test_add_func ("/load/calibration", test_calibration);
   g_test_add_func ("/load/bootstrap", test_bootstrap);
   g_test_add_func ("/load/null", test_null);
   g_test_add_func ("/load/coverage", test_coverage);
