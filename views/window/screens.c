@@ -41,6 +41,7 @@ static const MsTab placement_tabs[] = {
     .params = "devices nodes groups replicas held-out draws alpha least-chunk lambda",
     .values = "method=eplb" },
   { .title = N_ ("Load Over Time"), .analysis = "load-windows" },
+  { .title = N_ ("Calibration"), .analysis = "calibration" },
   { NULL },
 };
 
