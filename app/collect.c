@@ -70,6 +70,19 @@ print_summary_json (const MsCollectSummary *summary)
   ms_json_add_real (json, "recording_seconds", summary->recording_seconds);
   ms_json_add_bool (json, "resumed", summary->resumed);
   ms_json_add_texts (json, "warnings", summary->warnings);
+  ms_json_begin_array (json, "remarks");
+  for (guint i = 0; i < summary->remarks->len; i++)
+    {
+      const MsRemark *remark = g_ptr_array_index (summary->remarks, i);
+
+      json_builder_begin_object (json);
+      ms_json_add_text (json, "code", remark->code);
+      ms_json_add_text (json, "severity", ms_severity_name (remark->severity));
+      ms_json_add_int (json, "count", remark->count);
+      ms_json_add_text (json, "text", remark->text);
+      json_builder_end_object (json);
+    }
+  json_builder_end_array (json);
   ms_json_begin_array (json, "perplexities");
   for (guint i = 0; i < summary->perplexities->len; i++)
     {
@@ -94,12 +107,23 @@ print_summary (const MsCollectSummary *summary, const char *output)
   for (guint i = 0; i < summary->warnings->len; i++)
     fprintf (stderr, "moescope collect: warning: %s\n",
              (const char *) g_ptr_array_index (summary->warnings, i));
+  for (guint i = 0; i < summary->remarks->len; i++)
+    {
+      const MsRemark *remark = g_ptr_array_index (summary->remarks, i);
+
+      fprintf (stderr, "moescope collect: %s: %s\n",
+               remark->severity == MS_SEVERITY_NOTE ? "note" : "warning", remark->text);
+    }
   ms_number_grouped (tokens, summary->tokens);
   ms_number_grouped (decisions, summary->decisions);
   if (summary->stopped)
     {
-      fprintf (stderr, "stopped; %s tokens kept in %s, run the same command to go on\n", tokens,
-               output);
+      if (summary->tokens == 0)
+        fprintf (stderr, "stopped before a block of %d tokens was whole; nothing is kept\n",
+                 MS_BLOCK_TOKENS);
+      else
+        fprintf (stderr, "stopped; %s tokens kept in %s, run the same command to go on\n", tokens,
+                 output);
       return;
     }
   for (guint i = 0; i < summary->perplexities->len; i++)
@@ -164,6 +188,9 @@ run (int argc, char **argv)
     { "lines", 0, 0, G_OPTION_ARG_NONE, &lines, "Each non-empty line is a document", NULL },
     { "no-bos", 0, 0, G_OPTION_ARG_NONE, &no_bos,
       "Do not begin documents with the token the model asks for", NULL },
+    { "parse-special", 0, 0, G_OPTION_ARG_NONE, &options.parse_special,
+      "Take special tokens that a text spells out, such as those of a chat format, as tokens",
+      NULL },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT64, &options.max_tokens,
       "Cut documents after N tokens (default: do not)", "N" },
     { "precision", 0, 0, G_OPTION_ARG_STRING, &precision,

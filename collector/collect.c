@@ -1,9 +1,8 @@
 /* ms_collect: inputs to waves, waves through the forward pass, decisions to the writer block by block. */
 #include "collector.h"
 
-#include "forward-private.h"
+#include "findings-private.h"
 #include "gemm.h"
-#include "input-private.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -34,6 +33,8 @@ typedef struct
   MsRun *run;
   MsWriter *writer;
   gint64 recorded;
+  MsSpelled spelled;
+  MsTies ties;
   gint64 wave_first, wave_tokens; /* the wave under way */
 } Collection;
 
@@ -182,6 +183,7 @@ record (Collection *c, MsRows *rows, gsize *n, GError **error)
                                 rows->predicted != NULL ? rows->predicted + from : NULL,
                                 rows->loss != NULL ? rows->loss + from : NULL, error))
         return FALSE;
+      ms_ties_count (&c->ties, rows, from, size);
       from += size;
       c->recorded += (gint64) size;
     }
@@ -190,6 +192,21 @@ record (Collection *c, MsRows *rows, gsize *n, GError **error)
   *n -= from;
   c->summary->recording_seconds += g_timer_elapsed (c->timer, NULL) - begun;
   return TRUE;
+}
+
+/* Says what broke the wave and where. */
+static gboolean
+fail_broken (const Collection *c, const MsWave *wave, guint first_document, const MsBroken *broken,
+             GError **error)
+{
+  guint i = 0;
+
+  while (i + 1 < wave->n_documents && wave->starts[i + 1] <= broken->token)
+    i++;
+  ms_findings_broken (c->plan, c->gguf, broken->block,
+                      c->corpus->documents[first_document + i].name,
+                      (gint64) (broken->token - wave->starts[i]), error);
+  return FALSE;
 }
 
 static gboolean
@@ -222,6 +239,8 @@ run_waves (Collection *c, GError **error)
       Span span = next_wave (corpus, document, wave_tokens, &n);
       gint64 first = corpus->documents[span.first].first_token;
       MsWave wave = { c->ids + first, NULL, span.n };
+      MsForwardEnd end;
+      MsBroken broken;
 
       g_array_set_size (starts, 0);
       for (guint i = 0; i <= span.n; i++)
@@ -234,7 +253,10 @@ run_waves (Collection *c, GError **error)
       wave.starts = (const gsize *) (gconstpointer) starts->data;
       c->wave_first = first;
       c->wave_tokens = (gint64) n;
-      if (!ms_forward_run (c->plan, &c->forward, &wave, rows, held, begin_block, c))
+      end = ms_forward_run (c->plan, &c->forward, &wave, rows, held, begin_block, c, &broken);
+      if (end == MS_FORWARD_BROKEN)
+        return fail_broken (c, &wave, span.first, &broken, error);
+      if (end == MS_FORWARD_STOPPED)
         {
           c->summary->stopped = TRUE;
           return TRUE;
@@ -249,7 +271,7 @@ run_waves (Collection *c, GError **error)
         return FALSE;
       document = span.first + span.n;
     }
-  return ms_writer_finish (c->writer, error);
+  return TRUE;
 }
 
 /* --- Beginning and end ---------------------------------------------------------------------- */
@@ -270,7 +292,9 @@ load_inputs (Collection *c, GError **error)
                            .n_vocabulary = c->plan->vocabulary,
                            .max_tokens = options->max_tokens,
                            .add_bos = options->add_bos,
-                           .threads = options->threads };
+                           .parse_special = options->parse_special,
+                           .threads = options->threads,
+                           .cancel = c->cancel };
 
   report (c, 0, "reading inputs");
   c->tokenizer = ms_tokenizer_load (options->model, NULL, &no_tokenizer);
@@ -283,7 +307,7 @@ load_inputs (Collection *c, GError **error)
     g_ptr_array_add (c->summary->warnings,
                      g_strdup_printf ("tokens have no text: %s", no_tokenizer->message));
   input.tokenizer = c->tokenizer;
-  c->corpus = ms_documents_load (&input, &c->ids, error);
+  c->corpus = ms_documents_load (&input, &c->ids, &c->spelled, error);
   return c->corpus != NULL;
 }
 
@@ -387,6 +411,17 @@ measure_perplexity (const Collection *c, GError **error)
 }
 
 static gboolean
+store_remarks (const Collection *c, GError **error)
+{
+  const GPtrArray *remarks = c->summary->remarks;
+
+  for (guint i = 0; i < remarks->len; i++)
+    if (!ms_writer_add_remark (c->writer, g_ptr_array_index (remarks, i), error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
 collect (Collection *c, GError **error)
 {
   const MsCollectOptions *options = c->options;
@@ -417,11 +452,20 @@ collect (Collection *c, GError **error)
                      g_strdup ("this processor has no bfloat16 products: fast is as reference"));
   if (!load_inputs (c, error))
     return FALSE;
+  ms_findings_routers (c->plan, c->summary->remarks);
+  ms_findings_context (c->plan, c->corpus, c->summary->remarks);
+  ms_findings_spelled (&c->spelled, c->summary->remarks);
+  c->ties.ties = g_new0 (gint64, c->plan->n_moe);
   db = ms_db_open (options->output, MS_DB_CREATE, error);
   if (db == NULL || !begin_run (c, db, error))
     return FALSE;
   done = run_waves (c, error);
+  ms_findings_ties (c->plan, &c->ties, c->summary->remarks);
+  if (done && !c->summary->stopped)
+    done = store_remarks (c, error) && ms_writer_finish (c->writer, error);
   g_clear_pointer (&c->writer, ms_writer_free);
+  if (c->recorded == 0 && c->run->id > 0)
+    drop_run (db, c->run->id, NULL); /* nothing is lost with it */
   return done && (!options->predict || c->summary->stopped || measure_perplexity (c, error));
 }
 
@@ -435,8 +479,10 @@ gboolean
 ms_collect (const MsCollectOptions *options, MsCollectSummary *summary, GCancellable *cancel,
             GError **error)
 {
-  MsCollectSummary result = { .warnings = g_ptr_array_new_with_free_func (g_free),
-                              .perplexities = g_array_new (FALSE, FALSE, sizeof (MsPerplexity)) };
+  MsCollectSummary result
+      = { .warnings = g_ptr_array_new_with_free_func (g_free),
+          .remarks = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_remark_free),
+          .perplexities = g_array_new (FALSE, FALSE, sizeof (MsPerplexity)) };
   Collection c = { .options = options, .summary = &result, .cancel = cancel };
   gboolean done;
 
@@ -458,6 +504,7 @@ ms_collect (const MsCollectOptions *options, MsCollectSummary *summary, GCancell
   g_timer_destroy (c.timer);
   ms_run_free (c.run);
   g_free (c.ids);
+  g_free (c.ties.ties);
   ms_corpus_free (c.corpus);
   ms_tokenizer_free (c.tokenizer);
   ms_model_free (c.model);
@@ -470,6 +517,7 @@ void
 ms_collect_summary_clear (MsCollectSummary *summary)
 {
   g_clear_pointer (&summary->warnings, g_ptr_array_unref);
+  g_clear_pointer (&summary->remarks, g_ptr_array_unref);
   g_clear_pointer (&summary->perplexities, g_array_unref);
 }
 

@@ -64,15 +64,16 @@ typedef struct
   const char *command; /* stored with the run, may be NULL */
   MsPrecision precision;
   MsStorage storage;
-  guint threads;     /* 0 = all */
-  gint64 max_tokens; /* per document, 0 = no limit */
-  guint wave_tokens; /* 0 = as many as the memory budget allows */
-  gsize memory;      /* budget in bytes, 0 = half of what is free */
-  gboolean add_bos;  /* begin each document as the tokenizer wants (BOS when the model asks) */
-  gboolean scores;   /* record full router scores */
-  gboolean norms;    /* record output norms, peaks and block similarity */
-  gboolean predict;  /* record the predicted next token and the loss of each token */
-  gboolean restart;  /* do not resume an unfinished run */
+  guint threads;          /* 0 = all */
+  gint64 max_tokens;      /* per document, 0 = no limit */
+  guint wave_tokens;      /* 0 = as many as the memory budget allows */
+  gsize memory;           /* budget in bytes, 0 = half of what is free */
+  gboolean add_bos;       /* begin each document as the tokenizer wants (BOS when the model asks) */
+  gboolean parse_special; /* special tokens that a text spells out are those tokens */
+  gboolean scores;        /* record full router scores */
+  gboolean norms;         /* record output norms, peaks and block similarity */
+  gboolean predict;       /* record the predicted next token and the loss of each token */
+  gboolean restart;       /* do not resume an unfinished run */
   MsCollectProgressFunc progress; /* may be NULL; called from the calling thread */
   gpointer progress_data;
 } MsCollectOptions;
@@ -92,11 +93,14 @@ typedef struct
   double seconds, recording_seconds; /* all, and the part spent in writing decisions */
   gboolean resumed, stopped;         /* stopped: cancelled, what was recorded is kept */
   GPtrArray *warnings;               /* of char* */
-  GArray *perplexities;              /* of MsPerplexity, one per document; empty unless predicted */
+  GPtrArray *remarks;   /* of MsRemark: what text, model and decisions say against their reading */
+  GArray *perplexities; /* of MsPerplexity, one per document; empty unless predicted */
 } MsCollectSummary;
 
 /* Cancelling keeps the blocks recorded so far and is no error.  *summary is filled on success; clear
- * it with ms_collect_summary_clear. */
+ * it with ms_collect_summary_clear.  A run of which nothing was recorded is not left in the file.
+ * Errors: beside those of model, texts and file, CORRUPT when the model's numbers stop being finite, naming
+ * the tensor (and expert) that holds such a value, or the block, document and position. */
 gboolean ms_collect (const MsCollectOptions *options, MsCollectSummary *summary,
                      GCancellable *cancel, GError **error);
 void ms_collect_summary_clear (MsCollectSummary *summary);
@@ -112,6 +116,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsTokenizer, ms_tokenizer_free)
 /* Appends the ids of text to ids (GArray of gint32); no BOS or EOS, control tokens in the text are
  * plain text.  Text must be valid UTF-8, below 2 GiB.  Any number of threads may encode at once. */
 void ms_tokenizer_encode (MsTokenizer *tokenizer, const char *text, gsize length, GArray *ids);
+typedef struct
+{
+  gboolean special; /* control tokens spelled out in the text are those tokens */
+} MsEncoding;
+/* The same; returns how many control tokens the text spells that were taken as plain text. */
+gint64 ms_tokenizer_encode_with (MsTokenizer *tokenizer, const MsEncoding *how, const char *text,
+                                 gsize length, GArray *ids);
 guint ms_tokenizer_size (const MsTokenizer *tokenizer);
 /* Kind and rule, e.g. "llama" or "gpt2 qwen2" (borrowed). */
 const char *ms_tokenizer_name (const MsTokenizer *tokenizer);

@@ -11,13 +11,13 @@
 #include <string.h>
 
 static const ToyModel models[] = {
-  { "llama", 32, 3, 4, 2, 8, 50, 6, 2, 24, 1, 0, FALSE, 0, FALSE, 0, 1, 0, 0 },
-  { "llama", 32, 2, 4, 4, 8, 50, 4, 4, 40, 0, 0, FALSE, 0, TRUE, 0, 2, 0, 0 },
-  { "olmoe", 48, 2, 6, 3, 8, 70, 20, 5, 16, 0, 0, FALSE, 1, FALSE, 0, 3, 0, 0 },
-  { "qwen2moe", 32, 2, 6, 1, 12, 50, 7, 3, 24, 0, 56, TRUE, 0, FALSE, 0, 4, 0, 0 },
-  { "qwen3moe", 32, 2, 12, 2, 16, 50, 9, 1, 24, 0, 0, FALSE, 2, FALSE, 0, 5, 0, 0 },
-  { "lfm2moe", 32, 4, 4, 2, 8, 50, 6, 2, 24, 1, 0, FALSE, 2, FALSE, 0, 6, 0, 3 },
-  { "mellum", 32, 5, 4, 2, 8, 50, 6, 2, 24, 0, 0, FALSE, 2, FALSE, 0, 7, 9, 0 },
+  { "llama", 32, 3, 4, 2, 8, 50, 6, 2, 24, 1, 0, FALSE, 0, FALSE, 0, 1, 0, 0, FALSE },
+  { "llama", 32, 2, 4, 4, 8, 50, 4, 4, 40, 0, 0, FALSE, 0, TRUE, 0, 2, 0, 0, FALSE },
+  { "olmoe", 48, 2, 6, 3, 8, 70, 20, 5, 16, 0, 0, FALSE, 1, FALSE, 0, 3, 0, 0, FALSE },
+  { "qwen2moe", 32, 2, 6, 1, 12, 50, 7, 3, 24, 0, 56, TRUE, 0, FALSE, 0, 4, 0, 0, FALSE },
+  { "qwen3moe", 32, 2, 12, 2, 16, 50, 9, 1, 24, 0, 0, FALSE, 2, FALSE, 0, 5, 0, 0, FALSE },
+  { "lfm2moe", 32, 4, 4, 2, 8, 50, 6, 2, 24, 1, 0, FALSE, 2, FALSE, 0, 6, 0, 3, FALSE },
+  { "mellum", 32, 5, 4, 2, 8, 50, 6, 2, 24, 0, 0, FALSE, 2, FALSE, 0, 7, 9, 0, FALSE },
 };
 
 /* Whatever a test writes lies in one folder. */
@@ -658,6 +658,168 @@ test_memory (void)
   g_assert_nonnull (strstr (error->message, "--max-tokens"));
 }
 
+/* --- Wrong numbers --------------------------------------------------------------------------- */
+
+/* Writes `value` over n values of the tensor in the file's bytes, from number `from` on. */
+static void
+set_values (GByteArray *bytes, const ToyModel *model, const char *tensor, gsize size, gsize from,
+            gsize n, float value)
+{
+  g_autofree float *values = toy_model_values (model, tensor, size);
+  guint8 *found = memmem (bytes->data, bytes->len, values, size * sizeof *values);
+
+  g_assert_nonnull (found);
+  for (gsize i = from; i < from + n; i++)
+    memcpy (found + i * sizeof value, &value, sizeof value);
+}
+
+static guint
+count_runs (const char *db)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) file = ms_db_open (db, MS_DB_READ, &error);
+  g_autoptr (GPtrArray) runs = file != NULL ? ms_db_list_runs (file, &error) : NULL;
+
+  g_assert_no_error (error);
+  return runs->len;
+}
+
+/* A weight that is no number is named, with its expert; no run is left behind. */
+static void
+test_broken (void)
+{
+  static const struct
+  {
+    const char *tensor;
+    gsize size, from, n;
+    float value;
+    const char *says, *where; /* parts of the message */
+  } cases[] = {
+    { "blk.1.ffn_down_exps.weight", 24 * 32 * 6, 3 * 24 * 32 + 5, 1, NAN,
+      "blk.1.ffn_down_exps.weight (expert 3) has a value that is not finite (NaN)", "in block 1" },
+    { "blk.2.ffn_gate_inp.weight", 32 * 6, 32, 1, NAN, "blk.2.ffn_gate_inp.weight", "in block 2" },
+    { "blk.0.attn_norm.weight", 32, 0, 1, INFINITY, "blk.0.attn_norm.weight", "position 0" },
+    { "token_embd.weight", 32 * 50, 0, 32 * 50, NAN, "token_embd.weight", "position 0" },
+    { "output.weight", 32 * 50, 40, 1, NAN, "output.weight", "the output head" },
+    { "blk.1.ffn_up_exps.weight", 24 * 32 * 6, 0, 24 * 32 * 6, 1e38f,
+      "all weights there are finite", "overflow in block 1" },
+  };
+  const ToyModel *m = &models[0];
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_auto (Place) place = { 0 };
+      g_autoptr (GgufWriter) writer = toy_model_write (m);
+      g_autoptr (GByteArray) bytes = gguf_writer_bytes (writer);
+      g_autoptr (GError) error = NULL;
+      MsCollectSummary summary;
+
+      place_init (&place, m, lengths);
+      set_values (bytes, m, cases[i].tensor, cases[i].size, cases[i].from, cases[i].n,
+                  cases[i].value);
+      g_file_set_contents (place.model, (const char *) bytes->data, (gssize) bytes->len, NULL);
+      g_assert_false (
+          ms_collect (&(MsCollectOptions){ .model = place.model,
+                                           .inputs = (const char *[]){ place.ids, NULL },
+                                           .kind = MS_INPUT_TOKEN_IDS,
+                                           .output = place.db,
+                                           .threads = 2,
+                                           .predict = TRUE },
+                      &summary, NULL, &error));
+      g_assert_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_CORRUPT);
+      if (strstr (error->message, cases[i].says) == NULL
+          || strstr (error->message, cases[i].where) == NULL)
+        g_error ("'%s' and '%s' expected in: %s", cases[i].says, cases[i].where, error->message);
+      g_assert_nonnull (strstr (error->message, "document 'ids:"));
+      g_assert_null (strstr (error->message, "goes on"));
+      g_assert_cmpuint (count_runs (place.db), ==, 0);
+    }
+}
+
+static const MsRemark *
+find_remark (const MsCollectSummary *summary, const char *code)
+{
+  for (guint i = 0; i < summary->remarks->len; i++)
+    {
+      const MsRemark *remark = g_ptr_array_index (summary->remarks, i);
+
+      if (g_str_equal (remark->code, code))
+        return remark;
+    }
+  return NULL;
+}
+
+static guint
+count_remarks (const char *db, gint64 run)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) file = ms_db_open (db, MS_DB_READ, &error);
+  g_autoptr (GPtrArray) remarks = file != NULL ? ms_db_list_remarks (file, run, &error) : NULL;
+
+  g_assert_no_error (error);
+  return remarks->len;
+}
+
+static void
+collect_remarks (const Place *place, MsCollectSummary *summary)
+{
+  collect (&(MsCollectOptions){ .model = place->model,
+                                .inputs = (const char *[]){ place->ids, NULL },
+                                .kind = MS_INPUT_TOKEN_IDS,
+                                .output = place->db },
+           summary);
+}
+
+/* What model and text say against the decisions is counted; a sound model says nothing. */
+static void
+test_remarks (void)
+{
+  ToyModel m = models[0];
+  g_auto (Place) place = { 0 };
+  g_autoptr (GgufWriter) writer = NULL;
+  g_autoptr (GByteArray) bytes = NULL;
+  g_autoptr (MsModel) model = NULL;
+  g_autofree char *key = NULL;
+  MsCollectSummary summary;
+  const guint32 context = 100;
+  guint8 *found;
+
+  place_init (&place, &m, lengths);
+  collect_remarks (&place, &summary);
+  g_assert_cmpuint (summary.remarks->len, ==, 0);
+  ms_collect_summary_clear (&summary);
+
+  writer = toy_model_write (&m);
+  bytes = gguf_writer_bytes (writer);
+  set_values (bytes, &m, "blk.1.ffn_gate_inp.weight", 32 * 6, 0, 32 * 6, 0);
+  found = memmem (bytes->data, bytes->len, "llama.context_length", 20);
+  memcpy (found + 20 + 4, &context, sizeof context);
+  g_file_set_contents (place.model, (const char *) bytes->data, (gssize) bytes->len, NULL);
+  collect_remarks (&place, &summary);
+  g_assert_cmpuint (summary.remarks->len, ==, 2);
+  /* One of two layers has ties alone. */
+  g_assert_cmpint (find_remark (&summary, "ties")->count, ==, 5 + 1 + 140 + 33);
+  g_assert_cmpstr (find_remark (&summary, "ties")->place, ==, "layer=1");
+  g_assert_nonnull (strstr (find_remark (&summary, "ties")->text, "179 of 358"));
+  g_assert_cmpint (find_remark (&summary, "beyond-context")->count, ==, 40);
+  g_assert_nonnull (strstr (find_remark (&summary, "beyond-context")->text, "1 of 4 documents"));
+  g_assert_nonnull (strstr (find_remark (&summary, "beyond-context")->text, "--max-tokens 100"));
+  g_assert_cmpuint (count_remarks (place.db, summary.run), ==, 2);
+  ms_collect_summary_clear (&summary);
+
+  m.quantised_router = TRUE;
+  g_clear_pointer (&writer, gguf_writer_free);
+  writer = toy_model_write (&m);
+  gguf_writer_save (writer, place.model);
+  collect_remarks (&place, &summary);
+  g_assert_cmpuint (summary.remarks->len, ==, 1);
+  g_assert_cmpint (find_remark (&summary, "quantised-router")->count, ==, 2);
+  ms_collect_summary_clear (&summary);
+  model = ms_model_describe (place.model, NULL, NULL);
+  g_assert_nonnull (strstr (model->details, "\"router_type\":\"Q8_0 (quantised)\""));
+  g_assert_nonnull (strstr (model->details, "\"selection_bias\":\"no\""));
+}
+
 /* --- Wrong files ----------------------------------------------------------------------------- */
 
 typedef enum
@@ -805,6 +967,8 @@ test_describe (void)
   g_assert_cmpint (model->layers[0].number, ==, 1);
   g_assert_cmpint (model->expert_bytes, ==, 3 * 32 * 24 * 4);
   g_assert_cmpuint (warnings->len, ==, 0);
+  g_assert_nonnull (strstr (model->details, "\"router_type\":\"F32\""));
+  g_assert_nonnull (strstr (model->details, "\"context_length\":4096"));
 
   unknown.architecture = "starling";
   writer = toy_model_write (&unknown);
@@ -891,6 +1055,8 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/waves", test_waves);
   g_test_add_func ("/engine/resume", test_resume);
   g_test_add_func ("/engine/memory", test_memory);
+  g_test_add_func ("/engine/broken", test_broken);
+  g_test_add_func ("/engine/remarks", test_remarks);
   g_test_add_func ("/engine/faults", test_faults);
   g_test_add_func ("/engine/keys", test_keys);
   g_test_add_func ("/engine/describe", test_describe);

@@ -1,4 +1,6 @@
 /* The commands about files as scripts use them: output, messages, exit status. */
+#include "gguf-writer.h"
+
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
@@ -60,6 +62,47 @@ test_info (void)
     RUN (2, "info");
     ASSERT_HAS (err, "Usage:");
   }
+}
+
+/* GGUF files that are no models are told for what they are. */
+static void
+test_other_gguf (void)
+{
+  static const char *const datasets[] = { "calibration.txt", NULL };
+  const float sums[8] = { 0 };
+  g_autoptr (GgufWriter) matrix = gguf_writer_new (), adapter = gguf_writer_new ();
+  g_autofree char *path = g_build_filename (folder, "calibration.gguf", NULL);
+  g_autofree char *db = g_build_filename (folder, "other.db", NULL);
+
+  gguf_add_string (matrix, "general.type", "imatrix");
+  gguf_add_strings (matrix, "imatrix.datasets", datasets, -1);
+  gguf_add_u32 (matrix, "imatrix.chunk_count", 4);
+  gguf_add_f32 (matrix, "blk.0.ffn_down_exps.weight.counts", 1, 8, 0, sums);
+  gguf_writer_save (matrix, path);
+  {
+    RUN (1, "info", path);
+    ASSERT_HAS (err, "importance matrix");
+  }
+  {
+    RUN (1, "import", path, "-o", db);
+    ASSERT_HAS (err, "importance matrix");
+  }
+  {
+    RUN (1, "collect", path, database, "-o", db);
+    ASSERT_HAS (err, "importance matrix");
+  }
+  gguf_add_string (adapter, "general.type", "adapter");
+  gguf_writer_save (adapter, path);
+  {
+    RUN (1, "info", path);
+    ASSERT_HAS (err, "'adapter', not a whole model");
+  }
+  {
+    RUN (1, "import", path, "-o", db);
+    ASSERT_HAS (err, "`moescope collect`");
+  }
+  g_assert_false (g_file_test (db, G_FILE_TEST_EXISTS));
+  g_remove (path);
 }
 
 static void
@@ -410,6 +453,7 @@ main (int argc, char **argv)
   database = g_build_filename (g_getenv ("MOESCOPE_SOURCE_ROOT"), "tests/data/format-1.db", NULL);
   folder = g_dir_make_tmp ("moescope-commands-XXXXXX", NULL);
   g_test_add_func ("/file-commands/info", test_info);
+  g_test_add_func ("/file-commands/other-gguf", test_other_gguf);
   g_test_add_func ("/file-commands/check", test_check);
   g_test_add_func ("/file-commands/list", test_list);
   g_test_add_func ("/file-commands/manual", test_manual);

@@ -19,10 +19,13 @@ set_up (Fixture *fixture, gconstpointer data)
   g_autoptr (GError) error = NULL;
   g_autofree char *path = NULL;
   static const char *const merges[] = { NULL };
+  gint32 types[32];
 
   (void) data;
   fixture->folder = g_dir_make_tmp ("moescope-XXXXXX", NULL);
   path = g_build_filename (fixture->folder, "model.gguf", NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++)
+    types[i] = i == 0 ? 3 : 1; /* a control token, then plain ones */
   g_ptr_array_add (tokens, g_strdup ("<s>"));
   g_ptr_array_add (tokens, g_strdup ("\xc4\xa0"));
   g_ptr_array_add (tokens, g_strdup ("\xc4\x8a")); /* newline */
@@ -33,6 +36,7 @@ set_up (Fixture *fixture, gconstpointer data)
   gguf_add_string (writer, "tokenizer.ggml.pre", "gpt-2");
   gguf_add_strings (writer, "tokenizer.ggml.tokens", (const char *const *) tokens->pdata, -1);
   gguf_add_strings (writer, "tokenizer.ggml.merges", merges, -1);
+  gguf_add_i32s (writer, "tokenizer.ggml.token_type", types, tokens->len - 1);
   gguf_add_bool (writer, "tokenizer.ggml.add_bos_token", TRUE);
   gguf_add_u32 (writer, "tokenizer.ggml.bos_token_id", 0);
   gguf_writer_save (writer, path);
@@ -80,7 +84,7 @@ load (Fixture *fixture, MsInputKind kind, gboolean add_bos, gint64 max_tokens,
     }
   g_ptr_array_add (paths, NULL);
   options.paths = (const char *const *) paths->pdata;
-  return ms_documents_load (&options, ids, error);
+  return ms_documents_load (&options, ids, NULL, error);
 }
 
 /* "name language domain parallel phase: ids" per document, with "-" for absent labels. */
@@ -231,6 +235,37 @@ test_bad (Fixture *fixture, gconstpointer data)
     }
 }
 
+/* Special tokens that texts spell out are counted, or taken. */
+static void
+test_special (Fixture *fixture, gconstpointer data)
+{
+  static const char text[] = "{\"text\":\"<s>a<s>\"}\n{\"text\":\"b\"}\n{\"text\":\"<s>\"}\n";
+  g_autofree char *path = g_build_filename (fixture->folder, "x.jsonl", NULL);
+  MsInputOptions options = { .paths = (const char *[]){ path, NULL },
+                             .tokenizer = fixture->tokenizer,
+                             .n_vocabulary = ms_tokenizer_size (fixture->tokenizer),
+                             .add_bos = TRUE };
+
+  (void) data;
+  g_assert_true (g_file_set_contents (path, text, -1, NULL));
+  for (guint special = 0; special < 2; special++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (MsCorpus) corpus = NULL;
+      g_autofree gint32 *ids = NULL;
+      MsSpelled spelled;
+
+      options.parse_special = special;
+      corpus = ms_documents_load (&options, &ids, &spelled, &error);
+      g_assert_no_error (error);
+      g_assert_cmpint (spelled.n, ==, special ? 0 : 3);
+      g_assert_cmpuint (spelled.documents, ==, special ? 0 : 2);
+      /* '<' and '>' are not in the vocabulary: what stays is the first token and the letters. */
+      g_assert_cmpint (corpus->documents[0].n_tokens, ==, 4);
+      g_assert_cmpint (ids[1], ==, special ? 0 : 3 + 's' - 'a');
+    }
+}
+
 static void
 test_no_file (Fixture *fixture, gconstpointer data)
 {
@@ -246,7 +281,7 @@ test_no_file (Fixture *fixture, gconstpointer data)
       g_autoptr (GError) error = NULL;
       gint32 *ids = NULL;
 
-      g_assert_null (ms_documents_load (&options, &ids, &error));
+      g_assert_null (ms_documents_load (&options, &ids, NULL, &error));
       g_assert_nonnull (strstr (error->message, parts[i]));
     }
 }
@@ -263,5 +298,6 @@ main (int argc, char **argv)
   TEST ("same-names", test_same_names);
   TEST ("bad", test_bad);
   TEST ("no-file", test_no_file);
+  TEST ("special", test_special);
   return g_test_run ();
 }

@@ -346,6 +346,82 @@ test_odd_vocabulary (void)
   check (tokenizer, "aaab aaaa", "6 1 3 4 1 1 1 1");
 }
 
+/* Control tokens are characters unless asked for; longer tokens go first, and none overlaps another. */
+static void
+test_special (void)
+{
+  static const char *const tokens[]
+      = { "<e>", "<u>", "a", "<", "e", "u", ">", "aa", "aaa", "<u", "<ua", NULL };
+  static const gint32 types[] = { 3, 4, 1, 1, 1, 1, 1, 4, 4, 4, 3 };
+  static const char *const merges[] = { NULL };
+  static const struct
+  {
+    const char *text, *plain, *special;
+    gint64 n;
+  } cases[] = {
+    { "a<e>a", "2 3 4 6 2", "2 0 2", 1 },
+    { "<u><e>", "1 3 4 6", "1 0", 1 },
+    { "aaaaaa", "8 8", "8 8", 0 },
+    { "aaaaa", "8 7", "8 7", 0 },
+    { "<uaaa", "9 8", "9 8", 0 },
+    { "<u>a", "1 2", "1 2", 0 },
+    { "<ua", "9 2", "10", 1 },
+    { "", "", "", 0 },
+  };
+  g_autoptr (GgufWriter) writer = new_vocabulary ("gpt2", tokens);
+  g_autoptr (MsTokenizer) tokenizer = NULL;
+  g_autoptr (GError) error = NULL;
+
+  gguf_add_strings (writer, "tokenizer.ggml.merges", merges, -1);
+  gguf_add_i32s (writer, "tokenizer.ggml.token_type", types, G_N_ELEMENTS (types));
+  tokenizer = load (writer, "gpt-2", &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    for (guint special = 0; special < 2; special++)
+      {
+        g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+        g_autofree char *got = NULL;
+        gint64 n = ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ special }, cases[i].text,
+                                             strlen (cases[i].text), ids);
+
+        got = ids_text (ids);
+        g_assert_cmpstr (got, ==, special ? cases[i].special : cases[i].plain);
+        g_assert_cmpint (n, ==, special ? 0 : cases[i].n);
+      }
+}
+
+/* A text with each of very many user-defined tokens. */
+static void
+test_many_users (void)
+{
+  const guint many = 30000;
+  g_autoptr (GPtrArray) tokens = g_ptr_array_new_with_free_func (g_free);
+  g_autofree gint32 *types = g_new (gint32, many);
+  static const char *const merges[] = { NULL };
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GgufWriter) writer = NULL;
+  g_autoptr (MsTokenizer) tokenizer = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < many; i++)
+    {
+      types[i] = 4;
+      g_ptr_array_add (tokens, g_strdup_printf ("<%05u>", i));
+      g_string_append (text, g_ptr_array_index (tokens, i));
+    }
+  g_ptr_array_add (tokens, NULL);
+  writer = new_vocabulary ("gpt2", (const char *const *) tokens->pdata);
+  gguf_add_strings (writer, "tokenizer.ggml.merges", merges, -1);
+  gguf_add_i32s (writer, "tokenizer.ggml.token_type", types, many);
+  tokenizer = load (writer, "gpt-2", &error);
+  g_assert_no_error (error);
+  ms_tokenizer_encode (tokenizer, text->str, text->len, ids);
+  g_assert_cmpuint (ids->len, ==, many);
+  for (guint i = 0; i < many; i++)
+    g_assert_cmpint (g_array_index (ids, gint32, i), ==, (gint32) i);
+}
+
 /* --- Long and many ---------------------------------------------------------------------------- */
 
 static MsTokenizer *
@@ -447,6 +523,8 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizer/gpt2", test_gpt2);
   g_test_add_func ("/tokenizer/refused", test_refused);
   g_test_add_func ("/tokenizer/odd-vocabulary", test_odd_vocabulary);
+  g_test_add_func ("/tokenizer/special", test_special);
+  g_test_add_func ("/tokenizer/many-users", test_many_users);
   g_test_add_func ("/tokenizer/long", test_long);
   g_test_add_func ("/tokenizer/threads", test_threads);
   return g_test_run ();

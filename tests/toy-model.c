@@ -58,7 +58,10 @@ add (const ToyModel *model, GgufWriter *writer, const char *name, gint64 ne0, gi
 {
   gsize n = (gsize) (ne0 * MAX (ne1, 1) * MAX (ne2, 1)), size;
 
-  if (model->type == 8 && ne1 > 0 && strstr (name, "ffn_gate_inp") == NULL)
+  gboolean router = strstr (name, "ffn_gate_inp.") != NULL;
+
+  if (router ? model->quantised_router
+             : model->type == 8 && ne1 > 0 && strstr (name, "ffn_gate_inp") == NULL)
     {
       g_autofree guint8 *blocks = random_q8_0 (model, name, n, &size);
 

@@ -18,6 +18,7 @@ typedef struct
   guint64 seed;
   guint window;      /* tokens that one sees in three of four blocks; 0: all */
   guint conv_blocks; /* the first blocks have a convolution over 3 tokens instead of attention */
+  gboolean quantised_router; /* as Q8_0 */
 } ToyModel;
 
 /* The values of tensor `name` (n values), the same each time.  (transfer full) */

@@ -3,11 +3,58 @@
 
 #include "feed-forward-private.h"
 
+#include <string.h>
+
 static void
 add_number (JsonBuilder *builder, const char *name, gint64 value)
 {
   json_builder_set_member_name (builder, name);
   json_builder_add_int_value (builder, value);
+}
+
+static void
+add_text (JsonBuilder *builder, const char *name, const char *text)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_add_string_value (builder, text);
+}
+
+/* "yes", "no", or of how many of the MoE layers. */
+static void
+add_share (JsonBuilder *builder, const char *name, guint n, guint n_moe)
+{
+  g_autofree char *text = n == 0       ? g_strdup ("no")
+                          : n == n_moe ? g_strdup ("yes")
+                                       : g_strdup_printf ("in %u of %u layers", n, n_moe);
+
+  add_text (builder, name, text);
+}
+
+/* What decides the routing: the types of the router matrices, and which biases there are. */
+static void
+describe_routers (const MsPlan *plan, JsonBuilder *builder)
+{
+  g_autoptr (GString) types = g_string_new (NULL);
+  guint n_bias = 0, n_selection = 0, n_quantised = 0;
+
+  for (guint b = 0; b < plan->n_blocks; b++)
+    {
+      const MsPlanBlock *block = &plan->blocks[b];
+      const MsTensorType *type = block->is_moe ? block->logits.tensor->type : NULL;
+
+      if (type == NULL)
+        continue;
+      n_bias += block->router_bias != NULL;
+      n_selection += block->selection_bias != NULL;
+      n_quantised += type->block_values > 1;
+      if (strstr (types->str, type->name) == NULL)
+        g_string_append_printf (types, "%s%s", types->len > 0 ? ", " : "", type->name);
+    }
+  if (n_quantised > 0)
+    g_string_append (types, " (quantised)");
+  add_text (builder, "router_type", types->str);
+  add_share (builder, "router_bias", n_bias, plan->n_moe);
+  add_share (builder, "selection_bias", n_selection, plan->n_moe);
 }
 
 static char *
@@ -20,12 +67,15 @@ describe_details (const MsPlan *plan, const MsGguf *gguf)
 
   json_builder_begin_object (builder);
   add_number (builder, "vocabulary", plan->vocabulary);
+  if (plan->context > 0)
+    add_number (builder, "context_length", plan->context);
   block->mixer->describe (block->mixer_part, builder);
   add_number (builder, "expert_width", block->networks[0].up.n_rows);
   add_number (builder, "shared_width", block->shared.up.n_rows);
   add_number (builder, "tensors", ms_gguf_n_tensors (gguf));
   json_builder_set_member_name (builder, "expert_type");
   json_builder_add_string_value (builder, block->networks[0].up.tensor->type->name);
+  describe_routers (plan, builder);
   json_builder_end_object (builder);
   root = json_builder_get_root (builder);
   json_generator_set_root (generator, root);

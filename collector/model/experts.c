@@ -13,6 +13,16 @@
 
 /* --- The router ------------------------------------------------------------------------------ */
 
+static gboolean
+any_undefined (const float *values, gsize n)
+{
+  gboolean any = FALSE;
+
+  for (gsize i = 0; i < n; i++)
+    any |= values[i] != values[i];
+  return any;
+}
+
 static void
 choose (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
@@ -27,6 +37,8 @@ choose (const MsEngine *engine, gsize from, gsize to, gpointer data)
                               .weights = engine->layer->weights + row * gate->k };
 
       ms_gate_choose (gate, logits + t * gate->n_experts, scratch, &decision);
+      if (any_undefined (logits + t * gate->n_experts, gate->n_experts))
+        decision.weights[0] = NAN; /* for the executor to find: the choice is worth nothing */
       engine->layer->entropy[row] = decision.entropy;
       engine->layer->margin[row] = decision.margin;
     }

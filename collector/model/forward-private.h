@@ -33,9 +33,24 @@ typedef gboolean (*MsBlockFunc) (guint block, gpointer data);
 gsize ms_forward_token_bytes (const MsPlan *plan, const MsForwardOptions *options);
 gsize ms_forward_fixed_bytes (const MsPlan *plan, const MsForwardOptions *options, gsize longest);
 
-/* Runs the wave and fills rows first..first+n_tokens-1: whatever arrays `rows` has.  FALSE when
- * `begin` stopped it. */
-gboolean ms_forward_run (const MsPlan *plan, const MsForwardOptions *options, const MsWave *wave,
-                         MsRows *rows, gsize first, MsBlockFunc begin, gpointer data);
+typedef enum
+{
+  MS_FORWARD_DONE,
+  MS_FORWARD_STOPPED, /* by `begin` */
+  MS_FORWARD_BROKEN,  /* a value that is not finite came out of a block */
+} MsForwardEnd;
+
+/* Where a value first was not finite. */
+typedef struct
+{
+  guint block; /* of the model; its number of blocks: the output head */
+  gsize token; /* of the wave: the first that it befell */
+} MsBroken;
+
+/* Runs the wave and fills rows first..first+n_tokens-1: whatever arrays `rows` has.  *broken is set when
+ * a token's stream, scores or loss stop being numbers; the rows are of no use then. */
+MsForwardEnd ms_forward_run (const MsPlan *plan, const MsForwardOptions *options,
+                             const MsWave *wave, MsRows *rows, gsize first, MsBlockFunc begin,
+                             gpointer data, MsBroken *broken);
 
 G_END_DECLS

@@ -25,7 +25,8 @@
  *  4. Results do not depend on the number of threads: work is cut by shapes alone, no worker adds to
  *     what another adds to, and sums over experts run in the order of their ids.
  *  5. Routers are float32 whatever the precision of the other products.
- *  6. Nothing can fail here: the plan has checked shapes, types and geometry. */
+ *  6. Nothing can fail here but the model's numbers: the plan has checked shapes, types and geometry.
+ *     After each block every token's stream and decision are looked through for what is no number. */
 #include "engine-private.h"
 
 #include "experts-private.h"
@@ -35,6 +36,7 @@
 #include "norm-private.h"
 #include "positions-private.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -193,6 +195,70 @@ run_block (MsEngine *engine, gboolean last)
   ms_experts_run_shared (engine, &in);
 }
 
+/* Whether one of n values is infinite or no number: then all bits of its exponent are set. */
+static gboolean
+has_no_number (const float *values, gsize n)
+{
+  const guint32 *bits = (const guint32 *) (gconstpointer) values;
+  guint32 bad = 0;
+
+  for (gsize i = 0; i < n; i++)
+    bad |= (bits[i] & 0x7f800000) == 0x7f800000;
+  return bad != 0;
+}
+
+typedef struct
+{
+  gboolean decisions;
+  gint token; /* atomic: the first that has a value which is no number; G_MAXINT: none */
+} Search;
+
+static void
+search (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  Search *search = data;
+  gsize d = engine->plan->width, k = engine->block->gate.k;
+
+  for (gsize t = from; t < to; t++)
+    {
+      gsize row = engine->first + t;
+      gboolean bad = has_no_number (engine->x + t * d, d);
+
+      if (search->decisions)
+        bad |= has_no_number (engine->layer->weights + row * k, k);
+      for (gint old = g_atomic_int_get (&search->token);
+           bad && (gint) t < old
+           && !g_atomic_int_compare_and_exchange (&search->token, old, (gint) t);)
+        old = g_atomic_int_get (&search->token);
+      if (bad)
+        return;
+    }
+}
+
+/* Whether a token of the wave has a value that is no number behind the block, or a decision made of one. */
+static gboolean
+is_broken (const MsEngine *engine, guint block, MsBroken *broken)
+{
+  Search found = { engine->layer != NULL, G_MAXINT };
+
+  ms_engine_for_tokens (engine, engine->n, search, &found);
+  *broken = (MsBroken){ block, (gsize) found.token };
+  return found.token != G_MAXINT;
+}
+
+/* Whether a token that has a loss has one that is no number. */
+static gboolean
+is_head_broken (const MsEngine *engine, MsBroken *broken)
+{
+  for (gsize t = 0; t + 1 < engine->n; t++)
+    if (engine->positions[t + 1] > 0 && !isfinite (engine->rows->loss[engine->first + t]))
+      {
+        *broken = (MsBroken){ engine->plan->n_blocks, t };
+        return TRUE;
+      }
+  return FALSE;
+}
+
 static void
 predict (const MsEngine *engine)
 {
@@ -285,13 +351,13 @@ last_block (const MsPlan *plan, const MsRows *rows, gboolean *skip_experts)
   return rows->predicted != NULL ? plan->n_blocks - 1 : plan->last_moe;
 }
 
-gboolean
+MsForwardEnd
 ms_forward_run (const MsPlan *plan, const MsForwardOptions *options, const MsWave *wave,
-                MsRows *rows, gsize first, MsBlockFunc begin, gpointer data)
+                MsRows *rows, gsize first, MsBlockFunc begin, gpointer data, MsBroken *broken)
 {
   gsize n = wave->starts[wave->n_documents], d = plan->width;
   gsize longest = 0;
-  gboolean skip_experts, going = TRUE;
+  gboolean skip_experts;
   guint last = last_block (plan, rows, &skip_experts), layer = 0;
   g_autoptr (MsProducts) products = ms_products_new (options->threads);
   g_autoptr (MsArena) lasting = NULL, arena = NULL;
@@ -307,7 +373,7 @@ ms_forward_run (const MsPlan *plan, const MsForwardOptions *options, const MsWav
                       .positions = positions };
 
   if (n == 0)
-    return TRUE;
+    return MS_FORWARD_DONE;
   for (guint i = 0; i < wave->n_documents; i++)
     {
       gsize length = wave->starts[i + 1] - wave->starts[i];
@@ -331,16 +397,21 @@ ms_forward_run (const MsPlan *plan, const MsForwardOptions *options, const MsWav
       ms_engine_for_tokens (&engine, longest, fill_angles, rotation);
     }
   ms_engine_for_tokens (&engine, n, embed, NULL);
-  for (guint b = 0; b <= last && (going = begin == NULL || begin (b, data)); b++)
+  for (guint b = 0; b <= last; b++)
     {
+      if (begin != NULL && !begin (b, data))
+        return MS_FORWARD_STOPPED;
       engine.block = &plan->blocks[b];
       engine.layer = engine.block->is_moe ? &rows->layers[layer++] : NULL;
       if (b < last)
         advise (engine.block + 1, MADV_WILLNEED);
       run_block (&engine, b == last && skip_experts);
       advise (engine.block, MADV_DONTNEED);
+      if (is_broken (&engine, b, broken))
+        return MS_FORWARD_BROKEN;
     }
-  if (going && rows->predicted != NULL)
-    predict (&engine);
-  return going;
+  if (rows->predicted == NULL)
+    return MS_FORWARD_DONE;
+  predict (&engine);
+  return is_head_broken (&engine, broken) ? MS_FORWARD_BROKEN : MS_FORWARD_DONE;
 }

@@ -57,6 +57,7 @@ typedef struct
 {
   const MsArchitecture *architecture;
   guint width, n_blocks, vocabulary; /* D, blocks, V */
+  guint32 context; /* tokens the model was trained for; 0: the file does not say */
   float epsilon;
   GPtrArray *rotations; /* of MsRotation*, borrowed by the blocks' mixers */
   MsPlanBlock *blocks;  /* (n_blocks) */

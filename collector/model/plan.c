@@ -283,6 +283,7 @@ load (MsLoader *loader, GError **error)
   if (!ms_loader_u32 (loader, "embedding_length", MS_KEY_REQUIRED, &width, error)
       || !ms_loader_u32 (loader, "block_count", MS_KEY_REQUIRED, &n_blocks, error)
       || !ms_loader_u32 (loader, "nextn_predict_layers", MS_KEY_OPTIONAL, &n_further, error)
+      || !ms_loader_u32 (loader, "context_length", MS_KEY_OPTIONAL, &plan->context, error)
       || !ms_gguf_get_float (loader->gguf, epsilon_key, MS_KEY_REQUIRED, &plan->epsilon, error)
       || !ms_recipe_load (loader, &gate, error) || !check_refused_keys (loader, error))
     return FALSE;
@@ -327,6 +328,28 @@ load (MsLoader *loader, GError **error)
   return TRUE;
 }
 
+/* Files of the same format that hold something else. */
+static gboolean
+check_kind (const MsLoader *loader, GError **error)
+{
+  const char *kind = NULL;
+  g_autofree char *shown = NULL;
+
+  if (!ms_gguf_get_string (loader->gguf, "general.type", MS_KEY_OPTIONAL, &kind, error))
+    return FALSE;
+  if (ms_gguf_has (loader->gguf, "imatrix.chunk_count") || g_strcmp0 (kind, "imatrix") == 0)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
+                             "is an importance matrix (imatrix): sums of activations that guide "
+                             "quantising, %u tensors of them; neither a model nor a trace of "
+                             "decisions, so give the model it was made from",
+                             ms_gguf_n_tensors (loader->gguf));
+  if (kind == NULL || g_str_equal (kind, "model"))
+    return TRUE;
+  shown = ms_text_printable (kind, -1);
+  return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
+                           "is a GGUF file of type '%s', not a whole model (general.type)", shown);
+}
+
 MsPlan *
 ms_plan_new (const MsGguf *gguf, GError **error)
 {
@@ -337,6 +360,8 @@ ms_plan_new (const MsGguf *gguf, GError **error)
 
   plan->warnings = g_ptr_array_new_with_free_func (g_free);
   plan->rotations = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_rotation_free);
+  if (!check_kind (&loader, error))
+    return NULL;
   if (!ms_gguf_get_string (gguf, "general.architecture", MS_KEY_REQUIRED, &architecture, error))
     return NULL;
   plan->architecture = find_architecture (&loader, architecture, error);

@@ -22,8 +22,9 @@ typedef struct
   char *labels[4]; /* in the order of label_names */
   const char *text;
   gsize length;
-  char *own;   /* the text where it is not part of a file */
-  GArray *ids; /* of gint32 */
+  char *own;      /* the text where it is not part of a file */
+  GArray *ids;    /* of gint32 */
+  gint64 spelled; /* special tokens taken as characters */
 } Item;
 
 static const char *const label_names[] = { "language", "domain", "parallel", "phase" };
@@ -462,7 +463,9 @@ tokenize (guint index, guint worker, gpointer data)
       bos = options->add_bos ? ms_tokenizer_bos (options->tokenizer) : -1;
       if (bos >= 0)
         g_array_append_val (item->ids, bos);
-      ms_tokenizer_encode (options->tokenizer, item->text, item->length, item->ids);
+      item->spelled
+          = ms_tokenizer_encode_with (options->tokenizer, &(MsEncoding){ options->parse_special },
+                                      item->text, item->length, item->ids);
     }
   if (options->max_tokens > 0 && item->ids->len > options->max_tokens)
     g_array_set_size (item->ids, (guint) options->max_tokens);
@@ -470,15 +473,22 @@ tokenize (guint index, guint worker, gpointer data)
 
 /* The tokens of all items, one after the other. */
 static gboolean
-join (const Input *input, MsCorpus *corpus, gint32 **ids, GError **error)
+join (const Input *input, MsCorpus *corpus, gint32 **ids, MsSpelled *spelled, GError **error)
 {
   g_autofree gint32 *all = NULL;
   gint64 n = 0;
 
   corpus->n_documents = input->items->len;
   corpus->documents = g_new0 (MsDocument, corpus->n_documents);
+  *spelled = (MsSpelled){ 0, 0 };
   for (guint i = 0; i < corpus->n_documents; i++)
-    n += ((const Item *) g_ptr_array_index (input->items, i))->ids->len;
+    {
+      const Item *item = g_ptr_array_index (input->items, i);
+
+      n += item->ids->len;
+      spelled->n += item->spelled;
+      spelled->documents += item->spelled > 0;
+    }
   all = g_new (gint32, n);
   for (guint i = 0; i < corpus->n_documents; i++)
     {
@@ -517,8 +527,9 @@ join (const Input *input, MsCorpus *corpus, gint32 **ids, GError **error)
 }
 
 MsCorpus *
-ms_documents_load (const MsInputOptions *options, gint32 **ids, GError **error)
+ms_documents_load (const MsInputOptions *options, gint32 **ids, MsSpelled *spelled, GError **error)
 {
+  MsSpelled not_told;
   g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (item_free);
   g_autoptr (GPtrArray) contents = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GHashTable) names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -538,7 +549,7 @@ ms_documents_load (const MsInputOptions *options, gint32 **ids, GError **error)
     if (!read_path (&input, options->paths[i], error))
       return NULL;
   ms_parallel (options->threads, items->len, tokenize, &input);
-  if (!join (&input, corpus, ids, error))
+  if (!join (&input, corpus, ids, spelled != NULL ? spelled : &not_told, error))
     return NULL;
   stem = stem_of (options->paths[0]);
   corpus->name = n_paths == 1 ? g_steal_pointer (&stem)

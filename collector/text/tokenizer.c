@@ -29,6 +29,14 @@ typedef enum
   ALPHABET_TEXT,  /* UTF-8 with U+2581 for spaces, and <0xHH> for bytes */
 } Alphabet;
 
+/* Tokens that are looked for as a whole. */
+typedef struct
+{
+  GArray *ids;          /* of gint32, longest first */
+  MsPieceMap *ranks;    /* text -> index into ids */
+  GArray *lengths[256]; /* of gsize: first byte -> their lengths, longest first; NULL: none */
+} Whole;
+
 struct MsTokenizer
 {
   MsGguf *gguf; /* keeps the strings */
@@ -49,9 +57,8 @@ struct MsTokenizer
   gint32 bos;           /* what documents begin with; -1: nothing */
   gboolean add_space;   /* llama: the text gets a space in front */
   gboolean split_words; /* llama: no token goes over the start of a word */
-  GArray *users;        /* of gint32: user-defined tokens, longest first */
-  MsPieceMap *user_map;
-  GArray *user_lengths[256]; /* of gsize: first byte -> their lengths, longest first; NULL: none */
+  Whole users;          /* user-defined tokens */
+  Whole specials;       /* these, control tokens and the unknown one */
   GMutex lock;
   GPtrArray *idle; /* of Worker: scratch not in use */
 };
@@ -389,75 +396,131 @@ encode_plain (const MsTokenizer *tokenizer, Worker *worker, const char *text, gs
     encode_word (tokenizer, worker, text + from, length - from, ids);
 }
 
-/* Which user-defined tokens occur, in one pass over the text; NULL when none does. */
-static GHashTable *
-find_users (const MsTokenizer *tokenizer, const char *text, gsize length)
+/* A token that stands in the text as a whole. */
+typedef struct
 {
-  GHashTable *found = NULL;
+  gint32 rank; /* in the order of Whole.ids */
+  gsize at, length;
+} Place;
+
+static int
+by_rank (gconstpointer a, gconstpointer b)
+{
+  const Place *p = a, *q = b;
+
+  return p->rank != q->rank ? (p->rank > q->rank) - (p->rank < q->rank)
+                            : (p->at > q->at) - (p->at < q->at);
+}
+
+static int
+by_place (gconstpointer a, gconstpointer b)
+{
+  const Place *p = a, *q = b;
+
+  return (p->at > q->at) - (p->at < q->at);
+}
+
+/* Wherever one of the tokens stands, in one pass over the text; NULL when none does. */
+static GArray *
+find_all (const Whole *whole, const char *text, gsize length)
+{
+  GArray *places = NULL;
 
   for (gsize at = 0; at < length; at++)
     {
-      const GArray *lengths = tokenizer->user_lengths[(guint8) text[at]];
+      const GArray *lengths = whole->lengths[(guint8) text[at]];
 
       for (guint i = 0; lengths != NULL && i < lengths->len; i++)
         {
           gsize n = g_array_index (lengths, gsize, i);
-          gint32 id = n <= length - at ? ms_piece_map_find (tokenizer->user_map, text + at, n) : -1;
+          Place place = { -1, at, n };
 
-          if (id < 0)
+          if (n <= length - at)
+            place.rank = ms_piece_map_find (whole->ranks, text + at, n);
+          if (place.rank < 0)
             continue;
-          if (found == NULL)
-            found = g_hash_table_new (NULL, NULL);
-          g_hash_table_add (found, GINT_TO_POINTER (id));
+          if (places == NULL)
+            places = g_array_new (FALSE, FALSE, sizeof (Place));
+          g_array_append_val (places, place);
         }
     }
-  return found;
+  return places;
 }
 
-/* Cuts out the user-defined tokens from number `first` on, the longest first everywhere. */
-static void
-encode_around_users (const MsTokenizer *tokenizer, Worker *worker, GHashTable *found, guint first,
-                     const char *text, gsize length, GArray *ids)
+/* Those that are cut out, in the order of the text: longer tokens are taken before shorter ones, the same
+ * token from the left, and none where another was taken.  NULL when there is none. */
+static GArray *
+find_whole (const Whole *whole, const char *text, gsize length)
 {
-  guint i = first;
-  gint32 id = -1;
-  const char *at;
+  GArray *places = find_all (whole, text, length);
+  g_autofree guint8 *taken = places != NULL ? g_malloc0 (length) : NULL;
+  guint n = 0;
 
-  if (length == 0)
-    return;
-  for (; found != NULL && i < tokenizer->users->len; i++)
+  if (places == NULL)
+    return NULL;
+  g_array_sort (places, by_rank);
+  for (guint i = 0; i < places->len; i++)
     {
-      id = g_array_index (tokenizer->users, gint32, i);
-      if (g_hash_table_contains (found, GINT_TO_POINTER (id)))
-        break;
-    }
-  if (found == NULL || i == tokenizer->users->len)
-    {
-      encode_plain (tokenizer, worker, text, length, ids);
-      return;
-    }
-  while ((at = memmem (text, length, tokenizer->texts[id].bytes, tokenizer->texts[id].length))
-         != NULL)
-    {
-      gsize skip = (gsize) (at - text) + tokenizer->texts[id].length;
+      Place place = g_array_index (places, Place, i);
 
-      encode_around_users (tokenizer, worker, found, i + 1, text, (gsize) (at - text), ids);
-      g_array_append_val (ids, id);
-      text += skip;
-      length -= skip;
+      /* What was taken is no shorter, so it covers an end of whatever it overlaps. */
+      if (taken[place.at] || taken[place.at + place.length - 1])
+        continue;
+      memset (taken + place.at, 1, place.length);
+      g_array_index (places, Place, n++) = place;
     }
-  encode_around_users (tokenizer, worker, found, i + 1, text, length, ids);
+  g_array_set_size (places, n);
+  g_array_sort (places, by_place);
+  return places;
+}
+
+/* How many control tokens the text spells. */
+static gint64
+count_controls (const MsTokenizer *tokenizer, const char *text, gsize length)
+{
+  g_autoptr (GArray) places = NULL;
+  gint64 n = 0;
+
+  if (tokenizer->specials.ids->len == tokenizer->users.ids->len)
+    return 0;
+  places = find_whole (&tokenizer->specials, text, length);
+  for (guint i = 0; places != NULL && i < places->len; i++)
+    {
+      const Place *place = &g_array_index (places, Place, i);
+
+      n += ms_piece_map_find (tokenizer->users.ranks, text + place->at, place->length) < 0;
+    }
+  return n;
+}
+
+gint64
+ms_tokenizer_encode_with (MsTokenizer *tokenizer, const MsEncoding *how, const char *text,
+                          gsize length, GArray *ids)
+{
+  const Whole *whole = how->special ? &tokenizer->specials : &tokenizer->users;
+  Worker *worker = take_worker (tokenizer);
+  g_autoptr (GArray) places = find_whole (whole, text, length);
+  gsize from = 0;
+
+  for (guint i = 0; places != NULL && i < places->len; i++)
+    {
+      const Place *place = &g_array_index (places, Place, i);
+
+      if (place->at > from)
+        encode_plain (tokenizer, worker, text + from, place->at - from, ids);
+      g_array_append_val (ids, g_array_index (whole->ids, gint32, place->rank));
+      from = place->at + place->length;
+    }
+  if (length > from)
+    encode_plain (tokenizer, worker, text + from, length - from, ids);
+  give_worker (tokenizer, worker);
+  return how->special ? 0 : count_controls (tokenizer, text, length);
 }
 
 void
 ms_tokenizer_encode (MsTokenizer *tokenizer, const char *text, gsize length, GArray *ids)
 {
-  Worker *worker = take_worker (tokenizer);
-  GHashTable *found = find_users (tokenizer, text, length);
-
-  encode_around_users (tokenizer, worker, found, 0, text, length, ids);
-  g_clear_pointer (&found, g_hash_table_unref);
-  give_worker (tokenizer, worker);
+  ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ FALSE }, text, length, ids);
 }
 
 /* --- Loading ---------------------------------------------------------------------------------- */
@@ -675,33 +738,43 @@ by_length (gconstpointer a, gconstpointer b, gpointer data)
   return n != m ? (n < m) - (n > m) : (i > j) - (i < j);
 }
 
+/* Enters the tokens of the type `least` and up to `most`. */
 static void
-load_users (MsTokenizer *tokenizer, const gint32 *types)
+load_whole (const MsTokenizer *tokenizer, const gint32 *types, gint32 least, gint32 most,
+            Whole *whole)
 {
-  tokenizer->users = g_array_new (FALSE, FALSE, sizeof (gint32));
-  tokenizer->user_map = ms_piece_map_new ();
+  whole->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  whole->ranks = ms_piece_map_new ();
   for (guint i = 0; i < tokenizer->n && types != NULL; i++)
-    if (types[i] == TYPE_USER && tokenizer->texts[i].length > 0)
+    if (types[i] >= least && types[i] <= most && tokenizer->texts[i].length > 0)
       {
         gint32 id = (gint32) i;
 
-        g_array_append_val (tokenizer->users, id);
+        g_array_append_val (whole->ids, id);
       }
-  g_array_sort_with_data (tokenizer->users, by_length, tokenizer);
-  for (guint i = 0; i < tokenizer->users->len; i++)
+  g_array_sort_with_data (whole->ids, by_length, (gpointer) tokenizer);
+  for (guint i = 0; i < whole->ids->len; i++)
     {
-      gint32 id = g_array_index (tokenizer->users, gint32, i);
-      MsGgufString text = tokenizer->texts[id];
+      MsGgufString text = tokenizer->texts[g_array_index (whole->ids, gint32, i)];
       guint8 first = (guint8) text.bytes[0];
       GArray *lengths;
 
-      ms_piece_map_add (tokenizer->user_map, text.bytes, text.length, id);
-      if (tokenizer->user_lengths[first] == NULL)
-        tokenizer->user_lengths[first] = g_array_new (FALSE, FALSE, sizeof (gsize));
-      lengths = tokenizer->user_lengths[first];
+      ms_piece_map_add (whole->ranks, text.bytes, text.length, (gint32) i);
+      if (whole->lengths[first] == NULL)
+        whole->lengths[first] = g_array_new (FALSE, FALSE, sizeof (gsize));
+      lengths = whole->lengths[first];
       if (lengths->len == 0 || g_array_index (lengths, gsize, lengths->len - 1) != text.length)
         g_array_append_val (lengths, text.length);
     }
+}
+
+static void
+whole_clear (Whole *whole)
+{
+  for (guint i = 0; i < 256; i++)
+    g_clear_pointer (&whole->lengths[i], g_array_unref);
+  g_clear_pointer (&whole->ids, g_array_unref);
+  g_clear_pointer (&whole->ranks, ms_piece_map_free);
 }
 
 static gboolean
@@ -774,7 +847,8 @@ load (MsTokenizer *tokenizer, const char *pre, GError **error)
       tokenizer->name = g_strdup_printf ("%s %s", model, pre);
     }
   tokenizer->add_space = tokenizer->pre == NULL;
-  load_users (tokenizer, types);
+  load_whole (tokenizer, types, TYPE_USER, TYPE_USER, &tokenizer->users);
+  load_whole (tokenizer, types, TYPE_UNKNOWN, TYPE_USER, &tokenizer->specials);
   return load_pieces (tokenizer, types, error) && load_bos (tokenizer, error)
          && (tokenizer->pre ? load_merges (tokenizer, error) : load_scores (tokenizer, error));
 }
@@ -800,10 +874,8 @@ ms_tokenizer_free (MsTokenizer *tokenizer)
   if (tokenizer == NULL)
     return;
   g_ptr_array_unref (tokenizer->idle);
-  for (guint i = 0; i < 256; i++)
-    g_clear_pointer (&tokenizer->user_lengths[i], g_array_unref);
-  g_clear_pointer (&tokenizer->users, g_array_unref);
-  ms_piece_map_free (tokenizer->user_map);
+  whole_clear (&tokenizer->users);
+  whole_clear (&tokenizer->specials);
   ms_piece_map_free (tokenizer->symbols);
   ms_piece_map_free (tokenizer->merges);
   g_free (tokenizer->pairs);

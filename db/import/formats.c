@@ -63,6 +63,19 @@ find_like (const char *head, gsize n, const char *file)
   return found;
 }
 
+/* Model files and what stands beside them are no traces. */
+static void
+fail_gguf (const char *head, gsize n, const char *file, GError **error)
+{
+  if (memmem (head, n, "imatrix", strlen ("imatrix")) != NULL)
+    ms_import_fail (error, file, 0,
+                    "is an importance matrix (imatrix): sums of activations that guide quantising, "
+                    "no trace of decisions; `moescope collect` records one from the model");
+  else
+    ms_import_fail (error, file, 0,
+                    "is a GGUF model, no trace; `moescope collect` records its routing");
+}
+
 const MsFormat *
 ms_format_find (const char *name, MsFileReader *input, GError **error)
 {
@@ -80,6 +93,11 @@ ms_format_find (const char *name, MsFileReader *input, GError **error)
   if (n == 0)
     {
       ms_import_fail (error, file, 0, "the file is empty; a header and rows are needed");
+      return NULL;
+    }
+  if (n >= 4 && memcmp (head, "GGUF", 4) == 0)
+    {
+      fail_gguf (head, n, file, error);
       return NULL;
     }
   if (named != NULL && named->sniff (head, n, file) > 0)
