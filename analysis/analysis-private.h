@@ -33,6 +33,24 @@ G_BEGIN_DECLS
 
 /* The three cells of an MsInterval: value, low, high. */
 #define MS_INTERVAL(x) MS_REAL ((x).value), MS_REAL ((x).low), MS_REAL ((x).high)
+/* The four cells of one whose measure is biased: value, corrected, low, high. */
+#define MS_CORRECTED(x)                                                                            \
+  MS_REAL ((x).value), MS_REAL ((x).corrected), MS_REAL ((x).low), MS_REAL ((x).high)
+
+/* The columns of these cells that stand behind the value; names begin with `prefix`. */
+#define MS_CORRECTED_COLUMN(prefix, unit)                                                          \
+  {                                                                                                \
+    prefix "corrected", "Corrected", unit, MS_COLUMN_REAL,                                         \
+        "The value less its bias: 2 value - mean of resamples; equals the value without "          \
+        "resamples."                                                                               \
+  }
+#define MS_INTERVAL_COLUMNS(prefix, unit)                                                          \
+  { prefix "low", "Low end", unit, MS_COLUMN_REAL,                                                 \
+    "Bias-corrected bootstrap-t interval over independent groups of documents." },                 \
+  {                                                                                                \
+    prefix "high", "High end", unit, MS_COLUMN_REAL,                                               \
+        "Bias-corrected bootstrap-t interval over independent groups of documents."                \
+  }
 
 /* Keeps the rows (n_rows) that are marked; for tables that nobody else has seen yet. */
 void ms_table_keep (MsTable *table, const guint8 *marked);
@@ -188,10 +206,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsBootstrap, ms_bootstrap_free)
 
 typedef struct
 {
-  double value;                 /* of the data as they are: the plug-in estimate */
-  double corrected;             /* less its bias: 2 value - mean of the resamples */
-  double error;                 /* standard deviation over the resamples */
-  double low, high;             /* corrected -+ reach * error */
+  double value;     /* of the data as they are: the plug-in estimate */
+  double corrected; /* less its bias: 2 value - mean of the resamples; without them value */
+  double error;     /* standard deviation over the resamples */
+  double low, high; /* corrected -+ reach * error */
   double basic_low, basic_high; /* basic interval of metrics.md b.1: 2 value - order statistics */
 } MsInterval;
 
@@ -202,8 +220,8 @@ typedef struct
   double reach; /* as in MsBootstrap */
 } MsIntervalRule;
 
-/* The interval of a value from its n resamples, of which those not finite are left out; all NaN but the value
- * when fewer than two remain. */
+/* The interval of a value from its n resamples, of which those not finite are left out; all NaN but value and
+ * corrected when fewer than two remain. */
 MsInterval ms_interval_make (const MsIntervalRule *rule, double value, const double *resampled,
                              guint n);
 /* For a share, or what else lies in least..most: lays the interval on the scale of log odds, where it is skewed as

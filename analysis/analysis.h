@@ -86,7 +86,7 @@ typedef struct MsContext
 } MsContext;
 
 void ms_context_progress (const MsContext *context, double done);
-/* "95 % bootstrap interval over 24 documents", NULL when there are no intervals. */
+/* "95 % interval over 24 independent groups, bias-corrected bootstrap-t", NULL when there are no intervals. */
 char *ms_interval_name (const MsContext *context);
 
 /* --- Analyses ------------------------------------------------------------------------------- */

@@ -81,6 +81,16 @@ void ms_balance_measure (const double *counts, guint n_experts, double n_tokens,
 void ms_balance_null (guint n_experts, double n_tokens, double n_decisions, double starved,
                       guint64 seed, double *measures);
 
+/* What they are by chance where documents differ as these do but agree on no expert: the mean over 100
+ * simulations in which the counts of every row of sums (rows, E + 1; the last column is left out) belong to
+ * experts drawn at random.  The tokens of a row keep how alike they are, so that this is far above uniform routing
+ * for few documents.  NaN for fewer than two rows. */
+void ms_balance_relabel (const double *sums, guint n_rows, guint n_experts, double n_tokens,
+                         double starved, guint64 seed, double *measures);
+
+/* Keeps the corrected value of measure i and the ends of its interval within what the measure can be. */
+void ms_balance_clamp (MsInterval *interval, guint i, guint n_experts);
+
 /* Standard deviation of an expert's load (count / mean count) under the same assumption. */
 double ms_balance_null_error (guint n_experts, double n_tokens, double n_decisions);
 

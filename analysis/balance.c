@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#define SIMULATIONS 200
+#define SIMULATIONS  200
+#define RELABELLINGS 100
 /* Up to so many decisions tokens are simulated one by one. */
 #define MOST_SIMULATED 4096
 
@@ -135,6 +136,86 @@ ms_balance_null (guint n_experts, double n_tokens, double n_decisions, double st
       for (guint i = 0; i < MS_N_BALANCE; i++)
         measures[i] += one[i] / SIMULATIONS;
     }
+}
+
+void
+ms_balance_relabel (const double *sums, guint n_rows, guint n_experts, double n_tokens,
+                    double starved, guint64 seed, double *measures)
+{
+  g_autofree double *counts = g_new (double, n_experts);
+  g_autofree guint *order = g_new (guint, n_experts);
+  double one[MS_N_BALANCE];
+
+  for (guint i = 0; i < MS_N_BALANCE; i++)
+    measures[i] = n_rows > 1 ? 0 : NAN;
+  for (guint e = 0; e < n_experts; e++)
+    order[e] = e;
+  for (guint s = 0; n_rows > 1 && s < RELABELLINGS; s++)
+    {
+      guint64 state = ms_seed (seed, s);
+
+      memset (counts, 0, n_experts * sizeof *counts);
+      for (gsize row = 0; row < n_rows; row++)
+        for (guint e = n_experts; e > 0; e--)
+          {
+            guint j = (guint) ms_random_below (&state, e), chosen = order[j];
+
+            order[j] = order[e - 1];
+            order[e - 1] = chosen;
+            counts[chosen] += sums[row * (n_experts + 1) + e - 1];
+          }
+      ms_balance_measure (counts, n_experts, n_tokens, starved, one);
+      for (guint i = 0; i < MS_N_BALANCE; i++)
+        measures[i] += one[i] / RELABELLINGS;
+    }
+}
+
+void
+ms_balance_clamp (MsInterval *interval, guint i, guint n_experts)
+{
+  double n = n_experts, least = 0, most = INFINITY;
+
+  switch ((MsBalance) i)
+    {
+    case MS_BALANCE_MAX_VIO:
+      most = n - 1;
+      break;
+    case MS_BALANCE_CV:
+      most = sqrt (n - 1);
+      break;
+    case MS_BALANCE_ENTROPY:
+    case MS_BALANCE_KL:
+      most = log (n);
+      break;
+    case MS_BALANCE_EFFECTIVE:
+      least = 1;
+      most = n;
+      break;
+    case MS_BALANCE_IDLE:
+    case MS_BALANCE_STARVED:
+      most = n;
+      break;
+    case MS_BALANCE_MAX_SHARE:
+      least = 1 / n;
+      most = 1;
+      break;
+    case MS_BALANCE_MIN_SHARE:
+      most = 1 / n;
+      break;
+    case MS_BALANCE_TOP20:
+    case MS_BALANCE_BOTTOM20:
+      most = 100;
+      break;
+    case MS_BALANCE_MIN_VIO:
+    case MS_BALANCE_GINI:
+    case MS_BALANCE_ENTROPY_NORMALISED:
+    case MS_BALANCE_MIN_OVER_MAX:
+      most = 1;
+      break;
+    default: /* the others have no upper end */
+      break;
+    }
+  ms_interval_clamp (interval, least, most);
 }
 
 double

@@ -191,7 +191,7 @@ ms_interval_make (const MsIntervalRule *rule, double value, const double *resamp
 {
   g_autofree double *sorted = g_new (double, n);
   double tail = (1 - rule->confidence) / 2, half;
-  MsInterval interval = { value, NAN, NAN, NAN, NAN, NAN, NAN };
+  MsInterval interval = { value, value, NAN, NAN, NAN, NAN, NAN };
   guint n_finite = 0, cut;
 
   for (guint i = 0; i < n; i++)

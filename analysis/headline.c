@@ -44,6 +44,21 @@ find_most (const MsTable *table, const char *column, double sign)
   return best;
 }
 
+/* The layer with the largest corrected value of `measure` in load's table of intervals; -1 when none has. */
+static int
+find_worst (const MsTable *intervals, const char *measure)
+{
+  int column = ms_table_find_column (intervals, "measure"), best = -1;
+
+  for (guint row = 0; column >= 0 && row < ms_table_n_rows (intervals); row++)
+    if (strcmp (ms_table_get_text (intervals, row, (guint) column), measure) == 0
+        && !isnan (get (intervals, row, "corrected"))
+        && (best < 0
+            || get (intervals, row, "corrected") > get (intervals, (guint) best, "corrected")))
+      best = (int) row;
+  return best;
+}
+
 static double
 sum_of (const MsTable *table, const char *column, guint *n)
 {
@@ -102,16 +117,16 @@ static MsHeadline *
 tell_imbalance (const MsResult *result)
 {
   const MsTable *overall = ms_result_table (result, "overall");
-  const MsTable *layers = ms_result_table (result, "balance");
-  int row = find_row (overall, "measure", "max_vio"), worst = find_most (layers, "max_vio", 1);
-  double value = row >= 0 ? 1 + get (overall, (guint) row, "mean") : (double) NAN;
+  const MsTable *layers = ms_result_table (result, "intervals");
+  int row = find_row (overall, "measure", "max_vio"), worst = find_worst (layers, "max_vio");
+  double value = row >= 0 ? 1 + get (overall, (guint) row, "corrected") : (double) NAN;
   g_autofree char *number = NULL, *chance = NULL, *most = NULL;
 
   if (isnan (value) || worst < 0)
     return lack ("No expert was chosen.");
   number = number_of (value);
   chance = number_of (1 + get (overall, (guint) row, "null"));
-  most = number_of (1 + get (layers, (guint) worst, "max_vio"));
+  most = number_of (1 + get (layers, (guint) worst, "corrected"));
   return tell (
       value, number_of (value), SHARE_UNIT, place_of (layers, worst, "layer"),
       g_strdup_printf ("The busiest expert of a layer takes on average %s times its fair share, by "

@@ -28,6 +28,7 @@ typedef struct
   MsInterval *loads;  /* (E) */
   double values[MS_N_BALANCE];
   double null[MS_N_BALANCE];
+  double max_vio;    /* corrected */
   double *resampled; /* (MS_N_BALANCE, R) */
 } Layer;
 
@@ -171,6 +172,7 @@ measure_layer (const MsContext *context, Layer *layer, const Load *load)
   g_autofree double *values = g_new (double, n_out);
   g_autofree double *resampled = g_new (double, n_resamples *n_out);
   Statistic statistic = { n, load->starved };
+  const MsIntervalRule rule = { load->bootstrap->confidence, load->bootstrap->reach };
 
   for (guint u = 0; u < load->bootstrap->n_units; u++)
     {
@@ -184,10 +186,19 @@ measure_layer (const MsContext *context, Layer *layer, const Load *load)
   layer->resampled = g_memdup2 (resampled, MS_N_BALANCE * n_resamples * sizeof (double));
   layer->loads = g_new (MsInterval, n);
   for (guint e = 0; e < n; e++)
-    layer->loads[e] = ms_bootstrap_interval (load->bootstrap, values[MS_N_BALANCE + e],
-                                             resampled + (MS_N_BALANCE + e) * n_resamples);
-  ms_balance_null (n, layer->n_tokens, layer->n_decisions, load->starved,
-                   ms_seed (context->sampling.seed, G_MAXUINT32), layer->null);
+    {
+      layer->loads[e] = ms_bootstrap_interval (load->bootstrap, values[MS_N_BALANCE + e],
+                                               resampled + (MS_N_BALANCE + e) * n_resamples);
+      /* A token chooses an expert once at most. */
+      ms_interval_bound (&layer->loads[e], &rule, 0, layer->n_tokens * n / layer->n_decisions,
+                         n / layer->n_decisions);
+    }
+  if (load->bootstrap->n_units > 1)
+    ms_balance_relabel (layer->sums, load->bootstrap->n_units, n, layer->n_tokens, load->starved,
+                        ms_seed (context->sampling.seed, G_MAXUINT32), layer->null);
+  else
+    ms_balance_null (n, layer->n_tokens, layer->n_decisions, load->starved,
+                     ms_seed (context->sampling.seed, G_MAXUINT32), layer->null);
 }
 
 static gboolean
@@ -359,7 +370,7 @@ write_experts (const Layer *layer, MsTable *table)
 }
 
 static void
-write_layer (const Layer *layer, const Load *load, MsResult *result)
+write_layer (Layer *layer, const Load *load, MsResult *result)
 {
   gsize n_resamples = load->bootstrap->n_resamples;
 
@@ -374,14 +385,18 @@ write_layer (const Layer *layer, const Load *load, MsResult *result)
       MsInterval interval = ms_bootstrap_interval (load->bootstrap, layer->values[i],
                                                    layer->resampled + i * n_resamples);
 
+      ms_balance_clamp (&interval, i, layer->n_experts);
       ms_table_add_row (result->tables[2], MS_INT (layer->block),
-                        MS_TEXT (ms_balance_columns[i].name), MS_INTERVAL (interval),
+                        MS_TEXT (ms_balance_columns[i].name), MS_CORRECTED (interval),
                         MS_REAL (interval.basic_low), MS_REAL (interval.basic_high),
                         MS_REAL (layer->null[i]), MS_TEXT (ms_balance_columns[i].unit));
+      if (i == MS_BALANCE_MAX_VIO)
+        layer->max_vio = interval.corrected;
     }
 }
 
-/* Means over layers with intervals, and the measures of all slots (layer, expert) as one list. */
+/* Means over layers with intervals, and the measures of all slots (layer, expert) as one list; means
+ * (MS_N_BALANCE) gets the corrected ones. */
 static void
 write_overall (const Load *load, MsTable *table, double *means)
 {
@@ -389,11 +404,13 @@ write_overall (const Load *load, MsTable *table, double *means)
   g_autofree double *resampled = g_new (double, n_resamples);
   g_autoptr (GArray) slots = g_array_new (FALSE, FALSE, sizeof (double));
   double pooled[MS_N_BALANCE], n_tokens = 0;
+  guint most_experts = 1;
 
   for (guint i = 0; i < load->n_layers; i++)
     {
       const Layer *layer = &load->layers[i];
 
+      most_experts = MAX (most_experts, layer->n_experts);
       for (guint e = 0; e < layer->n_experts; e++)
         {
           double count = layer->loads[e].value * layer->n_decisions / layer->n_experts;
@@ -418,11 +435,11 @@ write_overall (const Load *load, MsTable *table, double *means)
             resampled[r] += load->layers[l].resampled[i * n_resamples + r] / load->n_layers;
         }
       interval = ms_bootstrap_interval (load->bootstrap, mean, resampled);
+      ms_balance_clamp (&interval, i, most_experts);
       ms_table_add_row (table, MS_TEXT (ms_balance_columns[i].name),
-                        MS_TEXT (ms_balance_columns[i].title), MS_REAL (mean),
-                        MS_REAL (interval.low), MS_REAL (interval.high), MS_REAL (null),
-                        MS_REAL (pooled[i]), MS_TEXT (ms_balance_columns[i].unit));
-      means[i] = mean;
+                        MS_TEXT (ms_balance_columns[i].title), MS_CORRECTED (interval),
+                        MS_REAL (null), MS_REAL (pooled[i]), MS_TEXT (ms_balance_columns[i].unit));
+      means[i] = interval.corrected;
     }
 }
 
@@ -463,7 +480,7 @@ summarise (const Load *load, const double *means, MsResult *result)
     {
       const Layer *layer = &load->layers[i];
 
-      if (layer->values[MS_BALANCE_MAX_VIO] > worst->values[MS_BALANCE_MAX_VIO])
+      if (layer->max_vio > worst->max_vio)
         worst = layer;
       n_idle += layer->values[MS_BALANCE_IDLE];
       n_slots += layer->n_experts;
@@ -475,9 +492,9 @@ summarise (const Load *load, const double *means, MsResult *result)
       "most in layer %d: %.3g), the load is as if %.3g of %.3g experts a layer were used equally "
       "(CV %.3g, Gini %.3g), and %s of %.0f experts %s idle.",
       load->n_layers, load->n_layers == 1 ? "layer" : "layers", means[MS_BALANCE_MAX_VIO] + 1,
-      means[MS_BALANCE_MAX_VIO], (int) worst->block, worst->values[MS_BALANCE_MAX_VIO],
-      means[MS_BALANCE_EFFECTIVE], n_slots / load->n_layers, means[MS_BALANCE_CV],
-      means[MS_BALANCE_GINI], n_idle > 0 ? idle : "none", n_slots, n_idle > 1 ? "are" : "is");
+      means[MS_BALANCE_MAX_VIO], (int) worst->block, worst->max_vio, means[MS_BALANCE_EFFECTIVE],
+      n_slots / load->n_layers, means[MS_BALANCE_CV], means[MS_BALANCE_GINI],
+      n_idle > 0 ? idle : "none", n_slots, n_idle > 1 ? "are" : "is");
   ms_result_note (
       result, load->served ? "Counts are what was served: dropped assignments are left out."
                            : "Counts are the router's demand: dropped assignments are included.");
@@ -596,8 +613,7 @@ static const MsColumn expert_columns[] = {
   { "share", "Share", NULL, MS_COLUMN_REAL, "c_e / C; sums to 1 over the layer." },
   { "frequency", "Frequency", NULL, MS_COLUMN_REAL, "c_e / n; sums to k over the layer." },
   { "load", "Load", "times the fair share", MS_COLUMN_REAL, "c_e E / C; 1 = the fair share." },
-  { "load_low", "Load, low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "load_high", "Load, high end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  MS_INTERVAL_COLUMNS ("load_", NULL),
   { "load_basic_low", "Load, basic low end", NULL, MS_COLUMN_REAL,
     "Basic bootstrap: 2 load - a high order statistic of the resamples." },
   { "load_basic_high", "Load, basic high end", NULL, MS_COLUMN_REAL,
@@ -613,15 +629,16 @@ static const MsColumn expert_columns[] = {
 static const MsColumn interval_columns[] = {
   MS_LAYER_COLUMN,
   { "measure", "Measure", NULL, MS_COLUMN_TEXT, "A column of the table balance." },
-  { "value", "Value", NULL, MS_COLUMN_REAL, "The measure." },
-  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  { "value", "Value", NULL, MS_COLUMN_REAL, "The measure, as in the table balance." },
+  MS_CORRECTED_COLUMN ("", NULL),
+  MS_INTERVAL_COLUMNS ("", NULL),
   { "basic_low", "Basic low end", NULL, MS_COLUMN_REAL,
     "Basic bootstrap: 2 value - a high order statistic of the resamples." },
   { "basic_high", "Basic high end", NULL, MS_COLUMN_REAL,
     "Basic bootstrap: 2 value - a low order statistic of the resamples." },
   { "null", "By chance", NULL, MS_COLUMN_REAL,
-    "Expected under uniform random routing of as many tokens." },
+    "Expected of documents that differ as these do but agree on no expert; of one document, or of "
+    "counts from a file, under uniform routing of independent tokens." },
   { "unit", "Unit", NULL, MS_COLUMN_TEXT, "Of the numbers; undefined = a pure number." },
   { 0 },
 };
@@ -630,8 +647,8 @@ static const MsColumn overall_columns[] = {
   { "measure", "Measure", NULL, MS_COLUMN_TEXT, "A column of the table balance." },
   { "title", "Title", NULL, MS_COLUMN_TEXT, "The measure's name for people." },
   { "mean", "Mean over layers", NULL, MS_COLUMN_REAL, "Mean of the layers' values." },
-  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  MS_CORRECTED_COLUMN ("", NULL),
+  MS_INTERVAL_COLUMNS ("", NULL),
   { "null", "By chance", NULL, MS_COLUMN_REAL, "Mean of the layers' null values." },
   { "pooled", "Pooled", NULL, MS_COLUMN_REAL,
     "The measure of all slots (layer, expert) as one list." },
@@ -651,8 +668,8 @@ static const MsTableDef tables[] = {
 #define MEASURE_PLOT(name_, title_, measure, y_title_)                                             \
   {                                                                                                \
     .name = name_, .title = title_, .table = "intervals", .mark = MS_MARK_LINE, .x = "layer",      \
-    .y = "value", .low = "low", .high = "high", .reference = "null", .where = "measure=" measure,  \
-    .y_title = y_title_                                                                            \
+    .y = "corrected", .low = "low", .high = "high", .reference = "null",                           \
+    .where = "measure=" measure, .y_title = y_title_                                               \
   }
 
 static const MsPlotDef plots[] = {
@@ -693,12 +710,12 @@ const MsAnalysis ms_analysis_load = {
   .formula = "c_e = choices of expert e, n = tokens, C = sum of c_e, mean = C/E.  share = c_e/C; "
              "frequency = c_e/n; load = c_e/mean; MaxVio = max c_e/mean - 1, its mean over layers "
              "is MaxVio_global; the other measures are defined at their columns.  The null value "
-             "is the expectation when every token "
-             "chooses k of E experts uniformly and independently at this n.",
+             "relabels the experts within every group of documents at random, so that the tokens "
+             "of a document stay as alike as they are.",
   .cite = "MaxVio: Loss-Free Balancing, arXiv 2408.15664.  SD of frequency: Not All Models "
           "Suit Expert Offloading, arXiv 2505.16056, table 2.  Top and bottom 20 %: "
           "torchscale.",
-  .version = 1,
+  .version = 2,
   .needs = MS_NEEDS_NO_TRACE,
   .live = TRUE,
   .params = params,

@@ -213,6 +213,62 @@ keep_experts (MsResult *result, const GArray *experts)
   g_string_free (whole, TRUE);
 }
 
+/* --- How sure --------------------------------------------------------------------------------- */
+
+/* Intervals over fewer groups rest on so few observations that the reader is warned. */
+#define FEW_CLUSTERS 10
+
+/* The independent groups of a trace's documents. */
+static guint
+count_clusters (const MsContext *context, MsTrace *trace)
+{
+  const MsClusters *clusters = ms_trace_clusters (trace, context->cluster, NULL);
+
+  return clusters != NULL ? clusters->n : ms_trace_n_documents (trace);
+}
+
+/* Whether some table has intervals, which are columns *low and *high (table.h). */
+static gboolean
+has_intervals (const MsAnalysis *analysis)
+{
+  for (const MsTableDef *def = analysis->tables; def->name != NULL; def++)
+    for (const MsColumn *column = def->columns; column->name != NULL; column++)
+      if (g_str_has_suffix (column->name, "low") && column[1].name != NULL
+          && g_str_has_suffix (column[1].name, "high"))
+        return TRUE;
+  return FALSE;
+}
+
+/* Says what the intervals of a result rest on, where that is not simply its documents. */
+static void
+note_clusters (const MsContext *context, MsResult *result)
+{
+  guint n, n_documents;
+
+  if (context->trace == NULL || context->sampling.resamples == 0
+      || !has_intervals (result->analysis))
+    return;
+  n = count_clusters (context, context->trace);
+  n_documents = ms_trace_n_documents (context->trace);
+  if (n < n_documents && context->cluster != NULL)
+    ms_result_note (result,
+                    "%u independent %s of %u documents: those with the same %s, and copies, go "
+                    "together.",
+                    n, n == 1 ? "group" : "groups", n_documents, context->cluster);
+  else if (n < n_documents)
+    ms_result_note (result,
+                    "%u independent %s of %u documents: translations and copies go together.", n,
+                    n == 1 ? "group" : "groups", n_documents);
+  if (n == 1)
+    ms_result_note (result, "One independent group of documents tells nothing of how much others "
+                            "would differ: there are no intervals.");
+  else if (n < FEW_CLUSTERS)
+    ms_result_note (result,
+                    "Warning: intervals rest on %u independent groups only, and other texts may "
+                    "differ more than they say.",
+                    n);
+}
+
 MsResult *
 ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **error)
 {
@@ -236,6 +292,7 @@ ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **
     return NULL;
   if (context->trace != NULL && ms_trace_selection (context->trace)->experts != NULL)
     keep_experts (result, ms_trace_selection (context->trace)->experts);
+  note_clusters (context, result);
   ms_result_sort (result);
   result->seconds = (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
   ms_context_progress (context, 1);
@@ -245,20 +302,22 @@ ms_analysis_run (const MsAnalysis *analysis, const MsContext *context, GError **
 char *
 ms_interval_name (const MsContext *context)
 {
-  char percent[MS_NUMBER_SIZE], documents[MS_NUMBER_SIZE];
+  char percent[MS_NUMBER_SIZE], groups[MS_NUMBER_SIZE];
   guint n;
 
   if (context->trace == NULL || context->sampling.resamples == 0)
     return NULL;
-  n = ms_trace_n_documents (context->trace);
+  n = count_clusters (context, context->trace);
   ms_number_short (percent, 100 * context->sampling.confidence);
   for (guint i = 0; i < context->n_with; i++)
-    if (ms_trace_n_documents (context->with[i]) != n)
-      return g_strdup_printf ("%s %% bootstrap interval over the documents of each run", percent);
+    if (count_clusters (context, context->with[i]) != n)
+      return g_strdup_printf ("%s %% interval over the independent groups of each run, "
+                              "bias-corrected bootstrap-t",
+                              percent);
   if (n < 2)
     return NULL;
-  return g_strdup_printf ("%s %% bootstrap interval over %s documents", percent,
-                          ms_number_grouped (documents, n));
+  return g_strdup_printf ("%s %% interval over %s independent groups, bias-corrected bootstrap-t",
+                          percent, ms_number_grouped (groups, n));
 }
 
 /* --- Running by group ------------------------------------------------------------------------ */
@@ -464,6 +523,11 @@ ms_result_params (const MsResult *result, const MsContext *context)
                           "\"seed\": %" G_GUINT64_FORMAT ", \"bootstrap\": %u, \"confidence\": ",
                           context->sampling.seed, context->sampling.resamples);
   append_number (out, context->sampling.confidence);
+  if (context->cluster != NULL)
+    {
+      g_string_append (out, ", \"cluster\": ");
+      append_string (out, context->cluster);
+    }
   g_string_append_c (out, '}');
   return g_string_free (out, FALSE);
 }

@@ -18,6 +18,7 @@ ms_job_clear (MsJob *job)
 {
   g_free (job->select);
   g_free (job->by);
+  g_free (job->cluster);
   g_strfreev (job->others);
   g_free (job->path);
   ms_values_free (job->values);
@@ -45,6 +46,10 @@ ms_job_add_entries (MsJob *job, GArray *entries, gboolean by)
       "Resamples of documents for intervals (default 1000, 0 = none)", "N" },
     { "confidence", 0, 0, G_OPTION_ARG_DOUBLE, &job->sampling.confidence,
       "Confidence of intervals (default 0.95)", "P" },
+    { "cluster", 0, 0, G_OPTION_ARG_STRING, &job->cluster,
+      "Documents with the same language, domain, phase or parallel key are one observation "
+      "(default: parallel; copies of a text always are)",
+      "LABEL" },
   };
   const GOptionEntry groups
       = { "by",     0,
@@ -343,6 +348,7 @@ ms_job_open (MsJob *job, MsExit *status)
                               .values = job->values,
                               .threads = (guint) job->threads,
                               .sampling = job->sampling,
+                              .cluster = job->cluster,
                               .cancel = ms_command_cancellable () };
   return TRUE;
 }

@@ -16,6 +16,7 @@ typedef struct
   char **others;
   int threads;
   MsSampling sampling;
+  char *cluster; /* label of documents that go together, NULL = as they are */
   /* What they lead to. */
   const MsAnalysis *analysis;
   char *path; /* of the file; "-" = none */
@@ -30,7 +31,7 @@ void ms_job_init (MsJob *job, const MsCommand *command);
 void ms_job_clear (MsJob *job);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (MsJob, ms_job_clear)
 
-/* Appends the options --run, --select, --other, --threads, --seed, --bootstrap and --confidence, and
+/* Appends the options --run, --select, --other, --threads, --seed, --bootstrap, --confidence and --cluster, and
  * with `by` also --by. */
 void ms_job_add_entries (MsJob *job, GArray *entries, gboolean by);
 /* Checks their values: a message (static), NULL when all are right. */

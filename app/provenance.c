@@ -85,6 +85,7 @@ ms_provenance_add (JsonBuilder *json, const MsJob *job, const char *hash)
   ms_json_add_int (json, "seed", (gint64) job->sampling.seed);
   ms_json_add_int (json, "bootstrap", job->sampling.resamples);
   ms_json_add_real (json, "confidence", job->sampling.confidence);
+  ms_json_add_text (json, "cluster", job->cluster);
   ms_json_begin_object (json, "libraries");
   ms_json_add_text (json, "sqlite", sqlite3_libversion ());
   ms_json_add_text (json, "cairo", cairo_version_string ());

@@ -62,6 +62,7 @@ inherit_job (const MsJob *from)
   ms_job_init (job, from->command);
   job->run = from->run;
   job->sampling = from->sampling;
+  job->cluster = g_strdup (from->cluster);
   return job;
 }
 

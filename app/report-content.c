@@ -271,6 +271,8 @@ command_of (const MsReport *report, const MsSection *section)
     g_string_append_printf (out, " --seed %" G_GINT64_FORMAT, (gint64) job->sampling.seed);
   if (job->sampling.resamples != MS_SAMPLING_USUAL.resamples)
     g_string_append_printf (out, " --bootstrap %u", job->sampling.resamples);
+  if (job->cluster != NULL)
+    g_string_append_printf (out, " --cluster %s", job->cluster);
   return g_string_free (out, FALSE);
 }
 

@@ -225,7 +225,8 @@ typedef struct
   double squares;    /* sum over traces of (held - LEAST all)^2, for the error of the share */
   double width;      /* sum of widths over the true value's size, where that is not 0 */
   guint64 n_width;
-  guint64 outside; /* rows whose interval does not hold its own estimate */
+  guint now_held, now_all; /* of the trace being looked at */
+  guint64 outside;         /* rows whose interval does not hold its own estimate */
 } Count;
 
 /* Whether column `c` begins an interval; *plug_in is the column whose value in a long trace is the truth. */
@@ -293,11 +294,15 @@ run_analysis (const MsAnalysis *analysis, MsTrace **traces, guint bootstrap)
   return result;
 }
 
+/* The count of a column's intervals; in a table with a row for each measure, of one measure's. */
 static Count *
-count_of (GHashTable *counts, const MsAnalysis *analysis, const MsTable *table, guint column)
+count_of (GHashTable *counts, const MsAnalysis *analysis, const MsTable *table, guint column,
+          guint row)
 {
+  int measure = ms_table_find_column (table, "measure");
   char *key = g_strdup_printf ("%s %s %s", analysis->name, ms_table_def (table)->name,
-                               ms_table_column (table, column)->name);
+                               measure >= 0 ? ms_table_get_text (table, row, (guint) measure)
+                                            : ms_table_column (table, column)->name);
   Count *count = g_hash_table_lookup (counts, key);
 
   if (count == NULL)
@@ -310,6 +315,26 @@ count_of (GHashTable *counts, const MsAnalysis *analysis, const MsTable *table, 
   return count;
 }
 
+/* Adds what was counted of one trace. */
+static void
+end_trace (GHashTable *counts)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, counts);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      Count *count = value;
+      double over = count->now_held - LEAST * count->now_all;
+
+      count->held += count->now_held;
+      count->all += count->now_all;
+      count->squares += over * over;
+      count->now_held = count->now_all = 0;
+    }
+}
+
 static void
 compare_tables (const MsAnalysis *analysis, const MsTable *truth, const MsTable *table,
                 GHashTable *counts)
@@ -317,8 +342,7 @@ compare_tables (const MsAnalysis *analysis, const MsTable *truth, const MsTable 
   for (guint c = 0; c < ms_table_n_columns (table); c++)
     {
       g_autoptr (GHashTable) rows = NULL, seen = NULL;
-      guint plug_in, held = 0, all = 0;
-      Count *count;
+      guint plug_in;
 
       if (!begins_interval (table, c, &plug_in))
         continue;
@@ -327,7 +351,6 @@ compare_tables (const MsAnalysis *analysis, const MsTable *truth, const MsTable 
       for (guint row = 0; row < ms_table_n_rows (truth); row++)
         g_hash_table_insert (rows, row_key (truth, row, plug_in, seen), GUINT_TO_POINTER (row + 1));
       g_hash_table_remove_all (seen);
-      count = count_of (counts, analysis, table, plug_in);
       for (guint row = 0; row < ms_table_n_rows (table); row++)
         {
           g_autofree char *key = row_key (table, row, plug_in, seen);
@@ -335,25 +358,24 @@ compare_tables (const MsAnalysis *analysis, const MsTable *truth, const MsTable 
           double low = ms_table_get_real (table, row, c);
           double high = ms_table_get_real (table, row, c + 1);
           double estimate = ms_table_get_real (table, row, c - 1), value;
+          Count *count;
 
           if (found == 0 || isnan (low) || isnan (high))
             continue;
+          count = count_of (counts, analysis, table, plug_in, row);
           if (!(estimate >= low && estimate <= high))
             count->outside++;
           value = ms_table_get_real (truth, found - 1, plug_in);
           if (isnan (value))
             continue;
-          all++;
-          held += value >= low && value <= high;
+          count->now_all++;
+          count->now_held += value >= low && value <= high;
           if (value != 0)
             {
               count->width += (high - low) / fabs (value);
               count->n_width++;
             }
         }
-      count->held += held;
-      count->all += all;
-      count->squares += (held - LEAST * all) * (held - LEAST * all);
     }
 }
 
@@ -449,6 +471,7 @@ test_process (gconstpointer data)
               for (guint t = 0; result != NULL && t < result->n_tables; t++)
                 compare_tables (all[a], truth->tables[t], result->tables[t], counts);
             }
+          end_trace (counts);
           for (guint r = 0; r < N_RUNS; r++)
             ms_trace_unref (traces[r]);
           ms_fixture_remove (path);
@@ -458,7 +481,8 @@ test_process (gconstpointer data)
     }
   for (guint a = 0; a < truths->len; a++)
     ms_result_free (truths->pdata[a]);
-  g_assert_cmpuint (n_bad, ==, 0);
+  if (n_bad > 0)
+    g_test_fail ();
 }
 
 int
