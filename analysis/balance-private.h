@@ -88,8 +88,11 @@ void ms_balance_null (guint n_experts, double n_tokens, double n_decisions, doub
 void ms_balance_relabel (const double *sums, guint n_rows, guint n_experts, double n_tokens,
                          double starved, guint64 seed, double *measures);
 
-/* Keeps the corrected value of measure i and the ends of its interval within what the measure can be. */
-void ms_balance_clamp (MsInterval *interval, guint i, guint n_experts);
+/* The interval of measure i by ms_bootstrap_interval, within what the measure can be.  Measures that hang on the
+ * least busy experts (min_vio, min_share, both ratios, idle, starved, bottom20_share) get none: resamples repeat
+ * how few the choices of such an expert were, and intervals made of them miss (20 to 80 % coverage). */
+MsInterval ms_balance_interval (const MsBootstrap *bootstrap, guint i, guint n_experts,
+                                double value, const double *resampled);
 
 /* Standard deviation of an expert's load (count / mean count) under the same assumption. */
 double ms_balance_null_error (guint n_experts, double n_tokens, double n_decisions);

@@ -170,13 +170,23 @@ ms_balance_relabel (const double *sums, guint n_rows, guint n_experts, double n_
     }
 }
 
-void
-ms_balance_clamp (MsInterval *interval, guint i, guint n_experts)
+MsInterval
+ms_balance_interval (const MsBootstrap *bootstrap, guint i, guint n_experts, double value,
+                     const double *resampled)
 {
+  MsInterval interval = ms_bootstrap_interval (bootstrap, value, resampled);
   double n = n_experts, least = 0, most = INFINITY;
 
   switch ((MsBalance) i)
     {
+    case MS_BALANCE_MIN_VIO:
+    case MS_BALANCE_MIN_SHARE:
+    case MS_BALANCE_MIN_OVER_MAX:
+    case MS_BALANCE_MAX_OVER_MIN:
+    case MS_BALANCE_IDLE:
+    case MS_BALANCE_STARVED:
+    case MS_BALANCE_BOTTOM20:
+      return (MsInterval){ value, value, NAN, NAN, NAN, NAN, NAN };
     case MS_BALANCE_MAX_VIO:
       most = n - 1;
       break;
@@ -191,31 +201,22 @@ ms_balance_clamp (MsInterval *interval, guint i, guint n_experts)
       least = 1;
       most = n;
       break;
-    case MS_BALANCE_IDLE:
-    case MS_BALANCE_STARVED:
-      most = n;
-      break;
     case MS_BALANCE_MAX_SHARE:
       least = 1 / n;
       most = 1;
       break;
-    case MS_BALANCE_MIN_SHARE:
-      most = 1 / n;
-      break;
     case MS_BALANCE_TOP20:
-    case MS_BALANCE_BOTTOM20:
       most = 100;
       break;
-    case MS_BALANCE_MIN_VIO:
     case MS_BALANCE_GINI:
     case MS_BALANCE_ENTROPY_NORMALISED:
-    case MS_BALANCE_MIN_OVER_MAX:
       most = 1;
       break;
     default: /* the others have no upper end */
       break;
     }
-  ms_interval_clamp (interval, least, most);
+  ms_interval_clamp (&interval, least, most);
+  return interval;
 }
 
 double

@@ -382,10 +382,10 @@ write_layer (Layer *layer, const Load *load, MsResult *result)
   write_experts (layer, result->tables[1]);
   for (guint i = 0; i < MS_N_BALANCE; i++)
     {
-      MsInterval interval = ms_bootstrap_interval (load->bootstrap, layer->values[i],
-                                                   layer->resampled + i * n_resamples);
+      MsInterval interval
+          = ms_balance_interval (load->bootstrap, i, layer->n_experts, layer->values[i],
+                                 layer->resampled + i * n_resamples);
 
-      ms_balance_clamp (&interval, i, layer->n_experts);
       ms_table_add_row (result->tables[2], MS_INT (layer->block),
                         MS_TEXT (ms_balance_columns[i].name), MS_CORRECTED (interval),
                         MS_REAL (interval.basic_low), MS_REAL (interval.basic_high),
@@ -434,8 +434,7 @@ write_overall (const Load *load, MsTable *table, double *means)
           for (gsize r = 0; r < n_resamples; r++)
             resampled[r] += load->layers[l].resampled[i * n_resamples + r] / load->n_layers;
         }
-      interval = ms_bootstrap_interval (load->bootstrap, mean, resampled);
-      ms_balance_clamp (&interval, i, most_experts);
+      interval = ms_balance_interval (load->bootstrap, i, most_experts, mean, resampled);
       ms_table_add_row (table, MS_TEXT (ms_balance_columns[i].name),
                         MS_TEXT (ms_balance_columns[i].title), MS_CORRECTED (interval),
                         MS_REAL (null), MS_REAL (pooled[i]), MS_TEXT (ms_balance_columns[i].unit));
@@ -628,7 +627,8 @@ static const MsColumn expert_columns[] = {
 
 static const MsColumn interval_columns[] = {
   MS_LAYER_COLUMN,
-  { "measure", "Measure", NULL, MS_COLUMN_TEXT, "A column of the table balance." },
+  { "measure", "Measure", NULL, MS_COLUMN_TEXT,
+    "A column of the table balance; those that hang on the least busy experts have no interval." },
   { "value", "Value", NULL, MS_COLUMN_REAL, "The measure, as in the table balance." },
   MS_CORRECTED_COLUMN ("", NULL),
   MS_INTERVAL_COLUMNS ("", NULL),
