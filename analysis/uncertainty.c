@@ -108,6 +108,7 @@ enum
   SUM_GW,
   SUM_UNCERTAIN,
   SUM_BROADCAST,
+  SUM_MARGINS, /* tokens with a margin: a token without an expert has none */
   N_SUMS,
 };
 
@@ -197,8 +198,11 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
           sums[SUM_TOKENS]++;
           sums[SUM_ENTROPY] += entropy;
           sums[SUM_PERPLEXITY] += exp (entropy);
-          if (layer->margin != NULL)
-            sums[SUM_MARGIN] += layer->margin[t];
+          if (layer->margin != NULL && !isnan (layer->margin[t]))
+            {
+              sums[SUM_MARGIN] += layer->margin[t];
+              sums[SUM_MARGINS]++;
+            }
           if (gw >= job->threshold)
             {
               sums[SUM_UNCERTAIN]++;
@@ -218,6 +222,7 @@ means (const double *sums, double *out, gpointer data)
   (void) data;
   for (guint i = 0; i < N_SUMS; i++)
     out[i] = sums[SUM_TOKENS] > 0 ? sums[i] / sums[SUM_TOKENS] : NAN;
+  out[SUM_MARGIN] = sums[SUM_MARGINS] > 0 ? sums[SUM_MARGIN] / sums[SUM_MARGINS] : NAN;
 }
 
 static gboolean
@@ -328,7 +333,7 @@ const MsAnalysis ms_analysis_uncertainty = {
   = "H(p) = -sum p ln p; perplexity exp H; margin p(1) - p(2); Tsallis (1 - sum p^q) / (q - 1); "
     "GW-MoE: uncertain iff -sum p ln (p + 1e-5) >= threshold.",
   .cite = "GW-MoE, arXiv 2406.12375; DynMoLE, arXiv 2504.00661.",
-  .version = 3,
+  .version = 4,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -4,7 +4,9 @@
 #include "fixture.h"
 #include "results.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define E 12
@@ -60,6 +62,9 @@ open_trace (const char *path)
   return trace;
 }
 
+static const float bias[E]
+    = { 0.3f, -0.2f, 0, 0.1f, 0.4f, -0.4f, 0.2f, 0, -0.1f, 0.5f, -0.3f, 0.1f };
+
 static const MsGate gates[] = {
   { MS_SCORING_SOFTMAX, E, 3, 0, 0, 0, FALSE, 1, FALSE, NULL },
   { MS_SCORING_SOFTMAX, E, 3, 0, 0, 0, TRUE, 1, FALSE, NULL },
@@ -68,6 +73,8 @@ static const MsGate gates[] = {
   { MS_SCORING_SOFTMAX, E, 2, 3, 1, MS_GROUP_BEST, FALSE, 1, FALSE, NULL },
   { MS_SCORING_SELECTED, E, 3, 0, 0, 0, FALSE, 1, FALSE, NULL },
   { MS_SCORING_SQRT_SOFTPLUS, E, 3, 0, 0, 0, TRUE, 1, FALSE, NULL },
+  { MS_SCORING_SIGMOID, E, 3, 4, 2, MS_GROUP_BEST_TWO, TRUE, 2.5f, TRUE, bias },
+  { MS_SCORING_SOFTMAX, E, 3, 0, 0, 0, FALSE, 1, TRUE, bias },
 };
 
 /* --- Identities ----------------------------------------------------------------------------- */
@@ -177,11 +184,13 @@ typedef struct
   const char *reason; /* of what is left out */
 } Meaning;
 
+/* A new column that tells the number of an expert gets a row here, one that depends on the numbering as well. */
 static const Meaning meanings[] = {
   { NULL, NULL, "expert", EXPERT, NULL },
   { NULL, NULL, "other", EXPERT, NULL },
   { NULL, NULL, "top_expert", EXPERT, NULL },
   { NULL, NULL, "next_expert", NEXT, NULL },
+  { "calibration", "layers", "rarest", EXPERT, NULL },
   { "coactivation", "pairs", "a", EXPERT, NULL },
   { "coactivation", "pairs", "b", EXPERT, NULL },
   { "coactivation", "strongest", "pair", MEMBERS, NULL },
@@ -196,6 +205,9 @@ static const Meaning meanings[] = {
   { "experts", "map", "place", LEFT_OUT,
     "of two branches of the tree the lower number comes first" },
   { "text", "tokens", "change", LEFT_OUT, "compares the numbers of two layers" },
+  { "compare", "alignment", NULL, LEFT_OUT, "lays layers of one number beside those of another" },
+  { "load", "intervals", "null", LEFT_OUT, "the seed deals other numbers to the experts" },
+  { "load", "overall", "null", LEFT_OUT, "the seed deals other numbers to the experts" },
   { "merge", "experts", "label", LEFT_OUT, "clusters are numbered by their kept experts" },
   { "capacity", "repair", NULL, LEFT_OUT, "neighbouring numbers share a device" },
   { "placement", NULL, NULL, LEFT_OUT, "neighbouring numbers share a device" },
@@ -448,6 +460,26 @@ shuffle (guint layer, guint e)
   return (guint16) ((5 * e + 3 + layer) % (layer < 2 ? 8 : 12));
 }
 
+/* Every row of the table is of an analysis, a table and a column that are there. */
+static void
+test_meanings (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (meanings); i++)
+    {
+      const Meaning *meaning = &meanings[i];
+      guint n = 0;
+
+      for (const MsAnalysis *const *analysis = ms_analyses (); *analysis != NULL; analysis++)
+        for (const MsTableDef *def = (*analysis)->tables; def->name != NULL; def++)
+          for (const MsColumn *column = def->columns; column->name != NULL; column++)
+            n += (meaning->analysis == NULL || g_str_equal (meaning->analysis, (*analysis)->name))
+                 && (meaning->table == NULL || g_str_equal (meaning->table, def->name))
+                 && (meaning->column == NULL || g_str_equal (meaning->column, column->name));
+      g_assert_cmpuint (n, >, 0);
+      g_assert_true (meaning->kind != LEFT_OUT || meaning->reason != NULL);
+    }
+}
+
 static void
 test_relabelling (void)
 {
@@ -471,6 +503,414 @@ test_relabelling (void)
     ms_fixture_remove (paths[i]);
 }
 
+/* --- Through CSV ---------------------------------------------------------------------------- */
+
+/* A folder of files, which is removed with them. */
+static char *
+make_folder (void)
+{
+  g_autoptr (GError) error = NULL;
+  char *folder = g_dir_make_tmp ("moescope-XXXXXX", &error);
+
+  g_assert_no_error (error);
+  return folder;
+}
+
+static void
+remove_folder (char *folder)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const char *name;
+
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (folder, name, NULL);
+
+      g_remove (path);
+    }
+  g_rmdir (folder);
+  g_free (folder);
+}
+
+/* Runs the program, which must succeed. */
+static void
+run_program (const char *const *words)
+{
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *messages = NULL;
+  int status;
+
+  g_ptr_array_add (argv, (gpointer) g_getenv ("MOESCOPE"));
+  for (; *words != NULL; words++)
+    g_ptr_array_add (argv, (gpointer) *words);
+  g_ptr_array_add (argv, NULL);
+  g_spawn_sync (NULL, (char **) argv->pdata, NULL, G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL,
+                &messages, &status, &error);
+  g_assert_no_error (error);
+  if (!g_spawn_check_wait_status (status, NULL))
+    g_error ("%s: %s", (const char *) argv->pdata[1], messages);
+}
+
+/* As fill, but some tokens have fewer experts than slots, and a few have none; with the margin of that choice, and
+ * the entropy in the precision of import. */
+static void
+fill_gaps (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
+{
+  const MsGate *gate = data;
+  guint64 state = (guint64) position * 7 + layer;
+  guint kept = MIN (gate->k, (guint) ms_random_below (&state, 40));
+  float scores[E], selection[2 * E];
+  double p[E];
+
+  fill (layer, position, token, data);
+  for (guint r = kept; r < gate->k; r++)
+    {
+      token->experts[r] = MS_NO_EXPERT;
+      token->weights[r] = 0;
+    }
+  ms_gate_distribution (gate, token->logits, p);
+  *token->entropy = (float) ms_gate_entropy (p, E);
+  ms_gate_scores (gate, token->logits, scores);
+  ms_gate_selection (gate, scores, selection);
+  *token->margin = ms_gate_margin (selection, E, token->experts, gate->k);
+}
+
+#define N_DOCUMENTS 12
+
+static gint64
+document_length (guint document)
+{
+  return 40 + 3 * (gint64) document;
+}
+
+/* A run with all labels of documents, predictions and the scores of the gate. */
+static char *
+write_labelled (const MsGate *gate)
+{
+  static const char *const languages[] = { "de", "en", "sw" };
+  static const char *const texts[] = { "a", "b", "c", "e" };
+  const MsLayer layers[] = { { .number = 0, .gate = *gate },
+                             { .number = 2, .gate = *gate },
+                             { .number = 3, .gate = *gate } };
+  MsDocument documents[N_DOCUMENTS] = { 0 };
+  const MsFixture fixture = { .n_layers = G_N_ELEMENTS (layers),
+                              .layers = layers,
+                              .n_documents = N_DOCUMENTS,
+                              .documents = documents,
+                              .columns = MS_CHUNK_LOGITS | MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN,
+                              .predictions = TRUE,
+                              .fill = fill_gaps,
+                              .data = (gpointer) gate };
+
+  for (guint d = 0; d < N_DOCUMENTS; d++)
+    documents[d] = (MsDocument){ .language = (char *) languages[d % 3],
+                                 .domain = (char *) (d < 6 ? "code" : "news"),
+                                 .parallel = (char *) texts[d / 3],
+                                 .phase = (char *) (d % 4 == 3 ? "decode" : "prefill"),
+                                 .n_tokens = document_length (d) };
+  return ms_fixture_write (&fixture, NULL);
+}
+
+/* The recorded scores as import reads them; no command writes them. */
+static void
+write_scores (const char *path, const char *output)
+{
+  g_autoptr (GString) text = g_string_new ("sequence,token,layer");
+  g_autoptr (GError) error = NULL;
+  MsTrace *trace = open_trace (path);
+  char number[MS_NUMBER_SIZE];
+
+  for (guint e = 0; e < E; e++)
+    g_string_append_printf (text, ",e%u", e);
+  for (guint l = 0; l < ms_trace_n_layers (trace); l++)
+    {
+      MsLayerTrace *layer = ms_trace_load_layer (trace, l, MS_CHUNK_LOGITS, NULL, &error);
+
+      g_assert_no_error (error);
+      for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+        {
+          const MsDocument *document = ms_trace_document (trace, d);
+
+          for (gint64 t = 0; t < document->n_tokens; t++)
+            {
+              g_string_append_printf (text, "\n%s,%" G_GINT64_FORMAT ",%d", document->name, t,
+                                      ms_trace_layer (trace, l)->number);
+              for (guint e = 0; e < E; e++)
+                g_string_append_printf (
+                    text, ",%s",
+                    ms_number_float (number, layer->logits[(document->first_token + t) * E + e]));
+            }
+        }
+      ms_layer_trace_free (layer);
+    }
+  g_string_append_c (text, '\n');
+  g_file_set_contents (output, text->str, (gssize) text->len, &error);
+  g_assert_no_error (error);
+  ms_trace_unref (trace);
+}
+
+static const char *const csv_files[]
+    = { "routing.csv", "scores.csv", "tokens.csv", "documents.csv" };
+
+/* Exports a run into the folder. */
+static void
+export_run (const char *path, const char *folder)
+{
+  static const char *const tables[] = { "routing", "tokens", "documents" };
+  g_autofree char *scores = g_build_filename (folder, "scores.csv", NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++)
+    {
+      g_autofree char *name = g_strconcat (tables[i], ".csv", NULL);
+      g_autofree char *output = g_build_filename (folder, name, NULL);
+
+      run_program ((const char *[]){ "export", path, tables[i], "-o", output, NULL });
+    }
+  write_scores (path, scores);
+}
+
+/* Imports the files of the folder, with the gate, into a run there; returns its path. */
+static char *
+import_run (const char *folder, const MsGate *gate)
+{
+  char *output = g_build_filename (folder, "imported.db", NULL);
+  g_autoptr (GPtrArray) inputs = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) error = NULL;
+  MsImportSummary summary;
+  MsImportOptions options = { .output = output,
+                              .name = "test",
+                              .n_experts = E,
+                              .k = gate->k,
+                              .scores = MS_IMPORT_SCORES_LOGITS,
+                              .scoring = gate->scoring,
+                              .renormalise = gate->renormalise,
+                              .scale = gate->scale,
+                              .holes = TRUE };
+
+  for (guint i = 0; i < G_N_ELEMENTS (csv_files); i++)
+    g_ptr_array_add (inputs, g_build_filename (folder, csv_files[i], NULL));
+  g_ptr_array_add (inputs, NULL);
+  options.inputs = (const char *const *) inputs->pdata;
+  g_remove (output);
+  ms_import (&options, &summary, &error);
+  g_assert_no_error (error);
+  ms_import_summary_clear (&summary);
+  return output;
+}
+
+/* All tables of all analyses are the same of both runs; an analysis that one lacks something for, both do. */
+static void
+check_same (const char *path, const char *other)
+{
+  MsTrace *traces[] = { open_trace (path), open_trace (other) };
+  g_autoptr (GString) faults = g_string_new (NULL);
+  guint n_run = 0;
+
+  for (const MsAnalysis *const *analysis = ms_analyses (); *analysis != NULL; analysis++)
+    {
+      g_autofree char *missing = ms_analysis_missing (*analysis, traces[0], 1);
+      g_autofree char *missing_too = ms_analysis_missing (*analysis, traces[1], 1);
+
+      g_assert_cmpstr (missing, ==, missing_too);
+      if (missing == NULL)
+        {
+          /* Each against itself: what compares runs finds no difference. */
+          check_analysis (*analysis, traces, traces, NULL, faults);
+          n_run++;
+        }
+    }
+  if (faults->len > 0)
+    g_error ("tables differ:\n%s", faults->str);
+  g_assert_cmpuint (n_run, >=, 25);
+  ms_trace_unref (traces[0]);
+  ms_trace_unref (traces[1]);
+}
+
+/* Gates that import can be told of. */
+static const guint told_gates[] = { 0, 2, 5, 6 };
+
+static void
+test_export_import (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (told_gates); i++)
+    {
+      const MsGate *gate = &gates[told_gates[i]];
+      char *path = write_labelled (gate), *folder = make_folder ();
+      g_autofree char *imported = NULL;
+
+      export_run (path, folder);
+      imported = import_run (folder, gate);
+      check_same (path, imported);
+      ms_fixture_remove (path);
+      remove_folder (folder);
+    }
+}
+
+/* --- Padding -------------------------------------------------------------------------------- */
+
+#define PAD_LEFT  3
+#define PAD_RIGHT 2
+
+/* The CSV files that have a row for each token. */
+typedef enum
+{
+  DECISIONS,
+  SCORES,
+  TOKENS,
+} File;
+
+/* Rows of a token that is none, with numbers that would be seen. */
+static void
+append_padding (GString *text, File file, guint document, gint64 position)
+{
+  static const int layers[] = { 0, 2, 3 };
+  g_autofree char *token = g_strdup_printf ("d%u,%" G_GINT64_FORMAT, document, position);
+
+  if (file == TOKENS)
+    g_string_append_printf (text, "1,%s,0,,0,99\n", token);
+  for (guint i = 0; i < G_N_ELEMENTS (layers) && file == DECISIONS; i++)
+    g_string_append_printf (text, "1,%s,0,%d,0,5,0.9,0\n", token, layers[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (layers) && file == SCORES; i++)
+    {
+      g_string_append_printf (text, "%s,%d", token, layers[i]);
+      for (guint e = 0; e < E; e++)
+        g_string_append_printf (text, ",%u", e == 5 ? 9 : 0);
+      g_string_append_c (text, '\n');
+    }
+}
+
+/* Puts padding before and behind the tokens of each document; `column` is that of the position.  Decisions get a
+ * column that says which are valid. */
+static void
+pad_file (const char *folder, const char *name, File file, guint column)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL), *text = NULL;
+  g_autoptr (GString) out = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  g_file_get_contents (path, &text, NULL, &error);
+  g_assert_no_error (error);
+  lines = g_strsplit (text, "\n", -1);
+  g_string_append_printf (out, "%s%s\n", lines[0], file == DECISIONS ? ",valid" : "");
+  for (guint i = 1; lines[i] != NULL && lines[i][0] != '\0'; i++)
+    {
+      g_auto (GStrv) cells = g_strsplit (lines[i], ",", -1);
+      char *moved = g_strdup_printf ("%d", atoi (cells[column]) + PAD_LEFT);
+      g_autofree char *line = NULL;
+
+      g_free (cells[column]);
+      cells[column] = moved;
+      line = g_strjoinv (",", cells);
+      g_string_append_printf (out, "%s%s\n", line, file == DECISIONS ? ",1" : "");
+    }
+  for (guint d = 0; d < N_DOCUMENTS; d++)
+    {
+      gint64 end = PAD_LEFT + document_length (d);
+
+      for (gint64 t = 0; t < PAD_LEFT; t++)
+        append_padding (out, file, d, t);
+      for (gint64 t = end; t < end + PAD_RIGHT; t++)
+        append_padding (out, file, d, t);
+    }
+  g_file_set_contents (path, out->str, (gssize) out->len, &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_padding (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (told_gates); i++)
+    {
+      const MsGate *gate = &gates[told_gates[i]];
+      char *path = write_labelled (gate), *folder = make_folder ();
+      g_autofree char *imported = NULL;
+
+      export_run (path, folder);
+      pad_file (folder, "routing.csv", DECISIONS, 2);
+      pad_file (folder, "scores.csv", SCORES, 1);
+      pad_file (folder, "tokens.csv", TOKENS, 2);
+      imported = import_run (folder, gate);
+      check_same (path, imported);
+      ms_fixture_remove (path);
+      remove_folder (folder);
+    }
+}
+
+/* --- Collected runs ------------------------------------------------------------------------- */
+
+/* Collects some tokens of the model: by its own k, no set of experts changes. */
+static void
+check_collected (const char *model)
+{
+  char *folder = make_folder ();
+  g_autofree char *ids = g_build_filename (folder, "ids.txt", NULL);
+  g_autofree char *path = g_build_filename (folder, "run.db", NULL), *top_k = NULL;
+  g_autoptr (GString) text = g_string_new (NULL);
+  MsTrace *trace;
+
+  for (guint i = 0; i < 96; i++)
+    g_string_append_printf (text, "%u%s", (7 * i + i / 5) % 31 + 1, i % 24 == 23 ? "\n" : " ");
+  g_file_set_contents (ids, text->str, -1, NULL);
+  run_program (
+      (const char *[]){ "collect", model, "-o", path, "--token-ids", ids, "--scores", NULL });
+  trace = open_trace (path);
+  top_k = g_strdup_printf ("top-k=%u", ms_trace_layer (trace, 0)->gate.k);
+  {
+    const char *const params[] = { top_k, NULL };
+    g_autoptr (MsResult) result = ms_test_run (trace, "what-if", 0, params);
+    const MsTable *rules = ms_result_table (result, "rules");
+
+    for (guint l = 0; l < ms_trace_n_layers (trace); l++)
+      {
+        guint row = ms_test_row (rules, "rule=top-k layer=%d", ms_trace_layer (trace, l)->number);
+        double changed = ms_test_real (rules, row, "set_change_rate");
+
+        if (changed != 0)
+          g_error ("%s, layer %d: its own rule changes %.1f %% of the sets", model,
+                   ms_trace_layer (trace, l)->number, 100 * changed);
+      }
+  }
+  ms_trace_unref (trace);
+  remove_folder (folder);
+}
+
+/* Every model of our own: with selection bias, groups, scale, renormalised and not. */
+static void
+test_own_models (void)
+{
+  g_autofree char *folder
+      = g_build_filename (g_getenv ("MOESCOPE_SOURCE_ROOT"), "tests", "data", "models", NULL);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const char *name;
+  guint n = 0;
+
+  g_assert_nonnull (dir);
+  while ((name = g_dir_read_name (dir)) != NULL)
+    if (g_str_has_suffix (name, ".gguf"))
+      {
+        g_autofree char *path = g_build_filename (folder, name, NULL);
+
+        check_collected (path);
+        n++;
+      }
+  g_assert_cmpuint (n, >=, 10);
+}
+
+/* A model of sigmoid scores with a selection bias, of another's making. */
+static void
+test_conformance_model (void)
+{
+  g_autofree char *path = g_build_filename (g_getenv ("MOESCOPE_SHARED"), "conformance", "models",
+                                            "dots1.gguf", NULL);
+
+  if (!g_file_test (path, G_FILE_TEST_EXISTS))
+    g_test_skip ("the conformance models are not there");
+  else
+    check_collected (path);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -478,6 +918,11 @@ main (int argc, char **argv)
   g_test_add_func ("/identity/own-rule", test_own_rule);
   g_test_add_func ("/identity/one-entropy", test_one_entropy);
   g_test_add_func ("/identity/gate-matters", test_gate_matters);
+  g_test_add_func ("/identity/meanings", test_meanings);
   g_test_add_func ("/identity/relabelling", test_relabelling);
+  g_test_add_func ("/identity/export-import", test_export_import);
+  g_test_add_func ("/identity/padding", test_padding);
+  g_test_add_func ("/identity/own-models", test_own_models);
+  g_test_add_func ("/identity/conformance-model", test_conformance_model);
   return g_test_run ();
 }
