@@ -1,3 +1,5 @@
+/* Writes small GGUF files, right ones and wrong ones: keys and tensors are appended as they come, unchecked, so that
+ * a test can say what no honest writer would.  It shares no code with the reader that it tests. */
 #include "gguf-writer.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* Traces for tests of routing.  A decision depends on layer and position alone, so that every test sees the same
+ * trace however it is written. */
 #include "routing-trace.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* Random Mixture-of-Experts models.  The values of a tensor come from the model's seed and the tensor's name, in
+ * no order, so that whoever computes the model another way can ask for them one by one. */
 #include "toy-model.h"
 
 #include "base.h"

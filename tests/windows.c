@@ -1,3 +1,5 @@
+/* One application for the window tests, with settings and state of its own in a temporary folder: a test neither
+ * sees nor changes those of whoever runs it. */
 #include "windows.h"
 
 #include "actions-private.h"

@@ -1,3 +1,9 @@
+/* The routers that training knows, forward and backward.
+ *
+ * Each is a row of ms_train_routers.  A backward pass gives the derivative of what its forward pass computed, the
+ * choice of experts and their load held constant: it reads the scores, ids, weights and load that the forward
+ * pass wrote into MsTrainRouting and changes none.  Auxiliary losses are those of the tokens of one call, not of
+ * the batch; their gradient counts loss_scale times. */
 #include "router-private.h"
 
 #include "kernels-private.h"

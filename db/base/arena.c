@@ -1,3 +1,9 @@
+/* Memory that is given back all at once.
+ *
+ * An arena is a chain of slabs, filled one after the other; each new one is at least twice the size of the
+ * last.  Memory that was handed out never moves.  A reset empties the slabs and keeps them, so that a second
+ * round of the same allocations asks the system for nothing.  What is left at the end of a slab when something
+ * does not fit is lost until then. */
 #include "base.h"
 
 #include <stdlib.h>

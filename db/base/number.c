@@ -1,3 +1,8 @@
+/* Numbers: half precision, random numbers, decimals.
+ *
+ * Everything here gives the same bits on every machine and in every locale, since files, seeds and tests rest on
+ * it.  A decimal for exchange is the shortest that reads back as the same number: more digits are tried until it
+ * does. */
 #include "base.h"
 
 #include <math.h>

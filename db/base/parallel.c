@@ -1,3 +1,8 @@
+/* Tasks on several threads.
+ *
+ * The caller is the first worker, so that one thread starts none.  A counter hands out the indices; workers share
+ * nothing else, and ms_parallel returns after all of them, so that what the tasks wrote is there for the
+ * caller without a lock. */
 #include "base.h"
 
 #include <sched.h>

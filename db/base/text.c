@@ -1,3 +1,7 @@
+/* Text of unknown origin, and words that people may have meant.
+ *
+ * Bytes of a tokenizer or a file need not be UTF-8, and what is shown must be: nothing here takes that for
+ * granted of its input. */
 #include "base.h"
 
 #include <string.h>
