@@ -220,6 +220,8 @@ typedef struct
   double reach; /* as in MsBootstrap */
 } MsIntervalRule;
 
+/* The reach of an interval over n units; NaN for fewer than two. */
+double ms_interval_reach (double confidence, guint n);
 /* The interval of a value from its n resamples, of which those not finite are left out; all NaN but value and
  * corrected when fewer than two remain. */
 MsInterval ms_interval_make (const MsIntervalRule *rule, double value, const double *resampled,
@@ -250,6 +252,11 @@ void ms_bootstrap_intervals (const MsBootstrap *bootstrap, const double *sums, g
 /* The same of shares and rates, whose intervals stay within 0..1. */
 void ms_bootstrap_rates (const MsBootstrap *bootstrap, const double *sums, guint m,
                          MsStatistic statistic, gpointer data, guint n_out, MsInterval *out);
+
+/* The intervals of statistics of sparse tables, by leaving out one unit at a time (jackknife): corrected is n value -
+ * (n - 1) mean of the values without one, low and high t (n - 1) of its standard errors away.  No basic interval. */
+void ms_jackknife_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
+                             MsStatistic statistic, gpointer data, guint n_out, MsInterval *out);
 
 /* The draws of a CSV parameter file instead of random ones: a header, then U lines with a column per
  * resample, each cell a unit number 0..U-1.  NULL or "" gives ms_bootstrap_new.  Document d is in

@@ -94,6 +94,11 @@ void ms_balance_relabel (const double *sums, guint n_rows, guint n_experts, doub
 MsInterval ms_balance_interval (const MsBootstrap *bootstrap, guint i, guint n_experts,
                                 double value, const double *resampled);
 
+/* The same for tokens whose numbers of experts differ: normal counts of variance `variance`, the sum over tokens of
+ * p (1 - p) where p is the token's number of experts / E. */
+void ms_balance_null_of_variance (guint n_experts, double n_tokens, double n_decisions,
+                                  double variance, double starved, guint64 seed, double *measures);
+
 /* Standard deviation of an expert's load (count / mean count) under the same assumption. */
 double ms_balance_null_error (guint n_experts, double n_tokens, double n_decisions);
 

@@ -92,13 +92,12 @@ simulate_tokens (guint n_experts, guint n_tokens, guint k, guint64 *state, doubl
       }
 }
 
-/* Normal counts (E) with the variance n p (1 - p), p = k/E, and a fixed sum. */
+/* Normal counts (E) of a given variance and a fixed sum. */
 static void
-simulate_counts (guint n_experts, double n_tokens, double n_decisions, guint64 *state,
+simulate_counts (guint n_experts, double n_decisions, double variance, guint64 *state,
                  double *counts)
 {
-  double p = MIN (n_decisions / (n_tokens * n_experts), 1), mean = 0;
-  double scale = n_experts > 1 ? sqrt (n_tokens * p * (1 - p) * n_experts / (n_experts - 1.0)) : 0;
+  double mean = 0, scale = n_experts > 1 ? sqrt (variance * n_experts / (n_experts - 1.0)) : 0;
 
   for (guint e = 0; e < n_experts; e++)
     {
@@ -112,13 +111,13 @@ simulate_counts (guint n_experts, double n_tokens, double n_decisions, guint64 *
     counts[e] = MAX (n_decisions / n_experts + scale * (counts[e] - mean), 0);
 }
 
-void
-ms_balance_null (guint n_experts, double n_tokens, double n_decisions, double starved, guint64 seed,
-                 double *measures)
+/* k > 0: tokens of k experts one by one; otherwise normal counts. */
+static void
+simulate (guint n_experts, double n_tokens, double n_decisions, guint k, double variance,
+          double starved, guint64 seed, double *measures)
 {
   g_autofree double *counts = g_new (double, n_experts);
-  double one[MS_N_BALANCE], k = n_decisions / n_tokens;
-  gboolean few = n_decisions <= MOST_SIMULATED && floor (k) == k && k <= n_experts;
+  double one[MS_N_BALANCE];
 
   for (guint i = 0; i < MS_N_BALANCE; i++)
     measures[i] = n_tokens > 0 && n_decisions > 0 ? 0 : NAN;
@@ -128,10 +127,10 @@ ms_balance_null (guint n_experts, double n_tokens, double n_decisions, double st
     {
       guint64 state = ms_seed (seed, s);
 
-      if (few)
-        simulate_tokens (n_experts, (guint) n_tokens, (guint) k, &state, counts);
+      if (k > 0)
+        simulate_tokens (n_experts, (guint) n_tokens, k, &state, counts);
       else
-        simulate_counts (n_experts, n_tokens, n_decisions, &state, counts);
+        simulate_counts (n_experts, n_decisions, variance, &state, counts);
       ms_balance_measure (counts, n_experts, n_tokens, starved, one);
       for (guint i = 0; i < MS_N_BALANCE; i++)
         measures[i] += one[i] / SIMULATIONS;
@@ -217,6 +216,24 @@ ms_balance_interval (const MsBootstrap *bootstrap, guint i, guint n_experts, dou
     }
   ms_interval_clamp (&interval, least, most);
   return interval;
+}
+
+void
+ms_balance_null (guint n_experts, double n_tokens, double n_decisions, double starved, guint64 seed,
+                 double *measures)
+{
+  double k = n_decisions / n_tokens, p = MIN (n_decisions / (n_tokens * n_experts), 1);
+  gboolean few = n_decisions <= MOST_SIMULATED && floor (k) == k && k <= n_experts;
+
+  simulate (n_experts, n_tokens, n_decisions, few ? (guint) k : 0, n_tokens * p * (1 - p), starved,
+            seed, measures);
+}
+
+void
+ms_balance_null_of_variance (guint n_experts, double n_tokens, double n_decisions, double variance,
+                             double starved, guint64 seed, double *measures)
+{
+  simulate (n_experts, n_tokens, n_decisions, 0, variance, starved, seed, measures);
 }
 
 double

@@ -7,6 +7,9 @@
  * to both sides, the errors multiplied by sqrt(n / (n - 1)) for n independent groups (metrics.md, Intervals).
  * tests/test-coverage.c measures how often these intervals hold the true value.
  *
+ * Information of sparse tables (pairs of experts) is biased by so much more than one over the number of groups that
+ * the bootstrap tells a part of it only; the jackknife, which leaves out one group at a time, tells more.
+ *
  * The unit that is drawn is a group of documents that go together (ms_trace_clusters), not the document: a
  * text and its translations or copies are one observation. */
 #include "analysis-private.h"
@@ -19,6 +22,12 @@ static double
 reach_of (double confidence, double freedom, double n)
 {
   return ms_student_quantile (1 - (1 - confidence) / 2, freedom) * sqrt (n / (n - 1));
+}
+
+double
+ms_interval_reach (double confidence, guint n)
+{
+  return n > 1 ? reach_of (confidence, n - 1.0, n) : NAN;
 }
 
 /* `n_units` units that are drawn n_units times in each resample. */
@@ -270,6 +279,46 @@ ms_bootstrap_rates (const MsBootstrap *bootstrap, const double *sums, guint m,
   ms_bootstrap_intervals (bootstrap, sums, m, statistic, data, n_out, out);
   for (guint i = 0; i < n_out; i++)
     ms_interval_clamp (&out[i], 0, 1);
+}
+
+void
+ms_jackknife_intervals (const MsBootstrap *bootstrap, const double *sums, guint m,
+                        MsStatistic statistic, gpointer data, guint n_out, MsInterval *out)
+{
+  gsize n = bootstrap->n_units;
+  g_autofree double *totals = g_new0 (double, m), *rest = g_new (double, m);
+  g_autofree double *values = g_new (double, n_out), *without = g_new (double, n *n_out);
+
+  for (gsize u = 0; u < n; u++)
+    for (gsize i = 0; i < m; i++)
+      totals[i] += sums[u * m + i];
+  statistic (totals, values, data);
+  for (gsize u = 0; u < n && bootstrap->n_resamples > 0; u++)
+    {
+      for (gsize i = 0; i < m; i++)
+        rest[i] = totals[i] - sums[u * m + i];
+      statistic (rest, without + u * n_out, data);
+    }
+  for (guint i = 0; i < n_out; i++)
+    {
+      double mean = 0, squares = 0, half, size = (double) n;
+
+      out[i] = (MsInterval){ values[i], values[i], NAN, NAN, NAN, NAN, NAN };
+      if (bootstrap->n_resamples == 0 || isnan (bootstrap->reach))
+        continue;
+      for (gsize u = 0; u < n; u++)
+        mean += without[u * n_out + i] / size;
+      for (gsize u = 0; u < n; u++)
+        squares += (without[u * n_out + i] - mean) * (without[u * n_out + i] - mean);
+      out[i].corrected = size * values[i] - (size - 1) * mean;
+      /* The reach makes t (n - 1) of it.  Beside the jackknife's error it holds that of the correction, which is
+       * proportional to a variance between n units and so known to sqrt (2 / (n - 1)) of itself. */
+      out[i].error = hypot (sqrt (squares) * (size - 1) / size,
+                            (values[i] - out[i].corrected) * sqrt (2 / (size - 1)));
+      half = bootstrap->reach * out[i].error;
+      out[i].low = out[i].corrected - half;
+      out[i].high = out[i].corrected + half;
+    }
 }
 
 MsBootstrap *

@@ -86,11 +86,11 @@ static const MsParam params[] = {
       { "capacity_misses", "Capacity misses", NULL, MS_COLUMN_INT, "Other misses" },               \
       { "evictions", "Evictions", NULL, MS_COLUMN_INT, "Residents that made room" },               \
       { "hit_rate", "Hit rate", NULL, MS_COLUMN_REAL, "Hits / accesses" },                         \
-      { "warm_hit_rate", "Hit rate, seen before", NULL, MS_COLUMN_REAL,                            \
-        "Hits / (accesses - cold misses)" },                                                       \
       { "low", "Low", NULL, MS_COLUMN_REAL,                                                        \
         "Lower end of the bootstrap interval of the hit rate over documents" },                    \
       { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },                                       \
+      { "warm_hit_rate", "Hit rate, seen before", NULL, MS_COLUMN_REAL,                            \
+        "Hits / (accesses - cold misses)" },                                                       \
       { "null_hit_rate", "By chance", NULL, MS_COLUMN_REAL,                                        \
         "Hit rate with each document's tokens in shuffled order" },                                \
       { "loads_per_token", "Loads per token", "experts", MS_COLUMN_REAL,                           \
@@ -694,13 +694,13 @@ add_row (MsTable *table, gint64 layer, const Job *job, MsCachePolicy policy, gui
   ms_bootstrap_rates (job->bootstrap, o->units, 2, rate_of_sums, NULL, 1, &rate);
   if (layer >= 0)
     ms_table_put (table, MS_INT (layer));
-  ms_table_put (
-      table, MS_TEXT (policy_names[policy]), MS_INT (capacity), MS_INT (o->counts.accesses),
-      MS_INT (o->counts.hits), MS_INT (o->counts.cold_misses), MS_INT (o->counts.capacity_misses),
-      MS_INT (o->counts.evictions), MS_REAL (rate.value),
-      MS_REAL (seen_before > 0 ? (double) o->counts.hits / seen_before : NAN), MS_REAL (rate.low),
-      MS_REAL (rate.high), MS_REAL (chance), MS_REAL (loads), MS_REAL (loads * job->megabytes),
-      MS_REAL (o->waiting / tokens), MS_INT (o->prefetched), MS_INT (o->wasted));
+  ms_table_put (table, MS_TEXT (policy_names[policy]), MS_INT (capacity),
+                MS_INT (o->counts.accesses), MS_INT (o->counts.hits),
+                MS_INT (o->counts.cold_misses), MS_INT (o->counts.capacity_misses),
+                MS_INT (o->counts.evictions), MS_INTERVAL (rate),
+                MS_REAL (seen_before > 0 ? (double) o->counts.hits / seen_before : NAN),
+                MS_REAL (chance), MS_REAL (loads), MS_REAL (loads * job->megabytes),
+                MS_REAL (o->waiting / tokens), MS_INT (o->prefetched), MS_INT (o->wasted));
   ms_table_end_row (table);
   return rate.value;
 }

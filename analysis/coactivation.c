@@ -29,6 +29,7 @@ typedef struct
   double n_slots;    /* sum of their numbers of experts */
   double scale;      /* makes the expected counts sum to the counted pairs */
   double *counts;    /* (E) n_a over all tokens */
+  double *several;   /* (E) n_a over tokens with at least two experts */
   guint32 *pairs;    /* (E, E), a < b: all pairs */
   guint32 *adjacent; /* (E, E), a < b: neighbours in rank */
   guint n_strongest;
@@ -49,6 +50,7 @@ clear_coactivation (Coactivation *all)
   for (guint i = 0; i < all->n_layers; i++)
     {
       g_free (all->layers[i].counts);
+      g_free (all->layers[i].several);
       g_free (all->layers[i].pairs);
       g_free (all->layers[i].adjacent);
       g_free (all->layers[i].strongest);
@@ -96,6 +98,13 @@ count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint documen
         {
           layer->n_tokens++;
           layer->n_slots += n_chosen;
+          for (guint r = 0; r < chunk->k; r++)
+            {
+              guint e = ms_chunk_expert (chunk, i * chunk->k + r);
+
+              if (e < layer->n_experts)
+                layer->several[e]++;
+            }
         }
     }
   return TRUE;
@@ -234,6 +243,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   layer->n_experts = def->gate.n_experts;
   layer->k = def->gate.k;
   layer->counts = g_new0 (double, def->gate.n_experts);
+  layer->several = g_new0 (double, def->gate.n_experts);
   layer->pairs = g_new0 (guint32, square);
   layer->adjacent = g_new0 (guint32, square);
   layer->is_shown = g_new0 (guint8, def->gate.n_experts);
@@ -242,7 +252,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   for (guint a = 0; a < layer->n_experts; a++)
     for (guint b = a + 1; b < layer->n_experts; b++)
       {
-        products += layer->counts[a] * layer->counts[b];
+        products += layer->several[a] * layer->several[b];
         n_pairs += layer->pairs[PAIR (layer, a, b)];
       }
   layer->scale = products > 0 ? n_pairs / products : NAN;
@@ -267,17 +277,26 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 
 /* --- Tables ---------------------------------------------------------------------------------- */
 
+/* Tokens with both experts if they were independent: of the tokens with two experts or more, which alone can
+ * have both. */
+static double
+expected_tokens (const Layer *layer, guint a, guint b)
+{
+  return layer->several[a] * layer->several[b] * layer->scale;
+}
+
 static void
 put_pair (const Layer *layer, guint a, guint b, MsTable *table)
 {
   double n_ab = layer->pairs[PAIR (layer, a, b)], adjacent = layer->adjacent[PAIR (layer, a, b)];
-  double n_a = layer->counts[a], n_b = layer->counts[b], expected = n_a * n_b * layer->scale;
+  double n_a = layer->counts[a], n_b = layer->counts[b], expected = expected_tokens (layer, a, b);
+  double both = layer->several[a] * layer->several[b];
 
   ms_table_add_row (table, MS_INT (layer->block), MS_INT (a), MS_INT (b), MS_INT (llround (n_ab)),
                     MS_INT (llround (n_a)), MS_INT (llround (n_b)),
                     MS_REAL (n_a > 0 ? n_ab / n_a : 0), MS_INT (llround (adjacent)),
                     MS_REAL (n_a > 0 ? adjacent / n_a : 0),
-                    MS_REAL (n_ab > 0 ? log (n_ab * layer->n_tokens / (n_a * n_b)) : NAN),
+                    MS_REAL (n_ab > 0 ? log (n_ab * layer->n_tokens / both) : NAN),
                     MS_REAL (expected), MS_REAL (expected > 0 ? n_ab / expected : NAN));
 }
 
@@ -298,7 +317,7 @@ write_layer (const Layer *layer, MsResult *result)
         if (a >= b)
           continue;
         together += n_ab > 0;
-        excess += fabs (n_ab - layer->counts[a] * layer->counts[b] * layer->scale);
+        excess += fabs (n_ab - expected_tokens (layer, a, b));
         all += n_ab;
       }
   ms_table_add_row (
@@ -315,7 +334,7 @@ write_layer (const Layer *layer, MsResult *result)
     {
       const Pair *pair = &layer->strongest[i];
       double fewer = MIN (layer->counts[pair->a], layer->counts[pair->b]);
-      double expected = layer->counts[pair->a] * layer->counts[pair->b] * layer->scale;
+      double expected = expected_tokens (layer, pair->a, pair->b);
       g_autofree char *name = g_strdup_printf ("%u + %u", pair->a, pair->b);
 
       ms_table_add_row (result->tables[2], MS_INT (layer->block), MS_INT (i + 1), MS_INT (pair->a),
@@ -359,7 +378,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   if (fine && best != NULL)
     {
       const Pair *pair = &best->strongest[0];
-      double expected = best->counts[pair->a] * best->counts[pair->b] * best->scale;
+      double expected = expected_tokens (best, pair->a, pair->b);
 
       result->summary = g_strdup_printf (
           "The strongest pair is experts %u and %u of layer %d: %.1f %% of the tokens of the rarer "
@@ -377,9 +396,9 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       ms_result_note (result, "`share` counts all pairs of a token (the paper's text); "
                               "`adjacent_share` only neighbours in score rank (its code).");
-      ms_result_note (result,
-                      "Chance is n_a n_b, scaled so that the expected pairs sum to the counted "
-                      "ones; the row of a never-used expert is 0.");
+      ms_result_note (
+          result, "Chance is n_a n_b over tokens with two experts or more, scaled so that the "
+                  "expected pairs sum to the counted ones; the row of a never-used expert is 0.");
     }
   clear_coactivation (&all);
   return fine;
@@ -431,8 +450,7 @@ static const MsColumn layer_columns[] = {
   { "b", "Second expert", NULL, MS_COLUMN_INT, "Of the strongest pair, -1 = none." },
   { "share", "Strongest share", NULL, MS_COLUMN_REAL,
     "Of the strongest pair: tokens with both / tokens of the rarer one." },
-  { "share_low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "share_high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  MS_INTERVAL_COLUMNS ("share_", NULL),
   { "uniform", "Uniform routing", NULL, MS_COLUMN_REAL,
     "The share of any pair when k experts are drawn uniformly: (k - 1) / (E - 1)." },
   { 0 },
@@ -451,9 +469,10 @@ static const MsColumn pair_columns[] = {
   { "adjacent_share", "Co-activation, neighbours", NULL, MS_COLUMN_REAL,
     "adjacent / n_a (the paper's code)." },
   { "pmi", "PMI", "nats", MS_COLUMN_REAL,
-    "ln (n_ab n / (n_a n_b)), n = tokens with two experts or more; undefined for n_ab = 0." },
+    "ln (n_ab n / (n_a n_b)), all of tokens with two experts or more; undefined for n_ab = 0." },
   { "expected", "By chance", "tokens", MS_COLUMN_REAL,
-    "n_a n_b, scaled so that all pairs sum to the counted ones." },
+    "n_a n_b of tokens with two experts or more, scaled so that all pairs sum to the counted "
+    "ones." },
   { "lift", "Times chance", NULL, MS_COLUMN_REAL, "n_ab / expected." },
   { 0 },
 };
@@ -466,8 +485,7 @@ static const MsColumn strongest_columns[] = {
   { "pair", "Pair", NULL, MS_COLUMN_TEXT, "Both numbers." },
   { "n_ab", "Both", "tokens", MS_COLUMN_INT, "Tokens that chose both." },
   { "share", "Share", NULL, MS_COLUMN_REAL, "n_ab / tokens of the rarer one." },
-  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  MS_INTERVAL_COLUMNS ("", NULL),
   { "chance", "By chance", NULL, MS_COLUMN_REAL, "The share when experts were independent." },
   { "lift", "Times chance", NULL, MS_COLUMN_REAL, "share / chance." },
   { 0 },
@@ -526,9 +544,10 @@ const MsAnalysis ms_analysis_coactivation = {
   .help = "Which experts are chosen together for one token, and how much more often than chance?",
   .formula = "n_a = tokens that choose a, n_ab = tokens that choose both; share = n_ab / n_a, not "
              "symmetric.  The variant of the released code counts only experts that follow on each "
-             "other in score rank.  PMI = ln (n_ab n / (n_a n_b)).",
+             "other in score rank.  PMI = ln (n_ab n / (n_a n_b)), over the n tokens with two "
+             "experts or more.",
   .cite = "OLMoE, arXiv 2409.02060, and allenai/OLMoE.",
-  .version = 1,
+  .version = 2,
   .live = TRUE,
   .params = params,
   .tables = tables,

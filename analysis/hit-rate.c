@@ -107,8 +107,9 @@ static const MsPlotDef plots[] = {
 typedef struct
 {
   guint n_ids;
-  guint width;  /* experts of a token */
-  guint row;    /* ids of a token, of which width are used */
+  guint width;     /* experts of a token */
+  guint row;       /* ids of a token, of which width are used */
+  double accesses; /* of all documents */
   double *sums; /* (curves, U, n_ids + 1): rates of capacities 1.., then the number of documents */
   double *null; /* (curves, n_ids + 1) the same over all documents, shuffled */
   MsInterval *intervals; /* (curves, n_ids) of the rates */
@@ -213,9 +214,9 @@ scratch_clear (Scratch *scratch)
   g_free (scratch->shuffled);
 }
 
-/* One document through all curves; adds its rates to the sums (n_ids + 1) of curve i at
- * sums + i * stride. */
-static void
+/* One document through all curves; adds its rates to the sums (n_ids + 1) of curve i at sums + i * stride.
+ * Returns its accesses. */
+static guint64
 run_document (Scratch *scratch, const Job *job, const Scope *scope, const MsRequests *requests,
               double *sums, gsize stride)
 {
@@ -239,7 +240,7 @@ run_document (Scratch *scratch, const Job *job, const Scope *scope, const MsRequ
           accesses = ms_stack_run (stack, requests, scratch->later, FALSE, scratch->gained);
         }
       if (accesses == 0)
-        return;
+        return 0;
       for (guint c = 0; c < n; c++)
         {
           hits += gained[c + 1];
@@ -247,6 +248,7 @@ run_document (Scratch *scratch, const Job *job, const Scope *scope, const MsRequ
         }
       out[n]++;
     }
+  return accesses;
 }
 
 static void
@@ -261,13 +263,20 @@ mean_of_sums (const double *sums, double *out, gpointer data)
 static void
 make_intervals (const Job *job, Scope *scope)
 {
+  const MsIntervalRule rule = { job->bootstrap->confidence, job->bootstrap->reach };
   gsize row = scope->n_ids + 1;
 
   scope->intervals = g_new (MsInterval, job->n_curves * scope->n_ids);
   for (guint i = 0; i < job->n_curves; i++)
-    ms_bootstrap_rates (job->bootstrap, scope->sums + i * job->bootstrap->n_units * row,
-                        (guint) row, mean_of_sums, &scope->n_ids, scope->n_ids,
-                        scope->intervals + i * scope->n_ids);
+    {
+      MsInterval *intervals = scope->intervals + i * scope->n_ids;
+
+      ms_bootstrap_intervals (job->bootstrap, scope->sums + i * job->bootstrap->n_units * row,
+                              (guint) row, mean_of_sums, &scope->n_ids, scope->n_ids, intervals);
+      /* Large caches miss rarely; one that holds all experts never, by the convention. */
+      for (guint c = 0; c + 1 < scope->n_ids; c++)
+        ms_interval_bound (&intervals[c], &rule, 0, 1, 1 / scope->accesses);
+    }
 }
 
 /* All documents of one scope; ids (T, row). */
@@ -289,8 +298,9 @@ run_scope (const MsContext *context, const Job *job, Scope *scope, const guint16
           = { ids + document->first_token * scope->row, document->n_tokens, scope->row };
 
       fine = !g_cancellable_set_error_if_cancelled (context->cancel, error);
-      run_document (&scratch, job, scope, &requests,
-                    scope->sums + ms_bootstrap_unit (job->bootstrap, d) * row, n_units * row);
+      scope->accesses += (double) run_document (
+          &scratch, job, scope, &requests,
+          scope->sums + ms_bootstrap_unit (job->bootstrap, d) * row, n_units * row);
       if (!job->null)
         continue;
       ms_shuffle_rows (requests.ids, requests.n_tokens, requests.width,
@@ -356,8 +366,7 @@ add_scope (MsTable *table, gint64 layer, const Job *job, const Scope *scope)
           if (layer >= 0)
             ms_table_put (table, MS_INT (layer));
           ms_table_put (table, MS_TEXT (job->labels[i]), MS_INT (c + 1), MS_REAL (rho),
-                        MS_REAL (intervals[c].value), MS_REAL (intervals[c].basic_low),
-                        MS_REAL (intervals[c].basic_high), MS_REAL (null[c]));
+                        MS_INTERVAL (intervals[c]), MS_REAL (null[c]));
           ms_table_end_row (table);
         }
     }
@@ -374,6 +383,7 @@ average_scopes (const Job *job, guint n_layers, Scope *mean)
     {
       mean->n_ids = MAX (mean->n_ids, job->scopes[l].n_ids);
       mean->width = MAX (mean->width, job->scopes[l].width);
+      mean->accesses += job->scopes[l].accesses;
     }
   row = mean->n_ids + 1;
   mean->sums = g_new0 (double, n_rows *row);
@@ -482,7 +492,7 @@ const MsAnalysis ms_analysis_hit_rate = {
     "uses in the next m tokens (ties: least recently used).",
   .cite = "Not All Models Suit Expert Offloading, arXiv 2505.16056; stack algorithms: "
           "Mattson et al. 1970.",
-  .version = 1,
+  .version = 2,
   .params = params,
   .tables = tables,
   .plots = plots,

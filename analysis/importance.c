@@ -362,13 +362,46 @@ layer_clear (Layer *layer)
   g_free (layer->distance);
 }
 
+/* Of experts that are never chosen NaN. */
 static void
 mean_of_sums (const double *sums, double *out, gpointer data)
 {
   guint n = *(guint *) data;
 
   for (guint e = 0; e < n; e++)
-    out[e] = sums[2 * e + 1] > 0 ? sums[2 * e] / sums[2 * e + 1] : 0;
+    out[e] = sums[2 * e + 1] > 0 ? sums[2 * e] / sums[2 * e + 1] : NAN;
+}
+
+/* REAP of every expert (E).  What tells how it varies are the units that choose the expert, so that one of few
+ * documents has a wide interval; it is laid on a logarithmic scale, for a mean of positive numbers. */
+static void
+measure_reap (const Job *job, const Layer *in, MsInterval *reap)
+{
+  guint n = in->n_experts, n_units = job->bootstrap->n_units;
+  guint n_resamples = job->bootstrap->n_resamples;
+  g_autofree double *values = g_new (double, n),
+                    *resampled = g_new (double, (gsize) n *n_resamples);
+
+  ms_bootstrap_resample (job->bootstrap, in->units, 2 * n, mean_of_sums, &n, n, values, resampled);
+  for (guint e = 0; e < n; e++)
+    {
+      MsIntervalRule rule = { job->bootstrap->confidence, NAN };
+      double half;
+      guint n_own = 0;
+
+      for (gsize u = 0; u < n_units; u++)
+        n_own += in->units[u * 2 * n + 2 * e + 1] > 0;
+      rule.reach = ms_interval_reach (rule.confidence, n_own);
+      reap[e]
+          = ms_interval_make (&rule, values[e], resampled + (gsize) e * n_resamples, n_resamples);
+      if (isnan (reap[e].value))
+        reap[e].value = 0;
+      if (!(reap[e].corrected > 0) || isnan (reap[e].low))
+        continue;
+      half = rule.reach * reap[e].error / reap[e].value;
+      reap[e].low = reap[e].corrected * exp (-half);
+      reap[e].high = reap[e].corrected * exp (half);
+    }
 }
 
 /* A largest activation beyond which an expert is "super", over all layers. */
@@ -494,7 +527,7 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
   g_autofree MsInterval *reap = g_new (MsInterval, n);
   double total[3] = { 0 }, gone[3] = { 0 };
 
-  ms_bootstrap_intervals (job->bootstrap, in->units, 2 * n, mean_of_sums, &n, n, reap);
+  measure_reap (job, in, reap);
   for (guint e = 0; e < n; e++)
     score[e] = score_of (job, in, rule->criterion, e);
   for (guint e = 0; e < n; e++) /* order by score, ties to the lower id */
@@ -653,7 +686,7 @@ const MsAnalysis ms_analysis_importance = {
     "summed "
     "over groups.",
   .cite = "REAP, arXiv 2510.13999; EASY-EP, arXiv 2504.06792; MC-SMoE, arXiv 2310.01334.",
-  .version = 3,
+  .version = 4,
   .times = TRUE,
   .params = params,
   .tables = tables,

@@ -14,12 +14,21 @@ typedef struct
 {
   gint64 first_row, n_tokens;
   double measures[MS_N_BALANCE];
+  double noise_floor; /* CV by chance */
 } Window;
+
+/* Tokens, sums over them of their numbers k of experts and of k (E - k), and the range of k. */
+typedef struct
+{
+  double tokens, decisions, spread;
+  guint least, most;
+} Sizes;
 
 typedef struct
 {
   guint n_experts;
   GArray *windows; /* of Window */
+  Sizes sizes;     /* of all tokens */
   double null[MS_N_BALANCE];
 } Layer;
 
@@ -39,13 +48,36 @@ typedef struct
   guint64 *counts; /* (E) of the window being filled */
   double *reals;   /* (E) */
   gint64 n;        /* its tokens so far */
+  Sizes sizes;     /* of these */
 } Filling;
+
+static void
+add_size (Sizes *sizes, guint k, guint n_experts)
+{
+  sizes->least = sizes->tokens > 0 ? MIN (sizes->least, k) : k;
+  sizes->most = MAX (sizes->most, k);
+  sizes->tokens++;
+  sizes->decisions += k;
+  sizes->spread += (double) k * (n_experts - (double) k);
+}
+
+/* The CV of uniform independent choices of n tokens with such numbers of experts: an expert's count has the mean
+ * sum k / E and the variance sum (k / E) (1 - k / E). */
+static double
+noise_floor (const Sizes *sizes, double n)
+{
+  return sizes->decisions > 0
+             ? sqrt (sizes->spread / sizes->tokens * n) / (sizes->decisions / sizes->tokens * n)
+             : NAN;
+}
 
 static void
 end_window (Filling *filling, gint64 end_row)
 {
   guint n_experts = filling->layer->n_experts;
-  Window window = { end_row - filling->n, filling->n, { 0 } };
+  Window window = {
+    end_row - filling->n, filling->n, { 0 }, noise_floor (&filling->sizes, (double) filling->n)
+  };
 
   for (guint e = 0; e < n_experts; e++)
     filling->reals[e] = (double) filling->counts[e];
@@ -54,6 +86,7 @@ end_window (Filling *filling, gint64 end_row)
   g_array_append_val (filling->layer->windows, window);
   memset (filling->counts, 0, n_experts * sizeof (guint64));
   filling->n = 0;
+  memset (&filling->sizes, 0, sizeof filling->sizes);
 }
 
 static gboolean
@@ -68,6 +101,15 @@ fill (const MsChunk *chunk, guint from, guint n, gint64 row, guint document, gpo
       guint part = (guint) MIN ((gint64) n, filling->windows->width - filling->n);
 
       ms_chunk_count (chunk, from, part, filling->counts);
+      for (gsize i = from; i < (gsize) from + part; i++)
+        {
+          guint n_chosen = 0;
+
+          for (guint r = 0; r < chunk->k; r++)
+            n_chosen += ms_chunk_expert (chunk, i * chunk->k + r) < filling->layer->n_experts;
+          add_size (&filling->sizes, n_chosen, filling->layer->n_experts);
+          add_size (&filling->layer->sizes, n_chosen, filling->layer->n_experts);
+        }
       filling->n += part;
       from += part;
       row += part;
@@ -86,7 +128,9 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   const MsLayer *def = ms_trace_layer (context->trace, index);
   g_autofree guint64 *counts = g_new0 (guint64, def->gate.n_experts);
   g_autofree double *reals = g_new (double, def->gate.n_experts);
-  Filling filling = { windows, layer, counts, reals, 0 };
+  Filling filling = { .windows = windows, .layer = layer, .counts = counts, .reals = reals };
+  const Sizes *sizes = &layer->sizes;
+  double width = (double) windows->width;
 
   layer->n_experts = def->gate.n_experts;
   layer->windows = g_array_new (FALSE, FALSE, sizeof (Window));
@@ -94,9 +138,14 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
     return FALSE;
   if (filling.n > 0)
     end_window (&filling, ms_trace_n_tokens (context->trace));
-  ms_balance_null (def->gate.n_experts, (double) windows->width,
-                   (double) windows->width * def->gate.k, windows->starved,
-                   ms_seed (context->sampling.seed, G_MAXUINT32), layer->null);
+  if (sizes->least == sizes->most)
+    ms_balance_null (def->gate.n_experts, width, width * sizes->most, windows->starved,
+                     ms_seed (context->sampling.seed, G_MAXUINT32), layer->null);
+  else
+    ms_balance_null_of_variance (
+        def->gate.n_experts, width, width * sizes->decisions / sizes->tokens,
+        width * sizes->spread / sizes->tokens / def->gate.n_experts / def->gate.n_experts,
+        windows->starved, ms_seed (context->sampling.seed, G_MAXUINT32), layer->null);
   return TRUE;
 }
 
@@ -122,12 +171,6 @@ summarise_windows (const Windows *windows, const Layer *layer, guint i, double *
   *most = n > 0 ? values[0] : NAN;
   for (guint w = 1; w < n; w++)
     *most = MAX (*most, values[w]);
-}
-
-static double
-noise_floor (const MsLayer *def, gint64 n_tokens)
-{
-  return sqrt ((def->gate.n_experts - (double) def->gate.k) / ((double) n_tokens * def->gate.k));
 }
 
 static void
@@ -169,7 +212,7 @@ write_layer (const MsContext *context, const Windows *windows, guint index, MsRe
       ms_table_put (result->tables[0], MS_INT (def->number), MS_INT (w), MS_INT (window->first_row),
                     MS_INT (window->n_tokens), MS_INT (window->n_tokens == windows->width));
       ms_table_put_reals (result->tables[0], window->measures, MS_N_BALANCE);
-      ms_table_put (result->tables[0], MS_REAL (noise_floor (def, window->n_tokens)),
+      ms_table_put (result->tables[0], MS_REAL (window->noise_floor),
                     MS_REAL (layer->null[MS_BALANCE_MAX_VIO]));
       ms_table_end_row (result->tables[0]);
     }
@@ -178,11 +221,11 @@ write_layer (const MsContext *context, const Windows *windows, guint index, MsRe
       double mean, deviation, most;
 
       summarise_windows (windows, layer, i, &mean, &deviation, &most);
-      ms_table_add_row (result->tables[1], MS_INT (def->number),
-                        MS_TEXT (ms_balance_columns[i].name), MS_REAL (mean), MS_REAL (deviation),
-                        MS_REAL (most), MS_REAL (layer->null[i]),
-                        MS_REAL (i == MS_BALANCE_CV ? noise_floor (def, windows->width) : NAN),
-                        MS_TEXT (ms_balance_columns[i].unit));
+      ms_table_add_row (
+          result->tables[1], MS_INT (def->number), MS_TEXT (ms_balance_columns[i].name),
+          MS_REAL (mean), MS_REAL (deviation), MS_REAL (most), MS_REAL (layer->null[i]),
+          MS_REAL (i == MS_BALANCE_CV ? noise_floor (&layer->sizes, (double) windows->width) : NAN),
+          MS_TEXT (ms_balance_columns[i].unit));
       if (i == MS_BALANCE_CV)
         find_windows (context, windows, index, mean, deviation, result);
     }
@@ -216,7 +259,7 @@ write_overall (const MsContext *context, const Windows *windows, MsResult *resul
                         MS_REAL (null), MS_TEXT (ms_balance_columns[i].unit));
     }
   for (guint l = 0; l < n_layers; l++)
-    floor_ += noise_floor (ms_trace_layer (context->trace, l), windows->width) / n_layers;
+    floor_ += noise_floor (&windows->layers[l].sizes, (double) windows->width) / n_layers;
   if (first->len == (guint) incomplete)
     result->summary = g_strdup_printf ("No window of %" G_GINT64_FORMAT
                                        " tokens is complete: choose a smaller --window.",
@@ -285,7 +328,8 @@ static const MsColumn window_columns[] = {
   { "complete", "Complete", NULL, MS_COLUMN_INT, "0 for an incomplete last window, else 1." },
   MS_BALANCE_COLUMNS,
   { "noise_floor", "CV by chance", NULL, MS_COLUMN_REAL,
-    "sqrt ((E - k) / (n k)): the CV of uniform independent choices of n tokens." },
+    "sqrt (sum k (E - k)) / sum k over the window's tokens, k experts each: the CV of uniform "
+    "independent choices." },
   { "max_vio_null", "MaxVio by chance", NULL, MS_COLUMN_REAL,
     "Expected MaxVio of a complete window under uniform independent choices." },
   { 0 },
@@ -301,7 +345,7 @@ static const MsColumn layer_columns[] = {
   { "null", "By chance", NULL, MS_COLUMN_REAL,
     "Expected for one window under uniform independent choices." },
   { "noise_floor", "Noise floor", NULL, MS_COLUMN_REAL,
-    "sqrt ((E - k) / (n k)), for the measure cv." },
+    "CV by chance of a window of the layer's tokens, for the measure cv." },
   { "unit", "Unit", NULL, MS_COLUMN_TEXT, "Of the numbers; undefined = a pure number." },
   { 0 },
 };
@@ -360,9 +404,10 @@ const MsAnalysis ms_analysis_load_windows = {
           "chance makes of so few tokens?",
   .formula = "The measures of `load` for tumbling windows of W tokens; the mean of MaxVio is "
              "MaxVio_batch.  If tokens choose k of E experts uniformly and independently, "
-             "E[CV^2] = (E - k) / (n k) for n tokens.",
+             "E[CV^2] = (E - k) / (n k) for n tokens; where k differs between tokens, "
+             "sum k (E - k) / (sum k)^2.",
   .cite = "MaxVio_batch: Loss-Free Balancing, arXiv 2408.15664.",
-  .version = 1,
+  .version = 2,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -42,6 +42,7 @@ static const MsTableDef tables[] = {
         { "clusters", "Clusters", NULL, MS_COLUMN_INT, "Experts kept" },
         { "max_vio_before", "MaxVio before", NULL, MS_COLUMN_REAL, "Largest usage / mean - 1" },
         { "max_vio_after", "MaxVio after", NULL, MS_COLUMN_REAL, "The same of the clusters" },
+        MS_CORRECTED_COLUMN ("max_vio_after_", NULL),
         { "max_vio_after_low", "MaxVio after, low", NULL, MS_COLUMN_REAL,
           "Lower end of its bootstrap interval over documents, the groups unchanged" },
         { "max_vio_after_high", "MaxVio after, high", NULL, MS_COLUMN_REAL, "Upper end" },
@@ -440,9 +441,10 @@ add_layer (MsResult *result, const Job *job, const Layer *layer)
   ms_table_add_row (
       ms_result_table (result, "layers"), MS_INT (layer->block), MS_INT (clusters),
       MS_REAL (max_vio (layer->usage, n, NULL)), MS_REAL (max_vio (merged, n, layer->kept)),
-      MS_REAL (value[MAX_VIO_AFTER].low), MS_REAL (value[MAX_VIO_AFTER].high),
-      MS_REAL (mean_by_usage (away, layer->usage, n)), MS_REAL (value[MEAN_DISTANCE].low),
-      MS_REAL (value[MEAN_DISTANCE].high), MS_REAL (mean_by_usage (chance, layer->usage, n)));
+      MS_REAL (value[MAX_VIO_AFTER].corrected), MS_REAL (value[MAX_VIO_AFTER].low),
+      MS_REAL (value[MAX_VIO_AFTER].high), MS_REAL (mean_by_usage (away, layer->usage, n)),
+      MS_REAL (value[MEAN_DISTANCE].low), MS_REAL (value[MEAN_DISTANCE].high),
+      MS_REAL (mean_by_usage (chance, layer->usage, n)));
 }
 
 static void
@@ -537,7 +539,7 @@ const MsAnalysis ms_analysis_merge = {
     "argmin over kept d of 1 - cos (logits of e, logits of d); merge weights are proportional to "
     "usage.",
   .cite = "MC-SMoE, arXiv 2310.01334, as carried by REAP, arXiv 2510.13999.",
-  .version = 2,
+  .version = 3,
   .needs = MS_NEEDS_NO_TRACE | MS_NEEDS_LOGITS,
   .params = params,
   .tables = tables,

@@ -217,8 +217,7 @@ static const MsColumn layer_columns[] = {
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "With at least one expert." },
   { "share", "First expert is largest", NULL, MS_COLUMN_REAL,
     "Share of tokens whose highest-scored expert has the largest output norm." },
-  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  MS_INTERVAL_COLUMNS ("", NULL),
   { "chance", "By chance", NULL, MS_COLUMN_REAL, "1 / experts of the token, mean over tokens." },
   { "concordance", "Concordance", NULL, MS_COLUMN_REAL,
     "Kendall's tau within tokens: pairs of experts in the same order minus pairs in the opposite "
@@ -292,7 +291,7 @@ const MsAnalysis ms_analysis_norms = {
     "count table of norm rank by score rank.",
   .cite = "A closer look into mixture-of-experts, arXiv 2406.18219, and kamanphoebe/Look-"
           "into-MoEs.",
-  .version = 1,
+  .version = 2,
   .needs = MS_NEEDS_NORMS,
   .tables = tables,
   .plots = plots,

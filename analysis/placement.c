@@ -91,6 +91,7 @@ static const MsTableDef tables[] = {
         { "measure", "Measure", NULL, MS_COLUMN_TEXT,
           "As in the table of layers; copies are per token with an expert" },
         { "value", "Value", NULL, MS_COLUMN_REAL, "Of the placement" },
+        MS_CORRECTED_COLUMN ("", NULL),
         { "low", "Low", NULL, MS_COLUMN_REAL,
           "Lower end of the bootstrap interval over measured documents, the placement unchanged" },
         { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },
@@ -136,7 +137,7 @@ static const MsPlotDef plots[] = {
     .table = "measures",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "value",
+    .y = "corrected",
     .low = "low",
     .high = "high",
     .y_title = "Largest over mean device load",
@@ -156,7 +157,7 @@ static const MsPlotDef plots[] = {
     .table = "measures",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "value",
+    .y = "corrected",
     .low = "low",
     .high = "high",
     .y_title = "Moves across devices (share)",
@@ -675,7 +676,7 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, guint l, 
                     MS_REAL (plan[0]), MS_REAL (plan[1]));
   for (guint i = 0; i < N_MEASURES; i++)
     ms_table_add_row (ms_result_table (result, "measures"), MS_INT (layer->block),
-                      MS_TEXT (measure_names[i]), MS_INTERVAL (value[i]), MS_REAL (in_order[i]),
+                      MS_TEXT (measure_names[i]), MS_CORRECTED (value[i]), MS_REAL (in_order[i]),
                       MS_REAL (random[i]));
   means[0] += in_order[MAX_OVER_MEAN] / job->n_layers;
   means[1] += value[MAX_OVER_MEAN].value / job->n_layers;
@@ -828,7 +829,7 @@ const MsAnalysis ms_analysis_placement = {
     "same experts and copies dealt at random to the same slots.",
   .cite = "EPLB (DeepSeek); Least-Loaded Expert Parallelism (Salesforce); joint placement "
           "after MoETuner, arXiv 2502.06643 (our formulation); traffic counts are our own.",
-  .version = 3,
+  .version = 4,
   .needs = MS_NEEDS_NO_TRACE,
   .params = params,
   .tables = tables,

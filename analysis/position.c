@@ -266,6 +266,11 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
     }
   ms_bootstrap_intervals (all->bootstrap, sums, (guint) width, make_statistics, &statistic,
                           2 * n_bins, intervals);
+  for (guint b = 0; b < n_bins; b++)
+    {
+      ms_interval_clamp (&intervals[b], 0, G_LN2);
+      ms_interval_clamp (&intervals[n_bins + b], 0, 1);
+    }
   layer->distances = g_memdup2 (intervals, n_bins * sizeof (MsInterval));
   layer->entropies = g_memdup2 (intervals + n_bins, n_bins * sizeof (MsInterval));
   return measure_null (context, all, index, layer, error);
@@ -300,8 +305,8 @@ write_layer (const Position *all, const Layer *layer, MsResult *result)
         }
       ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_INT (all->first[b]),
                         MS_INT (all->first[b + 1] - 1), MS_INT (llround (own[n])),
-                        MS_INTERVAL (layer->distances[b]), MS_REAL (layer->distance_null[b]),
-                        MS_INTERVAL (layer->entropies[b]), MS_REAL (layer->entropy_null[b]),
+                        MS_CORRECTED (layer->distances[b]), MS_REAL (layer->distance_null[b]),
+                        MS_CORRECTED (layer->entropies[b]), MS_REAL (layer->entropy_null[b]),
                         MS_REAL (layer->uncertainty[b]), MS_REAL (layer->dropped[b]), MS_INT (top),
                         MS_REAL (choices > 0 ? own[top] * n / choices : NAN));
       for (guint e = 0; e < n; e++)
@@ -319,12 +324,14 @@ write_layer (const Position *all, const Layer *layer, MsResult *result)
                     : g_strdup_printf ("positions %" G_GINT64_FORMAT "-%" G_GINT64_FORMAT " are",
                                        all->first[b], all->first[b + 1] - 1);
 
-          ms_result_find (result, MIN (layer->distances[b].value / layer->distance_null[b], 1e6),
-                          ms_place (layer->block, top, NULL, NULL),
-                          "layer %d: %s routed unlike the rest (JS %.3g nats, %.3g by chance), "
-                          "%.3gx its fair share to expert %u",
-                          (int) layer->block, where, layer->distances[b].value,
-                          layer->distance_null[b], own[top] * n / choices, top);
+          ms_result_find (
+              result, MIN (layer->distances[b].value / layer->distance_null[b], 1e6),
+              ms_place (layer->block, top, NULL, NULL),
+              "layer %d: %s routed unlike the rest (JS %.3g nats; uncorrected %.3g, %.3g of "
+              "it by chance), "
+              "%.3gx its fair share to expert %u",
+              (int) layer->block, where, layer->distances[b].corrected, layer->distances[b].value,
+              layer->distance_null[b], own[top] * n / choices, top);
         }
     }
 }
@@ -434,13 +441,14 @@ static const MsColumn bin_columns[] = {
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "With at least one expert." },
   { "js", "Distance from the whole", "nats", MS_COLUMN_REAL,
     "Jensen-Shannon divergence of the bin's expert shares from those of the layer." },
-  { "js_low", "Low end", "nats", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "js_high", "High end", "nats", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "js_null", "By chance", "nats", MS_COLUMN_REAL, "With places shuffled within documents." },
+  MS_CORRECTED_COLUMN ("js_", "nats"),
+  MS_INTERVAL_COLUMNS ("js_", "nats"),
+  { "js_null", "By chance", "nats", MS_COLUMN_REAL, "js with places shuffled within documents." },
   { "entropy", "Entropy of the load", NULL, MS_COLUMN_REAL, "Of the shares, over ln E." },
-  { "entropy_low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "entropy_high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "entropy_null", "By chance", NULL, MS_COLUMN_REAL, "With places shuffled within documents." },
+  MS_CORRECTED_COLUMN ("entropy_", NULL),
+  MS_INTERVAL_COLUMNS ("entropy_", NULL),
+  { "entropy_null", "By chance", NULL, MS_COLUMN_REAL,
+    "entropy with places shuffled within documents." },
   { "uncertainty", "Router entropy", "nats", MS_COLUMN_REAL,
     "Mean over tokens; undefined when not recorded." },
   { "dropped", "Dropped", NULL, MS_COLUMN_REAL,
@@ -474,7 +482,8 @@ static const MsPlotDef plots[] = {
     .mark = MS_MARK_LINE,
     .x = "from",
     .x_scale = MS_SCALE_CATEGORY,
-    .y = "js",
+    .y = "js_corrected",
+    .y_title = "Distance from the whole (nats)",
     .series = "layer" },
   { .name = "layers",
     .title = "Distance from the whole, by layer",
@@ -482,11 +491,11 @@ static const MsPlotDef plots[] = {
     .mark = MS_MARK_LINE,
     .x = "from",
     .x_scale = MS_SCALE_CATEGORY,
-    .y = "js",
+    .y = "js_corrected",
+    .y_title = "Distance from the whole (nats)",
     .low = "js_low",
     .high = "js_high",
-    .facet = "layer",
-    .reference = "js_null" },
+    .facet = "layer" },
   { .name = "experts",
     .title = "Load of every expert along a document",
     .table = "experts",
@@ -503,11 +512,11 @@ static const MsPlotDef plots[] = {
     .mark = MS_MARK_LINE,
     .x = "from",
     .x_scale = MS_SCALE_CATEGORY,
-    .y = "entropy",
+    .y = "entropy_corrected",
+    .y_title = "Entropy of the load",
     .low = "entropy_low",
     .high = "entropy_high",
-    .facet = "layer",
-    .reference = "entropy_null" },
+    .facet = "layer" },
   { .name = "dropped",
     .title = "Recorded drops along a document",
     .table = "bins",
@@ -527,7 +536,7 @@ const MsAnalysis ms_analysis_position = {
              "layer; entropy of the shares / ln E; dropped = dropped assignments / assignments at "
              "these positions.",
   .cite = "OpenMoE (drop towards the end, routing by position).",
-  .version = 1,
+  .version = 2,
   .times = TRUE,
   .params = params,
   .tables = tables,

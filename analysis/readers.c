@@ -96,12 +96,41 @@ compare_labels (gconstpointer a, gconstpointer b)
   return p != q ? (p < q) - (p > q) : strcmp (left->name, right->name);
 }
 
-/* From read and seen of every label (G, 2) to their shares (G). */
+/* From read and seen to the share. */
 static void
-make_shares (const double *sums, double *out, gpointer data)
+make_share (const double *sums, double *out, gpointer data)
 {
-  for (guint g = 0; g < *(const guint *) data; g++)
-    out[g] = share (sums[2 * g], sums[2 * g + 1]);
+  (void) data;
+  *out = share (sums[0], sums[1]);
+}
+
+/* The share of label g from sums (U, G, 2): only clusters that have the label are drawn and counted. */
+static MsInterval
+measure_share (const MsContext *context, const double *sums, guint n_units, guint n_groups, guint g)
+{
+  g_autofree double *own = g_new0 (double, 2 * (n_units + 1));
+  g_autoptr (MsBootstrap) bootstrap = NULL;
+  MsIntervalRule rule;
+  MsInterval interval;
+  double seen = 0;
+  guint n = 0;
+
+  for (guint u = 0; u < n_units; u++)
+    {
+      const double *unit = sums + ((gsize) u * n_groups + g) * 2;
+
+      if (!(unit[1] > 0))
+        continue;
+      own[2 * n] = unit[0];
+      own[2 * n + 1] = unit[1];
+      seen += unit[1];
+      n++;
+    }
+  bootstrap = ms_bootstrap_new (context, n);
+  rule = (MsIntervalRule){ bootstrap->confidence, bootstrap->reach };
+  ms_bootstrap_intervals (bootstrap, own, 2, make_share, NULL, 1, &interval);
+  ms_interval_bound (&interval, &rule, 0, 1, 1 / seen);
+  return interval;
 }
 
 /* One row for each label of a kind: how much of its tokens, and of all the others', is read. */
@@ -140,7 +169,8 @@ write_labels (const MsContext *context, const Readers *readers, const char *kind
         labels[group].seen += seen;
         labels[group].n_documents += l == 0;
       }
-  ms_bootstrap_rates (bootstrap, sums, 2 * groups->n, make_shares, &groups->n, groups->n, shares);
+  for (guint g = 0; g < groups->n; g++)
+    shares[g] = measure_share (context, sums, bootstrap->n_units, groups->n, g);
   for (guint g = 0; g < groups->n; g++)
     {
       labels[g].name = groups->names[g];
@@ -341,8 +371,7 @@ static const MsColumn label_columns[] = {
   { "n_read", "Read", NULL, MS_COLUMN_INT,
     "Of the label's (token, layer) pairs, those that choose one of the experts." },
   { "share", "Share read", NULL, MS_COLUMN_REAL, "n_read over all of the label's pairs." },
-  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  MS_INTERVAL_COLUMNS ("", NULL),
   { "rest", "The rest", NULL, MS_COLUMN_REAL, "The same of all other documents." },
   { "ratio", "Times the rest", NULL, MS_COLUMN_REAL, "share / rest." },
   { "overall", "All", NULL, MS_COLUMN_REAL, "The same of all documents." },
@@ -399,7 +428,7 @@ const MsAnalysis ms_analysis_readers = {
   .cite = "Our own; for single experts it is the share of OLMoE's domain specialisation, "
           "arXiv 2409.02060.",
   .selective = TRUE,
-  .version = 2,
+  .version = 3,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -32,15 +32,17 @@ static const MsTableDef tables[] = {
         { "any_choice_low", "Any choice, low", NULL, MS_COLUMN_REAL, "Lower end" },
         { "any_choice_high", "Any choice, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "any_choice_random", "Any choice by chance", NULL, MS_COLUMN_REAL,
-          "1 - C(E - k, k) / C(E, k)" },
+          "Mean over pairs of 1 - C(E - a, b) / C(E, b) for tokens of a and b experts" },
         { "mean_overlap", "Overlap", NULL, MS_COLUMN_REAL,
           "Mean of experts in common / max of both sizes" },
         { "mean_overlap_low", "Overlap, low", NULL, MS_COLUMN_REAL, "Lower end" },
         { "mean_overlap_high", "Overlap, high", NULL, MS_COLUMN_REAL, "Upper end" },
-        { "mean_overlap_random", "Overlap by chance", NULL, MS_COLUMN_REAL, "k / E" },
+        { "mean_overlap_random", "Overlap by chance", NULL, MS_COLUMN_REAL,
+          "Mean over pairs of min (a, b) / E: k / E when every token has k experts" },
         { "identical_set", "Identical sets", NULL, MS_COLUMN_REAL,
           "Share of pairs with equal sets" },
-        { "identical_set_random", "Identical sets by chance", NULL, MS_COLUMN_REAL, "1 / C(E, k)" },
+        { "identical_set_random", "Identical sets by chance", NULL, MS_COLUMN_REAL,
+          "Mean over pairs of 1 / C(E, a), 0 for tokens of different numbers of experts" },
         { 0 } } },
   { "runs", "Runs by expert",
     (const MsColumn[]){
@@ -101,6 +103,7 @@ typedef struct
 {
   double *units;                    /* (U, N_SUMS) */
   guint64 *runs, *tokens, *longest; /* (E) */
+  guint64 *sizes;                   /* (k + 1, k + 1) pairs of a token of a experts and one of b */
   gint64 n_tokens;
 } Layer;
 
@@ -156,6 +159,7 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
   out->runs = g_new0 (guint64, n_experts);
   out->tokens = g_new0 (guint64, n_experts);
   out->longest = g_new0 (guint64, n_experts);
+  out->sizes = g_new0 (guint64, (k + 1) * (gsize) (k + 1));
   out->n_tokens = layer->n_tokens;
   for (guint e = 0; e < n_experts; e++)
     last[e] = -2;
@@ -185,8 +189,10 @@ scan_layer (const MsContext *context, guint index, gpointer data, GError **error
             {
               guint n_before = set_size (set - k, k);
 
-              if (n > 0 && n_before > 0)
-                add_pair (set - k, n_before, set, n, sums);
+              if (n == 0 || n_before == 0)
+                continue;
+              add_pair (set - k, n_before, set, n, sums);
+              out->sizes[n_before * (k + 1) + n]++;
             }
         }
     }
@@ -201,7 +207,7 @@ shares (const double *sums, double *out, gpointer data)
     out[i] = sums[SUM_PAIRS] > 0 ? sums[i] / sums[SUM_PAIRS] : NAN;
 }
 
-/* C(a, k) / C(b, k) for a <= b. */
+/* C(a, k) / C(b, k) for k <= b. */
 static double
 binomial_ratio (double a, double b, guint k)
 {
@@ -210,6 +216,46 @@ binomial_ratio (double a, double b, guint k)
   for (guint i = 0; i < k; i++)
     ratio *= MAX (a - i, 0) / (b - i);
   return ratio;
+}
+
+/* The measures (N_SUMS) of independent uniform choices of as many experts as each token has. */
+static void
+measure_chance (const Layer *layer, guint k, double n_experts, double *out)
+{
+  double pairs = 0;
+
+  for (guint i = 0; i < N_SUMS; i++)
+    out[i] = 0;
+  for (guint a = 1; a <= k; a++)
+    for (guint b = 1; b <= k; b++)
+      {
+        double n = (double) layer->sizes[a * (k + 1) + b];
+
+        pairs += n;
+        out[SUM_ANY] += n * (1 - binomial_ratio (n_experts - a, n_experts, b));
+        out[SUM_OVERLAP] += n * MIN (a, b) / n_experts;
+        out[SUM_IDENTICAL] += a == b ? n * binomial_ratio (a, n_experts, a) : 0;
+      }
+  out[SUM_FIRST] = pairs / n_experts;
+  out[SUM_PAIRS] = pairs;
+  for (guint i = SUM_FIRST; i < N_SUMS; i++)
+    out[i] = pairs > 0 ? out[i] / pairs : NAN;
+}
+
+static void
+add_runs (MsResult *result, const MsLayer *layer, const Layer *in)
+{
+  for (guint x = 0; x < layer->gate.n_experts; x++)
+    {
+      double tokens = (double) in->tokens[x];
+
+      ms_table_add_row (
+          ms_result_table (result, "runs"), MS_INT (layer->number), MS_INT (x),
+          MS_INT (in->runs[x]), MS_REAL (in->runs[x] > 0 ? tokens / (double) in->runs[x] : NAN),
+          MS_INT (in->longest[x]),
+          MS_REAL (tokens < (double) in->n_tokens ? 1 / (1 - tokens / (double) in->n_tokens)
+                                                  : NAN));
+    }
 }
 
 static gboolean
@@ -226,34 +272,20 @@ compute (const MsContext *context, MsResult *result, GError **error)
   for (guint l = 0; l < n_layers && fine; l++)
     {
       const MsLayer *layer = ms_trace_layer (context->trace, l);
-      double e = layer->gate.n_experts, pairs = 0;
+      double random[N_SUMS];
       MsInterval v[N_SUMS];
 
-      for (guint u = 0; u < bootstrap->n_units; u++)
-        pairs += layers[l].units[u * N_SUMS + SUM_PAIRS];
+      measure_chance (&layers[l], layer->gate.k, layer->gate.n_experts, random);
       ms_bootstrap_rates (bootstrap, layers[l].units, N_SUMS, shares, NULL, N_SUMS, v);
       ms_table_add_row (ms_result_table (result, "layers"), MS_INT (layer->number),
-                        MS_INT ((gint64) pairs), MS_INTERVAL (v[SUM_FIRST]), MS_REAL (1 / e),
-                        MS_INTERVAL (v[SUM_ANY]),
-                        MS_REAL (1 - binomial_ratio (e - layer->gate.k, e, layer->gate.k)),
-                        MS_INTERVAL (v[SUM_OVERLAP]), MS_REAL (layer->gate.k / e),
-                        MS_REAL (v[SUM_IDENTICAL].value),
-                        MS_REAL (binomial_ratio (layer->gate.k, e, layer->gate.k)));
-      for (guint x = 0; x < layer->gate.n_experts; x++)
-        {
-          double tokens = (double) layers[l].tokens[x];
-
-          ms_table_add_row (
-              ms_result_table (result, "runs"), MS_INT (layer->number), MS_INT (x),
-              MS_INT (layers[l].runs[x]),
-              MS_REAL (layers[l].runs[x] > 0 ? tokens / (double) layers[l].runs[x] : NAN),
-              MS_INT (layers[l].longest[x]),
-              MS_REAL (tokens < (double) layers[l].n_tokens
-                           ? 1 / (1 - tokens / (double) layers[l].n_tokens)
-                           : NAN));
-        }
+                        MS_INT ((gint64) random[SUM_PAIRS]), MS_INTERVAL (v[SUM_FIRST]),
+                        MS_REAL (random[SUM_FIRST]), MS_INTERVAL (v[SUM_ANY]),
+                        MS_REAL (random[SUM_ANY]), MS_INTERVAL (v[SUM_OVERLAP]),
+                        MS_REAL (random[SUM_OVERLAP]), MS_REAL (v[SUM_IDENTICAL].value),
+                        MS_REAL (random[SUM_IDENTICAL]));
+      add_runs (result, layer, &layers[l]);
       overlap += v[SUM_OVERLAP].value / n_layers;
-      chance += layer->gate.k / e / n_layers;
+      chance += random[SUM_OVERLAP] / n_layers;
       if (v[SUM_OVERLAP].value > best)
         {
           best = v[SUM_OVERLAP].value;
@@ -280,6 +312,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
       g_free (layers[l].runs);
       g_free (layers[l].tokens);
       g_free (layers[l].longest);
+      g_free (layers[l].sizes);
     }
   return fine;
 }
@@ -294,7 +327,7 @@ const MsAnalysis ms_analysis_repetition = {
   = "Over pairs (i - 1, i) of a document: first choice = [S_i[0] = S_(i-1)[0]], any choice = "
     "[S_i and S_(i-1) share an expert], overlap = |S_i and S_(i-1)| / k.",
   .cite = "Mixtral of Experts, Table 5, arXiv 2401.04088.",
-  .version = 1,
+  .version = 2,
   .tables = tables,
   .plots = plots,
   .compute = compute,

@@ -30,7 +30,8 @@ static const MsTableDef tables[] = {
         { "low", "Low", NULL, MS_COLUMN_REAL,
           "Lower end of the bootstrap interval over documents" },
         { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },
-        { "saturation_random", "Saturation by chance", NULL, MS_COLUMN_REAL, "k / E" },
+        { "saturation_random", "Saturation by chance", NULL, MS_COLUMN_REAL,
+          "Mean of the smaller set's size / E: k / E when every token has k experts" },
         { "top1", "Top-1 saturation", NULL, MS_COLUMN_REAL,
           "Share of tokens whose first choice equals the final one" },
         { "top1_low", "Top-1, low", NULL, MS_COLUMN_REAL, "Lower end of its interval" },
@@ -127,7 +128,8 @@ enum
   SUM_TOP1,
   SUM_SET,
   SUM_JACCARD,
-  SUM_SIZED, /* tokens with experts in one of both */
+  SUM_SMALLER, /* size of the smaller set */
+  SUM_SIZED,   /* tokens with experts in one of both */
   N_SUMS,
 };
 
@@ -168,6 +170,7 @@ add_change (MsSetChange change, double *sums)
   if (larger > 0)
     {
       sums[SUM_SIZED]++;
+      sums[SUM_SMALLER] += MIN (change.n_a, change.n_b);
       sums[SUM_OVERLAP] += (double) change.common / larger;
       sums[SUM_JACCARD] += (double) change.common / (change.n_a + change.n_b - change.common);
     }
@@ -245,7 +248,8 @@ rates (const double *sums, double *out, gpointer data)
   (void) data;
   for (guint i = 0; i < N_SUMS; i++)
     {
-      double n = sums[i == SUM_OVERLAP || i == SUM_JACCARD ? SUM_SIZED : SUM_TOKENS];
+      double n
+          = sums[i == SUM_OVERLAP || i == SUM_JACCARD || i == SUM_SMALLER ? SUM_SIZED : SUM_TOKENS];
 
       out[i] = n > 0 ? sums[i] / n : NAN;
     }
@@ -276,8 +280,7 @@ settled_shares (const double *sums, double *out, gpointer data)
 }
 
 static void
-add_layer (MsResult *result, const Job *job, gint64 block, double k, double n_experts,
-           const Layer *in)
+add_layer (MsResult *result, const Job *job, gint64 block, double n_experts, const Layer *in)
 {
   guint last = job->n_checkpoints - 1;
   gsize row = (gsize) job->bootstrap->n_units * N_SUMS;
@@ -289,7 +292,7 @@ add_layer (MsResult *result, const Job *job, gint64 block, double k, double n_ex
       ms_bootstrap_rates (job->bootstrap, in->units + i * row, N_SUMS, rates, NULL, N_SUMS, v);
       ms_table_add_row (ms_result_table (result, "checkpoints"), MS_INT (block),
                         MS_INT (job->steps[i]), MS_REAL ((double) job->steps[i] / final_step),
-                        MS_INTERVAL (v[SUM_OVERLAP]), MS_REAL (k / n_experts),
+                        MS_INTERVAL (v[SUM_OVERLAP]), MS_REAL (v[SUM_SMALLER].value / n_experts),
                         MS_INTERVAL (v[SUM_TOP1]), MS_REAL (1 / n_experts),
                         MS_REAL (v[SUM_SET].value), MS_REAL (v[SUM_JACCARD].value));
     }
@@ -490,8 +493,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       const MsLayer *layer = from_file ? NULL : ms_trace_layer (context->trace, l);
 
-      add_layer (result, &job, layer ? layer->number : 0, layer ? layer->gate.k : 1,
-                 layer ? layer->gate.n_experts : n_experts, &layers[l]);
+      add_layer (result, &job, layer ? layer->number : 0, layer ? layer->gate.n_experts : n_experts,
+                 &layers[l]);
     }
   if (fine)
     {
@@ -519,7 +522,7 @@ const MsAnalysis ms_analysis_saturation = {
   = "RS(t) = mean of |S(t) and S(T)| / k over tokens, T the final checkpoint; last fluctuation = "
     "the last step at which a token's set differs from the final one.",
   .cite = "Saturation: OLMoE, arXiv 2409.02060; fluctuation: StableMoE, arXiv 2204.08396.",
-  .version = 3,
+  .version = 4,
   .needs = MS_NEEDS_SERIES | MS_NEEDS_NO_TRACE,
   .params = params,
   .tables = tables,

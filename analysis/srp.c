@@ -124,7 +124,8 @@ static const MsParam params[] = {
         "tokens "                                                                                  \
         "choose it; 0 when no document has m tokens" },                                            \
       { "srp_low", "SRP, low", NULL, MS_COLUMN_REAL,                                               \
-        "Lower end of the basic bootstrap interval over documents" },                              \
+        "Lower end of the bootstrap interval over documents; of the basic interval when the "      \
+        "draws come from a file" },                                                                \
       { "srp_high", "SRP, high", NULL, MS_COLUMN_REAL, "Upper end of the interval" },              \
       { "null_srp", "By chance", NULL, MS_COLUMN_REAL,                                             \
         "SRP with the tokens of each document in shuffled order" },                                \
@@ -206,6 +207,7 @@ typedef struct
   guint n_lengths;
   guint lengths[MAX_LENGTHS];
   gboolean null, expert_intervals;
+  gboolean basic; /* the paper's basic interval, which published draws are compared by */
   const MsBootstrap *bootstrap;
   Histograms *histograms; /* (L, n_lengths) */
 } Job;
@@ -297,18 +299,37 @@ srp_of_sums (const double *sums, double *out, gpointer data)
   *out = score_histogram (h, m).srp;
 }
 
+/* The interval of the SRP of histograms (U, m + 1); none without windows, but for published draws. */
+static MsInterval
+make_interval (const Job *job, const double *units, guint m)
+{
+  double windows = 0;
+  MsInterval interval;
+
+  for (gsize i = 0; i < (gsize) job->bootstrap->n_units * (m + 1); i++)
+    windows += units[i];
+  ms_bootstrap_rates (job->bootstrap, units, m + 1, srp_of_sums, &m, 1, &interval);
+  if (job->basic)
+    {
+      interval.low = interval.basic_low;
+      interval.high = interval.basic_high;
+    }
+  else if (!(windows > 0))
+    interval.low = interval.high = NAN;
+  return interval;
+}
+
 static void
 make_intervals (Histograms *h, const Job *job, guint n_experts, guint m)
 {
   gsize bins = m + 1, n_units = job->bootstrap->n_units;
 
-  ms_bootstrap_intervals (job->bootstrap, h->units, m + 1, srp_of_sums, &m, 1, &h->interval);
+  h->interval = make_interval (job, h->units, m);
   if (h->expert_units == NULL)
     return;
   h->expert_intervals = g_new (MsInterval, n_experts);
   for (guint e = 0; e < n_experts; e++)
-    ms_bootstrap_intervals (job->bootstrap, h->expert_units + e * n_units * bins, m + 1,
-                            srp_of_sums, &m, 1, &h->expert_intervals[e]);
+    h->expert_intervals[e] = make_interval (job, h->expert_units + e * n_units * bins, m);
 }
 
 static gboolean
@@ -373,22 +394,21 @@ add_score (MsTable *table, gint64 layer, gint64 expert, guint m, const guint64 *
   Score score = score_histogram (h, m);
   double null = null_h != NULL ? score_histogram (null_h, m).srp : NAN;
   gint64 measured = !isnan (score.frequency);
-  MsInterval interval
-      = known != NULL ? *known : (MsInterval){ .basic_low = NAN, .basic_high = NAN };
+  MsInterval interval = known != NULL ? *known : (MsInterval){ .low = NAN, .high = NAN };
 
   if (expert >= 0)
     ms_table_add_row (table, MS_INT (layer), MS_INT (expert), MS_INT (m), MS_REAL (score.srp),
-                      MS_REAL (interval.basic_low), MS_REAL (interval.basic_high), MS_REAL (null),
+                      MS_REAL (interval.low), MS_REAL (interval.high), MS_REAL (null),
                       MS_INT (score.threshold), MS_REAL (score.rho), MS_REAL (score.frequency),
                       MS_INT (measured));
   else if (layer >= 0)
     ms_table_add_row (table, MS_INT (layer), MS_INT (m), MS_REAL (score.srp),
-                      MS_REAL (interval.basic_low), MS_REAL (interval.basic_high), MS_REAL (null),
+                      MS_REAL (interval.low), MS_REAL (interval.high), MS_REAL (null),
                       MS_INT (score.threshold), MS_REAL (score.rho), MS_REAL (score.frequency),
                       MS_INT (measured));
   else
-    ms_table_add_row (table, MS_INT (m), MS_REAL (score.srp), MS_REAL (interval.basic_low),
-                      MS_REAL (interval.basic_high), MS_REAL (null), MS_INT (score.threshold),
+    ms_table_add_row (table, MS_INT (m), MS_REAL (score.srp), MS_REAL (interval.low),
+                      MS_REAL (interval.high), MS_REAL (null), MS_INT (score.threshold),
                       MS_REAL (score.rho), MS_REAL (score.frequency), MS_INT (measured));
 }
 
@@ -422,7 +442,7 @@ add_length (const MsContext *context, MsResult *result, const Job *job, guint le
                    h->expert_intervals != NULL ? &h->expert_intervals[e] : NULL);
     }
   if (n_layers > 1)
-    ms_bootstrap_intervals (job->bootstrap, units, m + 1, srp_of_sums, &m, 1, &interval);
+    interval = make_interval (job, units, m);
   add_score (ms_result_table (result, "model"), -1, -1, m, model, job->null ? null : NULL,
              &interval);
 }
@@ -485,6 +505,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   if (bootstrap == NULL)
     return FALSE;
   job.bootstrap = bootstrap;
+  job.basic = ms_values_text (context->values, "draws")[0] != '\0';
   job.histograms = g_new0 (Histograms, n_layers * job.n_lengths);
   fine = ms_context_tasks (context, n_layers, scan_layer, &job, 0, 0.8, error);
   for (guint i = 0; i < job.n_lengths && fine; i++)
@@ -517,7 +538,7 @@ const MsAnalysis ms_analysis_srp = {
   = "h[f] = windows of m tokens in which f tokens choose the expert; F1(alpha) = 2 sum_{f >= "
     "alpha} f h[f] / (m sum_{f >= alpha} h[f] + sum f h[f]); SRP = max over alpha.",
   .cite = "Not All Models Suit Expert Offloading, arXiv 2505.16056.",
-  .version = 2,
+  .version = 3,
   .params = params,
   .tables = tables,
   .plots = plots,

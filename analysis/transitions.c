@@ -45,18 +45,17 @@ static const MsTableDef tables[] = {
           "Pairs counted (a chosen in layer, b in next layer)" },
         { "mutual_information_nats", "Mutual information", "nats", MS_COLUMN_REAL,
           "Sum of J ln (J / (Ja Jb)) with J = pairs / all pairs" },
-        { "mutual_information_low", "Mutual information, low", "nats", MS_COLUMN_REAL,
-          "Lower end of the basic bootstrap interval over documents (in up to 64 groups)" },
-        { "mutual_information_high", "Mutual information, high", "nats", MS_COLUMN_REAL,
-          "Upper end" },
+        MS_CORRECTED_COLUMN ("mutual_information_", "nats"),
+        MS_INTERVAL_COLUMNS ("mutual_information_", "nats"),
         { "normalised_mi", "Normalised mutual information", NULL, MS_COLUMN_REAL,
           "Mutual information over the smaller of the two marginal entropies; undefined if that is "
           "0" },
-        { "normalised_mi_low", "Normalised, low", NULL, MS_COLUMN_REAL,
-          "Lower end of its basic interval" },
-        { "normalised_mi_high", "Normalised, high", NULL, MS_COLUMN_REAL, "Upper end" },
+        MS_CORRECTED_COLUMN ("normalised_mi_", NULL),
+        MS_INTERVAL_COLUMNS ("normalised_mi_", NULL),
         { "null_normalised_mi", "By chance", NULL, MS_COLUMN_REAL,
-          "The same with the tokens of the next layer shuffled over the trace" },
+          "normalised_mi with the tokens of the next layer shuffled over the trace: what the "
+          "finite "
+          "number of tokens alone yields, which the corrected value is without" },
         { 0 } } },
   { "predictors", "Predicting the next layer's experts",
     (const MsColumn[]){
@@ -97,11 +96,11 @@ static const MsPlotDef plots[] = {
     .table = "layers",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "normalised_mi",
+    .y = "normalised_mi_corrected",
     .low = "normalised_mi_low",
     .high = "normalised_mi_high",
     .x_title = "Layer, to the next one",
-    .reference = "null_normalised_mi" },
+    .y_title = "Normalised mutual information" },
   { .name = "flow",
     .title = "Flow between layers",
     .table = "pairs",
@@ -269,8 +268,10 @@ resample_dependence (const MsContext *context, const Pairs *pairs, gboolean equa
     }
   for (gsize i = 0; i < bootstrap->n_units * n; i++)
     sums[i] = (double) count[i];
-  ms_bootstrap_intervals (bootstrap, sums, (guint) n, information_of, (gpointer) pairs, 2,
+  ms_jackknife_intervals (bootstrap, sums, (guint) n, information_of, (gpointer) pairs, 2,
                           intervals);
+  ms_interval_clamp (&intervals[0], 0, INFINITY);
+  ms_interval_clamp (&intervals[1], 0, 1);
 }
 
 /* --- Predictors ------------------------------------------------------------------------------ */
@@ -450,10 +451,8 @@ add_step (const MsContext *context, MsResult *result, const Job *job, guint laye
   const Dependence *d = &step->dependence;
 
   ms_table_add_row (ms_result_table (result, "layers"), MS_INT (block), MS_INT (next),
-                    MS_INT (d->total), MS_REAL (d->information),
-                    MS_REAL (step->intervals[0].basic_low), MS_REAL (step->intervals[0].basic_high),
-                    MS_REAL (d->normalised), MS_REAL (step->intervals[1].basic_low),
-                    MS_REAL (step->intervals[1].basic_high), MS_REAL (step->null_normalised));
+                    MS_INT (d->total), MS_CORRECTED (step->intervals[0]),
+                    MS_CORRECTED (step->intervals[1]), MS_REAL (step->null_normalised));
   for (MsPredictorKind kind = 0; kind < MS_PREDICTORS; kind++)
     {
       double own = add_predictor (ms_result_table (result, "predictors"), job, step, next, kind);
@@ -493,10 +492,10 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       double found = add_step (context, result, &job, i);
 
-      information += steps[i].dependence.normalised / n_steps;
+      information += steps[i].intervals[1].corrected / n_steps;
       null += steps[i].null_normalised / n_steps;
       recall += found / n_steps;
-      if (steps[i].dependence.normalised > steps[strongest].dependence.normalised)
+      if (steps[i].intervals[1].corrected > steps[strongest].intervals[1].corrected)
         strongest = i;
     }
   if (fine)
@@ -506,15 +505,16 @@ compute (const MsContext *context, MsResult *result, GError **error)
                              ms_trace_layer (context->trace, strongest + 1)->number);
 
       result->summary = g_strdup_printf (
-          "One layer's choice tells %.1f %% of the next layer's entropy on average (%.1f %% by "
-          "chance); "
+          "One layer's choice tells %.1f %% of the next layer's entropy on average, corrected for "
+          "the finite number of documents (uncorrected %.1f %% by chance alone); "
           "predicting the next layer from the one before finds %.1f %% of its experts.",
           100 * information, 100 * null, 100 * recall);
       ms_result_note (
           result,
           "Pairs: %s. Predictors trained on %s. The null shuffles the tokens of the next "
-          "layer over the whole trace.  Mutual information is biased upwards; its intervals are "
-          "basic ones, which correct that and so may lie below it.",
+          "layer over the whole trace.  Mutual information is biased upwards, the more so the "
+          "fewer documents there are: the corrected values are less this bias, and the intervals "
+          "are about them.",
           pair_choices[ms_values_choice (context->values, "pairs")],
           is_held_out (context) ? "the documents of the other parity"
                                 : "the tokens they are tested on");
@@ -527,7 +527,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
           "layers %d and %d depend most on each other: normalised mutual information %.3f",
           ms_trace_layer (context->trace, strongest)->number,
           ms_trace_layer (context->trace, strongest + 1)->number,
-          steps[strongest].dependence.normalised);
+          steps[strongest].intervals[1].corrected);
     }
   for (guint i = 0; i < n_steps; i++)
     {

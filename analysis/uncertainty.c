@@ -263,11 +263,13 @@ compute (const MsContext *context, MsResult *result, GError **error)
     {
       const MsLayer *layer = ms_trace_layer (context->trace, l);
       double top = log (layer->gate.n_experts), tokens = 0;
+      const MsIntervalRule rule = { bootstrap->confidence, bootstrap->reach };
       MsInterval v[N_SUMS];
 
       for (guint u = 0; u < bootstrap->n_units; u++)
         tokens += layers[l].units[u * N_SUMS + SUM_TOKENS];
       ms_bootstrap_intervals (bootstrap, layers[l].units, N_SUMS, means, NULL, N_SUMS, v);
+      ms_interval_bound (&v[SUM_UNCERTAIN], &rule, 0, 1, 1 / tokens);
       ms_table_add_row (
           ms_result_table (result, "layers"), MS_INT (layer->number), MS_INT ((gint64) tokens),
           MS_INTERVAL (v[SUM_ENTROPY]), MS_REAL (v[SUM_ENTROPY].value / G_LN2),

@@ -411,6 +411,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   resample (all, trace, ranks, resampled);
   layer->specialisation
       = ms_bootstrap_interval (all->bootstrap, layer->ids.specialisation, resampled);
+  ms_interval_clamp (&layer->specialisation, 0, 1);
   return TRUE;
 }
 
@@ -496,8 +497,7 @@ write_layer (const MsContext *context, const Vocabulary *all, const Layer *layer
   for (guint e = 0; e < layer->n_experts; e++)
     write_expert (context, all, layer, e, g_ptr_array_index (owned, e), result);
   ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_INT ((gint64) layer->ids.n_ids),
-                    MS_INT ((gint64) layer->ids.n_tokens), MS_REAL (value->value),
-                    MS_REAL (value->basic_low), MS_REAL (MIN (value->basic_high, 1)),
+                    MS_INT ((gint64) layer->ids.n_tokens), MS_CORRECTED (*value),
                     MS_REAL (layer->id_null.specialisation), MS_REAL (layer->ids.weighted),
                     MS_REAL (layer->id_null.weighted));
   put_dependence (layer, "token id", &layer->ids, &layer->id_null, result->tables[3]);
@@ -508,14 +508,15 @@ static void
 summarise (const MsContext *context, const Vocabulary *all, MsResult *result)
 {
   const Layer *most = &all->layers[0];
-  double mean = 0, null = 0, ids = 0, positions = 0;
+  double mean = 0, uncorrected = 0, null = 0, ids = 0, positions = 0;
   guint which = ms_values_choice (context->values, "id");
 
   for (guint i = 0; i < all->n_layers; i++)
     {
       const Layer *layer = &all->layers[i];
 
-      mean += layer->ids.specialisation / all->n_layers;
+      mean += layer->specialisation.corrected / all->n_layers;
+      uncorrected += layer->ids.specialisation / all->n_layers;
       null += layer->id_null.specialisation / all->n_layers;
       ids += (layer->ids.information - layer->id_null.information) / layer->ids.entropy
              / all->n_layers;
@@ -537,10 +538,12 @@ summarise (const MsContext *context, const Vocabulary *all, MsResult *result)
   else
     result->summary = g_strdup_printf (
         "A token id goes to its favourite expert in %.1f %% of its occurrences (mean over ids and "
-        "layers; %.1f %% when ids are shuffled), most above chance in layer %d (%.1f %%).  Beyond "
+        "layers; without correction for few occurrences %.1f %%, and %.1f %% when ids are "
+        "shuffled), "
+        "most above chance in layer %d (%.1f %%).  Beyond "
         "chance the id tells %.1f %% of the choice of expert, the position %.1f %%.",
-        100 * mean, 100 * null, (int) most->block, 100 * most->ids.specialisation, 100 * ids,
-        100 * positions);
+        100 * mean, 100 * uncorrected, 100 * null, (int) most->block,
+        100 * most->specialisation.corrected, 100 * ids, 100 * positions);
   ms_result_note (result, "Ids are %s; %s; ids seen at least %u times count.", id_names[which],
                   all->ranks == 0 ? "only the first expert counts" : "all chosen experts count",
                   all->least);
@@ -549,10 +552,12 @@ summarise (const MsContext *context, const Vocabulary *all, MsResult *result)
       "Ids of equal shares belong to the expert %s.  Without a least frequency ids seen "
       "once give 1: compare with the shuffled value.",
       all->ties == TIES_FIRST_MET ? "met first (OLMoE)" : "of lowest number (moe-lrc)");
-  ms_result_note (result,
-                  "Intervals are basic (2 value - percentile), because drawing documents "
-                  "again repeats ids and raises the value; at most %d resamples.",
-                  MOST_RESAMPLES);
+  ms_result_note (
+      result,
+      "Few occurrences raise the share of the favourite expert, and drawing documents again "
+      "repeats ids and raises it once more: the corrected value is less this bias, the "
+      "intervals are about it; at most %d resamples.",
+      MOST_RESAMPLES);
 }
 
 static gboolean
@@ -657,8 +662,8 @@ static const MsColumn layer_columns[] = {
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Their occurrences with an expert." },
   { "specialisation", "Specialisation", NULL, MS_COLUMN_REAL,
     "Unweighted mean over ids of the share of the id's most frequent expert." },
-  { "low", "Low end", NULL, MS_COLUMN_REAL, "Basic bootstrap over documents." },
-  { "high", "High end", NULL, MS_COLUMN_REAL, "Basic bootstrap over documents, at most 1." },
+  MS_CORRECTED_COLUMN ("", NULL),
+  MS_INTERVAL_COLUMNS ("", NULL),
   { "shuffled", "By chance", NULL, MS_COLUMN_REAL, "The same with ids dealt at random to tokens." },
   { "weighted", "Weighted", NULL, MS_COLUMN_REAL, "Ids weighted by their occurrences." },
   { "weighted_shuffled", "Weighted, by chance", NULL, MS_COLUMN_REAL,
@@ -718,7 +723,8 @@ static const MsPlotDef plots[] = {
     .table = "layers",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "specialisation",
+    .y = "corrected",
+    .y_title = "Specialisation, corrected",
     .low = "low",
     .high = "high",
     .reference = "shuffled" },
@@ -760,7 +766,7 @@ const MsAnalysis ms_analysis_vocabulary = {
              "N_x).  Mutual information I = H (e) - H (e | x).",
   .cite = "OLMoE, arXiv 2409.02060.  Ownership by lowest number: Not All Models Suit Expert"
           " Offloading, arXiv 2505.16056.  Context independence: OpenMoE.",
-  .version = 1,
+  .version = 2,
   .times = TRUE,
   .params = params,
   .tables = tables,

@@ -656,15 +656,35 @@ static void
 add_choice_row (MsTable *table, const Job *job, const Layer *in, const MsLayer *layer)
 {
   double share = in->n_tokens > 0 ? (double) in->choice_capacity / (double) in->n_tokens : NAN;
+  const MsIntervalRule rule = { job->bootstrap->confidence, job->bootstrap->reach };
   MsInterval v[3];
 
   ms_bootstrap_intervals (job->bootstrap, in->choice_units, N_CHOICE, choice_measures, NULL, 3, v);
-  ms_interval_clamp (&v[0], 0, 1);
+  ms_interval_bound (&v[0], &rule, 0, 1, 1 / (double) in->n_tokens);
   ms_interval_clamp (&v[1], 0, layer->gate.n_experts);
-  ms_interval_clamp (&v[2], 0, 1);
+  ms_interval_bound (&v[2], &rule, 0, 1, 1 / (double) in->n_tokens);
   ms_table_add_row (table, MS_INT (layer->number), MS_INT (in->choice_capacity), MS_INTERVAL (v[0]),
                     MS_INTERVAL (v[1]), MS_INTERVAL (v[2]),
                     MS_REAL (pow (1 - share, layer->gate.n_experts)), MS_REAL (share));
+}
+
+/* Experts per token, recall and changed sets of a rule over n tokens, of which `sized` have experts.  Rules
+ * that change little are judged by rare events: the intervals are those of shares. */
+static void
+measure_rule (const Job *job, const Rule *rule, const Outcome *outcome, const MsGate *gate,
+              double n, double sized, MsInterval v[3])
+{
+  const MsIntervalRule how = { job->bootstrap->confidence, job->bootstrap->reach };
+
+  ms_bootstrap_intervals (job->bootstrap, outcome->units, N_RULE_SUMS, rule_rates, NULL, 3, v);
+  if (rule->kind == RULE_SKIP || rule->kind == RULE_NULL)
+    ms_interval_bound (&v[0], &how, 0, gate->k, 1 / n);
+  else if (rule->kind == RULE_TOP_P)
+    ms_interval_bound (&v[0], &how, 1, gate->n_experts, 1 / n);
+  else
+    ms_interval_clamp (&v[0], 0, gate->n_experts);
+  ms_interval_bound (&v[1], &how, 0, 1, 1 / sized);
+  ms_interval_bound (&v[2], &how, 0, 1, 1 / n);
 }
 
 static void
@@ -682,10 +702,7 @@ fill_tables (const MsContext *context, MsResult *result, const Job *job)
         MsInterval v[3];
         guint n_true = layer->gate.n_experts - (job->rules[i].kind == RULE_NULL ? job->n_null : 0);
 
-        ms_bootstrap_intervals (job->bootstrap, o->units, N_RULE_SUMS, rule_rates, NULL, 3, v);
-        ms_interval_clamp (&v[0], 0, layer->gate.n_experts);
-        ms_interval_clamp (&v[1], 0, 1);
-        ms_interval_clamp (&v[2], 0, 1);
+        measure_rule (job, &job->rules[i], o, &layer->gate, n, sized, v);
         ms_table_add_row (
             ms_result_table (result, "rules"), MS_TEXT (rule_names[job->rules[i].kind]),
             MS_REAL (isnan (job->rules[i].value) ? layer->gate.k : job->rules[i].value),
@@ -794,7 +811,7 @@ const MsAnalysis ms_analysis_what_if = {
              "Expert choice: each expert takes its C = max (round (f T / E), least) best tokens.",
   .cite = "Dynamic MoE, arXiv 2403.07652; Expert Choice, arXiv 2202.09368; AdaMoE, arXiv "
           "2406.13233.",
-  .version = 5,
+  .version = 6,
   .needs = MS_NEEDS_LOGITS | MS_NEEDS_GATE,
   .params = params,
   .tables = tables,
