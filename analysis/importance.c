@@ -70,7 +70,8 @@ static const MsTableDef tables[] = {
         { "weighted_ean_sum", "Weighted norm sum", NULL, MS_COLUMN_REAL, "Sum of g x norm" },
         { "reap", "REAP", NULL, MS_COLUMN_REAL, "Mean of g x norm; 0 when never chosen" },
         { "reap_low", "REAP, low", NULL, MS_COLUMN_REAL,
-          "Lower end of the bootstrap interval over documents" },
+          "Lower end of the bootstrap interval over documents that choose it; undefined for fewer "
+          "than four" },
         { "reap_high", "REAP, high", NULL, MS_COLUMN_REAL, "Upper end" },
         { "max_activation", "Largest activation", NULL, MS_COLUMN_REAL,
           "Largest element of its outputs" },
@@ -372,6 +373,9 @@ mean_of_sums (const double *sums, double *out, gpointer data)
     out[e] = sums[2 * e + 1] > 0 ? sums[2 * e] / sums[2 * e + 1] : NAN;
 }
 
+/* An expert of fewer documents has no interval of REAP: it would be wide without end. */
+#define LEAST_UNITS 4
+
 /* REAP of every expert (E).  What tells how it varies are the units that choose the expert, so that one of few
  * documents has a wide interval; it is laid on a logarithmic scale, for a mean of positive numbers. */
 static void
@@ -391,7 +395,7 @@ measure_reap (const Job *job, const Layer *in, MsInterval *reap)
 
       for (gsize u = 0; u < n_units; u++)
         n_own += in->units[u * 2 * n + 2 * e + 1] > 0;
-      rule.reach = ms_interval_reach (rule.confidence, n_own);
+      rule.reach = n_own < LEAST_UNITS ? NAN : ms_interval_reach (rule.confidence, n_own);
       reap[e]
           = ms_interval_make (&rule, values[e], resampled + (gsize) e * n_resamples, n_resamples);
       if (isnan (reap[e].value))

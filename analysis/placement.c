@@ -36,8 +36,10 @@ static const MsParam params[] = {
   { "source", "Home of a token",
     "token: token i of n lives on device i D / n; document: documents are dealt out likewise", NULL,
     MS_PARAM_CHOICE, .choices = source_choices },
-  { "held-out", "Held-out", "Place by the documents of even number, measure on the others", NULL,
-    MS_PARAM_BOOL, .usual = 0 },
+  { "held-out", "Held-out",
+    "Place by the documents of even number, measure on the others (a text and its translations or "
+    "copies count as one)",
+    NULL, MS_PARAM_BOOL, .usual = 0 },
   { "draws", "Random placements", "Of the same shape, for the value by chance", NULL, MS_PARAM_INT,
     0, 1000, 20, .ui_least = 0, .ui_most = 100 },
   { "bytes", "Bytes per value", "Of a hidden state on the wire", "bytes", MS_PARAM_INT, 1, 8, 2,
@@ -224,14 +226,28 @@ typedef struct
   guint n_layers, n_devices, n_nodes, width, bytes;
   guint n_placements, n_sums;
   gboolean held_out, by_document;
-  MsBootstrap *bootstrap; /* over measured documents */
+  const MsClusters *clusters; /* of documents that go together, NULL = each by itself */
+  MsBootstrap *bootstrap;     /* over measured clusters */
   Layer *layers;
 } Job;
 
+static guint
+cluster_of (const Job *job, guint document)
+{
+  return job->clusters != NULL ? job->clusters->of[document] : document;
+}
+
+/* Held out are the clusters of odd number. */
 static gboolean
 is_measured (const Job *job, guint document)
 {
-  return !job->held_out || document % 2 == 1;
+  return !job->held_out || cluster_of (job, document) % 2 == 1;
+}
+
+static guint
+unit_of (const Job *job, guint document)
+{
+  return ms_bootstrap_unit (job->bootstrap, cluster_of (job, document) / (job->held_out ? 2 : 1));
 }
 
 /* A layer and the one after it, *next staying NULL for the last. */
@@ -262,7 +278,7 @@ count_layer (const MsContext *context, guint index, gpointer data, GError **erro
     {
       const MsDocument *document = ms_trace_document (context->trace, d);
 
-      if (job->held_out && d % 2 == 1)
+      if (job->held_out && cluster_of (job, d) % 2 == 1)
         continue;
       for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
         for (guint i = 0; i < layer->k; i++)
@@ -392,7 +408,7 @@ measure_layer (const MsContext *context, guint index, gpointer data, GError **er
   weight = g_new (double, layer->n_experts);
   measuring = (Measuring){ job, layer, next, seen, node_seen, weight };
   for (guint p = 0; p < job->n_placements; p++)
-    for (guint d = 0, n_measured = 0; d < ms_trace_n_documents (context->trace); d++)
+    for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
       {
         if (!is_measured (job, d))
           continue;
@@ -400,7 +416,7 @@ measure_layer (const MsContext *context, guint index, gpointer data, GError **er
           return FALSE;
         measure_document (&measuring, d, context->trace, &out->placements[p],
                           next != NULL ? &job->layers[index + 1].placements[p] : NULL,
-                          sums_of (job, out, p, ms_bootstrap_unit (job->bootstrap, n_measured++)));
+                          sums_of (job, out, p, unit_of (job, d)));
       }
   return TRUE;
 }
@@ -733,6 +749,9 @@ load_job (const MsContext *context, Job *job, GError **error)
       job->layers = g_new0 (Layer, job->n_layers);
       job->width = ms_trace_model (context->trace)->width;
       n_documents = ms_trace_n_documents (context->trace);
+      job->clusters = ms_trace_clusters (context->trace, context->cluster, NULL);
+      if (job->clusters != NULL)
+        n_documents = job->clusters->n;
       job->held_out = ms_values_bool (context->values, "held-out") && n_documents > 1;
       for (guint l = 0; l < job->n_layers; l++)
         {
