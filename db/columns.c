@@ -21,6 +21,7 @@ static const MsChunkColumn table[] = {
   COLUMN (MS_CHUNK_SIMILARITY, similarity, "block similarities", MS_PER_TOKEN, MS_CODING_PLAIN,
           float),
   COLUMN (MS_CHUNK_DROPPED, dropped, "drop flags", MS_PER_SLOT, MS_CODING_PLAIN, guint8),
+  COLUMN (MS_CHUNK_OUTCOME, outcome, "outcomes", MS_PER_EXPERT, MS_CODING_PLAIN, float),
 };
 
 G_STATIC_ASSERT (G_N_ELEMENTS (table) == MS_N_COLUMNS);

@@ -22,9 +22,10 @@ typedef enum
   MS_CHUNK_PEAKS = 1 << 6,
   MS_CHUNK_SIMILARITY = 1 << 7,
   MS_CHUNK_DROPPED = 1 << 8,
+  MS_CHUNK_OUTCOME = 1 << 9,
 } MsChunkColumns;
 
-#define MS_N_COLUMNS   9
+#define MS_N_COLUMNS   10
 #define MS_COLUMNS_ALL ((1u << MS_N_COLUMNS) - 1)
 /* The columns that lie in the row of the chunk itself; they come first. */
 #define MS_N_COLUMNS_INROW 4
@@ -40,7 +41,9 @@ typedef enum
   float *norms;      /* (T, K) L2 norm of each chosen expert's output */                           \
   float *peaks;      /* (T, K) largest element of each chosen expert's output */                   \
   float *similarity; /* (T) cosine of block input and output (EASY-EP) */                          \
-  guint8 *dropped;   /* (T, K) 1 where the assignment was dropped */
+  guint8 *dropped;   /* (T, K) 1 where the assignment was dropped */                               \
+  float *                                                                                          \
+      outcome; /* (T, E) quality, cost or loss of each destination (see the run); NaN = unknown */
 
 typedef struct
 {

@@ -147,7 +147,7 @@ CREATE TABLE chunk (
 
 CREATE TABLE chunk_column (           -- columns that few runs have
   chunk INTEGER NOT NULL REFERENCES chunk ON DELETE CASCADE,
-  name TEXT NOT NULL,                 -- logits (T, E), norms, peaks (T, K), similarity (T): float32;
+  name TEXT NOT NULL,                 -- logits, outcome (T, E), norms, peaks (T, K), similarity (T): float32;
   crc INTEGER NOT NULL,               -- dropped (T, K): bytes
   data BLOB NOT NULL,
   PRIMARY KEY (chunk, name)

@@ -23,7 +23,8 @@ typedef struct
   MsRun run;
   guint64 seed;
   guint16 *experts[2];
-  float *weights[2], *entropy[2], *margin[2], *logits[2], *norms[2], *peaks[2], *similarity[2];
+  float *weights[2], *entropy[2], *margin[2], *logits[2], *norms[2], *peaks[2], *similarity[2],
+      *outcome[2];
   guint8 *dropped[2];
   gint32 *predicted;
   float *loss;
@@ -176,6 +177,9 @@ sample_init (Sample *sample, MsStorage storage, guint columns)
       fill (sample, sample->similarity[l], N_TOKENS, 1);
       sample->logits[l] = g_new (float, scores);
       fill (sample, sample->logits[l], scores, 20);
+      sample->outcome[l] = g_new (float, scores);
+      fill (sample, sample->outcome[l], scores, 3);
+      sample->outcome[l][5] = NAN; /* nobody knows */
     }
 }
 
@@ -198,6 +202,7 @@ sample_clear (Sample *sample)
       g_free (sample->entropy[l]);
       g_free (sample->margin[l]);
       g_free (sample->logits[l]);
+      g_free (sample->outcome[l]);
       g_free (sample->norms[l]);
       g_free (sample->peaks[l]);
       g_free (sample->similarity[l]);
@@ -236,7 +241,8 @@ put (Sample *sample, MsWriter *writer, GError **error)
                            sample->norms[l] + slots,
                            sample->peaks[l] + slots,
                            sample->similarity[l] + first,
-                           sample->dropped[l] + slots };
+                           sample->dropped[l] + slots,
+                           sample->outcome[l] + (gsize) first * sample->layers[l].gate.n_experts };
     }
   return ms_writer_put_block (writer, blocks, sample->predicted + first, sample->loss + first,
                               error);
@@ -332,6 +338,8 @@ read_back (Sample *sample, double weight_error, double entropy_error)
 
             assert_bytes (chunk->logits, sample->logits[l] + first * layer->gate.n_experts,
                           scores * 4);
+            assert_bytes (chunk->outcome, sample->outcome[l] + first * layer->gate.n_experts,
+                          scores * 4);
             assert_bytes (chunk->norms, sample->norms[l] + slots, m * 4);
             assert_bytes (chunk->peaks, sample->peaks[l] + slots, m * 4);
             assert_bytes (chunk->similarity, sample->similarity[l] + first, n * 4);
@@ -391,7 +399,7 @@ test_exact (void)
 {
   Sample sample;
 
-  sample_init (&sample, MS_STORAGE_EXACT, (1 << 9) - 1);
+  sample_init (&sample, MS_STORAGE_EXACT, MS_COLUMNS_ALL);
   write_blocks (&sample, 3);
   read_back (&sample, 0, 0);
   sample_clear (&sample);
