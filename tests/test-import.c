@@ -738,6 +738,48 @@ cut_short (const char *text, const char *name, const char *whole)
     }
 }
 
+/* Outcomes of destinations, chosen or not, come back where they are known; what they are, the header says. */
+static void
+test_outcomes (void)
+{
+  static const char trace[] = HEAD "a,0,0,0,1,1\na,1,0,0,2,1\n";
+  const char *const files[]
+      = { "t.csv", trace, "o.csv",
+          "sequence,token,layer,expert,cost\na,0,0,0,0.5\na,0,0,1,2\na,1,0,2,-1\n", NULL };
+  static const struct
+  {
+    const char *text, *about;
+  } wrong[] = {
+    { "sequence,token,layer,expert,cost\na,0,0,3,1\n", "line 2: there is no expert 3 among 3" },
+    { "sequence,token,layer,expert,cost\na,5,0,0,1\n", "no decision for token 5 at layer 0" },
+    { "sequence,token,layer,expert,cost\na,0,0,0,1\na,0,0,0,2\n",
+      "line 3: this row repeats line 2" },
+    { "sequence,token,layer,expert,cost\nb,0,0,0,1\n", "sequence 'b' has no decisions" },
+  };
+  g_autoptr (MsReader) reader = NULL;
+  const MsChunk *chunk;
+  GError *error = NULL;
+
+  g_assert_null (import_texts (files, (MsImportOptions){ 0 }));
+  reader = open_run ();
+  g_assert_cmpstr (ms_reader_run (reader)->outcome, ==, "cost");
+  chunk = ms_reader_chunk (reader, 0, 0, MS_CHUNK_OUTCOME, 0, &error);
+  g_assert_no_error (error);
+  g_assert_cmpfloat (chunk->outcome[0], ==, 0.5f);
+  g_assert_cmpfloat (chunk->outcome[1], ==, 2);
+  g_assert_true (isnan (chunk->outcome[2]) && isnan (chunk->outcome[3]));
+  g_assert_cmpfloat (chunk->outcome[5], ==, -1);
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      const char *const bad[] = { "t.csv", trace, "o.csv", wrong[i].text, NULL };
+      g_autofree char *message = import_texts (bad, (MsImportOptions){ 0 });
+
+      g_assert_nonnull (message);
+      if (strstr (message, wrong[i].about) == NULL)
+        g_error ("'%s' does not say '%s'", message, wrong[i].about);
+    }
+}
+
 static void
 test_formats (void)
 {
@@ -899,6 +941,7 @@ main (int argc, char **argv)
   g_test_add_func ("/import/holes", test_holes);
   g_test_add_func ("/import/scores", test_scores);
   g_test_add_func ("/import/pairing", test_pairing);
+  g_test_add_func ("/import/outcomes", test_outcomes);
   g_test_add_func ("/import/formats", test_formats);
   g_test_add_func ("/import/golden", test_golden);
   status = g_test_run ();

@@ -22,6 +22,7 @@ typedef enum
   COLUMN_VALID,
   COLUMN_SIMILARITY,
   COLUMN_LOGIT,
+  COLUMN_OUTCOME,
   COLUMN_TOKEN_ID,
   COLUMN_PREDICTED,
   COLUMN_LOSS,
@@ -56,6 +57,9 @@ static const struct
   { "valid", COLUMN_VALID, MS_FIELD_VALID },
   { "similarity", COLUMN_SIMILARITY, 0 },
   { "logit", COLUMN_LOGIT, 0 },
+  { "outcome", COLUMN_OUTCOME, 0 },
+  { "quality", COLUMN_OUTCOME, 0 },
+  { "cost", COLUMN_OUTCOME, 0 },
   { "token_id", COLUMN_TOKEN_ID, MS_FIELD_TOKEN_ID },
   { "predicted_token_id", COLUMN_PREDICTED, MS_FIELD_PREDICTED },
   { "predicted_id", COLUMN_PREDICTED, MS_FIELD_PREDICTED },
@@ -83,6 +87,8 @@ static const struct
     BIT (SEQUENCE) | BIT (LAYER) | BIT (WEIGHT) | BIT (NORM) | BIT (DROPPED) | BIT (VALID)
         | BIT (TOKEN_ID) | LABELS },
   { MS_RECORD_SCORE, BIT (TOKEN) | BIT (EXPERT) | BIT (LOGIT), 0, BIT (SEQUENCE) | BIT (LAYER) },
+  { MS_RECORD_OUTCOME, BIT (TOKEN) | BIT (EXPERT) | BIT (OUTCOME), 0,
+    BIT (SEQUENCE) | BIT (LAYER) },
   { MS_RECORD_OUTPUT, BIT (TOKEN) | BIT (EXPERT) | BIT (FIRST), 0, BIT (SEQUENCE) | BIT (LAYER) },
   { MS_RECORD_SCORES, BIT (TOKEN) | BIT (FIRST), 0, BIT (SEQUENCE) | BIT (LAYER) },
   { MS_RECORD_SIMILARITY, BIT (TOKEN) | BIT (SIMILARITY), 0, BIT (SEQUENCE) | BIT (LAYER) },
@@ -282,6 +288,10 @@ read_row (CsvSource *self, const char *const *fields, MsRecord *record, GError *
       return read_int (self, fields, line, COLUMN_EXPERT, 0, MS_MAX_EXPERTS - 1, 0, &record->expert,
                        error)
              && read_column (self, fields, line, COLUMN_LOGIT, &record->value, error);
+    case MS_RECORD_OUTCOME:
+      return read_int (self, fields, line, COLUMN_EXPERT, 0, MS_MAX_EXPERTS - 1, 0, &record->expert,
+                       error)
+             && read_column (self, fields, line, COLUMN_OUTCOME, &record->value, error);
     case MS_RECORD_OUTPUT:
       return read_int (self, fields, line, COLUMN_EXPERT, 0, MS_MAX_EXPERTS - 1, 0, &record->expert,
                        error)
@@ -415,6 +425,9 @@ take_kind (CsvSource *self, const char *const *fields, guint n, guint line, guin
                              clean);
     }
   self->source.kinds = 1u << self->kind;
+  for (guint i = 0; i < n && self->kind == MS_RECORD_OUTCOME; i++)
+    if (strcmp (fields[i], "quality") == 0 || strcmp (fields[i], "cost") == 0)
+      self->source.outcome = g_intern_string (fields[i]);
   for (guint i = 0; i < n && (self->at[COLUMN_FIRST] < 0 || i < (guint) self->at[COLUMN_FIRST]);
        i++)
     {
@@ -523,6 +536,7 @@ const MsFormat ms_format_csv = {
       "                  dataset, language, parallel_id, phase\n"
       "  router scores   sequence,token,layer,e0,e1,...  or  sequence,token,layer,expert,logit\n"
       "  expert outputs  sequence,token,layer,expert,h0,h1,...\n"
+      "  outcomes        sequence,token,layer,expert,quality  (or cost, outcome), where known\n"
       "  similarities    sequence,token,layer,similarity\n"
       "  token ids       sequence,token,token_id,predicted_token_id,loss\n"
       "  labels          sequence,dataset,language,parallel_id,phase\n"

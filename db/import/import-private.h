@@ -25,6 +25,7 @@ typedef enum
   MS_RECORD_SCORES,     /* the scores of all experts for one token at one layer */
   MS_RECORD_SCORE,      /* the score of one expert */
   MS_RECORD_OUTPUT,     /* what one chosen expert puts out */
+  MS_RECORD_OUTCOME,    /* the quality or cost of one expert, chosen or not */
   MS_RECORD_SIMILARITY, /* of block input and output */
   MS_RECORD_TOKEN,      /* id, predicted id and loss of one token */
   MS_RECORD_LABELS,     /* of one sequence */
@@ -58,12 +59,12 @@ typedef struct
   guint line;                  /* of the file, from 1 */
   const char *sequence;        /* borrowed until the next record */
   gint32 token, layer;         /* from 0 */
-  gint32 rank, expert;         /* of a decision; expert also of a score or output */
+  gint32 rank, expert;         /* of a decision; expert also of a score, output or outcome */
   gboolean valid, dropped;     /* not valid: padding */
   gint32 token_id;             /* -1 = none */
   gint32 predicted;            /* -1 = none */
   float weight, norm, loss;    /* of a decision; loss of a token, NaN = none */
-  float value;                 /* a score, or a similarity */
+  float value;                 /* a score, an outcome or a similarity */
   const float *values;         /* (n_values) scores, or the elements of an output; borrowed */
   guint n_values;              /* the same in all records of a source */
   const MsRecordLabel *labels; /* (n_labels) borrowed */
@@ -80,7 +81,8 @@ typedef struct
   guint kinds;     /* bits 1 << MsRecordKind: what its records are, known once it is open */
   guint n_experts; /* what the file itself says, 0 = nothing; known at its end */
   guint k;
-  GPtrArray *unused; /* of char*: columns or keys that are there and not read, known at its end */
+  const char *outcome; /* what its outcomes are: "quality", "cost"; NULL = unsaid */
+  GPtrArray *unused;   /* of char*: columns or keys that are there and not read, known at its end */
 } MsSource;
 
 struct MsFormat
@@ -144,6 +146,7 @@ typedef struct
   GHashTable *unsettled; /* of char **: labels of documents that change within them */
   GHashTable *changing;  /* name of a label -> in how many rows it changes within its sequence */
   MsImportSummary *summary;
+  const char *outcome; /* as in MsSource */
 } MsImporter;
 
 typedef struct

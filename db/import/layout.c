@@ -2,6 +2,7 @@
  * its place.  Sizes come from the input: they are checked before they are trusted. */
 #include "import-private.h"
 
+#include <math.h>
 #include <string.h>
 
 void
@@ -119,6 +120,8 @@ choose_columns (const MsImportLayout *layout)
     columns |= MS_CHUNK_NORMS;
   if (outputs)
     columns |= MS_CHUNK_PEAKS;
+  if (tables[MS_RECORD_OUTCOME].file != NULL)
+    columns |= MS_CHUNK_OUTCOME;
   if (tables[MS_RECORD_SIMILARITY].file != NULL)
     columns |= MS_CHUNK_SIMILARITY;
   if (tables[MS_RECORD_DECISION].fields & MS_FIELD_DROPPED)
@@ -211,6 +214,14 @@ find_layer (const MsImporter *importer, gint32 number)
   return i;
 }
 
+static int
+compare_numbers (gconstpointer a, gconstpointer b)
+{
+  gint32 left = *(const gint32 *) a, right = *(const gint32 *) b;
+
+  return (left > right) - (left < right);
+}
+
 /* The decisions as recorded; where there are holes, slots stay unused. */
 static gboolean
 place_decisions (MsImportLayout *layout, GError **error)
@@ -237,6 +248,39 @@ place_decisions (MsImportLayout *layout, GError **error)
   return TRUE;
 }
 
+/* Outcomes where they are known; the others stay undefined. */
+static gboolean
+place_outcomes (MsImportLayout *layout, GError **error)
+{
+  const MsImporter *importer = layout->importer;
+  const MsImportTable *table = &importer->tables[MS_RECORD_OUTCOME];
+  gsize n = (gsize) layout->n_tokens * layout->n_experts;
+
+  for (guint l = 0; l < layout->n_layers; l++)
+    for (gsize i = 0; i < n; i++)
+      layout->layers[l].outcome[i] = NAN;
+  for (guint i = 0; i < table->rows->len; i++)
+    {
+      const MsImportRow *row = ms_import_row (table, i);
+      const MsDocument *document = importer->documents->pdata[row->sequence];
+
+      if (row->slot >= (gint32) layout->n_experts)
+        return ms_import_fail (error, table->file, row->line,
+                               "there is no expert %d among %u; give --experts if there are more",
+                               row->slot, layout->n_experts);
+      if (row->token >= document->n_tokens
+          || !g_array_binary_search (importer->layers, &row->layer, compare_numbers, NULL))
+        return ms_import_fail (error, table->file, row->line,
+                               "sequence '%s' has no decision for token %d at layer %d",
+                               document->name, row->token, row->layer);
+      layout->layers[find_layer (importer, row->layer)]
+          .outcome[(gsize) (document->first_token + row->token) * layout->n_experts
+                   + (gsize) row->slot]
+          = row->a;
+    }
+  return TRUE;
+}
+
 gboolean
 ms_import_layout_fill (MsImportLayout *layout, GError **error)
 {
@@ -254,6 +298,8 @@ ms_import_layout_fill (MsImportLayout *layout, GError **error)
     return FALSE;
   layout->columns = choose_columns (layout);
   if (!make_room (layout, error) || !place_decisions (layout, error))
+    return FALSE;
+  if (layout->columns & MS_CHUNK_OUTCOME && !place_outcomes (layout, error))
     return FALSE;
   if (importer->n_scores > 0)
     ms_import_layout_scores (layout);

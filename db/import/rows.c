@@ -8,8 +8,8 @@
 #include <string.h>
 
 static const char *const kind_names[MS_RECORD_N_KINDS]
-    = { "decisions",    "router scores", "router scores", "expert outputs",
-        "similarities", "token ids",     "labels" };
+    = { "decisions", "router scores", "router scores", "expert outputs",
+        "outcomes",  "similarities",  "token ids",     "labels" };
 
 int
 ms_import_row_compare (gconstpointer a, gconstpointer b)
@@ -187,6 +187,7 @@ take_record (MsImporter *importer, const MsSource *source, const MsRecord *recor
       g_array_append_vals (importer->scores, record->values, record->n_values);
       break;
     case MS_RECORD_SCORE:
+    case MS_RECORD_OUTCOME:
       row.slot = record->expert;
       row.a = record->value;
       break;
@@ -262,6 +263,8 @@ take_source (MsImporter *importer, const MsSource *source, guint n_records, GErr
     importer->n_experts = source->n_experts;
   if (source->k > 0)
     importer->k = source->k;
+  if (source->outcome != NULL)
+    importer->outcome = source->outcome;
   if (source->unused->len > 0)
     {
       g_autoptr (GString) names = g_string_new (NULL);

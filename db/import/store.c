@@ -92,6 +92,7 @@ ms_import_layout_store (MsImportLayout *layout, GError **error)
                 .command = (char *) options->command,
                 .storage = MS_STORAGE_EXACT,
                 .columns = layout->columns,
+                .outcome = (char *) importer->outcome,
                 .probabilities = layout->probabilities };
   g_autoptr (MsDb) db = NULL;
   g_autoptr (MsWriter) writer = NULL;
