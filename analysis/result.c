@@ -570,7 +570,7 @@ append_table (GString *out, const MsTable *table)
 char *
 ms_result_to_json (const MsResult *result, const MsContext *context)
 {
-  GString *out = g_string_new ("{\"analysis\": ");
+  g_autoptr (GString) out = g_string_new ("{\"analysis\": ");
   g_autofree char *params = ms_result_params (result, context);
 
   append_string (out, result->analysis->name);
@@ -612,5 +612,5 @@ ms_result_to_json (const MsResult *result, const MsContext *context)
       append_table (out, result->tables[i]);
     }
   g_string_append (out, "}}\n");
-  return g_string_free (out, FALSE);
+  return ms_text_safe_json (out->str);
 }

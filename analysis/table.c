@@ -3,7 +3,6 @@
  * Invariant: every column array has n_rows entries.  Texts are interned: equal texts share one copy. */
 #include "analysis-private.h"
 
-#include <csv.h>
 #include <math.h>
 #include <string.h>
 
@@ -332,7 +331,7 @@ ms_table_format (const MsTable *table, guint row, guint column)
       return g_strdup (ms_number_short (number, ms_table_get_real (table, row, column)));
     case MS_COLUMN_TEXT:
     default:
-      return g_strdup (ms_table_get_text (table, row, column));
+      return ms_text_printable (ms_table_get_text (table, row, column), -1);
     }
 }
 
@@ -350,17 +349,6 @@ ms_table_reals (const MsTable *table, guint column)
   g_return_val_if_fail (column < table->n_columns, NULL);
   g_return_val_if_fail (table->def->columns[column].type == MS_COLUMN_REAL, NULL);
   return (const double *) (gpointer) table->columns[column]->data;
-}
-
-static void
-append_csv_text (GString *out, const char *text)
-{
-  gsize length = strlen (text);
-  gsize need = csv_write (NULL, 0, text, length);
-  gsize at = out->len;
-
-  g_string_set_size (out, at + need);
-  csv_write (out->str + at, need, text, length);
 }
 
 gboolean
@@ -388,7 +376,7 @@ ms_table_write_csv (const MsTable *table, GOutputStream *stream, GError **error)
               break;
             case MS_COLUMN_TEXT:
               if (!ms_table_is_null (table, row, i))
-                append_csv_text (out, ms_table_get_text (table, row, i));
+                ms_csv_append (out, ms_table_get_text (table, row, i));
               break;
             }
         }

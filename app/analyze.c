@@ -132,22 +132,42 @@ print_table (GString *out, const MsTable *table, guint most_rows)
                             ms_table_n_rows (table) - n_rows, ms_table_def (table)->name);
 }
 
+/* Sentences, which hold names from the file; a summary has a line for each group. */
+static void
+append_lines (GString *out, const char *text)
+{
+  g_auto (GStrv) lines = g_strsplit (text != NULL ? text : "", "\n", -1);
+
+  for (guint i = 0; lines[i] != NULL; i++)
+    {
+      g_autofree char *line = ms_text_printable (lines[i], -1);
+
+      g_string_append_printf (out, "%s\n", line);
+    }
+  if (lines[0] == NULL)
+    g_string_append_c (out, '\n');
+}
+
 static char *
 format_result (const MsResult *result, const MsTable *only)
 {
-  GString *out = g_string_new (result->summary);
+  GString *out = g_string_new (NULL);
 
-  g_string_append_c (out, '\n');
+  append_lines (out, result->summary);
   for (guint i = 0; i < MIN (result->findings->len, SHOWN_FINDINGS); i++)
-    g_string_append_printf (out, "%s  %s\n", i == 0 ? "\nWhat stands out\n" : "",
-                            g_array_index (result->findings, MsFinding, i).text);
+    {
+      g_string_append (out, i == 0 ? "\nWhat stands out\n  " : "  ");
+      append_lines (out, g_array_index (result->findings, MsFinding, i).text);
+    }
   if (only != NULL)
     print_table (out, only, G_MAXUINT);
   for (guint i = 0; only == NULL && i < result->n_tables; i++)
     print_table (out, result->tables[i], SHOWN_ROWS);
   for (guint i = 0; i < result->notes->len; i++)
-    g_string_append_printf (out, "%s%s\n", i == 0 ? "\n" : "",
-                            (char *) g_ptr_array_index (result->notes, i));
+    {
+      g_string_append (out, i == 0 ? "\n" : "");
+      append_lines (out, result->notes->pdata[i]);
+    }
   return g_string_free (out, FALSE);
 }
 

@@ -20,6 +20,7 @@ print_finding (gboolean bad, const char *finding, gpointer data)
   g_autofree char *text = without_advice (finding);
 
   (void) data;
+  ms_text_make_printable (&text);
   printf ("%s: %s\n", bad ? "fault" : "note", text);
 }
 

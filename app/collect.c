@@ -100,19 +100,25 @@ print_summary_json (const MsCollectSummary *summary)
 }
 
 static void
+tell (const char *kind, const char *text)
+{
+  g_autofree char *clean = ms_text_printable (text, -1);
+
+  fprintf (stderr, "moescope collect: %s: %s\n", kind, clean);
+}
+
+static void
 print_summary (const MsCollectSummary *summary, const char *output)
 {
   char tokens[MS_NUMBER_SIZE], decisions[MS_NUMBER_SIZE];
 
   for (guint i = 0; i < summary->warnings->len; i++)
-    fprintf (stderr, "moescope collect: warning: %s\n",
-             (const char *) g_ptr_array_index (summary->warnings, i));
+    tell ("warning", summary->warnings->pdata[i]);
   for (guint i = 0; i < summary->remarks->len; i++)
     {
       const MsRemark *remark = g_ptr_array_index (summary->remarks, i);
 
-      fprintf (stderr, "moescope collect: %s: %s\n",
-               remark->severity == MS_SEVERITY_NOTE ? "note" : "warning", remark->text);
+      tell (remark->severity == MS_SEVERITY_NOTE ? "note" : "warning", remark->text);
     }
   ms_number_grouped (tokens, summary->tokens);
   ms_number_grouped (decisions, summary->decisions);
@@ -129,12 +135,12 @@ print_summary (const MsCollectSummary *summary, const char *output)
   for (guint i = 0; i < summary->perplexities->len; i++)
     {
       const MsPerplexity *perplexity = &g_array_index (summary->perplexities, MsPerplexity, i);
+      g_autofree char *document = ms_text_printable (perplexity->document, -1);
       char number[MS_NUMBER_SIZE];
 
-      printf ("perplexity of %s (%" G_GINT64_FORMAT " tokens): %s\n", perplexity->document,
-              perplexity->n_tokens,
-              isnan (perplexity->value) ? "undefined"
-                                        : ms_number_short (number, perplexity->value));
+      printf (
+          "perplexity of %s (%" G_GINT64_FORMAT " tokens): %s\n", document, perplexity->n_tokens,
+          isnan (perplexity->value) ? "undefined" : ms_number_short (number, perplexity->value));
     }
   printf ("run %" G_GINT64_FORMAT " in %s: %s tokens of %" G_GINT64_FORMAT
           " documents, %s decisions, in %.1f s (%.0f tokens/s, %.1f %% of the time recording)%s\n",

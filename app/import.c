@@ -112,12 +112,17 @@ static void
 tell (const MsImportSummary *summary, const char *output)
 {
   for (guint i = 0; i < summary->notes->len; i++)
-    fprintf (stderr, "moescope import: %s\n", (const char *) summary->notes->pdata[i]);
+    {
+      g_autofree char *note = ms_text_printable (summary->notes->pdata[i], -1);
+
+      fprintf (stderr, "moescope import: %s\n", note);
+    }
   for (guint i = 0; i < summary->remarks->len; i++)
     {
       const MsRemark *remark = summary->remarks->pdata[i];
+      g_autofree char *text = ms_text_printable (remark->text, -1);
 
-      fprintf (stderr, "moescope import: %s: %s\n", severities[remark->severity], remark->text);
+      fprintf (stderr, "moescope import: %s: %s\n", severities[remark->severity], text);
     }
   printf ("run %" G_GINT64_FORMAT " of %s: %" G_GINT64_FORMAT " decisions for %" G_GINT64_FORMAT
           " tokens of %u %s\n",

@@ -218,6 +218,8 @@ print_details (const MsModel *model)
                 : json_to_string (node, FALSE);
 
       title[0] = g_ascii_toupper (title[0]);
+      ms_text_make_printable (&title);
+      ms_text_make_printable (&value);
       printf ("  %-14s %s\n", title, value);
     }
 }
@@ -289,10 +291,10 @@ print_corpus (const MsCorpus *corpus)
         {
           const Share *share = &g_array_index (shares, Share, j);
           g_autofree char *title = g_strdup (j == 0 ? labels[i].plural : "");
+          g_autofree char *label = ms_text_printable (share->label, -1);
 
           title[0] = g_ascii_toupper (title[0]);
-          printf ("  %-14s %-12s %s %s", title, share->label,
-                  ms_number_grouped (number, share->documents),
+          printf ("  %-14s %-12s %s %s", title, label, ms_number_grouped (number, share->documents),
                   share->documents == 1 ? "document" : "documents");
           printf (", %s tokens\n", ms_number_grouped (number, share->tokens));
         }
@@ -458,6 +460,40 @@ print_json (const Content *content)
   fputs (text, stdout);
 }
 
+/* What files say of themselves, as a terminal may show it. */
+static void
+make_printable (Content *content)
+{
+  for (guint i = 0; i < content->models->len; i++)
+    {
+      MsModel *model = content->models->pdata[i];
+
+      ms_text_make_printable (&model->name);
+      ms_text_make_printable (&model->architecture);
+      ms_text_make_printable (&model->fingerprint);
+    }
+  for (guint i = 0; i < content->corpora->len; i++)
+    {
+      MsCorpus *corpus = content->corpora->pdata[i];
+
+      ms_text_make_printable (&corpus->name);
+      ms_text_make_printable (&corpus->tokenizer);
+    }
+  for (guint i = 0; i < content->runs->len; i++)
+    {
+      MsRun *run = content->runs->pdata[i];
+
+      ms_text_make_printable (&run->name);
+      ms_text_make_printable (&run->started);
+      ms_text_make_printable (&run->finished);
+      ms_text_make_printable (&run->precision);
+      ms_text_make_printable (&run->collector);
+      ms_text_make_printable (&run->command);
+    }
+  for (guint i = 0; content->warnings != NULL && i < content->warnings->len; i++)
+    ms_text_make_printable ((char **) &content->warnings->pdata[i]);
+}
+
 static MsExit
 run (int argc, char **argv)
 {
@@ -478,6 +514,7 @@ run (int argc, char **argv)
       print_json (&content);
       return MS_EXIT_FINE;
     }
+  make_printable (&content);
   for (guint i = 0; content.warnings != NULL && i < content.warnings->len; i++)
     fprintf (stderr, "moescope info: %s\n", (const char *) content.warnings->pdata[i]);
   printf ("%s: %s bytes", content.path, ms_number_grouped (number, content.bytes));

@@ -1,6 +1,8 @@
 /* JSON through json-glib.  A number that JSON cannot hold, NaN or an infinity, is null: never 0 and never text. */
 #include "json.h"
 
+#include "base.h"
+
 #include <math.h>
 
 void
@@ -65,12 +67,13 @@ make_text (JsonBuilder *json, gboolean pretty)
 {
   g_autoptr (JsonGenerator) generator = json_generator_new ();
   g_autoptr (JsonNode) root = json_builder_get_root (json);
-  g_autofree char *text = NULL;
+  g_autofree char *text = NULL, *safe = NULL;
 
   json_generator_set_root (generator, root);
   json_generator_set_pretty (generator, pretty);
   text = json_generator_to_data (generator, NULL);
-  return g_strconcat (text, "\n", NULL);
+  safe = ms_text_safe_json (text);
+  return g_strconcat (safe, "\n", NULL);
 }
 
 char *

@@ -77,8 +77,10 @@ ms_command_parse (const MsCommand *command, const GOptionEntry *entries, int *ar
 MsExit
 ms_command_fail (const MsCommand *command, GError *error)
 {
+  g_autofree char *message = ms_text_printable (error->message, -1);
+
   ms_command_progress (NULL);
-  fprintf (stderr, "moescope %s: %s\n", command->name, error->message);
+  fprintf (stderr, "moescope %s: %s\n", command->name, message);
   g_error_free (error);
   return MS_EXIT_FAILED;
 }
@@ -92,6 +94,7 @@ ms_command_misuse (const MsCommand *command, const char *format, ...)
   va_start (args, format);
   message = g_strdup_vprintf (format, args);
   va_end (args);
+  ms_text_make_printable (&message);
   fprintf (stderr, "moescope %s: %s\nUsage: moescope %s %s\nMore: moescope %s --help\n",
            command->name, message, command->name, command->usage, command->name);
   return MS_EXIT_USAGE;
@@ -143,8 +146,10 @@ ms_command_line (void)
 }
 
 void
-ms_command_progress (const char *line)
+ms_command_progress (const char *raw)
 {
+  g_autofree char *line = raw != NULL ? ms_text_printable (raw, -1) : NULL;
+
   if (!isatty (STDERR_FILENO))
     {
       static gint64 last;

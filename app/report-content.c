@@ -413,6 +413,21 @@ add_check (GPtrArray *blocks, const MsReport *report)
     add_item (list, NULL, report->checks->pdata[i], NULL);
 }
 
+/* Names from the file are in texts of all kinds: here none is forgotten. */
+static void
+make_printable (MsBlock *block)
+{
+  ms_text_make_printable (&block->text);
+  for (guint i = 0; block->items != NULL && i < block->items->len; i++)
+    {
+      MsItem *item = &g_array_index (block->items, MsItem, i);
+
+      ms_text_make_printable (&item->name);
+      ms_text_make_printable (&item->text);
+      ms_text_make_printable (&item->number);
+    }
+}
+
 GPtrArray *
 ms_report_content (const MsReport *report)
 {
@@ -445,6 +460,8 @@ ms_report_content (const MsReport *report)
   add_missing (blocks, report);
   add_provenance (blocks, report);
   add_check (blocks, report);
+  for (guint i = 0; i < blocks->len; i++)
+    make_printable (blocks->pdata[i]);
   return blocks;
 }
 

@@ -220,8 +220,7 @@ append_table (GString *out, const MsBlock *block)
       g_string_append (out, "<tr>");
       for (guint i = 0; i < ms_table_n_columns (table); i++)
         {
-          g_autofree char *raw = ms_table_format (table, row, i);
-          g_autofree char *text = ms_text_printable (raw, -1);
+          g_autofree char *text = ms_table_format (table, row, i);
 
           g_string_append (out, ms_table_column (table, i)->type == MS_COLUMN_TEXT ? "<td class=t>"
                                                                                    : "<td>");

@@ -7,6 +7,31 @@
 
 #define ROWS 25 /* of a table */
 
+/* The report's own sentences, in which backticks mark code; names in them make no markup and no links. */
+static void
+append_prose (GString *out, const char *text)
+{
+  for (const char *c = text; *c != '\0'; c++)
+    if (*c == '<')
+      g_string_append (out, "&lt;");
+    else
+      {
+        if (*c == '*' || (*c == ']' && c[1] != '\0' && strchr ("([:", c[1]) != NULL))
+          g_string_append_c (out, '\\');
+        g_string_append_c (out, *c);
+      }
+}
+
+/* A command as code; one that could end the code or be taken for markup is escaped text instead. */
+static void
+append_code (GString *out, const char *text)
+{
+  if (strpbrk (text, "`<") == NULL)
+    g_string_append_printf (out, "`%s`", text);
+  else
+    ms_markdown_append (out, text);
+}
+
 static void
 append_table (GString *out, const MsBlock *block)
 {
@@ -41,7 +66,11 @@ append_table (GString *out, const MsBlock *block)
       g_string_append_c (out, '\n');
     }
   if (shown < n)
-    g_string_append_printf (out, "\nThe first %u of %u rows; all: `%s`\n", shown, n, block->text);
+    {
+      g_string_append_printf (out, "\nThe first %u of %u rows; all: ", shown, n);
+      append_code (out, block->text);
+      g_string_append_c (out, '\n');
+    }
   g_string_append_c (out, '\n');
 }
 
@@ -62,7 +91,9 @@ append_figure (GString *out, const MsBlock *block, const char *folder, GError **
     }
   if (!ms_figure_save (figure, path, 6.75, 0, 0, NULL, error))
     return FALSE;
-  g_string_append_printf (out, "![%s](%s/%s)\n\n", block->text, folder_name, name);
+  g_string_append (out, "![");
+  ms_markdown_append (out, block->text);
+  g_string_append_printf (out, "](%s/%s)\n\n", folder_name, name);
   return TRUE;
 }
 
@@ -76,22 +107,27 @@ append_items (GString *out, const MsBlock *block)
       switch (block->kind)
         {
         case MS_BLOCK_RANKED:
-          g_string_append_printf (out, "%u. %s (%s; %s)\n", i + 1, item->text, item->place->title,
-                                  item->name);
+          g_string_append_printf (out, "%u. ", i + 1);
+          append_prose (out, item->text);
+          g_string_append_printf (out, " (%s; %s)\n", item->place->title, item->name);
           break;
         case MS_BLOCK_NUMBERS:
-          g_string_append_printf (out, "- %s: **%s%s%s**. %s\n", item->name,
+          g_string_append_printf (out, "- %s: **%s%s%s**. ", item->name,
                                   item->number != NULL ? item->number : "\xe2\x80\x93",
                                   item->unit != NULL ? " " : "",
-                                  item->unit != NULL ? item->unit : "", item->text);
+                                  item->unit != NULL ? item->unit : "");
+          append_prose (out, item->text);
+          g_string_append_c (out, '\n');
           break;
         case MS_BLOCK_FACTS:
-          g_string_append_printf (
-              out, strcmp (item->name, "Command") == 0 ? "- %s: `%s`\n" : "- %s: %s\n", item->name,
-              item->text);
+          g_string_append_printf (out, "- %s: ", item->name);
+          (strcmp (item->name, "Command") == 0 ? append_code : append_prose) (out, item->text);
+          g_string_append_c (out, '\n');
           break;
         default:
-          g_string_append_printf (out, "- %s\n", item->text);
+          g_string_append (out, "- ");
+          append_prose (out, item->text);
+          g_string_append_c (out, '\n');
         }
     }
   g_string_append_c (out, '\n');
@@ -112,10 +148,13 @@ write_markdown (const MsReport *report, const MsReportTarget *target, GError **e
       switch (block->kind)
         {
         case MS_BLOCK_HEADING:
-          g_string_append_printf (out, "%.*s %s\n\n", (int) block->level, "###", block->text);
+          g_string_append_printf (out, "%.*s ", (int) block->level, "###");
+          append_prose (out, block->text);
+          g_string_append (out, "\n\n");
           break;
         case MS_BLOCK_TEXT:
-          g_string_append_printf (out, "%s\n\n", block->text);
+          append_prose (out, block->text);
+          g_string_append (out, "\n\n");
           break;
         case MS_BLOCK_FIGURE:
           if (!append_figure (out, block, folder, error))

@@ -239,5 +239,6 @@ ms_report_make (MsReport *report, MsExit *status)
   report->interval = ms_interval_name (&job->context);
   report->title = g_strdup_printf ("Routing of %s on %s", ms_trace_model (job->trace)->name,
                                    ms_trace_run (job->trace)->name);
+  ms_text_make_printable (&report->title);
   return TRUE;
 }

@@ -50,7 +50,7 @@ print_table (Query *query, GError **error)
   guint n_rows = 1;
 
   for (int i = 0; i < query->n_columns; i++)
-    g_ptr_array_add (cells, g_strdup (sqlite3_column_name (query->statement, i)));
+    g_ptr_array_add (cells, ms_text_printable (sqlite3_column_name (query->statement, i), -1));
   while (row)
     {
       if (!step (query, &row, error))
@@ -85,6 +85,16 @@ print_table (Query *query, GError **error)
 
 /* --- CSV and JSON --------------------------------------------------------------------------- */
 
+/* Column names are bare as far as they can be. */
+static void
+append_name (GString *line, const char *name)
+{
+  if (strpbrk (name, ",\"\r\n\x1b") == NULL && g_str_is_ascii (name))
+    g_string_append (line, name);
+  else
+    ms_csv_append (line, name);
+}
+
 static gboolean
 print_csv (Query *query, GError **error)
 {
@@ -92,8 +102,12 @@ print_csv (Query *query, GError **error)
   gboolean row = TRUE;
 
   for (int i = 0; i < query->n_columns; i++)
-    printf ("%s%s", i > 0 ? "," : "", sqlite3_column_name (query->statement, i));
-  putchar ('\n');
+    {
+      if (i > 0)
+        g_string_append_c (line, ',');
+      append_name (line, sqlite3_column_name (query->statement, i));
+    }
+  puts (line->str);
   while (row)
     {
       if (!step (query, &row, error))
@@ -127,7 +141,7 @@ print_json (Query *query, GError **error)
     {
       g_autoptr (JsonNode) node = json_node_new (JSON_NODE_OBJECT);
       g_autoptr (JsonObject) object = json_object_new ();
-      g_autofree char *line = NULL;
+      g_autofree char *line = NULL, *safe = NULL;
 
       if (!step (query, &row, error))
         return FALSE;
@@ -150,7 +164,8 @@ print_json (Query *query, GError **error)
         }
       json_node_set_object (node, object);
       line = json_to_string (node, FALSE);
-      printf ("%s\n  %s", first ? "" : ",", line);
+      safe = ms_text_safe_json (line);
+      printf ("%s\n  %s", first ? "" : ",", safe);
       first = FALSE;
     }
   fputs (first ? "]\n" : "\n]\n", stdout);

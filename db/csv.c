@@ -10,14 +10,47 @@
 #include <csv.h>
 #include <string.h>
 
-void
-ms_csv_append (GString *line, const char *text)
+static void
+append_quoted (GString *line, const char *text, gsize length)
 {
-  gsize length = strlen (text);
   gsize at = line->len, need = csv_write (NULL, 0, text, length);
 
   g_string_set_size (line, at + need);
   csv_write (line->str + at, need, text, length);
+}
+
+/* Whether a spreadsheet takes the text for a formula; blanks before it make no difference. */
+static gboolean
+is_formula (const char *text)
+{
+  char *end;
+
+  text += strspn (text, " \t\n");
+  if (text[0] == '\0' || strchr ("=+-@", text[0]) == NULL || text[1] == '\0')
+    return FALSE;
+  g_ascii_strtod (text, &end);
+  return *end != '\0';
+}
+
+void
+ms_csv_append (GString *line, const char *text)
+{
+  g_autoptr (GString) safe = g_string_new (is_formula (text) ? "'" : "");
+
+  /* Tabs and ends of lines are fine between quotes. */
+  for (gsize n; *text != '\0'; text += n)
+    {
+      g_autofree char *clean = NULL;
+
+      n = strspn (text, "\t\n");
+      g_string_append_len (safe, text, (gssize) n);
+      if (n > 0)
+        continue;
+      n = strcspn (text, "\t\n");
+      clean = ms_text_printable (text, (gssize) n);
+      g_string_append (safe, clean);
+    }
+  append_quoted (line, safe->str, safe->len);
 }
 
 /* A whole row: its fields are starts[first .. first + n - 1]. */

@@ -422,7 +422,8 @@ char *ms_console_text (sqlite3_stmt *statement, int column);
 
 /* --- CSV ------------------------------------------------------------------------------------ */
 
-/* Appends text as one field, quoted by libcsv.  Numbers are appended bare. */
+/* Appends text as one field, quoted by libcsv and printable but for tabs and ends of lines; what a
+ * spreadsheet would run as a formula gets "'" in front.  Numbers are appended bare. */
 void ms_csv_append (GString *line, const char *text);
 
 /* One row (n fields, borrowed) with the line where it begins, from 1; the header is the first.  FALSE

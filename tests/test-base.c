@@ -128,7 +128,16 @@ test_text (void)
 {
   g_autofree char *clean = ms_text_printable ("a\xff\n\xe2\x82\xac", -1);
 
+  /* DEL, C1, an override, an isolate, the end of a line, no character; a mark that joins stays. */
+  g_autofree char *active = ms_text_printable (
+      "\x7f\xc2\x9b\xe2\x80\xae\xe2\x81\xa9\xe2\x80\xa8\xef\xbf\xbf\xe2\x80\x8d", -1);
+  g_autofree char *json = ms_text_safe_json ("{\"\xc2\x9b\": \"\x7f\xff\xe2\x80\xae\"}\n");
+
   g_assert_cmpstr (clean, ==, "a\\xFF\\x0A\xe2\x82\xac");
+  g_assert_cmpstr (active, ==,
+                   "\\x7F\\xC2\\x9B\\xE2\\x80\\xAE\\xE2\\x81\\xA9\\xE2\\x80\\xA8\\xEF\\xBF\\xBF"
+                   "\xe2\x80\x8d");
+  g_assert_cmpstr (json, ==, "{\"\\u009b\": \"\\u007f\\ufffd\\u202e\"}\n");
 }
 
 int

@@ -70,9 +70,15 @@ char *ms_number_float (char buffer[MS_NUMBER_SIZE], float value);
 /* "1234567" -> "1,234,567". */
 char *ms_number_grouped (char buffer[MS_NUMBER_SIZE], gint64 value);
 
-/* A newly allocated copy of `bytes` that is valid UTF-8 without control characters: invalid bytes
- * become "\xHH".  For showing text of unknown origin in messages and views. */
+/* A newly allocated copy of `bytes` that is valid UTF-8 without anything that a terminal, a layout or an XML
+ * parser acts on: bytes of controls (C1 too), of marks that turn the direction of writing around and invalid
+ * ones become "\xHH".  For showing text of unknown origin in messages, documents and views. */
 char *ms_text_printable (const char *bytes, gssize length);
+/* Puts that copy in the place of an allocated text; NULL stays. */
+void ms_text_make_printable (char **text);
+/* A newly allocated copy of a text in JSON with the same characters as \u escapes: the values stay what they
+ * are, except that invalid bytes become U+FFFD. */
+char *ms_text_safe_json (const char *json);
 
 /* The word of `words` (NULL-terminated) that `word` is most likely a slip of, for "did you mean";
  * NULL when none is near (more than a third of its letters differ). */

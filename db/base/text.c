@@ -1,29 +1,74 @@
-/* Text of unknown origin, and words that people may have meant.
+/* Text of unknown origin as terminals, documents and JSON may show it, and words that people may have meant.
  *
  * Bytes of a tokenizer or a file need not be UTF-8, and what is shown must be: nothing here takes that for
- * granted of its input. */
+ * granted of its input.  One test says which characters something acts on; every output leaves them out in
+ * its own way. */
 #include "base.h"
 
 #include <string.h>
+
+/* What a terminal or a layout acts on, or XML does not allow: controls (C0, DEL, C1), the ends of lines and
+ * paragraphs, embeddings, overrides and isolates of direction, and the two that are no characters. */
+static gboolean
+is_active (gunichar c)
+{
+  return g_unichar_iscntrl (c) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069)
+         || c == 0xfffe || c == 0xffff;
+}
+
+/* The character at bytes and its length; FALSE when it may not be shown.  Of invalid bytes the length is 1. */
+static gboolean
+shown_char (const char *bytes, gssize left, gsize *length)
+{
+  gunichar c = g_utf8_get_char_validated (bytes, left);
+
+  *length = c == (gunichar) -1 || c == (gunichar) -2 ? 1 : (gsize) g_unichar_to_utf8 (c, NULL);
+  return c != (gunichar) -1 && c != (gunichar) -2 && !is_active (c);
+}
 
 char *
 ms_text_printable (const char *bytes, gssize length)
 {
   GString *text = g_string_new (NULL);
   const char *end = bytes + (length < 0 ? (gssize) strlen (bytes) : length);
+  gsize n;
 
-  while (bytes < end)
-    {
-      gunichar c = g_utf8_get_char_validated (bytes, end - bytes);
+  for (; bytes < end; bytes += n)
+    if (shown_char (bytes, end - bytes, &n))
+      g_string_append_len (text, bytes, (gssize) n);
+    else
+      for (gsize i = 0; i < n; i++)
+        g_string_append_printf (text, "\\x%02X", (guchar) bytes[i]);
+  return g_string_free (text, FALSE);
+}
 
-      if (c == (gunichar) -1 || c == (gunichar) -2 || g_unichar_iscntrl (c))
-        g_string_append_printf (text, "\\x%02X", (guchar) *bytes++);
-      else
-        {
-          g_string_append_unichar (text, c);
-          bytes = g_utf8_next_char (bytes);
-        }
-    }
+void
+ms_text_make_printable (char **text)
+{
+  char *raw = *text;
+
+  if (raw == NULL)
+    return;
+  *text = ms_text_printable (raw, -1);
+  g_free (raw);
+}
+
+char *
+ms_text_safe_json (const char *json)
+{
+  GString *text = g_string_new (NULL);
+  const char *end = json + strlen (json);
+  gsize n;
+
+  for (; json < end; json += n)
+    if (shown_char (json, end - json, &n) || strchr ("\n\r\t", *json) != NULL)
+      g_string_append_len (text, json, (gssize) n);
+    else
+      {
+        gunichar c = g_utf8_get_char_validated (json, end - json);
+
+        g_string_append_printf (text, "\\u%04x", c <= 0xffff ? c : 0xfffd);
+      }
   return g_string_free (text, FALSE);
 }
 

@@ -183,7 +183,8 @@ to_svg (MsFigure *figure, double width, double height, const char *comment, GErr
         {
           gssize at = end - out->str;
           g_autofree char *escaped = g_markup_escape_text (figure->plot->title, -1);
-          g_autofree char *note = g_markup_escape_text (comment != NULL ? comment : "", -1);
+          g_autofree char *clean = ms_text_printable (comment != NULL ? comment : "", -1);
+          g_autofree char *note = g_markup_escape_text (clean, -1);
           g_autofree char *words
               = comment != NULL
                     ? g_strdup_printf ("<title>%s</title>\n<desc>%s</desc>\n", escaped, note)

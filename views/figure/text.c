@@ -96,9 +96,7 @@ width_of (MsPen *pen, const char *text, gssize length, double *height)
 static char *
 fit (MsPen *pen, const char *text, guint style, double max_width, double *width, double *height)
 {
-  g_autofree char *clean = g_utf8_validate (text, -1, NULL) && strpbrk (text, "\n\r\t") == NULL
-                               ? g_strdup (text)
-                               : ms_text_printable (text, -1);
+  g_autofree char *clean = ms_text_printable (text, -1);
   glong least = 0, most;
 
   set_font (pen, style);

@@ -77,8 +77,8 @@ prepare (MsFigure *figure, GError **error)
   g_array_set_clear_func (tokens->paragraphs, clear_paragraph);
   for (guint i = 0; i < figure->n_rows; i++)
     {
-      g_autofree char *text
-          = ms_table_format (figure->table, ms_figure_row (figure, i), figure->label.index);
+      const char *text
+          = ms_table_get_text (figure->table, ms_figure_row (figure, i), figure->label.index);
 
       tokens->texts[i] = visible (text);
       if (ended)
