@@ -35,6 +35,12 @@ typedef struct
   double hot_held_out, hot_error;
 } Scope;
 
+/* Sums over the tokens of a layer, k experts each: what an expert's count is by chance, and its variance. */
+typedef struct
+{
+  double mean, variance; /* sum k / E, sum (k / E) (1 - k / E) */
+} ByChance;
+
 typedef struct
 {
   const MsBootstrap *bootstrap;
@@ -42,6 +48,7 @@ typedef struct
   guint n_scopes; /* layers, then all */
   Scope *scopes;
   guint64 **counts; /* (L) of (U, E) */
+  ByChance *chance; /* (L) */
   double top;       /* part of the slots that is the hot set */
   double cover;     /* part of the decisions to be covered */
   guint64 seed;
@@ -54,6 +61,7 @@ typedef struct
   const MsBootstrap *bootstrap;
   guint n_experts;
   guint64 *counts;
+  ByChance *chance;
 } Counting;
 
 static gboolean
@@ -65,6 +73,16 @@ count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint documen
 
   (void) row, (void) error;
   ms_chunk_count (chunk, from, n, counting->counts + (gsize) unit * counting->n_experts);
+  for (gsize i = from; i < (gsize) from + n; i++)
+    {
+      double k = 0, p;
+
+      for (guint r = 0; r < chunk->k; r++)
+        k += ms_chunk_expert (chunk, i * chunk->k + r) < counting->n_experts;
+      p = k / counting->n_experts;
+      counting->chance->mean += p;
+      counting->chance->variance += p * (1 - p);
+    }
   return TRUE;
 }
 
@@ -73,7 +91,7 @@ count_layer (const MsContext *context, guint index, gpointer data, GError **erro
 {
   Coverage *coverage = data;
   guint n_experts = ms_trace_layer (context->trace, index)->gate.n_experts;
-  Counting counting = { coverage->bootstrap, n_experts, NULL };
+  Counting counting = { coverage->bootstrap, n_experts, NULL, &coverage->chance[index] };
 
   coverage->counts[index] = g_new0 (guint64, (gsize) coverage->bootstrap->n_units * n_experts);
   counting.counts = coverage->counts[index];
@@ -266,8 +284,8 @@ hold_out (const Coverage *coverage, Scope *scope)
     scope->chosen[i] = NAN;
 }
 
-/* The curve by chance: every slot gets normal counts about the mean with the variance of uniform
- * choices, (1 - k/E) times the mean. */
+/* The curve by chance: every slot gets normal counts with the mean and the variance of uniform choices of as many
+ * experts as each token has. */
 static void
 make_null (const MsContext *context, const Coverage *coverage, guint from, guint to, Scope *scope)
 {
@@ -284,15 +302,14 @@ make_null (const MsContext *context, const Coverage *coverage, guint from, guint
       for (guint l = from; l < to; l++)
         {
           const MsLayer *layer = ms_trace_layer (context->trace, l);
-          double p = MIN ((double) layer->gate.k / layer->gate.n_experts, 1);
-          double mean = p * (double) ms_trace_n_tokens (context->trace);
+          const ByChance *chance = &coverage->chance[l];
 
           for (guint e = 0; e < layer->gate.n_experts; e++)
             {
               double radius = sqrt (-2 * log (1 - ms_random_double (&state)));
               double normal = radius * cos (2 * G_PI * ms_random_double (&state));
 
-              counts[at++] = MAX (mean + sqrt (mean * (1 - p)) * normal, 0);
+              counts[at++] = MAX (chance->mean + sqrt (MAX (chance->variance, 0)) * normal, 0);
             }
         }
       sort_slots (counts, scope->n_slots, order);
@@ -441,11 +458,13 @@ compute (const MsContext *context, MsResult *result, GError **error)
   guint n_scopes = n_layers > 1 ? n_layers + 1 : 1;
   g_autofree Scope *scopes = g_new0 (Scope, n_scopes);
   g_autofree guint64 **counts = g_new0 (guint64 *, n_layers);
+  g_autofree ByChance *chance = g_new0 (ByChance, n_layers);
   Coverage coverage = { .bootstrap = bootstrap,
                         .n_layers = n_layers,
                         .n_scopes = n_scopes,
                         .scopes = scopes,
                         .counts = counts,
+                        .chance = chance,
                         .top = ms_values_real (context->values, "top") / 100,
                         .cover = ms_values_real (context->values, "cover") / 100,
                         .seed = context->sampling.seed };
@@ -578,7 +597,7 @@ const MsAnalysis ms_analysis_coverage = {
     "the first x % of them.  Held out: sorted by the counts of one half of the documents, "
     "shares taken of the other half.  gain = held_out / x.",
   .cite = "Lorenz curve; the held-out check and its error are our own definition.",
-  .version = 1,
+  .version = 2,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -474,6 +474,14 @@ static const struct
 } exempt[] = {
   { "merge layers mean_distance",
     "is that of the groups that this trace chose; others choose others" },
+  { "placement measures balancedness",
+    "is that of the placement that this trace got; another trace gets another" },
+  { "placement measures max_over_mean",
+    "is that of the placement that this trace got; another trace gets another" },
+  { "placement measures cross_device_rate",
+    "is that of the placement that this trace got; another trace gets another" },
+  { "placement measures mean_devices_per_token",
+    "is that of the placement that this trace got; another trace gets another" },
   { "transitions predictors recall", "is that of what was learned from this trace's other half; "
                                      "another half teaches something else" },
   { "what-if expert_choice token_choice_recall",

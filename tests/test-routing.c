@@ -898,6 +898,7 @@ test_repetition_hand (void)
   MsHandTrace hand = { .layers = LIST ("01 10 23 2- --"), .n_layers = 1, .n_experts = 4, .k = 2 };
   g_autoptr (MsTrace) own = ms_hand_trace (&hand, (guint[]){ 5, 0 }, &path);
   g_autoptr (MsResult) result = ms_test_run (own, "repetition", 0, NULL);
+  g_autoptr (MsResult) windows = ms_test_run (own, "load-windows", 0, LIST ("window=5"));
   const MsTable *layers = ms_result_table (result, "layers");
   const MsTable *runs = ms_result_table (result, "runs");
   guint row = ms_test_row (runs, "expert=2");
@@ -913,6 +914,9 @@ test_repetition_hand (void)
   ms_test_near (ms_test_real (layers, 0, "any_choice_random"), (5.0 / 6 + 5.0 / 6 + 0.5) / 3);
   ms_test_near (ms_test_real (layers, 0, "mean_overlap_random"), (0.5 + 0.5 + 0.25) / 3);
   ms_test_near (ms_test_real (layers, 0, "identical_set_random"), 1.0 / 9);
+  /* Three tokens of two experts, one of one, one of none: sum k (E - k) = 15, sum k = 7. */
+  ms_test_near (ms_test_real (ms_result_table (windows, "windows"), 0, "noise_floor"),
+                sqrt (15) / 7);
   ms_test_near (ms_test_real (runs, row, "runs"), 1);
   ms_test_near (ms_test_real (runs, row, "longest"), 2);
   ms_test_near (ms_test_real (runs, row, "mean_length"), 2);
