@@ -472,6 +472,8 @@ static const struct
 {
   const char *key, *why;
 } exempt[] = {
+  { "merge layers max_vio_after",
+    "is that of the groups that this trace chose; others choose others" },
   { "merge layers mean_distance",
     "is that of the groups that this trace chose; others choose others" },
   { "placement measures balancedness",
@@ -562,7 +564,8 @@ tell_one (const Process *process, guint n_documents, const char *key, const Coun
     error += of_trace[i] * of_trace[i];
   error = sqrt (error) / (double) sum.all;
   low = share + 2 * error < LEAST;
-  high = share > MOST && sum.all >= 1000;
+  /* What cannot vary is held always. */
+  high = share > MOST && sum.all >= 1000 && sum.width > 0;
   g_print ("# %-10s %2u  %-55s %5.1f %%  width %-8.3g of %" G_GUINT64_FORMAT "%s%s%s\n",
            process->name, n_documents, key, 100 * share,
            sum.n_width > 0 ? sum.width / (double) sum.n_width : 0, sum.all,
