@@ -311,10 +311,11 @@ ms_jackknife_intervals (const MsBootstrap *bootstrap, const double *sums, guint 
       for (gsize u = 0; u < n; u++)
         squares += (without[u * n_out + i] - mean) * (without[u * n_out + i] - mean);
       out[i].corrected = size * values[i] - (size - 1) * mean;
-      /* The reach makes t (n - 1) of it.  Beside the jackknife's error it holds that of the correction, which is
-       * proportional to a variance between n units and so known to sqrt (2 / (n - 1)) of itself. */
+      /* The reach makes t (n - 1) of it.  Beside the jackknife's error it holds half that of the correction, which is
+       * proportional to a variance between n units and so known to sqrt (2 / (n - 1)) of itself: all of it made
+       * intervals that hold always, none ones that hold in 83 of 100 traces of 8 documents. */
       out[i].error = hypot (sqrt (squares) * (size - 1) / size,
-                            (values[i] - out[i].corrected) * sqrt (2 / (size - 1)));
+                            (values[i] - out[i].corrected) * sqrt (1 / (2 * (size - 1))));
       half = bootstrap->reach * out[i].error;
       out[i].low = out[i].corrected - half;
       out[i].high = out[i].corrected + half;

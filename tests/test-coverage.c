@@ -472,6 +472,8 @@ static const struct
 {
   const char *key, *why;
 } exempt[] = {
+  { "coactivation layers share",
+    "is that of the pair that is strongest in this trace, and so too large" },
   { "merge layers max_vio_after",
     "is that of the groups that this trace chose; others choose others" },
   { "merge layers mean_distance",
