@@ -1,7 +1,9 @@
 /* Standing committee (metrics.md f.3): experts that every domain relies on.
  *
  * The importances (ECI) of the experts in each domain come from the run or from a file.  The pool is the
- * layer's real number of experts, never one guessed from the largest id.  Golden: committee_audit. */
+ * layer's real number of experts, never one guessed from the largest id.  Nothing here has an interval: lists are
+ * ranks, which resamples change in leaps (intervals covered 80 to 100 % of the time); groups to which documents
+ * were dealt at random tell what to compare the overlap with.  Golden: committee_audit. */
 #include "analysis-private.h"
 
 #include <math.h>
@@ -55,7 +57,7 @@ typedef struct
   guint n_experts, k;
   double *importance;  /* (G, E) */
   Standing *standings; /* (E) */
-  MsInterval measures[N_AUDIT];
+  double measures[N_AUDIT];
   double dealt; /* mean Jaccard when documents are dealt to the groups at random */
 } Layer;
 
@@ -321,15 +323,13 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   Committee *all = data;
   Layer *layer = &all->layers[index];
   guint n = layer->n_experts, width = 2 * n + 1;
-  gsize n_resamples = all->strata != NULL ? all->strata->n_resamples : 0;
   g_autofree Standing *standings = g_new (Standing, n);
   g_autofree double *scratch = g_new (double, (gsize) all->n_groups *n);
-  g_autofree double *sums = NULL, *resampled = g_new (double, n_resamples *N_AUDIT);
+  g_autofree double *sums = NULL;
   g_autofree double *permuted = g_new (double, (gsize) all->n_deals *N_AUDIT);
   Statistic statistic = { all, layer, scratch, standings };
   g_autofree double *p = g_new (double, n);
   Scan scan = { all, layer, context->trace, index, NULL, p };
-  double values[N_AUDIT];
 
   layer->standings = g_new0 (Standing, n);
   layer->dealt = NAN;
@@ -344,8 +344,6 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
       ms_strata_permute (all->strata, sums, width, all->n_deals, context->sampling.seed,
                          make_measures, &statistic, N_AUDIT, permuted);
       layer->dealt = ms_mean (permuted + (gsize) AUDIT_JACCARD * all->n_deals, all->n_deals);
-      ms_strata_resample (all->strata, sums, width, make_measures, &statistic, N_AUDIT, values,
-                          resampled);
       /* The importances of the data as they are. */
       layer->importance = g_new (double, (gsize) all->n_groups *n);
       for (guint g = 0; g < all->n_groups; g++)
@@ -366,12 +364,8 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
                      (int) layer->block, all->names[g]);
         return FALSE;
       }
-  audit (layer->importance, all->n_groups, n, layer->k, all->presence, layer->standings, values);
-  for (guint i = 0; i < N_AUDIT; i++)
-    if (all->strata != NULL)
-      layer->measures[i] = ms_strata_interval (all->strata, values[i], resampled + i * n_resamples);
-    else
-      layer->measures[i] = (MsInterval){ values[i], NAN, NAN, NAN, NAN, NAN, NAN };
+  audit (layer->importance, all->n_groups, n, layer->k, all->presence, layer->standings,
+         layer->measures);
   return TRUE;
 }
 
@@ -507,9 +501,7 @@ static void
 write_layer (const Committee *all, const Layer *layer, MsResult *result)
 {
   guint n = layer->n_experts, groups = all->n_groups;
-  const MsInterval *coverage = &layer->measures[AUDIT_COVERAGE];
-  const MsInterval *jaccard = &layer->measures[AUDIT_JACCARD];
-  double size = layer->measures[AUDIT_SIZE].value, rank = 0, spread = 0;
+  double size = layer->measures[AUDIT_SIZE], rank = 0, spread = 0;
   g_autoptr (GString) members = g_string_new (NULL), experts = g_string_new (NULL),
                       spoken = g_string_new (NULL);
   gboolean several;
@@ -538,13 +530,13 @@ write_layer (const Committee *all, const Layer *layer, MsResult *result)
       rank += mean / size;
       spread += variance / size;
     }
-  ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_INT (n), MS_INT (layer->k),
-                    MS_INT ((gint64) size), MS_TEXT (members->str), MS_REAL (rank),
-                    MS_REAL (spread), MS_INTERVAL (*coverage), MS_REAL (size / n),
-                    MS_REAL (layer->measures[AUDIT_RATIO].value), MS_INTERVAL (*jaccard),
-                    MS_REAL (layer->measures[AUDIT_LEAST_JACCARD].value),
-                    MS_REAL (uniform_jaccard (n, layer->k)), MS_REAL (layer->dealt),
-                    MS_REAL (layer->measures[AUDIT_GINI].value));
+  ms_table_add_row (
+      result->tables[0], MS_INT (layer->block), MS_INT (n), MS_INT (layer->k),
+      MS_INT ((gint64) size), MS_TEXT (members->str), MS_REAL (rank), MS_REAL (spread),
+      MS_REAL (layer->measures[AUDIT_COVERAGE]), MS_REAL (size / n),
+      MS_REAL (layer->measures[AUDIT_RATIO]), MS_REAL (layer->measures[AUDIT_JACCARD]),
+      MS_REAL (layer->measures[AUDIT_LEAST_JACCARD]), MS_REAL (uniform_jaccard (n, layer->k)),
+      MS_REAL (layer->dealt), MS_REAL (layer->measures[AUDIT_GINI]));
   for (guint g = 0; g < groups; g++)
     {
       const double *importance = layer->importance + (gsize) g * n;
@@ -556,12 +548,12 @@ write_layer (const Committee *all, const Layer *layer, MsResult *result)
                           MS_INT (layer->standings[list[i]].is_member));
     }
   several = strchr (members->str, ' ') != NULL;
-  if (groups > 1 && layer->measures[AUDIT_RATIO].value >= 2)
-    ms_result_find (result, MIN (layer->measures[AUDIT_RATIO].value, 1e6),
+  if (groups > 1 && layer->measures[AUDIT_RATIO] >= 2)
+    ms_result_find (result, MIN (layer->measures[AUDIT_RATIO], 1e6),
                     g_strdup_printf ("layer=%d expert=%s", (int) layer->block, experts->str),
                     "layer %d: %s %s carr%s %.0f %% of the importance in the groups' lists",
                     (int) layer->block, several ? "experts" : "expert", spoken->str,
-                    several ? "y" : "ies", 100 * coverage->value);
+                    several ? "y" : "ies", 100 * layer->measures[AUDIT_COVERAGE]);
 }
 
 static void
@@ -575,12 +567,12 @@ summarise (const Committee *all, MsResult *result)
     {
       const Layer *layer = &all->layers[i];
 
-      if (layer->measures[AUDIT_COVERAGE].value > most->measures[AUDIT_COVERAGE].value)
+      if (layer->measures[AUDIT_COVERAGE] > most->measures[AUDIT_COVERAGE])
         most = layer;
-      jaccard += layer->measures[AUDIT_JACCARD].value / all->n_layers;
-      coverage += layer->measures[AUDIT_COVERAGE].value / all->n_layers;
-      gini += layer->measures[AUDIT_GINI].value / all->n_layers;
-      size += layer->measures[AUDIT_SIZE].value / all->n_layers;
+      jaccard += layer->measures[AUDIT_JACCARD] / all->n_layers;
+      coverage += layer->measures[AUDIT_COVERAGE] / all->n_layers;
+      gini += layer->measures[AUDIT_GINI] / all->n_layers;
+      size += layer->measures[AUDIT_SIZE] / all->n_layers;
       for (guint e = 0; e < layer->n_experts; e++)
         if (layer->standings[e].is_member)
           {
@@ -598,8 +590,8 @@ summarise (const Committee *all, MsResult *result)
         "layer %d: %.0f %%, %.3g times an outside expert); the lists "
         "of two groups overlap by %.2f (Jaccard) and importance has Gini %.2f.",
         size, members > 0 ? presence / members : 0.0, all->n_groups, 100 * coverage,
-        (int) most->block, 100 * most->measures[AUDIT_COVERAGE].value,
-        most->measures[AUDIT_RATIO].value, jaccard, gini);
+        (int) most->block, 100 * most->measures[AUDIT_COVERAGE], most->measures[AUDIT_RATIO],
+        jaccard, gini);
   if (all->strata == NULL)
     ms_result_note (result, "Importances are those of the file.");
   else
@@ -711,15 +703,10 @@ static const MsColumn layer_columns[] = {
     "Mean over the members of the population variance of their ranks." },
   { "coverage", "Coverage", NULL, MS_COLUMN_REAL,
     "Importance of the members in the lists / importance of all lists." },
-  { "coverage_low", "Low end", NULL, MS_COLUMN_REAL,
-    "Percentile bootstrap over documents; the committee is formed anew each time." },
-  { "coverage_high", "High end", NULL, MS_COLUMN_REAL, "Likewise." },
   { "fair", "Equal importance", NULL, MS_COLUMN_REAL, "The coverage of equal experts: size / E." },
   { "ratio", "Ratio", NULL, MS_COLUMN_REAL,
     "Coverage per member / remaining coverage per outside expert; 1 for an empty or full one." },
   { "jaccard", "Overlap of lists", NULL, MS_COLUMN_REAL, "Mean Jaccard index of two groups." },
-  { "jaccard_low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "jaccard_high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
   { "jaccard_least", "Least overlap", NULL, MS_COLUMN_REAL, "Of any two groups." },
   { "jaccard_uniform", "Overlap by chance", NULL, MS_COLUMN_REAL,
     "Expected Jaccard index of two random lists." },
@@ -767,8 +754,6 @@ static const MsPlotDef plots[] = {
     .mark = MS_MARK_LINE,
     .x = "layer",
     .y = "coverage",
-    .low = "coverage_low",
-    .high = "coverage_high",
     .y_title = "Coverage (share)",
     .reference = "fair" },
   { .name = "jaccard",
@@ -777,10 +762,8 @@ static const MsPlotDef plots[] = {
     .mark = MS_MARK_LINE,
     .x = "layer",
     .y = "jaccard",
-    .low = "jaccard_low",
-    .high = "jaccard_high",
     .y_title = "Overlap of lists (Jaccard)",
-    .reference = "jaccard_uniform" },
+    .reference = "jaccard_dealt" },
   { .name = "standings",
     .title = "Mean rank and its variance of the listed experts",
     .table = "experts",
@@ -811,7 +794,7 @@ const MsAnalysis ms_analysis_committee = {
              "in the lists / importance of all lists; ratio = (coverage / size) / "
              "((1 - coverage) / (E - size)).",
   .cite = "COMMITTEEAUDIT, arXiv 2601.03425, and The-FinAI/CommitteeAudit.",
-  .version = 2,
+  .version = 3,
   .times = TRUE,
   .needs = MS_NEEDS_NO_TRACE,
   .params = params,

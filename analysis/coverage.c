@@ -31,7 +31,8 @@ typedef struct
   double *null; /* (P) */
   /* The same at the size of the hot set. */
   guint hot;
-  MsInterval hot_inside, needed;
+  MsInterval hot_inside;
+  double needed; /* part of the slots; a whole number of them, so that it has no interval */
   double hot_held_out, hot_error;
 } Scope;
 
@@ -215,30 +216,71 @@ make_curve (const double *sums, double *out, gpointer data)
   out[scope->n_points + 1] = total > 0 ? (double) n / scope->n_slots : NAN;
 }
 
+/* What a group of documents does to the held-out shares: with r = sum of hot / sum of all over the m held-out
+ * groups of a halving, moving group u moves r by (hot_u - r all_u) / sum of all.  The sampling error of the
+ * mean over halvings is the root of the sum over groups of the squared mean moves (infinitesimal jackknife). */
+typedef struct
+{
+  guint n_units, n_points;
+  double *moves; /* (U, P + 1), the last of the hot set */
+  double *own;   /* (P + 1) scratch */
+} Moves;
+
+/* Adds the moves of the held-out groups (m) of one half, whose shares are `shares` (P + 1). */
+static void
+add_moves (const Scope *scope, const Slot *order, const guint *units, guint m, const double *shares,
+           Moves *moves)
+{
+  guint n_points = moves->n_points;
+  double total = 0;
+
+  for (guint i = 0; i < m; i++)
+    for (guint s = 0; s < scope->n_slots; s++)
+      total += scope->sums[(gsize) units[2 * i] * scope->n_slots + s];
+  for (guint i = 0; i < m; i++)
+    {
+      const double *sums = scope->sums + (gsize) units[2 * i] * scope->n_slots;
+      double *own = moves->moves + (gsize) units[2 * i] * (n_points + 1), taken = 0, all = 0;
+      guint p = 0;
+
+      for (guint s = 0; s < scope->n_slots; s++)
+        all += sums[s];
+      for (guint s = 0; s < scope->n_slots; s++)
+        {
+          taken += sums[order[s].slot];
+          if (s + 1 == scope->hot)
+            moves->own[n_points] = taken;
+          if (s + 1 == scope->points[p])
+            moves->own[p++] = taken;
+        }
+      for (p = 0; p <= n_points; p++)
+        own[p] += (moves->own[p] - shares[p] * all) / total * sqrt (m / (m - 1.0)) / (2 * SPLITS);
+    }
+}
+
 /* Chooses the order on a random half of the units, takes its curve on the other half; both ways. */
 static void
 hold_out (const Coverage *coverage, Scope *scope)
 {
   guint n_units = coverage->bootstrap->n_units, n = scope->n_slots, n_points = scope->n_points;
   g_autofree guint *units = g_new (guint, n_units);
-  g_autofree double *half = g_new (double, n);
-  g_autofree double *other_half = g_new (double, n);
+  g_autofree double *half = g_new (double, n), *other_half = g_new (double, n);
   double *const halves[2] = { half, other_half };
-  g_autofree double *curves = g_new (double, (gsize) SPLITS *(n_points + 1));
-  g_autofree double *one = g_new (double, n_points), *column = g_new (double, SPLITS);
+  g_autofree double *mean = g_new0 (double, n_points + 1), *one = g_new (double, n_points + 1);
+  g_autofree double *changes = g_new0 (double, (gsize) n_units *(n_points + 1));
+  g_autofree double *own = g_new (double, n_points + 1);
   g_autofree Slot *order = g_new (Slot, n);
+  Moves moves = { n_units, n_points, changes, own };
 
-  scope->chosen = g_new0 (double, n);
   scope->held_out = g_new (double, n_points);
   scope->held_out_error = g_new (double, n_points);
-  for (guint s = 0; s < SPLITS; s++)
+  scope->chosen = g_new0 (double, n);
+  for (guint s = 0; n_units > 1 && s < SPLITS; s++)
     {
       guint64 state = ms_seed (coverage->seed, s);
-      double *curve = curves + (gsize) s * (n_points + 1);
 
-      memset (curve, 0, (n_points + 1) * sizeof (double));
-      memset (halves[0], 0, n * sizeof (double));
-      memset (halves[1], 0, n * sizeof (double));
+      memset (half, 0, n * sizeof *half);
+      memset (other_half, 0, n * sizeof *other_half);
       for (guint u = 0; u < n_units; u++)
         units[u] = u;
       for (guint u = n_units; u > 1; u--)
@@ -253,32 +295,27 @@ hold_out (const Coverage *coverage, Scope *scope)
           halves[u % 2][i] += scope->sums[(gsize) units[u] * n + i];
       for (guint h = 0; h < 2; h++)
         {
+          guint m = (n_units + h) / 2; /* units of the other half */
+
           sort_slots (halves[h], n, order);
-          curve[n_points] += cumulate (scope, order, halves[1 - h], one) / 2;
-          for (guint p = 0; p < n_points; p++)
-            curve[p] += one[p] / 2;
+          one[n_points] = cumulate (scope, order, halves[1 - h], one);
+          for (guint p = 0; p <= n_points; p++)
+            mean[p] += one[p] / (2 * SPLITS);
           for (guint i = 0; i < scope->hot; i++)
             scope->chosen[order[i].slot] += 1.0 / (2 * SPLITS);
+          if (m > 1)
+            add_moves (scope, order, units + 1 - h, m, one, &moves);
         }
     }
   for (guint p = 0; p <= n_points; p++)
     {
-      double mean, error;
+      double squares = n_units > 3 ? 0 : NAN;
 
-      for (guint s = 0; s < SPLITS; s++)
-        column[s] = n_units > 1 ? curves[(gsize) s * (n_points + 1) + p] : NAN;
-      mean = ms_mean (column, SPLITS);
-      error = ms_deviation (column, SPLITS, 1);
-      if (p == n_points)
-        {
-          scope->hot_held_out = mean;
-          scope->hot_error = error;
-        }
-      else
-        {
-          scope->held_out[p] = mean;
-          scope->held_out_error[p] = error;
-        }
+      for (guint u = 0; u < n_units; u++)
+        squares += moves.moves[(gsize) u * (n_points + 1) + p]
+                   * moves.moves[(gsize) u * (n_points + 1) + p];
+      *(p == n_points ? &scope->hot_held_out : &scope->held_out[p]) = n_units > 1 ? mean[p] : NAN;
+      *(p == n_points ? &scope->hot_error : &scope->held_out_error[p]) = sqrt (squares);
     }
   for (guint i = 0; n_units < 2 && i < n; i++)
     scope->chosen[i] = NAN;
@@ -329,6 +366,7 @@ do_scope (const MsContext *context, guint index, gpointer data, GError **error)
   g_autofree MsInterval *intervals = NULL;
   g_autofree Slot *order = NULL;
   Statistic statistic = { scope, coverage->cover, NULL };
+  const MsIntervalRule rule = { coverage->bootstrap->confidence, coverage->bootstrap->reach };
   double total = 0;
 
   (void) error;
@@ -337,8 +375,13 @@ do_scope (const MsContext *context, guint index, gpointer data, GError **error)
   statistic.order = order = g_new (Slot, scope->n_slots);
   ms_bootstrap_intervals (coverage->bootstrap, scope->sums, scope->n_slots, make_curve, &statistic,
                           scope->n_points + 2, intervals);
+  for (guint i = 0; i < scope->n_slots; i++)
+    for (guint u = 0; u < coverage->bootstrap->n_units; u++)
+      total += scope->sums[(gsize) u * scope->n_slots + i];
+  for (guint p = 0; p <= scope->n_points; p++)
+    ms_interval_bound (&intervals[p], &rule, 0, 1, 1 / total);
   scope->hot_inside = intervals[scope->n_points];
-  scope->needed = intervals[scope->n_points + 1];
+  scope->needed = intervals[scope->n_points + 1].value;
   scope->inside = g_steal_pointer (&intervals);
   hold_out (coverage, scope);
   make_null (context, coverage, from, to, scope);
@@ -346,8 +389,6 @@ do_scope (const MsContext *context, guint index, gpointer data, GError **error)
   for (guint u = 0; u < coverage->bootstrap->n_units; u++)
     for (guint i = 0; i < scope->n_slots; i++)
       scope->shares[i] += scope->sums[(gsize) u * scope->n_slots + i];
-  for (guint i = 0; i < scope->n_slots; i++)
-    total += scope->shares[i];
   for (guint i = 0; i < scope->n_slots; i++)
     scope->shares[i] /= total;
   g_clear_pointer (&scope->sums, g_free);
@@ -363,20 +404,21 @@ write_scope (const Scope *scope, MsResult *result)
 
   ms_table_add_row (result->tables[0], MS_TEXT (scope->name), MS_INT (scope->n_slots),
                     MS_INT (scope->hot), MS_REAL (100 * uniform),
-                    MS_REAL (100 * scope->hot_inside.value), MS_REAL (100 * scope->hot_inside.low),
-                    MS_REAL (100 * scope->hot_inside.high), MS_REAL (100 * scope->hot_held_out),
-                    MS_REAL (100 * scope->hot_error), MS_REAL (scope->hot_held_out / uniform),
-                    MS_REAL (100 * scope->needed.value), MS_REAL (100 * scope->needed.low),
-                    MS_REAL (100 * scope->needed.high));
+                    MS_REAL (100 * scope->hot_inside.value),
+                    MS_REAL (100 * scope->hot_inside.corrected),
+                    MS_REAL (100 * scope->hot_inside.low), MS_REAL (100 * scope->hot_inside.high),
+                    MS_REAL (100 * scope->hot_held_out), MS_REAL (100 * scope->hot_error),
+                    MS_REAL (scope->hot_held_out / uniform), MS_REAL (100 * scope->needed));
   for (guint p = 0; p < scope->n_points; p++)
     {
       double part = 100.0 * scope->points[p] / scope->n_slots;
 
       ms_table_add_row (
           result->tables[1], MS_TEXT (scope->name), MS_INT (scope->points[p]), MS_REAL (part),
-          MS_REAL (100 * scope->inside[p].value), MS_REAL (100 * scope->inside[p].low),
-          MS_REAL (100 * scope->inside[p].high), MS_REAL (100 * scope->held_out[p]),
-          MS_REAL (100 * scope->held_out_error[p]), MS_REAL (100 * scope->null[p]), MS_REAL (part));
+          MS_REAL (100 * scope->inside[p].value), MS_REAL (100 * scope->inside[p].corrected),
+          MS_REAL (100 * scope->inside[p].low), MS_REAL (100 * scope->inside[p].high),
+          MS_REAL (100 * scope->held_out[p]), MS_REAL (100 * scope->held_out_error[p]),
+          MS_REAL (100 * scope->null[p]), MS_REAL (part));
     }
 }
 
@@ -416,11 +458,11 @@ summarise (const Coverage *coverage, const Scope *all, MsResult *result)
   double uniform = (double) all->hot / all->n_slots, gain = all->hot_held_out / uniform;
   double strength = (all->hot_held_out - uniform) / all->hot_error;
 
-  if (isnan (all->hot_held_out))
-    result->summary = g_strdup_printf (
-        "The busiest %.3g %% of the slots take %.3g %% of the decisions; with one document this "
-        "cannot be checked on other text.",
-        100 * uniform, 100 * all->hot_inside.value);
+  if (isnan (all->hot_error))
+    result->summary = g_strdup_printf ("The busiest %.3g %% of the slots take %.3g %% of the "
+                                       "decisions; with so few documents this "
+                                       "cannot be checked on other text.",
+                                       100 * uniform, 100 * all->hot_inside.corrected);
   else
     result->summary = g_strdup_printf (
         "%s: the busiest %.3g %% of the slots, chosen on one half of the documents, take %.3g %% "
@@ -431,11 +473,12 @@ summarise (const Coverage *coverage, const Scope *all, MsResult *result)
         : gain < HOT_GAIN     ? "There is only a weak hot set on this text"
                               : "There is a hot set on this text",
         100 * uniform, 100 * all->hot_held_out, 100 * all->hot_error, gain, 100 * coverage->cover,
-        100 * all->needed.value);
-  ms_result_note (result,
-                  "Held-out shares are means over %d random halvings of the documents, used both "
-                  "ways; their error is the standard deviation between halvings.",
-                  SPLITS);
+        100 * all->needed);
+  ms_result_note (
+      result,
+      "Held-out shares are means over %d random halvings of the documents' groups, used both "
+      "ways; their error is that of sampling the documents.",
+      SPLITS);
   ms_result_note (result, "\"All\" ranks the slots (layer, expert) of all layers as one list.");
   for (guint i = 0; i < coverage->n_layers; i++)
     {
@@ -514,17 +557,15 @@ static const MsColumn hot_columns[] = {
   { "hot_slots", "Hot slots", "%", MS_COLUMN_REAL, "Size of the hot set as part of the slots." },
   { "decisions", "Their decisions", "%", MS_COLUMN_REAL,
     "Decisions that the busiest slots take of the text they were chosen on." },
-  { "decisions_low", "Low end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "decisions_high", "High end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  MS_CORRECTED_COLUMN ("decisions_", "%"),
+  MS_INTERVAL_COLUMNS ("decisions_", "%"),
   { "held_out", "Held out", "%", MS_COLUMN_REAL,
     "Decisions that slots chosen on one half of the documents take of the other half." },
   { "held_out_error", "Error", "%", MS_COLUMN_REAL,
-    "Standard deviation of held_out between halvings." },
+    "Sampling error of held_out over independent groups of documents; none for fewer than four." },
   { "gain", "Gain", NULL, MS_COLUMN_REAL, "held_out / hot_slots; 1 = no hot set." },
   { "needed", "Slots needed", "%", MS_COLUMN_REAL,
     "Smallest part of the slots that covers the wanted part of the decisions." },
-  { "needed_low", "Low end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "needed_high", "High end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
   { 0 },
 };
 
@@ -534,12 +575,12 @@ static const MsColumn curve_columns[] = {
   { "slots", "Slots", "%", MS_COLUMN_REAL, "The same as part of the scope's slots." },
   { "decisions", "Decisions", "%", MS_COLUMN_REAL,
     "What they take of the decisions of the text they were chosen on." },
-  { "decisions_low", "Low end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "decisions_high", "High end", "%", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  MS_CORRECTED_COLUMN ("decisions_", "%"),
+  MS_INTERVAL_COLUMNS ("decisions_", "%"),
   { "held_out", "Held out", "%", MS_COLUMN_REAL,
     "What slots chosen on one half of the documents take of the other half." },
   { "held_out_error", "Error", "%", MS_COLUMN_REAL,
-    "Standard deviation of held_out between halvings." },
+    "Sampling error of held_out over independent groups of documents; none for fewer than four." },
   { "null", "By chance", "%", MS_COLUMN_REAL,
     "decisions when tokens choose uniformly and independently." },
   { "uniform", "Uniform", "%", MS_COLUMN_REAL,
@@ -571,7 +612,7 @@ static const MsPlotDef plots[] = {
     .table = "curve",
     .mark = MS_MARK_LINE,
     .x = "slots",
-    .y = "decisions",
+    .y = "decisions_corrected",
     .series = "scope",
     .low = "decisions_low",
     .high = "decisions_high",
@@ -596,7 +637,8 @@ const MsAnalysis ms_analysis_coverage = {
   = "Slots (layer, expert) sorted by count; decisions (x) = share of all decisions taken by "
     "the first x % of them.  Held out: sorted by the counts of one half of the documents, "
     "shares taken of the other half.  gain = held_out / x.",
-  .cite = "Lorenz curve; the held-out check and its error are our own definition.",
+  .cite = "Lorenz curve; the held-out check is our own definition; its error is the infinitesimal "
+          "jackknife's.",
   .version = 2,
   .params = params,
   .tables = tables,

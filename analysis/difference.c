@@ -225,7 +225,8 @@ count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint documen
 
 /* --- Statistics ------------------------------------------------------------------------------ */
 
-/* JS of the shares, then differences of rates (E), from totals (2, 2 E + 2). */
+/* JS of the shares, then differences of rates (E), then the rates of both groups (2, E), from totals
+ * (2, 2 E + 2). */
 static void
 make_differences (const double *totals, double *out, gpointer data)
 {
@@ -234,7 +235,46 @@ make_differences (const double *totals, double *out, gpointer data)
 
   out[0] = ms_js (a, b, n);
   for (guint e = 0; e < n; e++)
-    out[1 + e] = a[n] > 0 && b[n] > 0 ? a[e] / a[n] - b[e] / b[n] : NAN;
+    {
+      out[1 + e] = a[n] > 0 && b[n] > 0 ? a[e] / a[n] - b[e] / b[n] : NAN;
+      out[1 + n + e] = a[n] > 0 ? a[e] / a[n] : NAN;
+      out[1 + 2 * n + e] = b[n] > 0 ? b[e] / b[n] : NAN;
+    }
+}
+
+/* The interval of expert e's difference.  Of independent groups it is made of those of the two rates (Newcombe
+ * 1998, method 10), which hold for rare experts too; with documents that cross the groups, whose rates go
+ * together, of the resampled differences. */
+static MsInterval
+make_difference (const Difference *all, const Layer *layer, guint e, const double *values,
+                 const double *resampled)
+{
+  guint n = layer->n_experts;
+  gsize n_resamples = all->strata->n_resamples;
+  const MsIntervalRule rule = { all->strata->confidence, all->strata->reach };
+  MsInterval interval
+      = ms_strata_interval (all->strata, values[1 + e], resampled + (1 + e) * n_resamples);
+  MsInterval rates[N_GROUPS];
+
+  ms_interval_clamp (&interval, -1, 1);
+  if (all->strata->draws[N_GROUPS]->n_units > 1 || isnan (interval.error))
+    return interval;
+  for (guint g = 0; g < N_GROUPS; g++)
+    {
+      gsize at = 1 + (gsize) (1 + g) * n + e;
+
+      rates[g] = ms_strata_interval (all->strata, values[at], resampled + at * n_resamples);
+      ms_interval_bound (&rates[g], &rule, 0, 1, 1 / layer->totals[(gsize) g * (2 * n + 2) + n]);
+      if (isnan (rates[g].low))
+        return interval;
+    }
+  interval.low = interval.value
+                 - hypot (rates[0].value - MIN (rates[0].low, rates[0].value),
+                          MAX (rates[1].high, rates[1].value) - rates[1].value);
+  interval.high = interval.value
+                  + hypot (MAX (rates[0].high, rates[0].value) - rates[0].value,
+                           rates[1].value - MIN (rates[1].low, rates[1].value));
+  return interval;
 }
 
 /* The upper regularised incomplete gamma function Q (a, x): series below a + 1, else the continued
@@ -320,9 +360,10 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   gsize n_resamples = all->strata->n_resamples, n_deals = all->n_deals;
   g_autofree double *sums = g_new0 (double, (gsize) all->strata->n_rows *width);
   g_autofree guint64 *counts = g_new0 (guint64, n);
-  g_autofree double *values = g_new (double, n + 1);
-  g_autofree double *resampled = g_new (double, n_resamples *(n + 1));
-  g_autofree double *permuted = g_new (double, n_deals *(n + 1));
+  guint n_out = 3 * n + 1;
+  g_autofree double *values = g_new (double, n_out);
+  g_autofree double *resampled = g_new (double, n_resamples *n_out);
+  g_autofree double *permuted = g_new (double, n_deals *n_out);
   Counting counting = { all, n, G_MAXUINT, counts, 0, sums };
 
   layer->block = ms_trace_layer (context->trace, index)->number;
@@ -337,18 +378,18 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
     for (guint row = all->strata->first[g]; row < all->strata->first[g + 1]; row++)
       for (guint i = 0; i < width; i++)
         layer->totals[(gsize) g * width + i] += sums[(gsize) row * width + i];
-  ms_strata_resample (all->strata, sums, width, make_differences, layer, n + 1, values, resampled);
+  ms_strata_resample (all->strata, sums, width, make_differences, layer, n_out, values, resampled);
   ms_strata_permute (all->strata, sums, width, all->n_deals, context->sampling.seed,
-                     make_differences, layer, n + 1, permuted);
+                     make_differences, layer, n_out, permuted);
   layer->js = ms_strata_interval (all->strata, values[0], resampled);
+  ms_interval_clamp (&layer->js, 0, G_LN2);
   layer->js_null = ms_mean (permuted, all->n_deals);
   layer->js_p = ms_strata_p (values[0], permuted, all->n_deals);
   for (guint e = 0; e < n; e++)
     {
       double *own = permuted + (gsize) (e + 1) * n_deals;
 
-      layer->experts[e].difference = ms_strata_interval (all->strata, values[e + 1],
-                                                         resampled + (gsize) (e + 1) * n_resamples);
+      layer->experts[e].difference = make_difference (all, layer, e, values, resampled);
       for (gsize i = 0; i < n_deals; i++)
         own[i] = fabs (own[i]);
       layer->experts[e].p = ms_strata_p (fabs (values[e + 1]), own, all->n_deals);
@@ -429,7 +470,7 @@ write_layer (const Difference *all, const Layer *layer, MsResult *result)
     }
   ms_table_add_row (
       result->tables[0], MS_INT (layer->block), MS_INT (llround (a[n])), MS_INT (llround (b[n])),
-      MS_INTERVAL (layer->js), MS_REAL (layer->js_null), MS_REAL (layer->js_p),
+      MS_CORRECTED (layer->js), MS_REAL (layer->js_null), MS_REAL (layer->js_p),
       MS_REAL (layer->chi_square), MS_INT (layer->freedom), MS_REAL (layer->chi_p), MS_INT (top),
       MS_REAL (layer->experts[top].difference.value), MS_INT (n_different), MS_INT (n_selected));
 }
@@ -445,7 +486,7 @@ summarise (const Difference *all, MsResult *result)
     {
       const Layer *at = &all->layers[i];
 
-      js += at->js.value / all->n_layers;
+      js += at->js.corrected / all->n_layers;
       null += at->js_null / all->n_layers;
       for (guint e = 0; e < at->n_experts; e++)
         {
@@ -462,8 +503,8 @@ summarise (const Difference *all, MsResult *result)
   result->summary = g_strdup_printf (
       "Expert %u of layer %d differs most between %s (%u documents) and %s (%u): risk difference "
       "%+.3g; %u of %u experts differ at a false discovery rate of %.3g; the groups' shares are "
-      "%.3g "
-      "nats apart (Jensen-Shannon, mean over layers), %.3g when documents are dealt at random.",
+      "%.3g nats apart (Jensen-Shannon, mean over layers, corrected for the %.3g that documents "
+      "dealt at random show).",
       expert, (int) layer->block, all->names[0], all->n_documents[0], all->names[1],
       all->n_documents[1], layer->experts[expert].difference.value, n_different, n_tests,
       all->level, js, null);
@@ -471,9 +512,10 @@ summarise (const Difference *all, MsResult *result)
                   "p deals whole documents at random %u times (two-sided); q corrects it over "
                   "all experts of all layers (Benjamini-Hochberg).",
                   all->n_deals);
-  ms_result_note (result,
-                  "z, its p and chi-square take tokens as independent, which they are not: "
-                  "`design` tells by how much the variance exceeds that of independent tokens.");
+  ms_result_note (
+      result,
+      "z, its p and chi-square are as published and no tests: they take tokens as independent; "
+      "`design` tells by how much the variance exceeds that of independent tokens.");
   if (all->n_deals > 0 && all->level * (all->n_deals + 1.0) < 1)
     ms_result_note (result, "With %u deals no p can be below %.3g: raise --permutations.",
                     all->n_deals, 1 / (all->n_deals + 1.0));
@@ -549,13 +591,16 @@ static const MsColumn layer_columns[] = {
   { "n_b", "Tokens, second", "tokens", MS_COLUMN_INT, "Of the second group, with an expert." },
   { "js", "Distance", "nats", MS_COLUMN_REAL,
     "Jensen-Shannon divergence of the groups' expert shares." },
-  { "js_low", "Low end", "nats", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "js_high", "High end", "nats", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "js_null", "By chance", "nats", MS_COLUMN_REAL, "Mean over random deals of the documents." },
+  MS_CORRECTED_COLUMN ("js_", "nats"),
+  MS_INTERVAL_COLUMNS ("js_", "nats"),
+  { "js_null", "Floor", "nats", MS_COLUMN_REAL,
+    "Mean of js over random deals of the documents; js_corrected has no such floor." },
   { "js_p", "p", NULL, MS_COLUMN_REAL, "Share of random deals with so large a distance." },
-  { "chi_square", "Chi-square", NULL, MS_COLUMN_REAL, "Of the choices, taken as independent." },
+  { "chi_square", "Chi-square", NULL, MS_COLUMN_REAL,
+    "As published; no test: it takes choices as independent, which they are not." },
   { "freedom", "Degrees of freedom", NULL, MS_COLUMN_INT, "Experts used - 1." },
-  { "chi_p", "p of chi-square", NULL, MS_COLUMN_REAL, "Too small, because tokens cluster." },
+  { "chi_p", "p of chi-square", NULL, MS_COLUMN_REAL,
+    "Not to be used: without any difference it is below 0.05 nearly always; use js_p." },
   { "top_expert", "Top expert", NULL, MS_COLUMN_INT, "With the largest absolute difference." },
   { "top_difference", "Its difference", NULL, MS_COLUMN_REAL, "Risk difference." },
   { "n_different", "Different experts", "experts", MS_COLUMN_INT, "With q up to the level." },
@@ -572,16 +617,16 @@ static const MsColumn expert_columns[] = {
   { "rate_a", "Rate, first", NULL, MS_COLUMN_REAL, "count_a / tokens of the group." },
   { "rate_b", "Rate, second", NULL, MS_COLUMN_REAL, "count_b / tokens of the group." },
   { "difference", "Risk difference", NULL, MS_COLUMN_REAL, "rate_a - rate_b." },
-  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents of each group." },
-  { "high", "High end", NULL, MS_COLUMN_REAL,
-    "Percentile bootstrap over documents of each group." },
+  MS_INTERVAL_COLUMNS ("", NULL),
   { "p", "p", NULL, MS_COLUMN_REAL,
     "Share of random deals of whole documents with so large an absolute difference." },
   { "q", "q", NULL, MS_COLUMN_REAL, "p corrected for all experts (Benjamini-Hochberg)." },
   { "log_odds", "Log-odds", NULL, MS_COLUMN_REAL,
     "ln of the odds ratio, 0.5 added to every cell." },
-  { "z", "z", NULL, MS_COLUMN_REAL, "Two proportions, pooled; takes tokens as independent." },
-  { "p_token", "p of z", NULL, MS_COLUMN_REAL, "Two-sided; too small, because tokens cluster." },
+  { "z", "z", NULL, MS_COLUMN_REAL,
+    "As published; no test: it takes tokens as independent, which they are not." },
+  { "p_token", "p of z", NULL, MS_COLUMN_REAL,
+    "Not to be used: far too small, because tokens of a document go together; use p." },
   { "design", "Design effect", NULL, MS_COLUMN_REAL,
     "Bootstrap variance of the difference / variance for independent tokens." },
   { "by_document", "Difference by document", NULL, MS_COLUMN_REAL,
@@ -620,11 +665,10 @@ static const MsPlotDef plots[] = {
     .table = "layers",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "js",
+    .y = "js_corrected",
     .low = "js_low",
     .high = "js_high",
-    .y_title = "Distance of groups (nats)",
-    .reference = "js_null" },
+    .y_title = "Distance of groups (nats)" },
   { .name = "rates",
     .title = "Rates of every expert in the two groups",
     .table = "experts",
@@ -648,7 +692,7 @@ const MsAnalysis ms_analysis_difference = {
              "difference / sqrt (p (1-p) (1/n1 + 1/n2)) and chi-square over tokens stand beside.",
   .cite = "Risk difference: SteerMoE.  Task experts: Multilingual routing in mixture-of-"
           "experts, arXiv 2510.04694.  False discovery rate: Benjamini and Hochberg 1995.",
-  .version = 1,
+  .version = 2,
   .params = params,
   .tables = tables,
   .plots = plots,

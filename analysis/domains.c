@@ -127,6 +127,7 @@ measure_shares (const MsContext *context, const Domains *all, Layer *layer, cons
   gsize n_out = n_groups + (gsize) n_groups * n, n_pairs = (gsize) n_groups * n_groups;
   guint64 seed = ms_seed (context->sampling.seed, layer->block);
   gsize n_resamples = all->strata->n_resamples;
+  const MsIntervalRule rule = { all->strata->confidence, all->strata->reach };
   g_autofree double *values = g_new (double, n_out);
   g_autofree double *resampled = g_new (double, n_out *n_resamples);
   g_autofree double *permuted = g_new (double, (gsize) n_groups *n_deals);
@@ -147,9 +148,17 @@ measure_shares (const MsContext *context, const Domains *all, Layer *layer, cons
           = ms_strata_interval (all->strata, values[i], resampled + i * n_resamples);
 
       if (i < n_groups)
-        layer->distances[i] = interval;
+        {
+          ms_interval_clamp (&interval, 0, G_LN2);
+          layer->distances[i] = interval;
+        }
       else
-        layer->percents[i - n_groups] = interval;
+        {
+          gsize group = (i - n_groups) / n;
+
+          ms_interval_bound (&interval, &rule, 0, 100, 100 / layer->totals[group * (n + 1) + n]);
+          layer->percents[i - n_groups] = interval;
+        }
     }
   ms_strata_permute (all->strata, sums, n + 1, n_deals, seed, make_distances, layer, n_groups,
                      permuted);
@@ -421,7 +430,7 @@ write_group (const Domains *all, const Layer *layer, guint group, MsResult *resu
       find_expert (all, layer, group, e, result);
     }
   ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_TEXT (name), MS_INT (n_documents),
-                    MS_INT (llround (totals[n])), MS_INTERVAL (*distance),
+                    MS_INT (llround (totals[n])), MS_CORRECTED (*distance),
                     MS_REAL (layer->nulls[group]), MS_REAL (layer->p[group]), MS_INT (top),
                     MS_REAL (percents[top].value), MS_REAL (baseline (layer, group)));
   qsort (strong, n, sizeof (Strong), compare_strong);
@@ -465,7 +474,7 @@ write_overall (const Domains *all, MsResult *result)
       for (guint g = 0; g < layer->n_groups; g++)
         if (!isnan (layer->distances[g].value))
           {
-            js += layer->distances[g].value;
+            js += layer->distances[g].corrected;
             null += layer->nulls[g];
             n_distances++;
           }
@@ -525,11 +534,22 @@ summarise (const Domains *all, MsResult *result)
       "The most specialised expert over %u groups is expert %u of layer %d: it takes %.1f %% of "
       "the "
       "tokens of %s, against %.1f %% of the others and %.1f %% by uniform routing; groups differ "
-      "from the rest by %.3g nats (Jensen-Shannon), documents dealt at random by %.3g.",
+      "from the rest by %.3g nats (Jensen-Shannon, corrected for the %.3g that documents dealt at "
+      "random show).",
       all->groups->n, expert, (int) layer->block,
       layer->percents[(gsize) group * layer->n_experts + expert].value, all->groups->names[group],
       rest_percent (layer, group, expert), baseline (layer, group),
       ms_table_get_real (result->tables[5], 0, 2), ms_table_get_real (result->tables[5], 0, 3));
+}
+
+/* The distance of two groups less its floor; without random deals the distance. */
+static double
+excess_of (const Layer *layer, guint a, guint b)
+{
+  gsize at = (gsize) a * layer->n_groups + b;
+
+  return isnan (layer->pair_nulls[at]) ? layer->pairs[at]
+                                       : layer->pairs[at] - layer->pair_nulls[at];
 }
 
 static gboolean
@@ -561,7 +581,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
           ms_table_add_row (result->tables[3], MS_INT (layer->block), MS_TEXT (groups->names[a]),
                             MS_TEXT (groups->names[b]),
                             MS_REAL (layer->pairs[(gsize) a * groups->n + b]),
-                            MS_REAL (layer->pair_nulls[(gsize) a * groups->n + b]));
+                            MS_REAL (layer->pair_nulls[(gsize) a * groups->n + b]),
+                            MS_REAL (excess_of (layer, a, b)));
     }
   if (fine)
     {
@@ -628,11 +649,7 @@ static const MsParam params[] = {
 #define PERCENT                                                                                    \
   { "percent", "Share of tokens", "%", MS_COLUMN_REAL,                                             \
     "100 N_eD / N_D: tokens of the group that choose the expert." },                               \
-      { "low", "Low end", "%", MS_COLUMN_REAL,                                                     \
-        "Percentile bootstrap over the group's documents." },                                      \
-  {                                                                                                \
-    "high", "High end", "%", MS_COLUMN_REAL, "Percentile bootstrap over the group's documents."    \
-  }
+      MS_INTERVAL_COLUMNS ("", "%")
 #define BASELINE                                                                                   \
   {                                                                                                \
     "baseline", "Uniform routing", "%", MS_COLUMN_REAL, "100 k / E."                               \
@@ -650,10 +667,11 @@ static const MsColumn group_columns[] = {
   { "n_tokens", "Tokens", "tokens", MS_COLUMN_INT, "Its tokens with at least one expert, N_D." },
   { "js", "Distance from the others", "nats", MS_COLUMN_REAL,
     "Jensen-Shannon divergence of the group's expert shares from those of all other groups." },
-  { "js_low", "Low end", "nats", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "js_high", "High end", "nats", MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "js_null", "By chance", "nats", MS_COLUMN_REAL,
-    "Mean distance when documents are dealt to the groups at random." },
+  MS_CORRECTED_COLUMN ("js_", "nats"),
+  MS_INTERVAL_COLUMNS ("js_", "nats"),
+  { "js_null", "Floor", "nats", MS_COLUMN_REAL,
+    "Mean of js when documents are dealt to the groups at random: what so few documents make of no "
+    "difference; js_corrected has no such floor." },
   { "p", "p", NULL, MS_COLUMN_REAL, "Share of random deals with so large a distance." },
   { "top_expert", "Top expert", NULL, MS_COLUMN_INT, "The expert with the largest share." },
   { "top_percent", "Its share", "%", MS_COLUMN_REAL, "Of the group's tokens." },
@@ -692,7 +710,9 @@ static const MsColumn distance_columns[] = {
   { "a", "Group", NULL, MS_COLUMN_TEXT, "The documents' label." },
   { "b", "Other group", NULL, MS_COLUMN_TEXT, "The documents' label." },
   { "js", "Distance", "nats", MS_COLUMN_REAL, "Jensen-Shannon divergence of the expert shares." },
-  { "null", "By chance", "nats", MS_COLUMN_REAL, "Mean over random deals of the documents." },
+  { "null", "Floor", "nats", MS_COLUMN_REAL, "Mean over random deals of the documents." },
+  { "excess", "Excess over the floor", "nats", MS_COLUMN_REAL,
+    "js - null: the distance less what chance makes of so few documents." },
   { 0 },
 };
 
@@ -710,8 +730,10 @@ static const MsColumn expert_columns[] = {
 static const MsColumn overall_columns[] = {
   { "measure", "Measure", NULL, MS_COLUMN_TEXT, "What was averaged." },
   { "title", "Title", NULL, MS_COLUMN_TEXT, "The measure's name for people." },
-  { "value", "Value", NULL, MS_COLUMN_REAL, "Mean over layers and groups or experts." },
-  { "null", "By chance", NULL, MS_COLUMN_REAL, "The same under random deals." },
+  { "value", "Value", NULL, MS_COLUMN_REAL,
+    "Mean over layers and groups or experts; js_rest: of the corrected distances." },
+  { "null", "By chance", NULL, MS_COLUMN_REAL,
+    "The plain distance under random deals, which the corrected one is without." },
   { "unit", "Unit", NULL, MS_COLUMN_TEXT, "Of the numbers; undefined = a pure number." },
   { 0 },
 };
@@ -751,18 +773,18 @@ static const MsPlotDef plots[] = {
     .table = "groups",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "js",
+    .y = "js_corrected",
     .series = "name",
     .low = "js_low",
     .high = "js_high",
-    .reference = "js_null" },
+    .y_title = "Distance from the others (nats)" },
   { .name = "distances",
     .title = "Distances between groups",
     .table = "distances",
     .mark = MS_MARK_MATRIX,
     .x = "b",
     .y = "a",
-    .value = "js",
+    .value = "excess",
     .facet = "layer" },
   { .name = "variation",
     .title = "Variation over groups against local consistency",
@@ -786,7 +808,7 @@ const MsAnalysis ms_analysis_domains = {
     "rate over sliding windows of m tokens, groups below 1e-5 left out.",
   .cite = "OLMoE, arXiv 2409.02060.  Variation and SRP: Not All Models Suit Expert "
           "Offloading, arXiv 2505.16056.",
-  .version = 1,
+  .version = 2,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -12,6 +12,8 @@
 
 /* An expert whose entropy over languages is below this part of the largest is language-specific. */
 #define LOW_ENTROPY 0.5
+/* Deals behind the mean chance distance of two languages, of which there may be many. */
+#define PAIR_DEALS 20
 
 enum
 {
@@ -40,6 +42,7 @@ typedef struct
   double *entropy;        /* (E) over languages, over its maximum */
   MsInterval spread;      /* mean of entropy, weighted by use */
   double null;            /* the same when documents are dealt at random */
+  double *floors;         /* (X, X) mean JS of two languages when documents are dealt at random */
   double p;
 } Layer;
 
@@ -55,8 +58,9 @@ typedef struct
   guint n, n_layers, n_deals, ranks, distance; /* n = languages X */
   Layer *layers;                               /* (n_layers) */
   double *matrices[N_DISTANCES];               /* (X, X) each */
-  Family *families;                            /* (X) NULL where unknown */
-  MsInput *input;                              /* owns what families borrow, or NULL */
+  double *floors;   /* (X, X) of JS: documents dealt at random, NaN without deals */
+  Family *families; /* (X) NULL where unknown */
+  MsInput *input;   /* owns what families borrow, or NULL */
 } Map;
 
 static void
@@ -69,10 +73,12 @@ clear_map (Map *map)
       g_free (map->layers[i].shares);
       g_free (map->layers[i].specificity);
       g_free (map->layers[i].entropy);
+      g_free (map->layers[i].floors);
     }
   g_free (map->layers);
   for (guint i = 0; i < N_DISTANCES; i++)
     g_free (map->matrices[i]);
+  g_free (map->floors);
   g_free (map->families);
   ms_input_free (map->input);
   ms_strata_free (map->strata);
@@ -121,6 +127,34 @@ make_spread (const double *totals, double *out, gpointer data)
   *out = weights > 0 ? sum / weights : NAN;
 }
 
+/* JS between all languages (X, X). */
+static void
+make_pairs (const double *totals, double *out, gpointer data)
+{
+  const Spread *spread = data;
+  guint n = spread->n, width = spread->n_experts + 1;
+
+  for (guint a = 0; a < n; a++)
+    for (guint b = a; b < n; b++)
+      out[(gsize) a * n + b] = out[(gsize) b * n + a]
+          = ms_js (totals + (gsize) a * width, totals + (gsize) b * width, spread->n_experts);
+}
+
+/* The JS that two languages would show if documents, dealt to them at random, were all the difference. */
+static void
+measure_floors (const MsContext *context, const Map *map, Layer *layer, Spread *spread)
+{
+  gsize n_pairs = (gsize) map->n * map->n;
+  guint n_deals = MIN (map->n_deals, PAIR_DEALS);
+  g_autofree double *permuted = g_new (double, n_pairs *n_deals);
+
+  ms_strata_permute (map->strata, layer->sums, layer->n_experts + 1, n_deals,
+                     context->sampling.seed, make_pairs, spread, (guint) n_pairs, permuted);
+  layer->floors = g_new (double, n_pairs);
+  for (gsize i = 0; i < n_pairs; i++)
+    layer->floors[i] = ms_mean (permuted + i * n_deals, n_deals);
+}
+
 static gboolean
 do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
@@ -160,6 +194,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
     }
   ms_strata_resample (map->strata, layer->sums, width, make_spread, &spread, 1, &value, resampled);
   layer->spread = ms_strata_interval (map->strata, value, resampled);
+  ms_interval_clamp (&layer->spread, 0, 1);
   ms_strata_permute (map->strata, layer->sums, width, map->n_deals, context->sampling.seed,
                      make_spread, &spread, 1, permuted);
   layer->null = ms_mean (permuted, map->n_deals);
@@ -167,6 +202,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   for (guint i = 0; i < map->n_deals; i++)
     permuted[i] = -permuted[i];
   layer->p = ms_strata_p (-value, permuted, map->n_deals);
+  measure_floors (context, map, layer, &spread);
   spread.entropy = layer->entropy;
   make_spread (layer->totals, &value, &spread);
   return TRUE;
@@ -207,12 +243,16 @@ measure_distances (Map *map)
 
   for (guint i = 0; i < N_DISTANCES; i++)
     map->matrices[i] = g_new0 (double, (gsize) n *n);
+  map->floors = g_new0 (double, (gsize) n *n);
   for (guint a = 0; a < n; a++)
     for (guint b = a + 1; b < n; b++)
       {
-        double values[N_DISTANCES];
+        double values[N_DISTANCES], floor_ = 0;
 
         measure_pair (map, a, b, values);
+        for (guint i = 0; i < map->n_layers; i++)
+          floor_ += map->layers[i].floors[(gsize) a * n + b] / map->n_layers;
+        map->floors[(gsize) a * n + b] = map->floors[(gsize) b * n + a] = floor_;
         for (guint i = 0; i < N_DISTANCES; i++)
           map->matrices[i][(gsize) a * n + b] = map->matrices[i][(gsize) b * n + a] = values[i];
       }
@@ -485,7 +525,7 @@ write_layer (const Map *map, guint index, MsResult *result)
           MS_REAL (layer->shares[(gsize) x * layer->n_experts + e] * layer->n_experts),
           MS_INT (places[e]));
   ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_INT (layer->n_experts),
-                    MS_INTERVAL (layer->spread), MS_REAL (layer->null), MS_REAL (layer->p),
+                    MS_CORRECTED (layer->spread), MS_REAL (layer->null), MS_REAL (layer->p),
                     MS_INT (n_low), MS_REAL (sorted[layer->n_experts - 1].value));
 }
 
@@ -536,7 +576,9 @@ write_distances (const Map *map, MsResult *result)
           }[(guint) family_distance (&map->families[a], &map->families[b])];
         ms_table_add_row (result->tables[3], MS_TEXT (map->languages->names[a]),
                           MS_TEXT (map->languages->names[b]),
-                          MS_REAL (map->matrices[DISTANCE_JS][at]),
+                          MS_REAL (map->matrices[DISTANCE_JS][at]), MS_REAL (map->floors[at]),
+                          MS_REAL (map->matrices[DISTANCE_JS][at]
+                                   - (isnan (map->floors[at]) ? 0 : map->floors[at])),
                           MS_REAL (map->matrices[DISTANCE_COSINE][at]),
                           MS_REAL (map->matrices[DISTANCE_EUCLIDEAN][at]), MS_TEXT (relation));
       }
@@ -580,7 +622,7 @@ summarise (const Map *map, const Known *known, MsResult *result)
   g_autoptr (GString) text = g_string_new (NULL);
 
   for (guint i = 1; i < map->n_layers; i++)
-    if (map->layers[i].spread.value < least->spread.value)
+    if (map->layers[i].spread.corrected < least->spread.corrected)
       least = &map->layers[i];
   for (guint a = 0; a < map->n; a++)
     for (guint b = a + 1; b < map->n; b++)
@@ -602,13 +644,13 @@ summarise (const Map *map, const Known *known, MsResult *result)
     g_string_append_printf (
         text,
         "Of %u languages, %s and %s are routed most alike (%s distance %.3g), %s and %s least "
-        "(%.3g); experts are most language-specific in layer %d (entropy over languages %.3g of 1, "
-        "%.3g by chance)",
+        "(%.3g); experts are most language-specific in layer %d (entropy over languages, its bias "
+        "corrected, %.3g of 1; p = %.2g)",
         map->n, map->languages->names[a_near], map->languages->names[b_near],
         distances[map->distance], matrix[(gsize) a_near * map->n + b_near],
         map->languages->names[a_far], map->languages->names[b_far],
-        matrix[(gsize) a_far * map->n + b_far], (int) least->block, least->spread.value,
-        least->null);
+        matrix[(gsize) a_far * map->n + b_far], (int) least->block, least->spread.corrected,
+        least->p);
   else
     g_string_append_printf (text, "There is only one language, %s: nothing to compare",
                             map->languages->names[0]);
@@ -756,9 +798,10 @@ static const MsColumn layer_columns[] = {
   { "spread", "Entropy over languages", NULL, MS_COLUMN_REAL,
     "Entropy of languages within an expert (tokens of all languages equalised) over its maximum, "
     "mean over experts weighted by use: 1 = experts serve all languages alike." },
-  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "null", "By chance", NULL, MS_COLUMN_REAL, "Documents dealt to languages at random." },
+  MS_CORRECTED_COLUMN ("", NULL),
+  MS_INTERVAL_COLUMNS ("", NULL),
+  { "null", "By chance", NULL, MS_COLUMN_REAL,
+    "Of spread, documents dealt to languages at random; corrected is 1 without any difference." },
   { "p", "p", NULL, MS_COLUMN_REAL, "Share of random deals with so small an entropy." },
   { "n_specific", "Language-specific experts", "experts", MS_COLUMN_INT,
     "Experts whose entropy over languages is below half of its maximum." },
@@ -793,6 +836,10 @@ static const MsColumn distance_columns[] = {
   { "a", "Language", NULL, MS_COLUMN_TEXT, "The documents' label." },
   { "b", "Other language", NULL, MS_COLUMN_TEXT, "The documents' label." },
   { "js", "Jensen-Shannon", "nats", MS_COLUMN_REAL, "Mean over layers of JS of the shares." },
+  { "js_floor", "Floor", "nats", MS_COLUMN_REAL,
+    "Of js, documents dealt to the languages at random: what so little text makes of no "
+    "difference." },
+  { "js_excess", "Excess over the floor", "nats", MS_COLUMN_REAL, "js - js_floor." },
   { "cosine", "Cosine distance", NULL, MS_COLUMN_REAL, "1 - cosine of the shares of all layers." },
   { "euclidean", "Euclidean", NULL, MS_COLUMN_REAL, "Of the shares of all layers." },
   { "relation", "Relation", NULL, MS_COLUMN_TEXT,
@@ -863,7 +910,7 @@ static const MsPlotDef plots[] = {
     .mark = MS_MARK_MATRIX,
     .x = "b",
     .y = "a",
-    .value = "js" },
+    .value = "js_excess" },
   { .name = "specificity",
     .title = "Specificity of the experts, sorted",
     .table = "specificity",
@@ -877,10 +924,10 @@ static const MsPlotDef plots[] = {
     .table = "layers",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "spread",
+    .y = "corrected",
     .low = "low",
     .high = "high",
-    .reference = "null" },
+    .y_title = "Entropy over languages (of 1)" },
   { .name = "silhouette",
     .title = "Fit of each language with its family",
     .table = "languages",
@@ -902,7 +949,7 @@ const MsAnalysis ms_analysis_language_map = {
     "family distance; expert's entropy = H (share_x / sum over languages) / ln languages.",
   .cite = "LOLA, arXiv 2409.11272.  Entropy by layer: Apollo-MoE (Democratizing Medical "
           "LLMs for 50 Languages).",
-  .version = 1,
+  .version = 2,
   .times = TRUE,
   .params = params,
   .tables = tables,

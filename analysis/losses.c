@@ -250,6 +250,15 @@ even_value (guint loss, double k)
     }
 }
 
+static MsInterval
+make_interval (const Losses *all, double value, const double *resampled)
+{
+  MsInterval interval = ms_bootstrap_interval (all->bootstrap, value, resampled);
+
+  ms_interval_clamp (&interval, 0, INFINITY); /* all are sums of squares or of products of shares */
+  return interval;
+}
+
 static double
 write_means (const Losses *all, double k, MsTable *table, guint loss)
 {
@@ -264,11 +273,10 @@ write_means (const Losses *all, double k, MsTable *table, guint loss)
       for (gsize r = 0; r < n_resamples; r++)
         resampled[r] += all->layers[l].resampled[loss * n_resamples + r] / all->n_layers;
     }
-  interval = ms_bootstrap_interval (all->bootstrap, mean, resampled);
+  interval = make_interval (all, mean, resampled);
   ms_table_add_row (table, MS_TEXT (losses[loss].name), MS_TEXT (losses[loss].title),
-                    MS_REAL (mean), MS_REAL (interval.low), MS_REAL (interval.high),
-                    MS_REAL (even_value (loss, k)));
-  return mean;
+                    MS_CORRECTED (interval), MS_REAL (even_value (loss, k)));
+  return interval.corrected;
 }
 
 /* Hugging Face's Mixtral: tokens of all layers concatenated, so f and P are means over layers. */
@@ -295,8 +303,8 @@ write_concatenated (const Losses *all, double k, MsTable *table)
     intervals[LOSS_POOLED] = undefined;
   ms_table_add_row (table, MS_TEXT ("aux_concatenated"),
                     MS_TEXT ("Switch loss, layers concatenated"),
-                    MS_INTERVAL (intervals[LOSS_POOLED]), MS_REAL (k));
-  return intervals[LOSS_POOLED].value;
+                    MS_CORRECTED (intervals[LOSS_POOLED]), MS_REAL (k));
+  return intervals[LOSS_POOLED].corrected;
 }
 
 static void
@@ -310,11 +318,11 @@ write_result (const MsContext *context, const Losses *all, MsResult *result)
     for (guint i = 0; i < n_losses; i++)
       {
         const Layer *layer = &all->layers[l];
-        MsInterval interval = ms_bootstrap_interval (all->bootstrap, layer->values[i],
-                                                     layer->resampled + i * n_resamples);
+        MsInterval interval
+            = make_interval (all, layer->values[i], layer->resampled + i * n_resamples);
 
         ms_table_add_row (result->tables[0], MS_INT (ms_trace_layer (context->trace, l)->number),
-                          MS_TEXT (losses[i].name), MS_INTERVAL (interval),
+                          MS_TEXT (losses[i].name), MS_CORRECTED (interval),
                           MS_REAL (interval.basic_low), MS_REAL (interval.basic_high),
                           MS_REAL (even_value (i, layer->k)));
       }
@@ -374,8 +382,8 @@ static const MsColumn loss_columns[] = {
     "sample variance, over mean^2 + 1e-10.  aux_null: aux_pooled with each null expert's f set to "
     "their mean (AdaMoE's paper; its code gives aux_pooled)." },
   { "value", "Value", NULL, MS_COLUMN_REAL, "The loss without its coefficient." },
-  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  MS_CORRECTED_COLUMN ("", NULL),
+  MS_INTERVAL_COLUMNS ("", NULL),
   { "basic_low", "Basic low end", NULL, MS_COLUMN_REAL,
     "Basic bootstrap: 2 value - a high order statistic of the resamples." },
   { "basic_high", "Basic high end", NULL, MS_COLUMN_REAL,
@@ -390,8 +398,8 @@ static const MsColumn overall_columns[] = {
     "As by layer; aux_concatenated: f and P averaged over layers before the product." },
   { "title", "Title", NULL, MS_COLUMN_TEXT, "The measure's name for people." },
   { "value", "Value", NULL, MS_COLUMN_REAL, "Mean over layers; aux_concatenated as it is." },
-  { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
-  { "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over documents." },
+  MS_CORRECTED_COLUMN ("", NULL),
+  MS_INTERVAL_COLUMNS ("", NULL),
   { "even", "Even routing", NULL, MS_COLUMN_REAL, "What perfectly even routing gives." },
   { 0 },
 };
@@ -420,7 +428,7 @@ static const MsTableDef tables[] = {
 #define LOSS_PLOT(name_, title_, y_, measure)                                                      \
   {                                                                                                \
     .name = name_, .title = title_, .table = "losses", .mark = MS_MARK_LINE, .x = "layer",         \
-    .y = "value", .low = "low", .high = "high", .reference = "even", .y_title = y_,                \
+    .y = "corrected", .low = "low", .high = "high", .reference = "even", .y_title = y_,            \
     .where = "measure=" measure                                                                    \
   }
 

@@ -341,34 +341,44 @@ test_null (void)
 
 /* --- Coverage -------------------------------------------------------------------------------- */
 
-/* The even documents use expert 0, the odd ones expert 1; `shared` lets all use expert 0. */
+/* Document d uses expert d alone; `shared` lets all use expert 0. */
 static void
 fill_hot (guint layer, gint64 position, MsFixtureToken *token, gpointer data)
 {
   (void) layer;
-  token->experts[0] = (guint16) (*(gboolean *) data ? 0 : position / 10 % 2);
+  token->experts[0] = (guint16) (*(gboolean *) data ? 0 : position / 10 % 5);
   token->weights[0] = 1;
 }
 
 static void
-check_hot (gboolean shared, double held_out, const char *answer)
+check_hot (guint n_documents, gboolean shared, double held_out, const char *answer)
 {
-  const MsFixture fixture
-      = { .n_layers = 1,
-          .layers = (const MsLayer[]){ MS_PLAIN_LAYER (0, 5, 1) },
-          .n_documents = 2,
-          .documents = (const MsDocument[]){ { .n_tokens = 10 }, { .n_tokens = 10 } },
-          .fill = fill_hot,
-          .data = &shared };
-  char *path = ms_fixture_write (&fixture, NULL);
-  g_autoptr (MsTrace) trace = open_trace (path, "");
-  g_autoptr (MsResult) result = analyze (trace, "coverage", NULL, NULL, 0);
-  const MsTable *hot = ms_result_table (result, "hot");
+  MsDocument documents[5] = { 0 };
+  const MsFixture fixture = { .n_layers = 1,
+                              .layers = (const MsLayer[]){ MS_PLAIN_LAYER (0, 5, 1) },
+                              .n_documents = n_documents,
+                              .documents = documents,
+                              .fill = fill_hot,
+                              .data = &shared };
+  g_autoptr (MsTrace) trace = NULL;
+  g_autoptr (MsResult) result = NULL;
+  const MsTable *hot;
+  char *path;
 
+  for (guint d = 0; d < n_documents; d++)
+    documents[d].n_tokens = 10;
+  path = ms_fixture_write (&fixture, NULL);
+  trace = open_trace (path, "");
+  result = analyze (trace, "coverage", NULL, NULL, 0);
+  hot = ms_result_table (result, "hot");
   NEAR (cell (hot, 0, "n_hot"), 1, 0);
-  NEAR (cell (hot, 0, "decisions"), shared ? 100 : 50, 1e-9);
-  NEAR (cell (hot, 0, "needed"), shared ? 20 : 40, 1e-9);
+  NEAR (cell (hot, 0, "decisions"), shared ? 100 : 100.0 / n_documents, 1e-9);
+  NEAR (cell (hot, 0, "needed"), shared ? 20 : 20 * ceil (0.8 * n_documents), 1e-9);
   NEAR (cell (hot, 0, "held_out"), held_out, 1e-9);
+  if (n_documents > 3) /* no half has another share than the other: nothing varies */
+    NEAR (cell (hot, 0, "held_out_error"), 0, 1e-12);
+  else
+    g_assert_true (isnan (cell (hot, 0, "held_out_error")));
   g_assert_true (g_str_has_prefix (result->summary, answer));
   g_clear_pointer (&trace, ms_trace_unref);
   ms_fixture_remove (path);
@@ -377,8 +387,9 @@ check_hot (gboolean shared, double held_out, const char *answer)
 static void
 test_coverage (void)
 {
-  check_hot (TRUE, 100, "There is a hot set");
-  check_hot (FALSE, 0, "There is no hot set");
+  check_hot (5, TRUE, 100, "There is a hot set");
+  check_hot (5, FALSE, 0, "There is no hot set");
+  check_hot (2, TRUE, 100, "The busiest 20 % of the slots take 100 %");
 }
 
 /* Ten tokens to each of two experts in turn: three of five experts stay idle, 15 of each take half as much text
