@@ -12,6 +12,8 @@
 #define LEAST_MIDDLE 1e-10
 #define LEAST_ROOM   1e-6
 #define LEAST_SUM    1e-20
+/* Tokens of the blocks that the floor deals to halves; fewer where a document has not four blocks. */
+#define FLOOR_BLOCK 8
 
 enum
 {
@@ -40,16 +42,20 @@ typedef struct
 {
   gint64 block;
   guint n_experts, k;
+  double *halves;       /* (X, M, 2, E) sums of a cell's blocks of even and of odd number */
+  gint64 *half_tokens;  /* (X, M, 2) */
   double *q;            /* (X, M, E) */
   gint64 *tokens;       /* (X, M) that have a distribution */
   double *entropy;      /* (X, M) of the formula */
   double *self;         /* (X, M) sum of q ln q */
   MsInterval *pairs;    /* (P) entropy-normalised divergence of each pair of languages */
   double *js;           /* (P) */
+  double *floors;       /* (P) divergence that so short passages show without any difference */
   guint *n_passages;    /* (P) */
   MsInterval mean;      /* over the languages, from the pivot */
   double *nulls;        /* (X) divergence from the pivot under random pairing */
   double *p;            /* (X) */
+  double excess;        /* of mean over the mean floor */
   double same;          /* divergence of different passages of the pivot */
   double *pivot_means;  /* (E) */
   double *pivot_spread; /* (E) */
@@ -73,6 +79,9 @@ clear_languages (Languages *all)
     {
       Layer *layer = &all->layers[i];
 
+      g_free (layer->halves);
+      g_free (layer->half_tokens);
+      g_free (layer->floors);
       g_free (layer->q);
       g_free (layer->tokens);
       g_free (layer->entropy);
@@ -156,14 +165,16 @@ add_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document,
   Layer *layer = scan->layer;
   int language = all->languages->group[document], passage = all->passages->group[document];
   gsize cell = (gsize) MAX (language, 0) * all->n_passages + (gsize) MAX (passage, 0);
-  double *q = layer->q + cell * layer->n_experts;
+  gint64 n_tokens = ms_trace_document (scan->trace, document)->n_tokens;
+  gint64 block = CLAMP (n_tokens / 4, 1, FLOOR_BLOCK);
 
   (void) row, (void) error;
   if (language < 0 || passage < 0)
     return TRUE;
   for (gsize i = from; i < (gsize) from + n; i++)
     {
-      double sum = 0;
+      gsize half = 2 * cell + (gsize) (layer->tokens[cell] / block % 2);
+      double *q = layer->halves + half * layer->n_experts, sum = 0;
 
       if (all->choice == CHOICE_SCORES || all->choice == CHOICE_TOP_K)
         {
@@ -172,6 +183,7 @@ add_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document,
           for (guint e = 0; e < layer->n_experts; e++)
             q[e] += scan->r[e];
           layer->tokens[cell]++;
+          layer->half_tokens[half]++;
           continue;
         }
       for (guint r = 0; r < chunk->k; r++)
@@ -188,45 +200,97 @@ add_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint document,
                     / sum;
         }
       layer->tokens[cell]++;
+      layer->half_tokens[half]++;
     }
   return TRUE;
+}
+
+/* The entropy of the published formula, and sum q ln q, of a distribution (E). */
+static void
+describe (const double *q, guint n, double *entropy, double *self)
+{
+  *entropy = *self = 0;
+  for (guint e = 0; e < n; e++)
+    {
+      *entropy -= q[e] * log (q[e] + LEAST_MIDDLE);
+      if (q[e] > 0)
+        *self += q[e] * log (q[e]);
+    }
 }
 
 static void
 finish_cells (const Languages *all, Layer *layer)
 {
+  guint n = layer->n_experts;
+
   for (gsize cell = 0; cell < (gsize) all->n_languages * all->n_passages; cell++)
     {
-      double *q = layer->q + cell * layer->n_experts;
+      const double *even = layer->halves + 2 * cell * n, *odd = even + n;
+      double *q = layer->q + cell * n;
 
-      for (guint e = 0; layer->tokens[cell] > 0 && e < layer->n_experts; e++)
-        {
-          q[e] /= (double) layer->tokens[cell];
-          layer->entropy[cell] -= q[e] * log (q[e] + LEAST_MIDDLE);
-          if (q[e] > 0)
-            layer->self[cell] += q[e] * log (q[e]);
-        }
+      if (layer->tokens[cell] == 0)
+        continue;
+      for (guint e = 0; e < n; e++)
+        q[e] = (even[e] + odd[e]) / (double) layer->tokens[cell];
+      describe (q, n, &layer->entropy[cell], &layer->self[cell]);
     }
 }
 
 /* --- Divergences ----------------------------------------------------------------------------- */
 
-/* The entropy-normalised divergence of two cells, and *js; FALSE when one has no token. */
+/* The entropy-normalised divergence of q and r (E), and *js; entropy and self are sums over both. */
+static double
+diverge_of (const double *q, const double *r, guint n, double entropy, double self, double *js)
+{
+  double cross = 0;
+
+  for (guint e = 0; e < n; e++)
+    if (q[e] + r[e] > 0)
+      cross += (q[e] + r[e]) / 2 * log (MAX ((q[e] + r[e]) / 2, LEAST_MIDDLE));
+  *js = MAX (self / 2 - cross, 0);
+  return *js / MAX (log (n) - entropy / 2, LEAST_ROOM);
+}
+
+/* The divergence of two cells, and *js; FALSE when one has no token. */
 static gboolean
 diverge (const Layer *layer, gsize a, gsize b, double *divergence, double *js)
 {
-  const double *q = layer->q + a * layer->n_experts, *r = layer->q + b * layer->n_experts;
-  double cross = 0, room;
+  guint n = layer->n_experts;
 
   if (layer->tokens[a] == 0 || layer->tokens[b] == 0)
     return FALSE;
-  for (guint e = 0; e < layer->n_experts; e++)
-    if (q[e] + r[e] > 0)
-      cross += (q[e] + r[e]) / 2 * log (MAX ((q[e] + r[e]) / 2, LEAST_MIDDLE));
-  *js = MAX ((layer->self[a] + layer->self[b]) / 2 - cross, 0);
-  room = log (layer->n_experts) - (layer->entropy[a] + layer->entropy[b]) / 2;
-  *divergence = *js / MAX (room, LEAST_ROOM);
+  *divergence
+      = diverge_of (layer->q + a * n, layer->q + b * n, n, layer->entropy[a] + layer->entropy[b],
+                    layer->self[a] + layer->self[b], js);
   return TRUE;
+}
+
+/* What two cells would show without any difference: both texts pooled and parted in two, the even blocks of
+ * one with the odd blocks of the other, so that both parts hold as much of either language and of the passage's
+ * begin and end.  Blocks of neighbours stay together, as neighbours are alike.  scratch (2, E).  NaN when a
+ * part has no token. */
+static double
+measure_floor (const Layer *layer, gsize a, gsize b, double *scratch)
+{
+  guint n = layer->n_experts;
+  double entropy = 0, self = 0, js;
+
+  for (guint part = 0; part < 2; part++)
+    {
+      gsize own = 2 * a + part, other = 2 * b + 1 - part;
+      double tokens = (double) (layer->half_tokens[own] + layer->half_tokens[other]);
+      double one_entropy, one_self;
+
+      if (!(tokens > 0))
+        return NAN;
+      for (guint e = 0; e < n; e++)
+        scratch[part * n + e]
+            = (layer->halves[own * n + e] + layer->halves[other * n + e]) / tokens;
+      describe (scratch + part * n, n, &one_entropy, &one_self);
+      entropy += one_entropy;
+      self += one_self;
+    }
+  return diverge_of (scratch, scratch + n, n, entropy, self, &js);
 }
 
 /* From (sum of divergences, passages) of each pair: their means (P), then that over the languages from the
@@ -256,8 +320,10 @@ measure_pairs (const Languages *all, Layer *layer)
   guint n = all->n_languages, width = 2 * all->n_pairs;
   g_autofree double *sums = g_new0 (double, (gsize) all->bootstrap->n_units *width);
   g_autofree MsInterval *intervals = g_new (MsInterval, all->n_pairs + 1);
+  g_autofree double *scratch = g_new (double, 2 * (gsize) layer->n_experts);
 
   layer->js = g_new0 (double, all->n_pairs);
+  layer->floors = g_new0 (double, all->n_pairs);
   layer->n_passages = g_new0 (guint, all->n_pairs);
   for (guint a = 0; a < n; a++)
     for (guint b = a + 1; b < n; b++)
@@ -274,6 +340,8 @@ measure_pairs (const Languages *all, Layer *layer)
           sum[0] += divergence;
           sum[1]++;
           layer->js[pair] += js;
+          layer->floors[pair] += measure_floor (layer, (gsize) a * all->n_passages + i,
+                                                (gsize) b * all->n_passages + i, scratch);
           layer->n_passages[pair]++;
         }
   ms_bootstrap_intervals (all->bootstrap, sums, width, make_means, (gpointer) all, all->n_pairs + 1,
@@ -281,7 +349,10 @@ measure_pairs (const Languages *all, Layer *layer)
   layer->mean = intervals[all->n_pairs];
   layer->pairs = g_memdup2 (intervals, all->n_pairs * sizeof (MsInterval));
   for (guint p = 0; p < all->n_pairs; p++)
-    layer->js[p] = layer->n_passages[p] > 0 ? layer->js[p] / layer->n_passages[p] : NAN;
+    {
+      layer->js[p] = layer->n_passages[p] > 0 ? layer->js[p] / layer->n_passages[p] : NAN;
+      layer->floors[p] = layer->n_passages[p] > 0 ? layer->floors[p] / layer->n_passages[p] : NAN;
+    }
 }
 
 /* The divergence from the pivot when passages are paired at random, for every language (X); of the pivot
@@ -377,6 +448,8 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   layer->n_experts = def->gate.n_experts;
   layer->k = def->gate.k;
   layer->q = g_new0 (double, n_cells * def->gate.n_experts);
+  layer->halves = g_new0 (double, 2 * n_cells * def->gate.n_experts);
+  layer->half_tokens = g_new0 (gint64, 2 * n_cells);
   layer->tokens = g_new0 (gint64, n_cells);
   layer->entropy = g_new0 (double, n_cells);
   layer->self = g_new0 (double, n_cells);
@@ -423,6 +496,13 @@ write_experts (const Languages *all, const Layer *layer, guint language, MsResul
   return n;
 }
 
+/* The divergence of a pair beyond what so short passages show without any difference. */
+static double
+excess_of (const Layer *layer, guint pair)
+{
+  return layer->pairs[pair].value - layer->floors[pair];
+}
+
 static void
 write_language (const MsContext *context, const Languages *all, const Layer *layer, guint language,
                 MsResult *result)
@@ -456,7 +536,8 @@ write_language (const MsContext *context, const Languages *all, const Layer *lay
           result->tables[2], MS_INT (layer->block), MS_TEXT (name),
           MS_TEXT (all->languages->names[other]), MS_REAL (pair != NULL ? pair->value : 0),
           MS_REAL (pair != NULL ? pair->low : NAN), MS_REAL (pair != NULL ? pair->high : NAN),
-          MS_REAL (pair != NULL ? layer->js[p] : 0),
+          MS_REAL (pair != NULL ? layer->js[p] : 0), MS_REAL (pair != NULL ? layer->floors[p] : 0),
+          MS_REAL (pair != NULL ? excess_of (layer, p) : 0),
           MS_INT (pair != NULL ? layer->n_passages[p] : n));
     }
 }
@@ -470,8 +551,8 @@ relative_depth (const Languages *all, guint index)
 static void
 write_layer (const MsContext *context, const Languages *all, guint index, MsResult *result)
 {
-  const Layer *layer = &all->layers[index];
-  double null = 0, js = 0, n = 0;
+  Layer *layer = &all->layers[index];
+  double null = 0, js = 0, floor_ = 0, n = 0;
 
   for (guint x = 0; x < all->n_languages; x++)
     {
@@ -484,15 +565,18 @@ write_layer (const MsContext *context, const Languages *all, guint index, MsResu
       ms_table_add_row (result->tables[1], MS_INT (layer->block),
                         MS_REAL (relative_depth (all, index)), MS_TEXT (all->languages->names[x]),
                         MS_INT (layer->n_passages[p]), MS_INTERVAL (layer->pairs[p]),
-                        MS_REAL (layer->js[p]), MS_REAL (layer->nulls[x]), MS_REAL (layer->p[x]),
-                        MS_INT (n_experts));
+                        MS_REAL (layer->js[p]), MS_REAL (layer->floors[p]),
+                        MS_REAL (excess_of (layer, p)), MS_REAL (layer->nulls[x]),
+                        MS_REAL (layer->p[x]), MS_INT (n_experts));
       null += layer->nulls[x];
       js += layer->js[p];
+      floor_ += layer->floors[p];
       n++;
     }
+  layer->excess = layer->mean.value - floor_ / n;
   ms_table_add_row (result->tables[0], MS_INT (layer->block), MS_REAL (relative_depth (all, index)),
-                    MS_INTERVAL (layer->mean), MS_REAL (js / n), MS_REAL (null / n),
-                    MS_REAL (layer->same));
+                    MS_INTERVAL (layer->mean), MS_REAL (js / n), MS_REAL (floor_ / n),
+                    MS_REAL (layer->excess), MS_REAL (null / n), MS_REAL (layer->same));
 }
 
 static void
@@ -503,12 +587,12 @@ summarise (const Languages *all, MsResult *result)
   guint far_language = all->pivot, near_language = all->pivot;
 
   for (guint i = 0; i < all->n_layers; i++)
-    if (all->layers[i].mean.value < least->mean.value)
+    if (all->layers[i].excess < least->excess)
       least = &all->layers[i];
   for (guint x = 0; x < all->n_languages; x++)
     if (x != all->pivot)
       {
-        double value = least->pairs[pair_index (all->n_languages, all->pivot, x)].value;
+        double value = excess_of (least, pair_index (all->n_languages, all->pivot, x));
 
         if (value > farthest)
           {
@@ -522,18 +606,18 @@ summarise (const Languages *all, MsResult *result)
           }
       }
   result->summary = g_strdup_printf (
-      "Routing of the same text in %u languages differs least from %s in layer %d (divergence "
-      "%.3g; "
-      "layer %d %.3g, layer %d %.3g); randomly paired passages give %.3g there.  Nearest there is "
-      "%s (%.3g), farthest %s (%.3g).",
-      all->n_languages, all->languages->names[all->pivot], (int) least->block, least->mean.value,
-      (int) first->block, first->mean.value, (int) last->block, last->mean.value,
-      ms_table_get_real (result->tables[0], (guint) (least - all->layers), 6),
+      "Routing of the same text in %u languages differs least from %s in layer %d: by %.3g more "
+      "than the %.3g that so short passages show without any difference (layer %d %.3g more, layer "
+      "%d %.3g); randomly paired passages show %.3g there.  Nearest there is %s (%.3g more), "
+      "farthest %s (%.3g).",
+      all->n_languages, all->languages->names[all->pivot], (int) least->block, least->excess,
+      least->mean.value - least->excess, (int) first->block, first->excess, (int) last->block,
+      last->excess, ms_table_get_real (result->tables[0], (guint) (least - all->layers), 8),
       all->languages->names[near_language], nearest, all->languages->names[far_language], farthest);
   ms_result_note (result, "Distribution of a token: %s.", choice_names[all->choice]);
   ms_result_note (result,
                   "The mean over passages is of divergences, not of distributions; intervals "
-                  "resample passages; the chance value pairs passages at random.");
+                  "resample groups of passages; the chance value pairs passages at random.");
   ms_result_note (result,
                   "Language-specialised experts, our reading of the published 3-sigma rule: mean "
                   "mass above that of %s by more than %.3g standard deviations of the passages of "
@@ -685,13 +769,17 @@ static const MsParam params[] = {
 #define DIVERGENCE                                                                                 \
   { "divergence", "Divergence", NULL, MS_COLUMN_REAL,                                              \
     "Mean over passages of JS / (ln E - mean entropy): 0 = same routing, at most 1." },            \
-      { "low", "Low end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over passages." },           \
-  {                                                                                                \
-    "high", "High end", NULL, MS_COLUMN_REAL, "Percentile bootstrap over passages."                \
-  }
+      MS_INTERVAL_COLUMNS ("", NULL)
 #define JS                                                                                         \
   {                                                                                                \
     "js", "JS", "nats", MS_COLUMN_REAL, "Mean over passages of the plain divergence."              \
+  }
+#define FLOOR                                                                                      \
+  { "floor", "Floor", NULL, MS_COLUMN_REAL,                                                        \
+    "Divergence of two parts that hold as much of both languages: what so short passages show "    \
+    "without any difference." },                                                                   \
+  {                                                                                                \
+    "excess", "Excess over the floor", NULL, MS_COLUMN_REAL, "divergence - floor."                 \
   }
 #define NULL_VALUE                                                                                 \
   {                                                                                                \
@@ -703,6 +791,7 @@ static const MsColumn curve_columns[] = {
   DEPTH,
   DIVERGENCE,
   JS,
+  FLOOR,
   NULL_VALUE,
   { "same_language", "Other text, same language", NULL, MS_COLUMN_REAL,
     "The divergence of different passages of the pivot language." },
@@ -716,6 +805,7 @@ static const MsColumn divergence_columns[] = {
   { "n_passages", "Passages", "passages", MS_COLUMN_INT, "Present in this and in the pivot." },
   DIVERGENCE,
   JS,
+  FLOOR,
   NULL_VALUE,
   { "p", "p", NULL, MS_COLUMN_REAL, "Share of random pairings with so small a divergence." },
   { "n_specialised", "Specialised experts", "experts", MS_COLUMN_INT,
@@ -729,6 +819,7 @@ static const MsColumn matrix_columns[] = {
   { "b", "Other language", NULL, MS_COLUMN_TEXT, "The documents' label." },
   DIVERGENCE,
   JS,
+  FLOOR,
   { "n_passages", "Passages", "passages", MS_COLUMN_INT, "Present in both." },
   { 0 },
 };
@@ -770,31 +861,31 @@ static const MsPlotDef plots[] = {
     .table = "divergence",
     .mark = MS_MARK_LINE,
     .x = "layer",
-    .y = "divergence",
+    .y = "excess",
     .series = "language" },
   { .name = "curve",
-    .title = "Mean divergence from the pivot, with that of randomly paired passages",
+    .title = "Mean divergence from the pivot, with its floor",
     .table = "curve",
     .mark = MS_MARK_LINE,
     .x = "layer",
     .y = "divergence",
     .low = "low",
     .high = "high",
-    .reference = "null" },
+    .reference = "floor" },
   { .name = "map",
     .title = "Divergence of every language and layer",
     .table = "divergence",
     .mark = MS_MARK_HEATMAP,
     .x = "layer",
     .y = "language",
-    .value = "divergence" },
+    .value = "excess" },
   { .name = "matrix",
     .title = "Divergence between languages",
     .table = "matrix",
     .mark = MS_MARK_MATRIX,
     .x = "b",
     .y = "a",
-    .value = "divergence",
+    .value = "excess",
     .facet = "layer" },
   { .name = "entropy",
     .title = "Routing entropy by layer and language",
@@ -820,10 +911,11 @@ const MsAnalysis ms_analysis_languages = {
   .formula = "q = mean over a passage's tokens of the routing distribution; M = (q + r) / 2; "
              "JS = 1/2 sum q ln (q / M) + 1/2 sum r ln (r / M); H(q) = - sum q ln (q + 1e-10); "
              "divergence = JS / max (ln E - (H(q) + H(r)) / 2, 1e-6), mean over the passages that "
-             "exist in both languages.",
+             "exist in both languages.  Floor: the same of two parts of a passage's pooled tokens, "
+             "the even blocks of 8 tokens of one language with the odd ones of the other.",
   .cite = "Multilingual routing in mixture-of-experts, arXiv 2510.04694, and "
           "lucasbandarkar/xl_moe_alignment.",
-  .version = 2,
+  .version = 3,
   .needs = MS_NEEDS_LANGUAGES | MS_NEEDS_PARALLEL,
   .params = params,
   .tables = tables,

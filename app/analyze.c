@@ -353,7 +353,14 @@ const MsCommand ms_command_analyze = {
   .details
   = "`moescope analyze NAME --help` explains an analysis: question, definition, source,\n"
     "parameters, tables.  \"-\" instead of a file is for analyses that work from parameter\n"
-    "files alone.",
+    "files alone.\n\n"
+    "Intervals: documents are observations, not tokens; translations (`parallel`), copies and\n"
+    "those with the same --cluster label are one.  Such groups are drawn with replacement,\n"
+    "--bootstrap times.  Measures such as CV, entropy or a divergence are biased on few tokens:\n"
+    "`corrected` is 2 value - mean of the resamples, and the interval corrected -+ t(n - 1) x\n"
+    "standard deviation of the resamples x sqrt (n / (n - 1)) for n groups; those of shares lie "
+    "on\n"
+    "the scale of log odds.  Unbiased measures, and --bootstrap 0, have the value alone.",
   .example = "moescope analyze run.db load --by language --format csv -o load.csv\n"
              "  moescope analyze --list --json",
   .run = run,

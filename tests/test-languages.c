@@ -83,6 +83,12 @@ test_languages_hand (void)
   g_assert_cmpfloat (fabs (ms_test_real (divergence, 0, "divergence") - (one + two) / 2), <, 1e-8);
   ms_test_near (ms_test_real (divergence, 0, "js"), 0.75 * log (2));
   ms_test_near (ms_test_real (divergence, 0, "n_passages"), 2);
+  /* Parts with as much of both languages are more alike than the languages, which here share no expert. */
+  g_assert_cmpfloat (ms_test_real (divergence, 0, "floor"), >=, 0);
+  g_assert_cmpfloat (ms_test_real (divergence, 0, "floor"), <,
+                     ms_test_real (divergence, 0, "divergence"));
+  ms_test_near (ms_test_real (divergence, 0, "excess"),
+                ms_test_real (divergence, 0, "divergence") - ms_test_real (divergence, 0, "floor"));
   ms_test_near (ms_test_real (matrix, ms_test_row (matrix, "a=de b=de"), "divergence"), 0);
   ms_fixture_remove (path);
 }

@@ -140,8 +140,8 @@ test_data_rows (void)
   text = contents (dat, NULL);
   lines = g_strsplit (text, "\n", -1);
   g_assert_cmpuint (g_strv_length (lines), ==, 2 + 3 + 1);
-  g_assert_nonnull (strstr (lines[0], "x=layer, y=value"));
-  g_assert_true (g_str_has_prefix (lines[1], "layer value"));
+  g_assert_nonnull (strstr (lines[0], "x=layer, y=corrected"));
+  g_assert_true (g_str_has_prefix (lines[1], "layer corrected"));
 }
 
 /* Two runs in one figure: each its series, and what was made says so; a plot without a place refuses. */
