@@ -5,16 +5,9 @@
 #include "gemm.h"
 
 #include "base.h"
+#include "libraries-private.h"
 
 #include <string.h>
-
-#ifdef MS_HAVE_OPENBLAS
-#include <cblas-openblas.h>
-#endif
-#ifdef MS_HAVE_ONEDNN
-#include <omp.h>
-#include <oneapi/dnnl/dnnl.h>
-#endif
 
 /* Blocks of ms_gemm_linear: large enough to be worth a call, small enough to spread and to keep the
  * weights of one block in the second-level cache. */
@@ -22,6 +15,13 @@
 #define COLUMN_BLOCK 256
 
 static gint chosen = -1;
+/* Set before `chosen` is. */
+#ifdef MS_HAVE_OPENBLAS
+static const MsOpenblas *blas;
+#endif
+#ifdef MS_HAVE_ONEDNN
+static const MsOnednn *dnnl;
+#endif
 
 static const char *const names[] = {
   [MS_GEMM_PLAIN] = "plain",
@@ -42,11 +42,11 @@ ms_gemm_backend_available (MsGemmBackend backend)
     {
 #ifdef MS_HAVE_ONEDNN
     case MS_GEMM_ONEDNN:
-      return TRUE;
+      return ms_library_onednn () != NULL;
 #endif
 #ifdef MS_HAVE_OPENBLAS
     case MS_GEMM_OPENBLAS:
-      return TRUE;
+      return ms_library_openblas () != NULL;
 #endif
     default:
       return backend == MS_GEMM_PLAIN;
@@ -71,7 +71,12 @@ void
 ms_gemm_set_backend (MsGemmBackend backend)
 {
 #ifdef MS_HAVE_OPENBLAS
-  openblas_set_num_threads (1);
+  if (backend == MS_GEMM_OPENBLAS && (blas = ms_library_openblas ()) != NULL)
+    blas->set_num_threads (1);
+#endif
+#ifdef MS_HAVE_ONEDNN
+  if (backend == MS_GEMM_ONEDNN)
+    dnnl = ms_library_onednn ();
 #endif
   g_atomic_int_set (&chosen, (gint) backend);
 }
@@ -117,7 +122,7 @@ alone (void)
 
   if (!said)
     {
-      omp_set_num_threads (1);
+      dnnl->omp_set_num_threads (1);
       said = TRUE;
     }
 }
@@ -127,9 +132,9 @@ gemm_onednn (gboolean trans_a, gboolean trans_b, gsize m, gsize n, gsize k, floa
              const float *a, gsize lda, const float *b, gsize ldb, float beta, float *c, gsize ldc)
 {
   alone ();
-  dnnl_sgemm (trans_a ? 'T' : 'N', trans_b ? 'T' : 'N', (dnnl_dim_t) m, (dnnl_dim_t) n,
-              (dnnl_dim_t) k, alpha, a, (dnnl_dim_t) lda, b, (dnnl_dim_t) ldb, beta, c,
-              (dnnl_dim_t) ldc);
+  dnnl->sgemm (trans_a ? 'T' : 'N', trans_b ? 'T' : 'N', (dnnl_dim_t) m, (dnnl_dim_t) n,
+               (dnnl_dim_t) k, alpha, a, (dnnl_dim_t) lda, b, (dnnl_dim_t) ldb, beta, c,
+               (dnnl_dim_t) ldc);
 }
 #endif
 
@@ -154,7 +159,7 @@ ms_gemm (gboolean trans_a, gboolean trans_b, gsize m, gsize n, gsize k, float al
     case MS_GEMM_OPENBLAS:
       if (k > 0)
         {
-          cblas_sgemm (CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
+          blas->sgemm (CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
                        trans_b ? CblasTrans : CblasNoTrans, (blasint) m, (blasint) n, (blasint) k,
                        alpha, a, (blasint) lda, b, (blasint) ldb, beta, c, (blasint) ldc);
           return;
@@ -231,7 +236,7 @@ dense_matrix (dnnl_memory_desc_t *desc, gsize rows, gsize columns, gboolean tran
   dnnl_dims_t strides
       = { transposed ? 1 : (dnnl_dim_t) columns, transposed ? (dnnl_dim_t) rows : 1 };
 
-  return dnnl_memory_desc_init_by_strides (desc, 2, dims, type, strides) == dnnl_success;
+  return dnnl->memory_desc_init_by_strides (desc, 2, dims, type, strides) == dnnl_success;
 }
 
 static Product *
@@ -244,25 +249,25 @@ product_new (const Shape *s)
   dnnl_primitive_desc_t described = NULL;
 
   p->shape = *s;
-  if (onednn.engine == NULL && dnnl_engine_create (&onednn.engine, dnnl_cpu, 0) != dnnl_success)
+  if (onednn.engine == NULL && dnnl->engine_create (&onednn.engine, dnnl_cpu, 0) != dnnl_success)
     return p;
   if (dense_matrix (&p->x, s->t, s->k, FALSE, type) && dense_matrix (&p->w, s->k, s->n, TRUE, type)
       && dense_matrix (&p->y, s->t, s->n, FALSE, dnnl_f32)
-      && dnnl_matmul_desc_init (&desc, &p->x, &p->w, NULL, &p->y) == dnnl_success
-      && dnnl_primitive_attr_create (&attributes) == dnnl_success
-      && dnnl_primitive_attr_set_scratchpad_mode (attributes, dnnl_scratchpad_mode_user)
+      && dnnl->matmul_desc_init (&desc, &p->x, &p->w, NULL, &p->y) == dnnl_success
+      && dnnl->primitive_attr_create (&attributes) == dnnl_success
+      && dnnl->primitive_attr_set_scratchpad_mode (attributes, dnnl_scratchpad_mode_user)
              == dnnl_success
-      && dnnl_primitive_desc_create (&described, &desc, attributes, onednn.engine, NULL)
+      && dnnl->primitive_desc_create (&described, &desc, attributes, onednn.engine, NULL)
              == dnnl_success)
     {
-      p->scratch = *dnnl_primitive_desc_query_md (described, dnnl_query_scratchpad_md, 0);
-      if (dnnl_primitive_create (&p->primitive, described) != dnnl_success)
+      p->scratch = *dnnl->primitive_desc_query_md (described, dnnl_query_scratchpad_md, 0);
+      if (dnnl->primitive_create (&p->primitive, described) != dnnl_success)
         p->primitive = NULL;
     }
   if (described != NULL)
-    dnnl_primitive_desc_destroy (described);
+    dnnl->primitive_desc_destroy (described);
   if (attributes != NULL)
-    dnnl_primitive_attr_destroy (attributes);
+    dnnl->primitive_attr_destroy (attributes);
   return p;
 }
 
@@ -289,7 +294,7 @@ take_product (const Shape *shape, Context **context)
   if (*context == NULL && product->primitive != NULL)
     {
       *context = g_new0 (Context, 1);
-      if (dnnl_stream_create (&(*context)->stream, onednn.engine, dnnl_stream_default_flags)
+      if (dnnl->stream_create (&(*context)->stream, onednn.engine, dnnl_stream_default_flags)
           != dnnl_success)
         g_error ("oneDNN: cannot make a stream");
     }
@@ -329,18 +334,18 @@ run_product (const Product *p, Context *context, const void *x, const void *w, f
   gboolean done = TRUE;
 
   reserve (&context->scratch, &context->scratch_size,
-           MAX (dnnl_memory_desc_get_size (&p->scratch), 64));
+           MAX (dnnl->memory_desc_get_size (&p->scratch), 64));
   handles[3] = context->scratch;
   for (guint i = 0; i < G_N_ELEMENTS (args); i++)
     done = done
-           && dnnl_memory_create (&args[i].memory, descs[i], onednn.engine, handles[i])
+           && dnnl->memory_create (&args[i].memory, descs[i], onednn.engine, handles[i])
                   == dnnl_success;
   done = done
-         && dnnl_primitive_execute (p->primitive, context->stream, G_N_ELEMENTS (args), args)
+         && dnnl->primitive_execute (p->primitive, context->stream, G_N_ELEMENTS (args), args)
                 == dnnl_success;
   for (guint i = 0; i < G_N_ELEMENTS (args); i++)
     if (args[i].memory != NULL)
-      dnnl_memory_destroy (args[i].memory);
+      dnnl->memory_destroy (args[i].memory);
   return done;
 }
 
@@ -432,7 +437,7 @@ ms_gemm_has_bf16 (void)
 {
 #ifdef MS_HAVE_ONEDNN
   if (ms_gemm_backend () == MS_GEMM_ONEDNN)
-    return ((guint) dnnl_get_effective_cpu_isa () & (guint) dnnl_cpu_isa_avx512_core_bf16)
+    return ((guint) dnnl->get_effective_cpu_isa () & (guint) dnnl_cpu_isa_avx512_core_bf16)
            == (guint) dnnl_cpu_isa_avx512_core_bf16;
 #endif
   return FALSE;
