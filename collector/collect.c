@@ -254,6 +254,8 @@ run_waves (Collection *c, GError **error)
       c->wave_first = first;
       c->wave_tokens = (gint64) n;
       end = ms_forward_run (c->plan, &c->forward, &wave, rows, held, begin_block, c, &broken);
+      if (!ms_gguf_check (c->gguf, error))
+        return FALSE;
       if (end == MS_FORWARD_BROKEN)
         return fail_broken (c, &wave, span.first, &broken, error);
       if (end == MS_FORWARD_STOPPED)
@@ -426,6 +428,7 @@ collect (Collection *c, GError **error)
 {
   const MsCollectOptions *options = c->options;
   g_autoptr (MsDb) db = NULL;
+  g_autoptr (GError) failure = NULL;
   gboolean done;
 
   c->gguf = ms_gguf_open (options->model, error);
@@ -450,7 +453,14 @@ collect (Collection *c, GError **error)
   if (options->precision == MS_PRECISION_FAST && !c->forward.bf16)
     g_ptr_array_add (c->summary->warnings,
                      g_strdup ("this processor has no bfloat16 products: fast is as reference"));
-  if (!load_inputs (c, error))
+  if (!load_inputs (c, &failure))
+    {
+      c->summary->stopped = g_error_matches (failure, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      if (!c->summary->stopped)
+        g_propagate_error (error, g_steal_pointer (&failure));
+      return c->summary->stopped;
+    }
+  if (!ms_gguf_check (c->gguf, error))
     return FALSE;
   ms_findings_routers (c->plan, c->summary->remarks);
   ms_findings_context (c->plan, c->corpus, c->summary->remarks);
@@ -465,7 +475,10 @@ collect (Collection *c, GError **error)
     done = store_remarks (c, error) && ms_writer_finish (c->writer, error);
   g_clear_pointer (&c->writer, ms_writer_free);
   if (c->recorded == 0 && c->run->id > 0)
-    drop_run (db, c->run->id, NULL); /* nothing is lost with it */
+    {
+      drop_run (db, c->run->id, NULL); /* nothing is lost with it */
+      c->run->id = 0;
+    }
   return done && (!options->predict || c->summary->stopped || measure_perplexity (c, error));
 }
 
@@ -491,9 +504,9 @@ ms_collect (const MsCollectOptions *options, MsCollectSummary *summary, GCancell
   done = collect (&c, error);
   if (done)
     {
-      result.run = c.run->id;
+      result.run = c.run != NULL ? c.run->id : 0;
       result.tokens = c.recorded;
-      result.documents = c.corpus->n_documents;
+      result.documents = c.corpus != NULL ? c.corpus->n_documents : 0;
       for (guint i = 0; i < c.model->n_layers; i++)
         result.decisions += c.recorded * c.model->layers[i].gate.k;
       result.seconds = g_timer_elapsed (c.timer, NULL);
@@ -527,9 +540,11 @@ ms_model_describe (const char *path, GPtrArray **warnings, GError **error)
   g_autoptr (MsGguf) gguf = ms_gguf_open (path, error);
   g_autoptr (MsPlan) plan = gguf != NULL ? ms_plan_new (gguf, error) : NULL;
 
-  if (plan == NULL)
+  g_autoptr (MsModel) model = plan != NULL ? ms_plan_model (plan, gguf, path) : NULL;
+
+  if (model == NULL || !ms_gguf_check (gguf, error))
     return NULL;
   if (warnings != NULL)
     *warnings = g_ptr_array_ref (plan->warnings);
-  return ms_plan_model (plan, gguf, path);
+  return g_steal_pointer (&model);
 }

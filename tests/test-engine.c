@@ -9,6 +9,7 @@
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 static const ToyModel models[] = {
   { "llama", 32, 3, 4, 2, 8, 50, 6, 2, 24, 1, 0, FALSE, 0, FALSE, 0, 1, 0, 0, FALSE },
@@ -736,6 +737,34 @@ test_broken (void)
     }
 }
 
+static void
+cut_model (const MsCollectProgress *progress, gpointer data)
+{
+  if (progress->layer > 0)
+    g_assert_cmpint (truncate (data, 5000), ==, 0);
+}
+
+/* A model that gets shorter while it is read ends in a message. */
+static void
+test_cut (void)
+{
+  g_auto (Place) place = { 0 };
+  g_autoptr (GError) error = NULL;
+  MsCollectSummary summary;
+
+  place_init (&place, &models[0], lengths);
+  g_assert_false (ms_collect (&(MsCollectOptions){ .model = place.model,
+                                                   .inputs = (const char *[]){ place.ids, NULL },
+                                                   .kind = MS_INPUT_TOKEN_IDS,
+                                                   .output = place.db,
+                                                   .progress = cut_model,
+                                                   .progress_data = place.model },
+                              &summary, NULL, &error));
+  g_assert_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_CORRUPT);
+  g_assert_nonnull (strstr (error->message, "while it was read"));
+  g_assert_cmpuint (count_runs (place.db), ==, 0);
+}
+
 static const MsRemark *
 find_remark (const MsCollectSummary *summary, const char *code)
 {
@@ -1056,6 +1085,7 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/resume", test_resume);
   g_test_add_func ("/engine/memory", test_memory);
   g_test_add_func ("/engine/broken", test_broken);
+  g_test_add_func ("/engine/cut", test_cut);
   g_test_add_func ("/engine/remarks", test_remarks);
   g_test_add_func ("/engine/faults", test_faults);
   g_test_add_func ("/engine/keys", test_keys);

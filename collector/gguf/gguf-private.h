@@ -1,7 +1,8 @@
 /* Reader of GGUF model files, versions 2 and 3, little endian, in one file or split into parts.
  *
  * Files are memory-mapped; every count, length and offset is checked on opening, so what is handed out
- * lies inside the map and needs no further check.  Not for files that change while they are open. */
+ * lies inside the map and needs no further check.  A file that gets shorter while it is open reads as zeros
+ * behind its end: whoever used what was read asks ms_gguf_check whether it was the file's. */
 #pragma once
 
 #include "collector.h"
@@ -30,6 +31,9 @@ typedef struct
 MsGguf *ms_gguf_open (const char *path, GError **error);
 void ms_gguf_close (MsGguf *gguf);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsGguf, ms_gguf_close)
+
+/* Whether the files are still as they were opened.  CORRUPT when one was cut or written to. */
+gboolean ms_gguf_check (const MsGguf *gguf, GError **error);
 
 /* As given to ms_gguf_open (borrowed). */
 const char *ms_gguf_path (const MsGguf *gguf);

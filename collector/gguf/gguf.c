@@ -8,6 +8,7 @@
  *
  * A string is a u64 length and bytes; an array is element type u32, count u64, elements. */
 #include "gguf-private.h"
+#include "guard-private.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
@@ -64,6 +65,8 @@ typedef struct
   const guint8 *bytes;
   gsize size;
   gsize data_start;
+  gint guard;        /* of the map */
+  struct stat found; /* the file as it was opened */
 } Part;
 
 struct MsGguf
@@ -214,6 +217,8 @@ part_free (gpointer data)
 {
   Part *part = data;
 
+  if (part->file != NULL)
+    ms_guard_remove (part->guard);
   g_clear_pointer (&part->file, g_mapped_file_unref);
   g_free (part->path);
   g_free (part);
@@ -370,14 +375,13 @@ add_part (MsGguf *gguf, const char *path, GHashTable *keys, GError **error)
   guint32 version, alignment = 32;
   guint first = gguf->tensors->len;
   gsize padding;
-  GStatBuf status;
 
   g_ptr_array_add (gguf->parts, part);
   part->path = g_strdup (path);
-  if (g_stat (path, &status) != 0)
+  if (stat (path, &part->found) != 0)
     return fail (error, MS_COLLECTOR_ERROR_IO, path, "cannot open the model: %s",
                  g_strerror (errno));
-  if (!S_ISREG (status.st_mode))
+  if (!S_ISREG (part->found.st_mode))
     return fail (error, MS_COLLECTOR_ERROR_IO, path, "is no file; give the path of a GGUF file");
   part->file = g_mapped_file_new (path, FALSE, &map_error);
   if (part->file == NULL)
@@ -385,6 +389,7 @@ add_part (MsGguf *gguf, const char *path, GHashTable *keys, GError **error)
                  map_error->message);
   part->bytes = (const guint8 *) g_mapped_file_get_contents (part->file);
   part->size = g_mapped_file_get_length (part->file);
+  part->guard = ms_guard_add (part->bytes, part->size);
 
   if (part->size == 0)
     return fail (error, MS_COLLECTOR_ERROR_NOT_GGUF, path, "the file is empty");
@@ -437,6 +442,29 @@ ms_gguf_close (MsGguf *gguf)
   g_hash_table_unref (gguf->keys);
   g_ptr_array_unref (gguf->parts);
   g_free (gguf);
+}
+
+gboolean
+ms_gguf_check (const MsGguf *gguf, GError **error)
+{
+  for (guint i = 0; i < gguf->parts->len; i++)
+    {
+      const Part *part = g_ptr_array_index (gguf->parts, i);
+      const struct stat *was = &part->found;
+      struct stat is;
+
+      /* Another file in its place, or none, changes nothing for the one that is open. */
+      if (!ms_guard_is_cut (part->guard)
+          && (stat (part->path, &is) != 0 || is.st_ino != was->st_ino || is.st_dev != was->st_dev
+              || (is.st_size == was->st_size && is.st_mtim.tv_sec == was->st_mtim.tv_sec
+                  && is.st_mtim.tv_nsec == was->st_mtim.tv_nsec)))
+        continue;
+      return fail (error, MS_COLLECTOR_ERROR_CORRUPT, part->path,
+                   "the file was changed or cut while it was read (%" G_GSIZE_FORMAT
+                   " bytes when it was opened); wait until it is whole, then run the command again",
+                   part->size);
+    }
+  return TRUE;
 }
 
 char *
