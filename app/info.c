@@ -94,17 +94,28 @@ load_database (Content *content, GError **error)
 static gboolean
 load (const char *path, Content *content, GError **error)
 {
-  FILE *file = fopen (path, "rbe");
+  GStatBuf status;
+  gboolean there = g_stat (path, &status) == 0;
+  /* Opening a pipe would wait for somebody to write to it. */
+  FILE *file = there && S_ISREG (status.st_mode) ? fopen (path, "rbe") : NULL;
   char magic[4] = "";
   gboolean is_model
       = file != NULL && fread (magic, 1, 4, file) == 4 && memcmp (magic, "GGUF", 4) == 0;
-  GStatBuf status;
   g_autoptr (GError) failure = NULL;
 
   if (file != NULL)
     fclose (file);
   content->path = (char *) path;
-  content->bytes = g_stat (path, &status) == 0 ? status.st_size : 0;
+  content->bytes = there ? status.st_size : 0;
+  if (there && !S_ISREG (status.st_mode) && !S_ISDIR (status.st_mode))
+    {
+      g_autofree char *shown = ms_text_printable (path, -1);
+
+      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_NOT_OURS,
+                   "%s is a pipe or a device; a file that can be read at any place is needed",
+                   shown);
+      return FALSE;
+    }
   content->models = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_model_free);
   content->corpora = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_corpus_free);
   if (is_model)
@@ -196,26 +207,39 @@ parallel_groups (const MsCorpus *corpus)
 
 /* --- Text ----------------------------------------------------------------------------------- */
 
+/* The details as JSON; NULL when there are none, or none that this program has written. */
+static JsonNode *
+read_details (const MsModel *model)
+{
+  const char *text = model->details;
+
+  return text != NULL && ms_json_objection (text, strlen (text), 8) == NULL
+             ? json_from_string (text, NULL)
+             : NULL;
+}
+
 /* The further facts of the model file, as it names them. */
 static void
 print_details (const MsModel *model)
 {
-  g_autoptr (JsonNode) root
-      = model->details != NULL ? json_from_string (model->details, NULL) : NULL;
+  g_autoptr (JsonNode) root = read_details (model);
   JsonObjectIter iter;
   const char *name;
   JsonNode *node;
 
+  if (model->details != NULL && root == NULL)
+    puts ("  Details        damaged: what the file holds there is no plain JSON");
   if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root))
     return;
   json_object_iter_init_ordered (&iter, json_node_get_object (root));
   while (json_object_iter_next_ordered (&iter, &name, &node))
     {
-      g_autofree char *title = g_strdelimit (g_strdup (name), "_", ' ');
-      g_autofree char *value
+      g_autofree char *title = g_strdelimit (ms_text_printable (name, -1), "_", ' ');
+      g_autofree char *written
           = JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING
                 ? json_node_dup_string (node)
                 : json_to_string (node, FALSE);
+      g_autofree char *value = ms_text_printable (written, -1);
 
       title[0] = g_ascii_toupper (title[0]);
       ms_text_make_printable (&title);
@@ -344,7 +368,7 @@ print_run (const Content *content, const MsRun *run)
 static void
 add_model (JsonBuilder *json, const MsModel *model)
 {
-  JsonNode *details = model->details != NULL ? json_from_string (model->details, NULL) : NULL;
+  JsonNode *details = read_details (model);
   g_autofree char *router = ms_model_describe_router (model);
 
   json_builder_begin_object (json);
@@ -365,8 +389,7 @@ add_model (JsonBuilder *json, const MsModel *model)
       ms_json_add_int (json, "experts", model->layers[i].gate.n_experts);
       ms_json_add_int (json, "k", model->layers[i].gate.k);
       ms_json_add_int (json, "groups", model->layers[i].gate.groups);
-      json_builder_set_member_name (json, "scale");
-      json_builder_add_double_value (json, (double) model->layers[i].gate.scale);
+      ms_json_add_real (json, "scale", (double) model->layers[i].gate.scale);
       json_builder_end_object (json);
     }
   json_builder_end_array (json);

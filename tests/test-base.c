@@ -140,6 +140,61 @@ test_text (void)
   g_assert_cmpstr (json, ==, "{\"\\u009b\": \"\\u007f\\ufffd\\u202e\"}\n");
 }
 
+/* What is strict JSON passes; what parsers could read in two ways does not. */
+static void
+test_json (void)
+{
+  static const char *const fine[]
+      = { "{}",       " [ ] ",      "{\"a\":[1,-0.5e+3,true,null,{\"b\":\"\\u00e9\\n\"}]}",
+          "\"x\"",    "[[[]]]",     "9223372036854775807",
+          "[1,2 ,3]", "{\"a\":{}}", "[0, 0.0, 1E5]" };
+  static const char *const wrong[] = {
+    "",
+    "{",
+    "[1,]",
+    "{\"a\":1,}",
+    "{'a':1}",
+    "{a:1}",
+    "[1] [2]",
+    "/**/1",
+    "[1 2]",
+    "[01]",
+    "[.5]",
+    "[1.]",
+    "[1e]",
+    "nul",
+    "[\"\\x\"]",
+    "[\"\\u12\"]",
+    "[\"\\u0000\"]",
+    "[\"\n\"]",
+    "[\"",
+    "9223372036854775808",
+    "]",
+    "[}",
+    "{\"a\"}",
+    "[+1]",
+    "[NaN]",
+    "[\"\xff\"]",
+    "{\"a\":}",
+    "-",
+  };
+  g_autoptr (GString) deep = g_string_new (NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (fine); i++)
+    g_assert_cmpstr (ms_json_objection (fine[i], strlen (fine[i]), 8), ==, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++)
+    if (ms_json_objection (wrong[i], strlen (wrong[i]), 8) == NULL)
+      g_error ("passes: %s", wrong[i]);
+  g_assert_nonnull (ms_json_objection ("1\0"
+                                       "2",
+                                       3, 8));
+  for (guint i = 0; i < 100000; i++)
+    g_string_append_c (deep, '[');
+  g_assert_nonnull (strstr (ms_json_objection (deep->str, deep->len, 64), "too deep"));
+  g_assert_nonnull (ms_json_objection ("[[[]]]", 6, 2));
+  g_assert_null (ms_json_objection ("[[]]", 4, 2));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -150,5 +205,6 @@ main (int argc, char **argv)
   g_test_add_func ("/base/numbers", test_numbers);
   g_test_add_func ("/base/random", test_random);
   g_test_add_func ("/base/text", test_text);
+  g_test_add_func ("/base/json", test_json);
   return g_test_run ();
 }

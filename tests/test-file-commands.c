@@ -4,7 +4,9 @@
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
+#include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static char *database, *folder;
@@ -103,6 +105,65 @@ test_other_gguf (void)
   }
   g_assert_false (g_file_test (db, G_FILE_TEST_EXISTS));
   g_remove (path);
+}
+
+/* What waits for somebody else, or has been made to harm, ends in a message. */
+static void
+test_hostile (void)
+{
+  g_autofree char *pipe = g_build_filename (folder, "pipe", NULL);
+  g_autofree char *deep = g_build_filename (folder, "deep.db", NULL);
+  g_autoptr (GString) details = g_string_new ("UPDATE model SET details = '");
+  g_autofree char *bytes = NULL;
+  gsize length;
+  sqlite3 *db;
+
+  g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
+  {
+    RUN (1, "info", pipe);
+    ASSERT_HAS (err, "is a pipe");
+  }
+  {
+    RUN (1, "collect", pipe, database, "-o", deep);
+    ASSERT_HAS (err, "give the path of a GGUF file");
+  }
+  g_remove (pipe);
+  g_assert_true (g_file_get_contents (database, &bytes, &length, NULL));
+  g_assert_true (g_file_set_contents (deep, bytes, (gssize) length, NULL));
+  for (guint i = 0; i < 100000; i++)
+    g_string_append_c (details, '[');
+  g_string_append (details, "'");
+  g_assert_cmpint (sqlite3_open (deep, &db), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (db, details->str, NULL, NULL, NULL), ==, SQLITE_OK);
+  sqlite3_close (db);
+  {
+    RUN (0, "info", deep);
+    ASSERT_HAS (out, "Details        damaged");
+  }
+  {
+    RUN (0, "info", "--json", deep);
+    ASSERT_HAS (out, "\"details\" : null");
+  }
+  g_remove (deep);
+}
+
+/* Only what multiplies matrices loads the libraries for it, so little memory does for the rest. */
+static void
+test_little_memory (void)
+{
+  g_autofree char *script
+      = g_strdup_printf ("ulimit -v 150000; exec '%s' info '%s'", g_getenv ("MOESCOPE"), database);
+  g_autofree char *out = NULL;
+  int status;
+
+#ifdef __SANITIZE_ADDRESS__
+  g_test_skip ("the address sanitizer wants all addresses");
+  return;
+#endif
+  g_assert_true (g_spawn_sync (NULL, (char *[]){ "/bin/sh", "-c", script, NULL }, NULL,
+                               G_SPAWN_DEFAULT, NULL, NULL, &out, NULL, &status, NULL));
+  g_assert_true (g_spawn_check_wait_status (status, NULL));
+  ASSERT_HAS (out, "Decisions");
 }
 
 static void
@@ -454,6 +515,8 @@ main (int argc, char **argv)
   folder = g_dir_make_tmp ("moescope-commands-XXXXXX", NULL);
   g_test_add_func ("/file-commands/info", test_info);
   g_test_add_func ("/file-commands/other-gguf", test_other_gguf);
+  g_test_add_func ("/file-commands/hostile", test_hostile);
+  g_test_add_func ("/file-commands/little-memory", test_little_memory);
   g_test_add_func ("/file-commands/check", test_check);
   g_test_add_func ("/file-commands/list", test_list);
   g_test_add_func ("/file-commands/manual", test_manual);

@@ -25,6 +25,7 @@ typedef struct
   char *own;      /* the text where it is not part of a file */
   GArray *ids;    /* of gint32 */
   gint64 spelled; /* special tokens taken as characters */
+  GError *error;  /* why it has no ids */
 } Item;
 
 static const char *const label_names[] = { "language", "domain", "parallel", "phase" };
@@ -56,6 +57,7 @@ item_free (gpointer data)
     g_free (item->labels[i]);
   g_free (item->own);
   g_clear_pointer (&item->ids, g_array_unref);
+  g_clear_error (&item->error);
   g_free (item);
 }
 
@@ -170,32 +172,6 @@ read_text_line (Input *input, const Source *source, gsize line, const char *text
   return TRUE;
 }
 
-/* What the JSON parser would not stand: it recurses, and its strings end at NUL.  NULL when it is fine. */
-static const char *
-find_objection (const char *json, gsize length)
-{
-  gboolean quoted = FALSE;
-  int depth = 0;
-
-  for (gsize i = 0; i < length; i++)
-    if (quoted && json[i] == '\\')
-      {
-        if (length - i >= 6 && memcmp (json + i, "\\u0000", 6) == 0)
-          return "the JSON has a NUL character (\\u0000)";
-        i++;
-      }
-    else if (json[i] == '"')
-      quoted = !quoted;
-    else if (!quoted && (json[i] == '{' || json[i] == '['))
-      {
-        if (++depth > MAX_DEPTH)
-          return "the JSON is nested too deep";
-      }
-    else if (!quoted && (json[i] == '}' || json[i] == ']'))
-      depth--;
-  return length > MAX_TEXT ? "the line is longer than 1 GiB" : NULL;
-}
-
 /* Member `name` as text, integers too; NULL when it is absent, null or empty. */
 static gboolean
 get_label (JsonObject *object, const char *name, const Source *source, gsize line, char **label,
@@ -259,11 +235,14 @@ read_json_line (Input *input, const Source *source, gsize line, const char *text
 {
   g_autoptr (JsonParser) parser = NULL;
   g_autoptr (GError) wrong = NULL;
-  const char *objection = find_objection (text, length);
+  const char *objection;
   JsonNode *root;
 
+  if (length > MAX_TEXT)
+    return fail (error, source, line, "the line is longer than 1 GiB");
+  objection = ms_json_objection (text, length, MAX_DEPTH);
   if (objection != NULL)
-    return fail (error, source, line, "%s", objection);
+    return fail (error, source, line, "is not JSON (%s); each line must be one object", objection);
   parser = json_parser_new_immutable ();
   if (!json_parser_load_from_data (parser, text, (gssize) length, &wrong))
     {
@@ -454,6 +433,8 @@ tokenize (guint index, guint worker, gpointer data)
   const Input *input = data;
   const MsInputOptions *options = input->options;
   Item *item = g_ptr_array_index (input->items, index);
+  const MsEncoding how
+      = { options->parse_special, (gsize) MAX (options->max_tokens, 0), options->cancel };
   gint32 bos;
 
   (void) worker;
@@ -463,9 +444,8 @@ tokenize (guint index, guint worker, gpointer data)
       bos = options->add_bos ? ms_tokenizer_bos (options->tokenizer) : -1;
       if (bos >= 0)
         g_array_append_val (item->ids, bos);
-      item->spelled
-          = ms_tokenizer_encode_with (options->tokenizer, &(MsEncoding){ options->parse_special },
-                                      item->text, item->length, item->ids);
+      ms_tokenizer_encode_with (options->tokenizer, &how, item->text, item->length, item->ids,
+                                &item->spelled, &item->error);
     }
   if (options->max_tokens > 0 && item->ids->len > options->max_tokens)
     g_array_set_size (item->ids, (guint) options->max_tokens);
@@ -549,6 +529,16 @@ ms_documents_load (const MsInputOptions *options, gint32 **ids, MsSpelled *spell
     if (!read_path (&input, options->paths[i], error))
       return NULL;
   ms_parallel (options->threads, items->len, tokenize, &input);
+  for (guint i = 0; i < items->len; i++)
+    {
+      Item *item = g_ptr_array_index (items, i);
+
+      if (item->error == NULL)
+        continue;
+      g_propagate_prefixed_error (error, g_steal_pointer (&item->error),
+                                  "document '%s': ", item->name);
+      return NULL;
+    }
   if (!join (&input, corpus, ids, spelled != NULL ? spelled : &not_told, error))
     return NULL;
   stem = stem_of (options->paths[0]);

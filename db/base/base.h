@@ -84,6 +84,11 @@ char *ms_text_safe_json (const char *json);
  * NULL when none is near (more than a third of its letters differ). */
 const char *ms_text_nearest (const char *word, const char *const *words);
 
+/* Why text is not one value of strict JSON, nested no deeper than `depth` (at most 64), that every parser
+ * reads alike: comments, single quotes, a second value, NUL characters and whole numbers beyond 64 bits are
+ * objected to.  NULL when it can be given to a parser; else a clause (static). */
+const char *ms_json_objection (const char *text, gsize length, guint depth);
+
 /* A word of a command line as a shell reads it: bare when nothing in it needs quotes (newly allocated). */
 char *ms_word_quote (const char *word);
 

@@ -86,41 +86,17 @@ read_line (JsonSource *self, gboolean *more, GError **error)
     }
 }
 
-/* Whether the line can be given to the parser: text, not nested deeper than any shape needs, one object. */
+/* Whether the line can be given to the parser: one object, not nested deeper than any shape needs. */
 static gboolean
 check_line (const JsonSource *self, GError **error)
 {
   const char *text = self->text->str;
-  gboolean quoted = FALSE, closed = FALSE;
-  guint depth = 0;
+  const char *objection = ms_json_objection (text, self->text->len, DEPTH);
 
-  if (memchr (text, '\0', self->text->len) != NULL
-      || !g_utf8_validate_len (text, self->text->len, NULL))
-    return json_fail (self, error, "the line is no UTF-8 text");
   if (text[strspn (text, " \t\r")] != '{')
     return json_fail (self, error, "a line must be one JSON object and begin with '{'");
-  for (gsize i = 0; i < self->text->len; i++)
-    {
-      if (quoted)
-        {
-          quoted = text[i] != '"';
-          i += text[i] == '\\';
-          continue;
-        }
-      if (closed && !g_ascii_isspace (text[i]))
-        return json_fail (self, error, "there is more than one JSON object on the line");
-      quoted = text[i] == '"';
-      if (!quoted && strchr ("{}[],:+-.0123456789eE \t\rtrufalsn", text[i]) == NULL)
-        return json_fail (self, error, "'%c' (byte %" G_GSIZE_FORMAT ") stands where JSON has none",
-                          g_ascii_isprint (text[i]) ? text[i] : '?', i + 1);
-      if (text[i] == '{' || text[i] == '[')
-        depth++;
-      if ((text[i] == '}' || text[i] == ']') && depth > 0)
-        closed = --depth == 0;
-      if (depth > DEPTH)
-        return json_fail (self, error, "the object is nested deeper than %d", DEPTH);
-    }
-  return depth == 0 || json_fail (self, error, "the JSON object does not end on its line");
+  return objection == NULL
+         || json_fail (self, error, "this is no JSON (%s); a line must be one object", objection);
 }
 
 static JsonObject *
