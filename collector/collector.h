@@ -88,7 +88,7 @@ typedef struct
 
 typedef struct
 {
-  gint64 run;
+  gint64 run; /* 0 when it was stopped before there was one */
   gint64 tokens, documents, decisions;
   double seconds, recording_seconds; /* all, and the part spent in writing decisions */
   gboolean resumed, stopped;         /* stopped: cancelled, what was recorded is kept */
@@ -119,10 +119,13 @@ void ms_tokenizer_encode (MsTokenizer *tokenizer, const char *text, gsize length
 typedef struct
 {
   gboolean special; /* control tokens spelled out in the text are those tokens */
+  gsize limit; /* ids that will be used, those there before included; 0 = all.  More may come */
+  GCancellable *cancel; /* may be NULL */
 } MsEncoding;
-/* The same; returns how many control tokens the text spells that were taken as plain text. */
-gint64 ms_tokenizer_encode_with (MsTokenizer *tokenizer, const MsEncoding *how, const char *text,
-                                 gsize length, GArray *ids);
+/* The same; *spelled (may be NULL) becomes the number of control tokens that the text spells and that were
+ * taken as plain text.  Errors: INPUT (a word too long to be merged), G_IO_ERROR_CANCELLED. */
+gboolean ms_tokenizer_encode_with (MsTokenizer *tokenizer, const MsEncoding *how, const char *text,
+                                   gsize length, GArray *ids, gint64 *spelled, GError **error);
 guint ms_tokenizer_size (const MsTokenizer *tokenizer);
 /* Kind and rule, e.g. "llama" or "gpt2 qwen2" (borrowed). */
 const char *ms_tokenizer_name (const MsTokenizer *tokenizer);

@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
+#include <time.h>
 
 static char *
 shared_path (const char *name)
@@ -381,9 +382,11 @@ test_special (void)
       {
         g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
         g_autofree char *got = NULL;
-        gint64 n = ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ special }, cases[i].text,
-                                             strlen (cases[i].text), ids);
+        gint64 n = -1;
 
+        ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ special, 0, NULL }, cases[i].text,
+                                  strlen (cases[i].text), ids, &n, &error);
+        g_assert_no_error (error);
         got = ids_text (ids);
         g_assert_cmpstr (got, ==, special ? cases[i].special : cases[i].plain);
         g_assert_cmpint (n, ==, special ? 0 : cases[i].n);
@@ -453,6 +456,9 @@ byte_tokenizer (const char *pre)
   return tokenizer;
 }
 
+/* Of processor time for a text that takes 0.2 s; of quadratic cost it would take minutes. */
+#define LONG_SECONDS 10
+
 /* Words as long as the text, runs of everything: patterns must neither fail nor take for ever. */
 static void
 test_long (void)
@@ -460,9 +466,11 @@ test_long (void)
   static const char *const rules[]
       = { "gpt-2",        "llama-bpe",   "qwen2",       "qwen35",     "gpt-4o",
           "tekken",       "kimi-k2",     "afmoe",       "default",    "exaone-moe",
-          "deepseek-llm", "deepseek-v3", "bailingmoe2", "cohere2moe", NULL };
+          "deepseek-llm", "deepseek-v3", "bailingmoe2", "cohere2moe", "deepseek-coder",
+          "seed-coder",   "laguna",      "falcon",      "starcoder",  NULL };
   static const char *const units[]
       = { "ab", " ", "\n", "1", "\xe4\xbb\x8a", "a ", "!", "\xd0\x96", "\xcc\x81", "'", NULL };
+  clock_t begun;
 
   for (const char *const *rule = rules; *rule != NULL; rule++)
     {
@@ -473,11 +481,89 @@ test_long (void)
           g_autoptr (GString) text = g_string_new (NULL);
           g_autofree char *back = NULL;
 
-          for (guint i = 0; i < 20000; i++)
+          for (guint i = 0; i < 200000; i++)
             g_string_append (text, *unit);
+          g_string_append_c (text, 'x'); /* what follows a run decides whether a pattern fits it */
+          begun = clock ();
           back = round_trip (tokenizer, text->str);
           g_assert_cmpstr (back, ==, text->str);
+          g_assert_cmpfloat ((double) (clock () - begun) / CLOCKS_PER_SEC, <, LONG_SECONDS);
         }
+    }
+}
+
+/* n times "ab". */
+static char *
+long_word (gsize n)
+{
+  char *text = g_malloc (2 * n + 1);
+
+  for (gsize i = 0; i < n; i++)
+    memcpy (text + 2 * i, "ab", 2);
+  text[2 * n] = '\0';
+  return text;
+}
+
+/* A word of 100 MB is cut where few of its tokens are wanted, and refused where all are. */
+static void
+test_limit (void)
+{
+  const gsize n = 50 * 1000 * 1000, few = 100 * 1000;
+  g_autoptr (MsTokenizer) tokenizer = byte_tokenizer ("llama-bpe");
+  g_autofree char *text = long_word (n);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GArray) whole = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GError) error = NULL;
+
+  ms_tokenizer_encode (tokenizer, text, 2 * few, whole);
+  g_assert_true (ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ FALSE, 1000, NULL }, text,
+                                           2 * n, ids, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (ids->len, >=, 1000);
+  g_assert_cmpuint (ids->len, <, 20000);
+  g_assert_cmpint (memcmp (ids->data, whole->data, 1000 * sizeof (gint32)), ==, 0);
+  g_array_set_size (ids, 0);
+  g_assert_false (ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ FALSE, 0, NULL }, text, 2 * n,
+                                            ids, NULL, &error));
+  g_assert_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_INPUT);
+  g_assert_nonnull (strstr (error->message, "--max-tokens"));
+}
+
+static gpointer
+cancel_soon (gpointer cancel)
+{
+  g_usleep (G_USEC_PER_SEC / 10);
+  g_cancellable_cancel (cancel);
+  return NULL;
+}
+
+/* Asked to stop, it stops, in the midst of a word as between many. */
+static void
+test_stop (void)
+{
+  g_autoptr (MsTokenizer) tokenizer = byte_tokenizer ("llama-bpe");
+
+  for (guint spaced = 0; spaced < 2; spaced++)
+    {
+      const gsize n = spaced ? 30 * 1000 * 1000 : 2 * 1000 * 1000;
+      g_autofree char *text = long_word (n);
+      g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+      g_autoptr (GCancellable) cancel = g_cancellable_new ();
+      g_autoptr (GError) error = NULL;
+      GThread *thread;
+      gint64 begun;
+
+      for (gsize i = 1; i < 2 * n && spaced; i += 2)
+        text[i] = "b !"[i / 2 % 3];
+      thread = g_thread_new ("cancel", cancel_soon, cancel);
+      begun = g_get_monotonic_time ();
+      g_assert_false (ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ FALSE, 0, cancel }, text,
+                                                2 * n, ids, NULL, &error));
+      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      g_test_message ("stopped after %.2f s",
+                      (double) (g_get_monotonic_time () - begun) / G_USEC_PER_SEC);
+      g_assert_cmpint (g_get_monotonic_time () - begun, <, 5 * G_USEC_PER_SEC);
+      g_thread_join (thread);
     }
 }
 
@@ -526,6 +612,8 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizer/special", test_special);
   g_test_add_func ("/tokenizer/many-users", test_many_users);
   g_test_add_func ("/tokenizer/long", test_long);
+  g_test_add_func ("/tokenizer/limit", test_limit);
+  g_test_add_func ("/tokenizer/stop", test_stop);
   g_test_add_func ("/tokenizer/threads", test_threads);
   return g_test_run ();
 }

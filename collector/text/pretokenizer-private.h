@@ -3,7 +3,7 @@
  * Every rule is a row of data: regular expressions, each applied to the pieces the one before left. */
 #pragma once
 
-#include <glib.h>
+#include <gio/gio.h>
 
 G_BEGIN_DECLS
 
@@ -29,6 +29,7 @@ MsSplitter *ms_splitter_new (const MsPretokenizer *pre);
 void ms_splitter_free (MsSplitter *splitter);
 /* The ends of the words of text (valid UTF-8), as byte offsets: *n of them, the last being `length`;
  * none for empty text.  Borrowed until the next call. */
-const gsize *ms_splitter_split (MsSplitter *splitter, const char *text, gsize length, gsize *n);
+const gsize *ms_splitter_split (MsSplitter *splitter, const char *text, gsize length,
+                                GCancellable *cancel, gsize *n);
 
 G_END_DECLS

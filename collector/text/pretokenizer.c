@@ -10,6 +10,8 @@
 #include <pcre2.h>
 
 #define MAX_STAGES 6
+#define FROM_RIGHT                                                                                 \
+  (1u << 31) /* the first stage is NUMBERS, cut into threes counted from the right */
 
 /* Fragments that many rules share.  Classes are written so that each repeat is of one class: then
  * matching needs no stack however long the text is.  [^\P{L}a-z] is "a letter but not a-z". */
@@ -32,8 +34,9 @@
   "|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*" SPACES
 #define KANJI_KANA "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+"
 #define NEWLINES   "[^\\n]+|\\n+"
-/* Digits in threes counted from the right; what stands before a number sticks to its first group. */
-#define DIGITS_FROM_RIGHT "\\P{N}*\\p{N}{1,3}(?=(?:\\p{N}{3})*+(?!\\p{N}))"
+/* Numbers, which split_numbers cuts: a pattern that counts from the right looks at all of a number for
+ * each of its groups. */
+#define NUMBERS "\\p{N}++"
 #define HAN                                                                                        \
   "\\x{3400}-\\x{4dbf}\\x{4e00}-\\x{9fff}\\x{f900}-\\x{faff}\\x{20000}-\\x{2a6df}"                 \
   "\\x{2a700}-\\x{2ebef}\\x{2f800}-\\x{2fa1f}"
@@ -88,7 +91,7 @@ static const struct
   { "deepseek-llm",
     { "[\\r\\n]", "\\s?[A-Za-z" DEEPSEEK_LETTERS "]+",
       "\\s?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+",
-      "\\s+$", "[\\x{0800}-\\x{9fa5}\\x{ac00}-\\x{d7ff}]+", "\\p{N}+" },
+      "(?<!\\s)\\s++$", "[\\x{0800}-\\x{9fa5}\\x{ac00}-\\x{d7ff}]+", "\\p{N}+" },
     0 },
   { "deepseek-coder",
     { "[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[\\x{0800}-\\x{9fa5}\\x{ac00}-\\x{d7ff}]+",
@@ -105,17 +108,17 @@ static const struct
     0 },
   { "seed-coder", { CONTRACTION "|" LETTERS "|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+" SPACES }, 0 },
   { "afmoe",
-    { DIGITS_FROM_RIGHT,
+    { NUMBERS,
       "[\\x{4e00}-\\x{9fff}\\x{3400}-\\x{4dbf}\\x{8c48}-\\x{faff}\\x{3040}-\\x{30ff}\\x{ff65}-\\x{"
       "ff9f}"
       "\\x{2f00}-\\x{2fdf}\\x{e40}-\\x{e7f}\\x{e80}-\\x{eff}\\x{1780}-\\x{17ff}\\x{1000}-\\x{109f}"
       "\\x{aa60}-\\x{aa7f}\\x{a9e0}-\\x{a9ff}\\x{ac00}-\\x{d7af}\\x{1100}-\\x{11ff}]+",
       PUNCTUATION_WORDS },
-    0 },
+    FROM_RIGHT },
   { "cohere2moe tiny_aya",
-    { DIGITS_FROM_RIGHT,
+    { NUMBERS,
       "[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+" CONTRACTION "?|\\p{N}{1,3}|" SIGNS_SLASH SPACES },
-    0 },
+    FROM_RIGHT },
   { "laguna", { NEWLINES, QWEN2 }, 0 },
   { "exaone-moe",
     { CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}"
@@ -242,15 +245,33 @@ ms_splitter_free (MsSplitter *splitter)
   g_free (splitter);
 }
 
+/* Ends of the number at..end in threes counted from the right; what stands before it sticks to the first. */
+static void
+split_number (const char *text, gsize at, gsize end, GArray *ends)
+{
+  glong left = g_utf8_strlen (text + at, (gssize) (end - at));
+
+  while (left > 0)
+    {
+      glong n = (left - 1) % 3 + 1;
+
+      at = (gsize) (g_utf8_offset_to_pointer (text + at, n) - text);
+      g_array_append_val (ends, at);
+      left -= n;
+    }
+}
+
 /* Cuts from..to at the borders of each match; what lies between matches is a word, too. */
 static void
-split_piece (MsSplitter *splitter, const pcre2_code *code, const char *text, gsize from, gsize to,
-             GArray *ends)
+split_piece (MsSplitter *splitter, guint stage, const char *text, gsize from, gsize to,
+             GCancellable *cancel, GArray *ends)
 {
+  const pcre2_code *code = splitter->pre->codes[stage];
+  gboolean numbers = stage == 0 && (splitter->pre->flags & FROM_RIGHT) != 0;
   const gsize *found = pcre2_get_ovector_pointer (splitter->match);
   gsize at = from;
 
-  while (at < to
+  while (at < to && !g_cancellable_is_cancelled (cancel)
          && pcre2_match (code, (PCRE2_SPTR) text + from, to - from, at - from, PCRE2_NO_UTF_CHECK,
                          splitter->match, splitter->context)
                 >= 0)
@@ -259,9 +280,12 @@ split_piece (MsSplitter *splitter, const pcre2_code *code, const char *text, gsi
 
       if (end == start) /* no rule matches nothing; if one did, this would still end */
         break;
-      if (start > at)
+      if (start > at && !numbers)
         g_array_append_val (ends, start);
-      g_array_append_val (ends, end);
+      if (numbers)
+        split_number (text, start, end, ends);
+      else
+        g_array_append_val (ends, end);
       at = end;
     }
   if (at < to)
@@ -269,7 +293,8 @@ split_piece (MsSplitter *splitter, const pcre2_code *code, const char *text, gsi
 }
 
 const gsize *
-ms_splitter_split (MsSplitter *splitter, const char *text, gsize length, gsize *n)
+ms_splitter_split (MsSplitter *splitter, const char *text, gsize length, GCancellable *cancel,
+                   gsize *n)
 {
   GArray *now = splitter->ends[0], *next = splitter->ends[1];
 
@@ -286,7 +311,7 @@ ms_splitter_split (MsSplitter *splitter, const char *text, gsize length, gsize *
         {
           gsize to = g_array_index (now, gsize, i);
 
-          split_piece (splitter, splitter->pre->codes[stage], text, from, to, next);
+          split_piece (splitter, stage, text, from, to, cancel, next);
           from = to;
         }
       now = next;

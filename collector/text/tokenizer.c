@@ -53,6 +53,7 @@ struct MsTokenizer
   gint32 (*pairs)[2];   /* keys of merges */
   GArray *merged;       /* of gint32: symbol made by the merge of each rank */
   gint32 byte_tokens[256];
+  gsize longest;        /* bytes of the longest token; 0: some text gives no token */
   gint32 unknown;       /* -1: none */
   gint32 bos;           /* what documents begin with; -1: nothing */
   gboolean add_space;   /* llama: the text gets a space in front */
@@ -91,8 +92,15 @@ typedef struct
   MsArena *keys;
   GArray *spans; /* of guint */
   GArray *ids;   /* of gint32 */
+  /* The text under way. */
+  const MsEncoding *how;
+  gsize too_long; /* bytes of a word that cannot be merged; 0: none */
 } Worker;
 
+/* Longer words are refused: merging takes some 70 bytes for each of theirs. */
+#define MAX_WORD ((gsize) 4 << 20)
+/* How far beyond the last token that is used a word is merged, so that its end changes nothing. */
+#define BEYOND_LIMIT  65536
 #define CACHED_WORDS  65536
 #define CACHED_LENGTH 64
 
@@ -110,6 +118,14 @@ worker_free (gpointer data)
   g_array_unref (worker->spans);
   g_array_unref (worker->ids);
   g_free (worker);
+}
+
+/* Whether no more ids are wanted. */
+static gboolean
+has_ended (const Worker *worker, const GArray *ids)
+{
+  return worker->too_long > 0 || (worker->how->limit > 0 && ids->len >= worker->how->limit)
+         || g_cancellable_is_cancelled (worker->how->cancel);
 }
 
 static Worker *
@@ -239,11 +255,36 @@ append_symbol (const MsTokenizer *tokenizer, const Symbol *symbol, GArray *ids)
     }
 }
 
+/* The bytes of a word of which the ids that are used can come. */
+static gsize
+cut_word (const MsTokenizer *tokenizer, const Worker *worker, const char *word, gsize length,
+          const GArray *ids)
+{
+  gsize wanted = worker->how->limit > ids->len ? worker->how->limit - ids->len : 0;
+  gsize most;
+
+  if (wanted == 0 || tokenizer->longest == 0
+      || !g_size_checked_mul (&most, wanted, tokenizer->longest) || most >= length
+      || length - most <= BEYOND_LIMIT)
+    return length;
+  most += BEYOND_LIMIT;
+  while ((word[most] & 0xc0) == 0x80)
+    most--;
+  return most;
+}
+
 static void
 merge_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsize length,
             GArray *ids)
 {
   Symbol *symbols;
+
+  length = cut_word (tokenizer, worker, word, length, ids);
+  if (length > MAX_WORD)
+    {
+      worker->too_long = length;
+      return;
+    }
 
   g_array_set_size (worker->symbols, 0);
   g_array_set_size (worker->heap, 0);
@@ -255,6 +296,8 @@ merge_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsiz
                       : (guint32) (g_utf8_next_char (word + at) - (word + at));
       Symbol symbol = { word + at, n, -1, i - 1, i + 1 };
 
+      if (i % 65536 == 65535 && g_cancellable_is_cancelled (worker->how->cancel))
+        return;
       symbol.symbol = ms_piece_map_find (tokenizer->symbols, word + at, n);
       at += n;
       if (at == length)
@@ -263,12 +306,18 @@ merge_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsiz
     }
   symbols = (Symbol *) (gpointer) worker->symbols->data;
   for (guint i = 1; i < worker->symbols->len; i++)
-    consider (tokenizer, worker, (gint32) i - 1, (gint32) i);
-  while (worker->heap->len > 0)
+    {
+      if (i % 65536 == 0 && g_cancellable_is_cancelled (worker->how->cancel))
+        return;
+      consider (tokenizer, worker, (gint32) i - 1, (gint32) i);
+    }
+  for (guint i = 1; worker->heap->len > 0; i++)
     {
       Pair pair = heap_pop (worker->heap);
       Symbol *left = &symbols[pair.left], *right = &symbols[pair.right];
 
+      if (i % 65536 == 0 && g_cancellable_is_cancelled (worker->how->cancel))
+        return;
       /* Either may have been merged with another neighbour meanwhile. */
       if (left->length == 0 || right->length == 0 || left->length + right->length != pair.length)
         continue;
@@ -380,15 +429,18 @@ encode_plain (const MsTokenizer *tokenizer, Worker *worker, const char *text, gs
   if (tokenizer->pre != NULL)
     {
       gsize n;
-      const gsize *ends = ms_splitter_split (worker->splitter, text, length, &n);
+      const gsize *ends
+          = ms_splitter_split (worker->splitter, text, length, worker->how->cancel, &n);
 
-      for (gsize i = 0; i < n; from = ends[i++])
+      for (gsize i = 0; i < n && !has_ended (worker, ids); from = ends[i++])
         encode_word (tokenizer, worker, text + from, ends[i] - from, ids);
       return;
     }
   for (gsize i = 1; i < length && tokenizer->split_words; i++)
     if (text[i] == ' ' && text[i - 1] != ' ')
       {
+        if (has_ended (worker, ids))
+          return;
         encode_word (tokenizer, worker, text + from, i - from, ids);
         from = i;
       }
@@ -422,12 +474,14 @@ by_place (gconstpointer a, gconstpointer b)
 
 /* Wherever one of the tokens stands, in one pass over the text; NULL when none does. */
 static GArray *
-find_all (const Whole *whole, const char *text, gsize length)
+find_all (const Whole *whole, const char *text, gsize length, GCancellable *cancel)
 {
   GArray *places = NULL;
 
   for (gsize at = 0; at < length; at++)
     {
+      if (at % 65536 == 0 && g_cancellable_is_cancelled (cancel))
+        break;
       const GArray *lengths = whole->lengths[(guint8) text[at]];
 
       for (guint i = 0; lengths != NULL && i < lengths->len; i++)
@@ -450,9 +504,9 @@ find_all (const Whole *whole, const char *text, gsize length)
 /* Those that are cut out, in the order of the text: longer tokens are taken before shorter ones, the same
  * token from the left, and none where another was taken.  NULL when there is none. */
 static GArray *
-find_whole (const Whole *whole, const char *text, gsize length)
+find_whole (const Whole *whole, const char *text, gsize length, GCancellable *cancel)
 {
-  GArray *places = find_all (whole, text, length);
+  GArray *places = find_all (whole, text, length, cancel);
   g_autofree guint8 *taken = places != NULL ? g_malloc0 (length) : NULL;
   guint n = 0;
 
@@ -476,14 +530,14 @@ find_whole (const Whole *whole, const char *text, gsize length)
 
 /* How many control tokens the text spells. */
 static gint64
-count_controls (const MsTokenizer *tokenizer, const char *text, gsize length)
+count_controls (const MsTokenizer *tokenizer, const char *text, gsize length, GCancellable *cancel)
 {
   g_autoptr (GArray) places = NULL;
   gint64 n = 0;
 
   if (tokenizer->specials.ids->len == tokenizer->users.ids->len)
     return 0;
-  places = find_whole (&tokenizer->specials, text, length);
+  places = find_whole (&tokenizer->specials, text, length, cancel);
   for (guint i = 0; places != NULL && i < places->len; i++)
     {
       const Place *place = &g_array_index (places, Place, i);
@@ -493,16 +547,18 @@ count_controls (const MsTokenizer *tokenizer, const char *text, gsize length)
   return n;
 }
 
-gint64
+gboolean
 ms_tokenizer_encode_with (MsTokenizer *tokenizer, const MsEncoding *how, const char *text,
-                          gsize length, GArray *ids)
+                          gsize length, GArray *ids, gint64 *spelled, GError **error)
 {
   const Whole *whole = how->special ? &tokenizer->specials : &tokenizer->users;
   Worker *worker = take_worker (tokenizer);
-  g_autoptr (GArray) places = find_whole (whole, text, length);
-  gsize from = 0;
+  g_autoptr (GArray) places = find_whole (whole, text, length, how->cancel);
+  gsize from = 0, too_long;
 
-  for (guint i = 0; places != NULL && i < places->len; i++)
+  worker->how = how;
+  worker->too_long = 0;
+  for (guint i = 0; places != NULL && i < places->len && !has_ended (worker, ids); i++)
     {
       const Place *place = &g_array_index (places, Place, i);
 
@@ -511,16 +567,28 @@ ms_tokenizer_encode_with (MsTokenizer *tokenizer, const MsEncoding *how, const c
       g_array_append_val (ids, g_array_index (whole->ids, gint32, place->rank));
       from = place->at + place->length;
     }
-  if (length > from)
-    encode_plain (tokenizer, worker, text + from, length - from, ids);
+  if (length > from && !has_ended (worker, ids))
+    {
+      encode_plain (tokenizer, worker, text + from, length - from, ids);
+      from = length;
+    }
+  too_long = worker->too_long;
   give_worker (tokenizer, worker);
-  return how->special ? 0 : count_controls (tokenizer, text, length);
+  if (spelled != NULL)
+    *spelled = how->special ? 0 : count_controls (tokenizer, text, from, how->cancel);
+  if (too_long > 0)
+    g_set_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_INPUT,
+                 "a word of %" G_GSIZE_FORMAT " bytes is too long for the model's tokenizer (most: "
+                 "%" G_GSIZE_FORMAT "); break the text, or cut it with --max-tokens",
+                 too_long, MAX_WORD);
+  return too_long == 0 && !g_cancellable_set_error_if_cancelled (how->cancel, error);
 }
 
 void
 ms_tokenizer_encode (MsTokenizer *tokenizer, const char *text, gsize length, GArray *ids)
 {
-  ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ FALSE }, text, length, ids);
+  ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ FALSE, 0, NULL }, text, length, ids, NULL,
+                            NULL);
 }
 
 /* --- Loading ---------------------------------------------------------------------------------- */
@@ -800,6 +868,18 @@ load_bos (MsTokenizer *tokenizer, GError **error)
   return TRUE;
 }
 
+/* The most bytes of text that a token stands for. */
+static void
+find_longest (MsTokenizer *tokenizer)
+{
+  for (guint i = 0; i < tokenizer->n; i++)
+    tokenizer->longest
+        = MAX (tokenizer->longest, MAX (tokenizer->pieces[i].length, tokenizer->texts[i].length));
+  for (guint i = 0; i < 256; i++)
+    if (tokenizer->byte_tokens[i] < 0 && tokenizer->unknown < 0)
+      tokenizer->longest = 0;
+}
+
 static gboolean
 load (MsTokenizer *tokenizer, const char *pre, GError **error)
 {
@@ -849,8 +929,10 @@ load (MsTokenizer *tokenizer, const char *pre, GError **error)
   tokenizer->add_space = tokenizer->pre == NULL;
   load_whole (tokenizer, types, TYPE_USER, TYPE_USER, &tokenizer->users);
   load_whole (tokenizer, types, TYPE_UNKNOWN, TYPE_USER, &tokenizer->specials);
-  return load_pieces (tokenizer, types, error) && load_bos (tokenizer, error)
-         && (tokenizer->pre ? load_merges (tokenizer, error) : load_scores (tokenizer, error));
+  if (!load_pieces (tokenizer, types, error) || !load_bos (tokenizer, error))
+    return FALSE;
+  find_longest (tokenizer);
+  return tokenizer->pre ? load_merges (tokenizer, error) : load_scores (tokenizer, error);
 }
 
 MsTokenizer *
