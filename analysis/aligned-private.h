@@ -45,11 +45,12 @@ typedef struct
   guint n;
   MsAlignment all[MS_READINGS]; /* (n) the first: as they are */
   guint best;                   /* the one that explains most of the difference; 0 = none does */
+  char *layers;                 /* what explains that of some layers; NULL = of none or all */
   double chance;                /* overlap of A's tokens with B's in random order */
   gint64 n_tokens;              /* looked at */
 } MsAligning;
 
-/* Tries readings of the aligned context's second run. */
+/* Tries readings of the aligned context's second run.  The caller frees out->layers. */
 gboolean ms_context_aligning (const MsContext *context, MsAligning *out, GError **error);
 /* Whether the runs as they are agree no more than their tokens in random order. */
 gboolean ms_aligning_at_chance (const MsAligning *aligning);

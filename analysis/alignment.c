@@ -268,13 +268,13 @@ read_layer (const MsContext *context, guint index, gpointer data, GError **error
   return TRUE;
 }
 
-/* The sums of a reading over the layers. */
+/* The sums of a reading over layers from..to-1. */
 static void
-sum_fits (const Job *job, guint reading, MsAlignment *out)
+sum_fits (const Job *job, guint from, guint to, guint reading, MsAlignment *out)
 {
   Fit sum = { 0 };
 
-  for (guint l = 0; l < job->n_layers; l++)
+  for (guint l = from; l < to; l++)
     {
       const Fit *fit = &job->fits[(gsize) l * job->n_readings + reading];
 
@@ -317,6 +317,40 @@ static const MsReading twofold[] = {
   { 0, 1, TRUE },
 };
 
+/* Readings that explain the difference of some layers, as a text; NULL when they explain none or all. */
+static char *
+explain_layers (const Job *job)
+{
+  GString *text = g_string_new (NULL);
+  guint n = 0;
+
+  for (guint l = 0; l < job->n_layers; l++)
+    {
+      MsAlignment as_is, other, best = { 0 };
+      gboolean found = FALSE;
+
+      sum_fits (job, l, l + 1, 0, &as_is);
+      for (guint i = 1; i < job->n_readings; i++)
+        {
+          sum_fits (job, l, l + 1, i, &other);
+          if (!explains (&as_is, &other) || (found && other.held_overlap <= best.held_overlap))
+            continue;
+          found = TRUE;
+          best = other;
+        }
+      n += found ? 1 : 0;
+      if (found)
+        {
+          g_autofree char *name = ms_reading_name (&best.reading);
+
+          g_string_append_printf (text, "%slayer %d: %s gives %.3g %% change instead of %.3g %%",
+                                  text->len > 0 ? "; " : "", ms_trace_layer (job->a, l)->number,
+                                  name, 100 * best.changed, 100 * as_is.changed);
+        }
+    }
+  return g_string_free (text, n == 0 || n == job->n_layers);
+}
+
 static gboolean
 read_all (const MsContext *context, Job *job, const MsReading *readings, guint n, MsAligning *out,
           GError **error)
@@ -332,11 +366,13 @@ read_all (const MsContext *context, Job *job, const MsReading *readings, guint n
     {
       MsAlignment *alignment = &out->all[out->n++];
 
-      sum_fits (job, i, alignment);
+      sum_fits (job, 0, job->n_layers, i, alignment);
       if (out->n > 1 && explains (&out->all[0], alignment)
           && (out->best == 0 || alignment->held_overlap > out->all[out->best].held_overlap))
         out->best = out->n - 1;
     }
+  if (readings == simple)
+    out->layers = explain_layers (job);
   return TRUE;
 }
 

@@ -84,6 +84,45 @@ void ms_result_join_notes (MsResult *all, const char *const *labels, GPtrArray *
 /* Puts the strongest findings first. */
 void ms_result_sort (MsResult *result);
 
+/* Experts that advice is about, and those of them that too few tokens chose to decide it. */
+typedef struct
+{
+  guint n, undecided;
+  guint never; /* of the undecided, chosen by no token */
+  double more; /* further tokens until the rarest chosen one is expected to have enough */
+} MsScarcity;
+
+/* Adds an expert that `count` of n_tokens chose and that wants `least`; returns whether it is decided. */
+gboolean ms_scarcity_add (MsScarcity *scarcity, double count, double n_tokens, double least);
+/* "3 of 8 WHAT are not decided: fewer than 20 tokens chose them; ...", newly allocated; NULL when all are
+ * decided. */
+char *ms_scarcity_sentence (const MsScarcity *scarcity, const char *what, double least);
+
+/* The parameter that says how many are enough. */
+#define MS_LEAST_PARAM                                                                             \
+  {                                                                                                \
+    .name = "least", .title = "Least tokens",                                                      \
+    .help = "Nothing is decided about an expert that fewer tokens chose.", .unit = "tokens",       \
+    .type = MS_PARAM_INT, .least = 0, .most = 1e9, .usual = 20, .ui_least = 0, .ui_most = 1000     \
+  }
+
+/* What speaks against a layer's decisions. */
+typedef struct
+{
+  guint64 rows;        /* tokens looked at */
+  guint64 idle;        /* of them without an expert */
+  guint64 with_margin; /* of them with a recorded margin */
+  guint64 ties;        /* of these with a margin of exactly 0 */
+  guint64 negative;    /* rows with a negative weight; counted when all rows are looked at */
+  guint64 unweighted;  /* rows with an undefined weight; likewise */
+} MsLayerDoubts;
+
+/* Counts at least the first `most` rows of trace layer `layer`, 0 = all. */
+gboolean ms_trace_count_doubts (MsTrace *trace, guint layer, guint64 most, MsLayerDoubts *doubts,
+                                GCancellable *cancel, GError **error);
+/* Where the router of the context's trace is tied: takes findings there away and says so in the result. */
+gboolean ms_result_doubt (MsResult *result, const MsContext *context, GError **error);
+
 /* The value of parameter `i` as text (newly allocated). */
 char *ms_values_text_of (const MsValues *values, guint i);
 

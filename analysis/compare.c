@@ -579,10 +579,16 @@ summarise (const MsContext *context, MsResult *result, const MsInterval totals[4
   if (totals[0].value >= LOOKED_AT)
     {
       if (!ms_context_aligning (context, &aligning, error))
-        return FALSE;
+        {
+          g_free (aligning.layers);
+          return FALSE;
+        }
       add_alignment (result, &aligning);
       alignment = alignment_sentence (&aligning, totals[0].value);
-      if (alignment == NULL)
+      if (aligning.layers != NULL)
+        ms_result_note (result, "Some layers look misaligned rather than routed differently: %s.",
+                        aligning.layers);
+      else if (alignment == NULL)
         ms_result_note (result,
                         "Alignment: moving run B by up to two tokens or MoE layers, or renumbering "
                         "its experts, explains less than half of the difference.");
@@ -599,6 +605,7 @@ summarise (const MsContext *context, MsResult *result, const MsInterval totals[4
                             : "",
         100 * totals[0].value, 100 * totals[1].value, 100 * totals[2].value, totals[3].value,
         n_layers);
+  g_free (aligning.layers);
   return TRUE;
 }
 

@@ -22,6 +22,7 @@ typedef struct
   guint n_slots;  /* S */
   double *sums;   /* (U, S) */
   double *shares; /* (S) of the whole */
+  double total;   /* decisions */
   double *chosen; /* (S) in how many of the half-sets each slot is hot */
   guint n_points;
   guint *points;      /* (P) set sizes */
@@ -391,6 +392,7 @@ do_scope (const MsContext *context, guint index, gpointer data, GError **error)
       scope->shares[i] += scope->sums[(gsize) u * scope->n_slots + i];
   for (guint i = 0; i < scope->n_slots; i++)
     scope->shares[i] /= total;
+  scope->total = total;
   g_clear_pointer (&scope->sums, g_free);
   return TRUE;
 }
@@ -452,17 +454,57 @@ write_slots (const MsContext *context, const Scope *all, MsTable *table)
     }
 }
 
-static void
-summarise (const Coverage *coverage, const Scope *all, MsResult *result)
+/* Why there is no other half: the selected documents are one independent group. */
+static char *
+explain_single (const MsContext *context)
 {
+  const MsClusters *clusters = ms_trace_clusters (context->trace, context->cluster, NULL);
+  guint n = ms_trace_n_documents (context->trace);
+
+  if (n < 2)
+    return g_strdup ("with one document this cannot be checked on other text");
+  if (clusters != NULL && clusters->n_copies + 1 == n)
+    return g_strdup_printf ("all %u documents are copies of the same text, so this is an in-sample "
+                            "figure that cannot be checked on other text",
+                            n);
+  return g_strdup_printf ("the %u documents go together as one group (translations, copies), so "
+                          "this is an in-sample figure that cannot be checked on other text",
+                          n);
+}
+
+/* How many slots of the hot set rest on so few tokens that others may be as busy. */
+static void
+note_scarce (const MsContext *context, const Scope *all, MsResult *result)
+{
+  double least = (double) ms_values_int (context->values, "least");
+  g_autofree Slot *order = g_new (Slot, all->n_slots);
+  g_autofree char *scarce = NULL;
+  MsScarcity hot = { 0 };
+
+  if (!(all->total > 0))
+    return;
+  sort_slots (all->shares, all->n_slots, order);
+  for (guint i = 0; i < all->hot; i++)
+    ms_scarcity_add (&hot, round (order[i].count * all->total),
+                     (double) ms_trace_n_tokens (context->trace), least);
+  scarce = ms_scarcity_sentence (&hot, "slots of the hot set", least);
+  if (scarce != NULL)
+    ms_result_note (result, "%s.", scarce);
+}
+
+static void
+summarise (const MsContext *context, const Coverage *coverage, const Scope *all, MsResult *result)
+{
+  g_autofree char *why = explain_single (context);
   double uniform = (double) all->hot / all->n_slots, gain = all->hot_held_out / uniform;
   double strength = (all->hot_held_out - uniform) / all->hot_error;
 
-  if (isnan (all->hot_error))
-    result->summary = g_strdup_printf ("The busiest %.3g %% of the slots take %.3g %% of the "
-                                       "decisions; with so few documents this "
-                                       "cannot be checked on other text.",
-                                       100 * uniform, 100 * all->hot_inside.corrected);
+  if (isnan (all->hot_held_out) || isnan (all->hot_error))
+    result->summary = g_strdup_printf (
+        "The busiest %.3g %% of the slots take %.3g %% of the decisions; %s.", 100 * uniform,
+        100 * all->hot_inside.corrected,
+        isnan (all->hot_held_out) ? why
+                                  : "with so few documents this cannot be checked on other text");
   else
     result->summary = g_strdup_printf (
         "%s: the busiest %.3g %% of the slots, chosen on one half of the documents, take %.3g %% "
@@ -479,6 +521,7 @@ summarise (const Coverage *coverage, const Scope *all, MsResult *result)
       "Held-out shares are means over %d random halvings of the documents' groups, used both "
       "ways; their error is that of sampling the documents.",
       SPLITS);
+  note_scarce (context, all, result);
   ms_result_note (result, "\"All\" ranks the slots (layer, expert) of all layers as one list.");
   for (guint i = 0; i < coverage->n_layers; i++)
     {
@@ -519,7 +562,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   if (fine)
     {
       write_slots (context, &scopes[n_scopes - 1], result->tables[2]);
-      summarise (&coverage, &scopes[n_scopes - 1], result);
+      summarise (context, &coverage, &scopes[n_scopes - 1], result);
     }
   for (guint i = 0; i < n_scopes; i++)
     clear_scope (&scopes[i]);
@@ -547,6 +590,7 @@ static const MsParam params[] = {
     .least = 0,
     .most = 100,
     .usual = 80 },
+  MS_LEAST_PARAM,
   { 0 },
 };
 

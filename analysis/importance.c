@@ -54,6 +54,7 @@ static const MsParam params[] = {
     "as REAP "
     "does; 0 = the whole trace as one",
     "documents", MS_PARAM_INT, 0, 1000000, 0, .ui_least = 0, .ui_most = 256 },
+  MS_LEAST_PARAM,
   { 0 },
 };
 
@@ -89,12 +90,18 @@ static const MsTableDef tables[] = {
           "The group of which it carries more than the guard share, empty = none" },
         { "prune", "Prune", NULL, MS_COLUMN_INT, "1 when on the pruning list" },
         { "bits_class", "Bits", NULL, MS_COLUMN_TEXT,
-          "low, medium or high: thirds of the layer by the criterion, for bit allocation" },
+          "low, medium or high: thirds of the layer by the criterion, for bit allocation; "
+          "undefined for an expert that fewer than --least tokens chose" },
+        { "decided", "Decided", NULL, MS_COLUMN_INT,
+          "0 when fewer than --least tokens chose it: its rank, and so whether to prune it, may be "
+          "chance" },
         { 0 } } },
   { "layers", "What pruning the list would lose",
     (const MsColumn[]){
         MS_LAYER_COLUMN,
         { "pruned", "Pruned", "experts", MS_COLUMN_INT, "Experts on the list" },
+        { "undecided", "Undecided", "experts", MS_COLUMN_INT,
+          "Of those on the list, chosen by fewer than --least tokens" },
         { "guarded", "Guarded", "experts", MS_COLUMN_INT, "Experts kept by the guard alone" },
         { "lost_decisions", "Decisions lost", NULL, MS_COLUMN_REAL,
           "Share of decisions to pruned experts" },
@@ -224,8 +231,13 @@ gates (const Job *job, const MsTrace *trace, guint index, const MsLayerTrace *la
 
   if (job->gate == GATE_RECORDED)
     {
+      /* A negative number is no combine weight. */
       for (guint r = 0; r < layer->k; r++)
-        g[r] = layer->weights[t * layer->k + r];
+        {
+          float weight = layer->weights[t * layer->k + r];
+
+          g[r] = weight >= 0 ? weight : NAN;
+        }
       return;
     }
   ms_trace_distribution (trace, index, layer->logits + t * layer->n_experts, p);
@@ -448,9 +460,16 @@ guarding_group (const Job *job, const Layer *layer, guint e, double share)
 typedef struct
 {
   guint criterion;
-  double prune, guard_share, super;
+  double prune, guard_share, super, least;
   guint n_layers;
 } Rule;
+
+/* What pruning the list takes away, for the sentence. */
+typedef struct
+{
+  double lost[3]; /* mean over layers, by decided experts of the list: decisions, mass, output */
+  MsScarcity listed;
+} Outcome;
 
 /* EASY-EP over groups: the parts of the layer that it gives each expert, summed; NaN without groups or
  * their inputs. */
@@ -517,7 +536,7 @@ add_correlations (MsTable *table, const Job *job, const Layer *layer, gint64 blo
 
 static void
 add_layer (const MsContext *context, MsResult *result, const Job *job, const Rule *rule, guint l,
-           double lost[3])
+           Outcome *outcome)
 {
   const Layer *in = &job->layers[l];
   guint n = in->n_experts, n_prune = (guint) (n * rule->prune), pruned = 0, guarded = 0;
@@ -529,7 +548,9 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
   g_autofree guint *place = g_new (guint, n);
   g_autofree gboolean *out = g_new0 (gboolean, n);
   g_autofree MsInterval *reap = g_new (MsInterval, n);
-  double total[3] = { 0 }, gone[3] = { 0 };
+  double total[3] = { 0 }, gone[3] = { 0 }, sure[3] = { 0 };
+  double n_tokens = (double) ms_trace_n_tokens (context->trace);
+  guint undecided = outcome->listed.undecided;
 
   measure_reap (job, in, reap);
   for (guint e = 0; e < n; e++)
@@ -563,23 +584,30 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
       const char *bits = 3 * place[e] < n ? "low" : 3 * place[e] < 2 * n ? "medium" : "high";
       gboolean super = norms && in->peak[e] > rule->super && 4 * l < 3 * rule->n_layers;
 
-      ms_table_add_row (ms_result_table (result, "experts"), MS_INT (block), MS_INT (e),
-                        MS_INT ((gint64) in->count[e]), MS_REAL (in->mass[e]),
-                        MS_REAL (norms ? in->norm[e] : NAN),
-                        MS_REAL (norms ? in->norm[e] / MAX (in->count[e], 1) : NAN),
-                        MS_REAL (norms ? in->weighted[e] : NAN),
-                        MS_REAL (norms ? reap[e].value : NAN), MS_REAL (norms ? reap[e].low : NAN),
-                        MS_REAL (norms ? reap[e].high : NAN),
-                        MS_REAL (job->columns & MS_CHUNK_PEAKS ? in->peak[e] : NAN),
-                        MS_REAL (job->columns & MS_CHUNK_SIMILARITY ? in->easy[e] : NAN),
-                        MS_REAL (mixed_score (job, in, e)), MS_INT (super), MS_INT (place[e] + 1),
-                        MS_TEXT (guard), MS_INT (out[e]), MS_TEXT (bits));
+      ms_table_add_row (
+          ms_result_table (result, "experts"), MS_INT (block), MS_INT (e),
+          MS_INT ((gint64) in->count[e]), MS_REAL (in->mass[e]),
+          MS_REAL (norms ? in->norm[e] : NAN),
+          MS_REAL (norms ? in->norm[e] / MAX (in->count[e], 1) : NAN),
+          MS_REAL (norms ? in->weighted[e] : NAN), MS_REAL (norms ? reap[e].value : NAN),
+          MS_REAL (norms ? reap[e].low : NAN), MS_REAL (norms ? reap[e].high : NAN),
+          MS_REAL (job->columns & MS_CHUNK_PEAKS ? in->peak[e] : NAN),
+          MS_REAL (job->columns & MS_CHUNK_SIMILARITY ? in->easy[e] : NAN),
+          MS_REAL (mixed_score (job, in, e)), MS_INT (super), MS_INT (place[e] + 1),
+          MS_TEXT (guard), MS_INT (out[e]), MS_TEXT (in->count[e] >= rule->least ? bits : NULL),
+          MS_INT (in->count[e] >= rule->least));
       total[0] += in->count[e];
       total[1] += in->mass[e];
       total[2] += in->weighted[e];
       gone[0] += out[e] ? in->count[e] : 0;
       gone[1] += out[e] ? in->mass[e] : 0;
       gone[2] += out[e] ? in->weighted[e] : 0;
+      if (out[e] && ms_scarcity_add (&outcome->listed, in->count[e], n_tokens, rule->least))
+        {
+          sure[0] += in->count[e];
+          sure[1] += in->mass[e];
+          sure[2] += in->weighted[e];
+        }
       if (super)
         ms_result_find (result, in->peak[e] / rule->super,
                         g_strdup_printf ("layer=%d expert=%u", (int) block, e),
@@ -587,10 +615,11 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
                         (int) block, e, in->peak[e]);
     }
   for (guint i = 0; i < 3; i++)
-    lost[i] += gone[i] / total[i] / rule->n_layers;
+    outcome->lost[i] += sure[i] / total[i] / rule->n_layers;
+  undecided = outcome->listed.undecided - undecided;
   ms_table_add_row (ms_result_table (result, "layers"), MS_INT (block), MS_INT (pruned),
-                    MS_INT (guarded), MS_REAL (gone[0] / total[0]), MS_REAL (gone[1] / total[1]),
-                    MS_REAL (norms ? gone[2] / total[2] : NAN),
+                    MS_INT (undecided), MS_INT (guarded), MS_REAL (gone[0] / total[0]),
+                    MS_REAL (gone[1] / total[1]), MS_REAL (norms ? gone[2] / total[2] : NAN),
                     MS_REAL (ms_spearman (score, in->count, n)));
   add_correlations (ms_result_table (result, "correlations"), job, in, block);
   for (guint i = 0; in->distance != NULL && i < n; i++)
@@ -598,6 +627,56 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, const Rul
       ms_table_add_row (ms_result_table (result, "similarity"), MS_INT (block), MS_INT (i),
                         MS_INT (j), MS_REAL (in->distance[(gsize) i * n + j]),
                         MS_INT ((gint64) (in->count[i] + in->count[j])));
+}
+
+/* Whether the criterion says nothing of an expert, its weights being undefined. */
+static gboolean
+lacks_scores (const Job *job, const Rule *rule)
+{
+  for (guint l = 0; l < rule->n_layers; l++)
+    for (guint e = 0; e < job->layers[l].n_experts; e++)
+      if (isnan (score_of (job, &job->layers[l], rule->criterion, e)))
+        return TRUE;
+  return FALSE;
+}
+
+static void
+summarise (const MsContext *context, MsResult *result, const Job *job, Rule *rule)
+{
+  Outcome outcome = { 0 };
+  const MsScarcity *listed = &outcome.listed;
+  g_autofree char *scarce = NULL, *mass = NULL;
+  GString *text = g_string_new (NULL);
+
+  if (lacks_scores (job, rule))
+    {
+      ms_result_note (result,
+                      "Weights are undefined or negative: ordered by frequency instead of %s.",
+                      criterion_choices[rule->criterion]);
+      rule->criterion = BY_FREQUENCY;
+    }
+  rule->super = super_threshold (job, rule->n_layers);
+  for (guint l = 0; l < rule->n_layers; l++)
+    add_layer (context, result, job, rule, l, &outcome);
+  mass = isnan (outcome.lost[1])
+             ? g_strdup ("an undefined share of the gate mass (it needs weights of at least 0)")
+             : g_strdup_printf ("%.2f %% of the gate mass", 100 * outcome.lost[1]);
+  scarce = ms_scarcity_sentence (listed, "experts on the list", rule->least);
+  if (listed->undecided < listed->n || listed->n == 0)
+    g_string_append_printf (
+        text,
+        "Pruning the least important %.0f %% of each layer's experts by %s would take away %.2f %% "
+        "of the decisions and %s%s.",
+        100 * rule->prune, criterion_choices[rule->criterion], 100 * outcome.lost[0], mass,
+        scarce != NULL ? ", by the decided ones alone" : "");
+  else
+    g_string_append_printf (text,
+                            "What pruning the least important %.0f %% of each layer's experts by "
+                            "%s would take away cannot be told from so few tokens.",
+                            100 * rule->prune, criterion_choices[rule->criterion]);
+  if (scarce != NULL)
+    g_string_append_printf (text, " %s.", scarce);
+  result->summary = g_string_free (text, FALSE);
 }
 
 static gboolean
@@ -621,14 +700,15 @@ compute (const MsContext *context, MsResult *result, GError **error)
               groups,
               (guint) ms_values_int (context->values, "similarity-batch"),
               longest };
-  Rule rule = { ms_values_choice (context->values, "criterion"),
-                ms_values_real (context->values, "prune"),
-                ms_values_real (context->values, "guard-share"), 0, n_layers };
+  Rule rule = {
+    ms_values_choice (context->values, "criterion"),   ms_values_real (context->values, "prune"),
+    ms_values_real (context->values, "guard-share"),   0,
+    (double) ms_values_int (context->values, "least"), n_layers
+  };
   guint wants = rule.criterion == BY_EASY_EP || rule.criterion == BY_EASY_MIXED
                     ? MS_CHUNK_NORMS | MS_CHUNK_SIMILARITY
                 : rule.criterion == BY_REAP || rule.criterion == BY_EAN ? MS_CHUNK_NORMS
                                                                         : 0;
-  double lost[3] = { 0 };
   gboolean fine;
 
   if (job.gate != GATE_RECORDED && !(recorded & MS_CHUNK_LOGITS))
@@ -662,14 +742,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   fine = ms_context_tasks (context, n_layers, scan_layer, &job, 0, 0.95, error);
   if (fine)
     {
-      rule.super = super_threshold (&job, n_layers);
-      for (guint l = 0; l < n_layers; l++)
-        add_layer (context, result, &job, &rule, l, lost);
-      result->summary = g_strdup_printf ("Pruning the least important %.0f %% of each layer's "
-                                         "experts by %s would take away %.2f %% of the "
-                                         "decisions and %.2f %% of the gate mass.",
-                                         100 * rule.prune, criterion_choices[rule.criterion],
-                                         100 * lost[0], 100 * lost[1]);
+      summarise (context, result, &job, &rule);
       ms_result_note (result, "Gate: %s. Guard: %s.", gate_choices[job.gate],
                       groups != NULL ? guard_choices[guard] : "none");
     }

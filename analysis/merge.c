@@ -17,6 +17,7 @@ static const MsParam params[] = {
   { "distances", "Given distances",
     "CSV file with the columns layer, expert, other, distance instead of the run's router logits",
     NULL, MS_PARAM_FILE, .usual_text = "" },
+  MS_LEAST_PARAM,
   { 0 },
 };
 
@@ -96,6 +97,7 @@ typedef struct
   double *distance; /* (E, E) */
   guint *dominant;  /* (E) */
   gboolean *kept;   /* (E) */
+  double total;     /* decisions; 0 = unknown, from files */
   double *units;    /* (U, E, sums) once the groups are known; NULL from files */
 } Layer;
 
@@ -141,6 +143,7 @@ measure_layer (const MsContext *context, guint index, gpointer data, GError **er
         for (guint j = 0; j <= i; j++)
           out->distance[(gsize) i * n + j] += (double) z[i] * z[j];
     }
+  out->total = total;
   for (guint e = 0; e < n && total > 0; e++)
     out->usage[e] /= total;
   for (guint i = 0; i < n;
@@ -168,6 +171,7 @@ layer_new (int block, guint n_experts)
                   g_new0 (double, n_experts *(gsize) n_experts),
                   g_new0 (guint, n_experts),
                   g_new0 (gboolean, n_experts),
+                  0,
                   NULL };
 }
 
@@ -496,12 +500,32 @@ load_job (const MsContext *context, Job *job, GError **error)
   return ms_context_tasks (context, job->n_layers, measure_layer, job, 0, 0.6, error);
 }
 
+/* How many of the experts that go are not decided: their usage and distance rest on few tokens. */
+static char *
+undecided_sentence (const MsContext *context, const Job *job)
+{
+  double least = (double) ms_values_int (context->values, "least");
+  MsScarcity merged = { 0 };
+
+  for (guint l = 0; l < job->n_layers; l++)
+    {
+      const Layer *layer = &job->layers[l];
+
+      for (guint e = 0; e < layer->n_experts; e++)
+        if (!layer->kept[e])
+          ms_scarcity_add (&merged, round (layer->usage[e] * layer->total),
+                           (double) ms_trace_n_tokens (context->trace), least);
+    }
+  return ms_scarcity_sentence (&merged, "merged experts", least);
+}
+
 static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
   gboolean traced = ms_values_text (context->values, "usage")[0] == '\0';
   guint budget = (guint) ms_values_int (context->values, "clusters"), n_experts = 0, remain;
   g_autoptr (MsBootstrap) bootstrap = NULL;
+  g_autofree char *undecided = NULL;
   g_auto (Job) job = { 0 };
 
   if (!load_job (context, &job, error))
@@ -519,9 +543,11 @@ compute (const MsContext *context, MsResult *result, GError **error)
     return FALSE;
   for (guint l = 0; l < job.n_layers; l++)
     add_layer (result, &job, &job.layers[l]);
+  undecided = traced ? undecided_sentence (context, &job) : NULL;
   result->summary = g_strdup_printf (
-      "Of %u experts %u remain; each of the others joins the nearest of its layer.", n_experts,
-      remain);
+      "Of %u experts %u remain; each of the others joins the nearest of its layer.%s%s%s",
+      n_experts, remain, undecided != NULL ? " " : "", undecided != NULL ? undecided : "",
+      undecided != NULL ? "." : "");
   ms_result_note (
       result, "Kept: the most used of each layer and the globally most used others (the REAP "
               "repository's version of MC-SMoE). Distance: 1 - cosine of router logits. Intervals "

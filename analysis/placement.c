@@ -86,6 +86,8 @@ static const MsTableDef tables[] = {
           "made" },
         { "llep_transfers", "Transfers, LLEP", "experts", MS_COLUMN_REAL,
           "Chunks computed off the expert's own device" },
+        { "useless_replicas", "Useless copies", "slots", MS_COLUMN_INT,
+          "Slots that hold an expert which another slot of the same device holds already" },
         { 0 } } },
   { "measures", "Each measure with its interval and what other placements give",
     (const MsColumn[]){
@@ -651,6 +653,23 @@ measure_random (const Job *job, const Layer *layer, double *out)
     }
 }
 
+/* Slots that hold an expert which another slot of the same device holds already. */
+static guint
+count_useless (const MsPlacement *p)
+{
+  guint n = 0;
+
+  for (guint slot = 0; slot < p->n_slots; slot++)
+    for (guint before = 0; before < slot; before++)
+      if (p->slot_expert[before] == p->slot_expert[slot]
+          && p->slot_device[before] == p->slot_device[slot])
+        {
+          n++;
+          break;
+        }
+  return n;
+}
+
 static void
 add_layer (const MsContext *context, MsResult *result, const Job *job, guint l, double *means)
 {
@@ -689,7 +708,7 @@ add_layer (const MsContext *context, MsResult *result, const Job *job, guint l, 
                     MS_INT ((gint64) sums[SUM_COPIES]), MS_INT ((gint64) sums[SUM_DISTINCT]),
                     MS_INT ((gint64) sums[SUM_CROSS_NODE]), MS_REAL (value[MEGABYTES].value),
                     MS_INT ((gint64) sums[SUM_MOVES]), MS_REAL (value[CROSS_DEVICE].value),
-                    MS_REAL (plan[0]), MS_REAL (plan[1]));
+                    MS_REAL (plan[0]), MS_REAL (plan[1]), MS_INT (count_useless (p)));
   for (guint i = 0; i < N_MEASURES; i++)
     ms_table_add_row (ms_result_table (result, "measures"), MS_INT (layer->block),
                       MS_TEXT (measure_names[i]), MS_CORRECTED (value[i]), MS_REAL (in_order[i]),
@@ -708,6 +727,16 @@ static void
 summarise (MsResult *result, const Job *job, const double *means, const char *method)
 {
   GString *text = g_string_new (NULL);
+  guint n_useless = 0;
+
+  for (guint l = 0; l < job->n_layers; l++)
+    n_useless += count_useless (&job->layers[l].placements[PLACED]);
+  if (isnan (means[1]))
+    {
+      g_string_assign (text, "There is no load to place: no expert was chosen.");
+      result->summary = g_string_free (text, FALSE);
+      return;
+    }
 
   g_string_append_printf (
       text, "On %u devices the busiest has %.2f times the mean load (%.2f with experts in order",
@@ -723,6 +752,11 @@ summarise (MsResult *result, const Job *job, const double *means, const char *me
         g_string_append_printf (text, " (%.1f %% at random)", 100 * means[4]);
     }
   g_string_append_c (text, '.');
+  if (n_useless > 0)
+    g_string_append_printf (text,
+                            " %u slot%s a second copy of an expert on the same device, which "
+                            "cannot carry load away.",
+                            n_useless, n_useless == 1 ? " holds" : "s hold");
   result->summary = g_string_free (text, FALSE);
   ms_result_note (
       result,

@@ -104,4 +104,9 @@ typedef struct
  * from the trace.  PARAM error when `by` is no label of the trace. */
 const MsClusters *ms_trace_clusters (MsTrace *trace, const char *by, GError **error);
 
+/* What the trace's own numbers say against taking it for a router's choices on independent texts: exact ties,
+ * copies, weights that are none.  Reads all decisions.  GPtrArray of char *, a sentence each without the full
+ * stop (transfer full); NULL with *error set on failure. */
+GPtrArray *ms_trace_doubts (MsTrace *trace, GCancellable *cancel, GError **error);
+
 G_END_DECLS

@@ -1,4 +1,5 @@
 /* `moescope check`: is the file whole?  One line per finding; the exit status tells. */
+#include "analysis.h"
 #include "command.h"
 #include "db.h"
 
@@ -39,6 +40,29 @@ fail (GError *error)
   return ms_command_fail (&ms_command_check, error);
 }
 
+/* What the decisions of a whole file say against their reading. */
+static gboolean
+print_doubts (MsDb *db, const char *path, GError **error)
+{
+  g_autoptr (GPtrArray) runs = ms_db_list_runs (db, error);
+
+  for (guint i = 0; runs != NULL && i < runs->len; i++)
+    {
+      const MsRun *run = runs->pdata[i];
+      g_autoptr (MsTrace) trace = NULL;
+      g_autoptr (GPtrArray) doubts = NULL;
+
+      if (run->n_tokens == 0)
+        continue;
+      if ((trace = ms_trace_open (path, run->id, NULL, error)) == NULL
+          || (doubts = ms_trace_doubts (trace, NULL, error)) == NULL)
+        return FALSE;
+      for (guint d = 0; d < doubts->len; d++)
+        printf ("note: run %" G_GINT64_FORMAT ": %s\n", run->id, (char *) doubts->pdata[d]);
+    }
+  return runs != NULL;
+}
+
 static MsExit
 run (int argc, char **argv)
 {
@@ -59,6 +83,8 @@ run (int argc, char **argv)
                n_bad == 1 ? "fault" : "faults");
       return MS_EXIT_FAILED;
     }
+  if (!print_doubts (db, argv[1], &error))
+    return fail (error);
   printf ("%s is fine\n", argv[1]);
   return MS_EXIT_FINE;
 }
@@ -67,8 +93,10 @@ const MsCommand ms_command_check = {
   .name = "check",
   .usage = "RUN.db",
   .summary = "Check that a file is whole: structure, checksums, every decision",
-  .details = "Prints one line per finding: 'fault' for damage, 'note' for what is worth knowing.\n"
-             "Exits with 1 when there is a fault.",
+  .details
+  = "Prints one line per finding: 'fault' for damage, 'note' for what is worth knowing, also\n"
+    "of the decisions themselves: exact ties, copies of documents, weights that are none.\n"
+    "Exits with 1 when there is a fault.",
   .example = "moescope check run.db",
   .run = run,
 };

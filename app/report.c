@@ -189,6 +189,17 @@ note_check (gboolean bad, const char *finding, gpointer data)
   g_ptr_array_add (report->checks, g_strdup (finding));
 }
 
+static gboolean
+add_doubts (MsReport *report, GError **error)
+{
+  g_autoptr (GPtrArray) doubts
+      = ms_trace_doubts (report->job->trace, report->job->context.cancel, error);
+
+  for (guint i = 0; doubts != NULL && i < doubts->len; i++)
+    g_ptr_array_add (report->checks, g_strdup (doubts->pdata[i]));
+  return doubts != NULL;
+}
+
 /* What all runs lack; of several one may have what another lacks.  NULL when one has all. */
 static char *
 find_missing (const MsAnalysis *analysis, const MsContext *context)
@@ -232,6 +243,11 @@ ms_report_make (MsReport *report, MsExit *status)
   report->hash = ms_file_hash (job->path, &error);
   if (report->hash == NULL || (db = ms_db_open (job->path, MS_DB_READ, &error)) == NULL
       || !ms_db_check (db, note_check, report, &report->n_bad, &error))
+    {
+      *status = ms_command_fail (job->command, error);
+      return FALSE;
+    }
+  if (!add_doubts (report, &error))
     {
       *status = ms_command_fail (job->command, error);
       return FALSE;
