@@ -161,6 +161,13 @@ typedef gboolean (*MsContextTask) (const MsContext *context, guint index, gpoint
 gboolean ms_context_tasks (const MsContext *context, guint n, MsContextTask task, gpointer data,
                            double from, double to, GError **error);
 
+/* Whether counts of all pairs of a layer's experts with those of the layer `distance` further on (0: of the
+ * layer itself), `bytes` each and kept for all layers, fit in memory; else the error names the layer, its
+ * experts and what they would take.  To be asked before anything is allocated. */
+#define MS_MOST_PAIR_BYTES 4e9
+gboolean ms_context_pairs_fit (const MsContext *context, guint distance, gsize bytes,
+                               GError **error);
+
 /* A random state for stream `stream` of `seed`: independent of the other streams and of the threads. */
 guint64 ms_seed (guint64 seed, guint64 stream);
 

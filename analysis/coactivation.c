@@ -361,6 +361,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
   double several = 0;
   gboolean fine;
 
+  if (!ms_context_pairs_fit (context, 0, 2 * sizeof (guint32), error))
+    return FALSE;
   all.bootstrap = ms_bootstrap_new_of_trace (context);
   all.n_layers = ms_trace_n_layers (context->trace);
   all.layers = g_new0 (Layer, all.n_layers);

@@ -74,3 +74,33 @@ ms_part_progress (double done, gpointer data)
 
   ms_context_progress (part->context, part->from + part->share * done);
 }
+
+gboolean
+ms_context_pairs_fit (const MsContext *context, guint distance, gsize bytes, GError **error)
+{
+  double all = 0, largest = 0;
+  guint at = 0;
+
+  for (guint l = 0; l + distance < ms_trace_n_layers (context->trace); l++)
+    {
+      double own = (double) ms_trace_layer (context->trace, l)->gate.n_experts
+                   * ms_trace_layer (context->trace, l + distance)->gate.n_experts * (double) bytes;
+
+      all += own;
+      if (own > largest)
+        {
+          largest = own;
+          at = l;
+        }
+    }
+  if (all <= MS_MOST_PAIR_BYTES)
+    return TRUE;
+  g_set_error (
+      error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS,
+      "layer %d has %u experts: counts of all their pairs would take %.1f GB of memory, and "
+      "%.1f GB are the most; where few of the numbers occur, number the experts from 0 "
+      "without gaps and import the trace again, or choose layers with --select",
+      ms_trace_layer (context->trace, at)->number,
+      ms_trace_layer (context->trace, at)->gate.n_experts, all / 1e9, MS_MOST_PAIR_BYTES / 1e9);
+  return FALSE;
+}

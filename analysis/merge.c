@@ -489,6 +489,8 @@ load_job (const MsContext *context, Job *job, GError **error)
                    "--distances");
       return FALSE;
     }
+  if (!ms_context_pairs_fit (context, 0, sizeof (double), error))
+    return FALSE;
   job->n_layers = ms_trace_n_layers (context->trace);
   job->layers = g_new0 (Layer, job->n_layers);
   for (guint l = 0; l < job->n_layers; l++)

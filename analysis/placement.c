@@ -779,6 +779,8 @@ load_job (const MsContext *context, Job *job, GError **error)
     }
   else
     {
+      if (!ms_context_pairs_fit (context, 1, sizeof (guint64), error))
+        return FALSE;
       job->n_layers = ms_trace_n_layers (context->trace);
       job->layers = g_new0 (Layer, job->n_layers);
       job->width = ms_trace_model (context->trace)->width;

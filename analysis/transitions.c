@@ -481,8 +481,11 @@ compute (const MsContext *context, MsResult *result, GError **error)
   g_autofree Step *steps = g_new0 (Step, n_steps);
   double information = 0, null = 0, recall = 0;
   guint strongest = 0;
+  /* The pairs, and as many for the null value. */
+  gboolean fits = ms_context_pairs_fit (context, 1, 2 * sizeof (guint64), error);
   g_autoptr (MsMatches) matches
-      = ms_matches_new (context, MS_MATCHES_USUAL, is_held_out (context), NULL, error);
+      = fits ? ms_matches_new (context, MS_MATCHES_USUAL, is_held_out (context), NULL, error)
+             : NULL;
   g_autoptr (MsBootstrap) bootstrap = ms_bootstrap_new_of_trace (context);
   Job job = { steps, matches, bootstrap };
   gboolean fine

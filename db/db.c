@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 G_DEFINE_QUARK (ms_db_error, ms_db_error)
 
@@ -163,10 +164,19 @@ static gboolean
 inspect (const char *path, MsDbMode mode, GError **error)
 {
   guint8 header[HEADER_BYTES];
-  FILE *file = fopen (path, "rbe");
+  struct stat status;
+  FILE *file;
   gsize n;
   int failure;
 
+  /* Opening a pipe waits for its other end. */
+  if (stat (path, &status) == 0 && !S_ISREG (status.st_mode) && !S_ISDIR (status.st_mode))
+    {
+      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_IO,
+                   "%s is a pipe or a device: a database has to be a file", path);
+      return FALSE;
+    }
+  file = fopen (path, "rbe");
   if (file == NULL && errno == ENOENT && mode == MS_DB_CREATE)
     return TRUE;
   if (file == NULL)

@@ -241,6 +241,75 @@ test_list (void)
   g_assert_true (seen);
 }
 
+/* A pipe that nobody writes is refused, not waited for. */
+static void
+test_pipe (void)
+{
+  g_autofree char *pipe = g_build_filename (folder, "pipe", NULL);
+  const char *const commands[] = { "info", "check" };
+
+  g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
+    {
+      RUN (1, commands[i], pipe);
+      ASSERT_HAS (err, "is a pipe");
+    }
+  {
+    RUN (1, "analyze", pipe, "load");
+    ASSERT_HAS (err, "is a pipe");
+  }
+  {
+    RUN (1, "import", database, "-o", pipe);
+    ASSERT_HAS (err, "moescope import: ");
+  }
+  g_remove (pipe);
+}
+
+/* Two experts with the largest numbers: what counts all pairs refuses with the number, within little memory,
+ * and what does not, runs. */
+static void
+test_sparse (void)
+{
+  static const char *const names[][2] = { { "coactivation", "65535" },
+                                          { "transitions", "65535" },
+                                          { "placement", "65535" },
+                                          { "load", NULL } };
+  g_autofree char *sparse = g_build_filename (folder, "sparse.db", NULL);
+  g_autofree char *trace = g_build_filename (folder, "sparse.csv", NULL);
+  g_autoptr (GString) rows = g_string_new ("sequence,token,layer,rank,expert,weight\n");
+
+  if (g_getenv ("ASAN_OPTIONS") != NULL) /* whose shadow is larger than the limit below */
+    return;
+  for (guint token = 0; token < 40; token++)
+    for (guint layer = 0; layer < 2; layer++)
+      for (guint rank = 0; rank < 2; rank++)
+        g_string_append_printf (rows, "s%u,%u,%u,%u,%u,0.5\n", token / 10, token % 10, layer, rank,
+                                65534 - (rank + token) % 4);
+  g_assert_true (g_file_set_contents (trace, rows->str, -1, NULL));
+  {
+    RUN (0, "import", trace, "-o", sparse);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autofree char *line
+          = g_strdup_printf ("ulimit -v 3000000; exec %s analyze %s %s --threads 1",
+                             g_getenv ("MOESCOPE"), sparse, names[i][0]);
+      const char *const argv[] = { "sh", "-c", line, NULL };
+      g_autofree char *err = NULL;
+      int status;
+
+      g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL,
+                                   G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
+                                   NULL, &err, &status, NULL));
+      g_assert_true (WIFEXITED (status));
+      g_assert_cmpint (WEXITSTATUS (status), ==, names[i][1] != NULL ? 1 : 0);
+      if (names[i][1] != NULL)
+        ASSERT_HAS (err, names[i][1]);
+    }
+  g_remove (trace);
+  g_remove (sparse);
+}
+
 /* What export writes, import reads: the same decisions come out again. */
 static void
 test_round_trip (void)
@@ -518,6 +587,8 @@ main (int argc, char **argv)
   g_test_add_func ("/file-commands/hostile", test_hostile);
   g_test_add_func ("/file-commands/little-memory", test_little_memory);
   g_test_add_func ("/file-commands/check", test_check);
+  g_test_add_func ("/file-commands/pipe", test_pipe);
+  g_test_add_func ("/file-commands/sparse", test_sparse);
   g_test_add_func ("/file-commands/list", test_list);
   g_test_add_func ("/file-commands/manual", test_manual);
   g_test_add_func ("/file-commands/round-trip", test_round_trip);
