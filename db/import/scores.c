@@ -138,7 +138,9 @@ ms_import_layout_take_gate (MsImportLayout *layout, GError **error)
                            .k = layout->k,
                            .renormalise = options->renormalise,
                            .scale = options->scale > 0 ? options->scale : 1 };
-  if (options->scoring == MS_SCORING_UNKNOWN && !decided)
+  /* The same scores mean the same whether or not decisions lie beside them; where the two contradict each
+   * other, checks.c says so.  Decisions alone need no gate and tell none. */
+  if (options->scoring == MS_SCORING_UNKNOWN && (importer->n_scores > 0 || !decided))
     {
       layout->gate.scoring = MS_SCORING_SOFTMAX;
       ms_importer_note (importer, "the gate is taken as a softmax over all experts (--gating)");
