@@ -384,6 +384,9 @@ const char *ms_input_header (const MsInput *input, guint column);
 int ms_input_find (const MsInput *input, const char *name);
 /* The same, but a missing column is an error. */
 gboolean ms_input_need (const MsInput *input, const char *name, guint *column, GError **error);
+/* ms_input_load, then ms_input_need for each of `names` (ended by NULL): columns[i] is the place of names[i]. */
+MsInput *ms_input_load_columns (const char *path, const char *const *names, guint *columns,
+                                GError **error);
 const char *ms_input_text (const MsInput *input, guint row, guint column);
 /* Numbers in a range, else an error with file, line and column. */
 gboolean ms_input_int (const MsInput *input, guint row, guint column, gint64 least, gint64 most,

@@ -375,16 +375,14 @@ static gboolean
 read_file (const MsContext *context, const char *path, GPtrArray *names, Committee *all,
            GError **error)
 {
-  g_autoptr (MsInput) input = ms_input_load (path, error);
+  static const char *const wanted_columns[] = { "layer", "domain", "expert", "eci", NULL };
+  guint columns[4];
+  g_autoptr (MsInput) input = ms_input_load_columns (path, wanted_columns, columns, error);
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   gint64 wanted = ms_values_int (context->values, "experts"), n_experts = wanted, n_layers = 0;
   gint64 k = ms_values_int (context->values, "k");
-  guint columns[4];
 
-  if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
-      || !ms_input_need (input, "domain", &columns[1], error)
-      || !ms_input_need (input, "expert", &columns[2], error)
-      || !ms_input_need (input, "eci", &columns[3], error))
+  if (input == NULL)
     return FALSE;
   for (guint pass = 0; pass < 2; pass++)
     {

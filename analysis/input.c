@@ -155,6 +155,17 @@ ms_input_need (const MsInput *input, const char *name, guint *column, GError **e
   return TRUE;
 }
 
+MsInput *
+ms_input_load_columns (const char *path, const char *const *names, guint *columns, GError **error)
+{
+  g_autoptr (MsInput) input = ms_input_load (path, error);
+
+  for (guint i = 0; input != NULL && names[i] != NULL; i++)
+    if (!ms_input_need (input, names[i], &columns[i], error))
+      return NULL;
+  return g_steal_pointer (&input);
+}
+
 const char *
 ms_input_text (const MsInput *input, guint row, guint column)
 {

@@ -285,18 +285,16 @@ find_layer (GArray *layers, gint64 block)
 static gboolean
 read_counts (const MsContext *context, Load *load, GError **error)
 {
+  static const char *const wanted[] = { "layer", "expert", "count", NULL };
   const char *path = ms_values_text (context->values, "counts");
-  g_autoptr (MsInput) input = ms_input_load (path, error);
+  guint columns[3];
+  g_autoptr (MsInput) input = ms_input_load_columns (path, wanted, columns, error);
   g_auto (GStrv) words = g_strsplit (ms_values_text (context->values, "where"), " ", -1);
   g_autoptr (GArray) layers = g_array_new (FALSE, TRUE, sizeof (Layer)), conditions = NULL;
   double top_k = (double) ms_values_int (context->values, "top-k");
-  guint layer_column, expert_column, count_column;
   gboolean fine = TRUE;
 
-  if (input == NULL || !ms_input_need (input, "layer", &layer_column, error)
-      || !ms_input_need (input, "expert", &expert_column, error)
-      || !ms_input_need (input, "count", &count_column, error)
-      || (conditions = parse_where (input, words, error)) == NULL)
+  if (input == NULL || (conditions = parse_where (input, words, error)) == NULL)
     return FALSE;
   for (guint row = 0; row < ms_input_n_rows (input); row++)
     {
@@ -305,9 +303,9 @@ read_counts (const MsContext *context, Load *load, GError **error)
 
       if (!fulfils (input, row, conditions))
         continue;
-      fine = ms_input_int (input, row, layer_column, 0, G_MAXINT32, &block, error)
-             && ms_input_int (input, row, expert_column, 0, MS_MAX_EXPERTS - 1, &expert, error)
-             && ms_input_int (input, row, count_column, 0, MOST_COUNT, &count, error);
+      fine = ms_input_int (input, row, columns[0], 0, G_MAXINT32, &block, error)
+             && ms_input_int (input, row, columns[1], 0, MS_MAX_EXPERTS - 1, &expert, error)
+             && ms_input_int (input, row, columns[2], 0, MOST_COUNT, &count, error);
       if (!fine)
         break;
       layer = find_layer (layers, block);

@@ -208,13 +208,11 @@ read_usage (const char *path, Job *job, GError **error)
 static gboolean
 read_distances (const char *path, Job *job, GError **error)
 {
-  g_autoptr (MsInput) input = ms_input_load (path, error);
+  static const char *const wanted[] = { "layer", "expert", "other", "distance", NULL };
   guint columns[4];
+  g_autoptr (MsInput) input = ms_input_load_columns (path, wanted, columns, error);
 
-  if (input == NULL || !ms_input_need (input, "layer", &columns[0], error)
-      || !ms_input_need (input, "expert", &columns[1], error)
-      || !ms_input_need (input, "other", &columns[2], error)
-      || !ms_input_need (input, "distance", &columns[3], error))
+  if (input == NULL)
     return FALSE;
   for (guint i = 0; i < ms_input_n_rows (input); i++)
     {

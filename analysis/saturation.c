@@ -356,18 +356,17 @@ compare_steps (gconstpointer a, gconstpointer b)
 static gboolean
 follow_file (const char *path, Job *job, guint *n_experts, GError **error)
 {
-  g_autoptr (MsInput) input = ms_input_load (path, error);
+  static const char *const wanted[] = { "step", "token", "expert", NULL };
+  guint columns[3], n_rows;
+  g_autoptr (MsInput) input = ms_input_load_columns (path, wanted, columns, error);
   g_autoptr (GArray) steps = g_array_new (FALSE, FALSE, sizeof (gint64));
   g_autofree guint16 *experts = NULL;
   g_autofree const guint16 **rows = NULL;
   g_autofree guint *widths = NULL;
-  guint columns[3], n_rows;
   gint64 n_tokens = 0;
   Series series;
 
-  if (input == NULL || !ms_input_need (input, "step", &columns[0], error)
-      || !ms_input_need (input, "token", &columns[1], error)
-      || !ms_input_need (input, "expert", &columns[2], error))
+  if (input == NULL)
     return FALSE;
   n_rows = ms_input_n_rows (input);
   for (guint i = 0; i < n_rows; i++)
