@@ -14,17 +14,11 @@ static void
 add (GPtrArray *remarks, const char *code, MsSeverity severity, gint64 count, const char *place,
      const char *format, ...)
 {
-  MsRemark *remark = g_new0 (MsRemark, 1);
   va_list args;
 
   va_start (args, format);
-  remark->text = g_strdup_vprintf (format, args);
+  g_ptr_array_add (remarks, ms_remark_new (code, severity, count, place, format, args));
   va_end (args);
-  remark->code = g_strdup (code);
-  remark->severity = severity;
-  remark->count = count;
-  remark->place = g_strdup (place);
-  g_ptr_array_add (remarks, remark);
 }
 
 void

@@ -82,6 +82,20 @@ ms_run_free (MsRun *run)
   g_free (run);
 }
 
+MsRemark *
+ms_remark_new (const char *code, MsSeverity severity, gint64 count, const char *place,
+               const char *format, va_list args)
+{
+  MsRemark *remark = g_new0 (MsRemark, 1);
+
+  remark->code = g_strdup (code);
+  remark->severity = severity;
+  remark->count = count;
+  remark->place = g_strdup (place);
+  remark->text = g_strdup_vprintf (format, args);
+  return remark;
+}
+
 void
 ms_remark_free (MsRemark *remark)
 {

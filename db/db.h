@@ -200,6 +200,9 @@ typedef struct
 
 /* "note", "doubt" or "fault". */
 const char *ms_severity_name (MsSeverity severity);
+/* A remark with copies of `code` and `place` and a text made as by vprintf.  (transfer full) */
+MsRemark *ms_remark_new (const char *code, MsSeverity severity, gint64 count, const char *place,
+                         const char *format, va_list args) G_GNUC_PRINTF (5, 0);
 void ms_remark_free (MsRemark *remark);
 
 void ms_model_free (MsModel *model);

@@ -17,23 +17,20 @@ void
 ms_importer_remark (MsImporter *importer, const char *code, MsSeverity severity, gint64 count,
                     const MsImportRow *row, const char *format, ...)
 {
-  MsRemark *remark = g_new0 (MsRemark, 1);
+  g_autofree char *place = NULL;
   va_list args;
 
-  va_start (args, format);
-  remark->text = g_strdup_vprintf (format, args);
-  va_end (args);
-  remark->code = g_strdup (code);
-  remark->severity = severity;
-  remark->count = count;
   if (row != NULL)
     {
       const MsDocument *document = importer->documents->pdata[row->sequence];
 
-      remark->place = g_strdup_printf ("layer=%d token=%" G_GINT64_FORMAT, row->layer,
-                                       document->first_token + row->token);
+      place = g_strdup_printf ("layer=%d token=%" G_GINT64_FORMAT, row->layer,
+                               document->first_token + row->token);
     }
-  g_ptr_array_add (importer->summary->remarks, remark);
+  va_start (args, format);
+  g_ptr_array_add (importer->summary->remarks,
+                   ms_remark_new (code, severity, count, place, format, args));
+  va_end (args);
 }
 
 static void
