@@ -912,9 +912,10 @@ ms_trace_group (const MsTrace *trace, const char *by, GError **error)
   MsGroups *groups;
   const MsCorpus *corpus = trace->source->corpus;
   int found = ms_corpus_find_label (corpus, by);
-  guint label = strcmp (by, "document") == 0 ? BY_DOCUMENT : (guint) found;
+  gboolean by_document = strcmp (by, "document") == 0;
+  guint label = by_document ? BY_DOCUMENT : (guint) found;
 
-  if (label != BY_DOCUMENT && found < 0)
+  if (!by_document && found < 0) /* -1 as a guint is BY_DOCUMENT, too */
     {
       g_autofree char *there = list_labels (corpus);
 
