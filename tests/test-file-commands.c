@@ -351,6 +351,14 @@ static void
 test_export (void)
 {
   {
+    RUN (2, "analyze", database, "load", "--by", "nothing");
+    ASSERT_HAS (err, "cannot group by 'nothing'");
+  }
+  {
+    RUN (2, "analyze", database, "load", "--cluster", "nothing");
+    ASSERT_HAS (err, "cannot group by 'nothing'");
+  }
+  {
     RUN (0, "export", database, "routing", "--select", "layer=2 token=0 expert=2");
     g_assert_cmpstr (out, ==,
                      "run,document,position,token_id,layer,rank,expert,weight\n"
