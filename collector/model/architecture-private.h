@@ -21,21 +21,26 @@ typedef enum
 } MsRope;
 
 /* What the tables of tensors and the kinds ask an architecture.  Bits. */
-typedef guint MsSwitches;
-enum
-{
-  MS_ALWAYS = 1 << 0,          /* every architecture has it */
-  MS_QKV_BIAS = 1 << 1,        /* queries, keys and values must have biases */
-  MS_QK_NORM_WHOLE = 1 << 2,   /* queries and keys are normed over all heads at once */
-  MS_QK_NORM_HEAD = 1 << 3,    /* ... over each head */
-  MS_SHARED = 1 << 4,          /* experts of every token (ffn_*_shexp), weight 1 */
-  MS_SHARED_GATED = 1 << 5,    /* ... times sigmoid (ffn_gate_inp_shexp . x) */
-  MS_LAST_NORM_EMBD = 1 << 6,  /* the last norm is named token_embd_norm */
-  MS_ROPE_IN_WINDOWS = 1 << 7, /* blocks that see whole documents have no positions */
-  MS_QK_NORM_TURNED = 1 << 8,  /* the norms over heads come after the rotation */
-  MS_QK_NORM_MAY = 1 << 9, /* queries and keys are normed over each head where the file has norms */
-  MS_FFN_NORM_POST = 1 << 10, /* the norm before router and experts is named post_attention_norm */
-};
+typedef guint64 MsSwitches;
+#define MS_SWITCH(bit) ((MsSwitches) 1 << (bit))
+
+#define MS_ALWAYS MS_SWITCH (0) /* every architecture has it */
+
+/* The mixers. */
+#define MS_QKV_BIAS        MS_SWITCH (1) /* queries, keys and values must have biases */
+#define MS_QK_NORM_WHOLE   MS_SWITCH (2) /* queries and keys are normed over all heads at once, */
+#define MS_QK_NORM_HEAD    MS_SWITCH (3) /* over each head, */
+#define MS_QK_NORM_MAY     MS_SWITCH (9) /* or over each head where the file has norms */
+#define MS_QK_NORM_TURNED  MS_SWITCH (8) /* norms over heads come after the rotation */
+#define MS_ROPE_IN_WINDOWS MS_SWITCH (7) /* blocks that see whole documents have no positions */
+
+/* The experts. */
+#define MS_SHARED       MS_SWITCH (4) /* experts of every token (ffn_*_shexp), weight 1 */
+#define MS_SHARED_GATED MS_SWITCH (5) /* ... times sigmoid (ffn_gate_inp_shexp . x) */
+
+/* The norms of a block and of the model. */
+#define MS_FFN_NORM_POST  MS_SWITCH (10) /* what router and experts read: post_attention_norm */
+#define MS_LAST_NORM_EMBD MS_SWITCH (6)  /* the last norm is named token_embd_norm */
 
 /* Who says a fact of the router. */
 typedef enum
