@@ -16,7 +16,11 @@ typedef struct
   const gsize *starts;          /* (n_documents + 1) */
   guint n_documents;
   const float *q, *k, *v; /* (n, heads * width), after rotation */
-  MsOperand out;          /* (n, n_heads * value_width) */
+  gsize q_head;           /* values from a head of q to the next; 0: key_width */
+  /* NULL, or what each head's output is multiplied by the sigmoid of: value_width values, those of a
+   * head q_head values behind those of the head before. */
+  const float *gate;
+  MsOperand out; /* (n, n_heads * value_width) */
 } MsAttention;
 
 void ms_attention_run (const MsAttention *attention);

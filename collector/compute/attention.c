@@ -62,7 +62,7 @@ run_block (guint index, guint worker, gpointer data)
   gsize start = a->starts[block->document], length = a->starts[block->document + 1] - start;
   gsize n = MIN (QUERIES, length - block->query), first_key = first_seen (a, block->query);
   gsize keys = block->query + n - first_key;
-  gsize dk = a->key_width, dv = a->value_width;
+  gsize dk = a->key_width, dv = a->value_width, q_head = a->q_head > 0 ? a->q_head : dk;
   gsize k_row = a->n_kv_heads * dk, v_row = a->n_kv_heads * dv;
 
   if (s->queries == NULL)
@@ -74,7 +74,7 @@ run_block (guint index, guint worker, gpointer data)
   for (guint h = 0; h < heads; h++)
     for (gsize i = 0; i < n; i++)
       memcpy (s->queries + (h * n + i) * dk,
-              a->q + ((start + block->query + i) * a->n_heads + kv * group + first + h) * dk,
+              a->q + ((start + block->query + i) * a->n_heads + kv * group + first + h) * q_head,
               dk * sizeof (float));
   ms_gemm (FALSE, TRUE, heads * n, keys, dk, a->scale, s->queries, dk,
            a->k + (start + first_key) * k_row + kv * dk, k_row, 0, s->scores, keys);
@@ -94,11 +94,14 @@ run_block (guint index, guint worker, gpointer data)
     for (gsize i = 0; i < n; i++)
       {
         float *from = s->mixed + (h * n + i) * dv, scale = 1.0f / s->sums[h * n + i];
-        gsize at = ((start + block->query + i) * a->n_heads + kv * group + first + h) * dv;
+        gsize head = (start + block->query + i) * a->n_heads + kv * group + first + h;
+        float *to = a->out.f == NULL ? from : a->out.f + head * dv;
 
-        ms_scale (from, scale, dv, a->out.f == NULL ? from : a->out.f + at);
+        ms_scale (from, scale, dv, to);
+        if (a->gate != NULL)
+          ms_times_sigmoid (to, a->gate + head * q_head, dv);
         if (a->out.f == NULL)
-          ms_bf16_from_float (from, dv, a->out.h + at);
+          ms_bf16_from_float (from, dv, a->out.h + head * dv);
       }
 }
 

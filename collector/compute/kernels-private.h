@@ -15,6 +15,8 @@ float ms_exponentials (float *x, gsize n);
 void ms_scale (const float *x, float scale, gsize n, float *out);
 /* gate = silu (gate) * up, all (n). */
 void ms_silu_times (float *gate, const float *up, gsize n);
+/* x = x * sigmoid (gate), all (n). */
+void ms_times_sigmoid (float *x, const float *gate, gsize n);
 /* y += scale * x, all (n). */
 void ms_add_scaled (float *y, const float *x, float scale, gsize n);
 /* Sum of a * b, both (n). */

@@ -178,6 +178,14 @@ ms_silu_times_body (float *gate, const float *up, gsize n)
 KERNEL (void, , ms_silu_times, (float *gate, const float *up, gsize n), (gate, up, n))
 
 INLINE void
+ms_times_sigmoid_body (float *x, const float *gate, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    x[i] = x[i] / (1.0f + exponential (-gate[i]));
+}
+KERNEL (void, , ms_times_sigmoid, (float *x, const float *gate, gsize n), (x, gate, n))
+
+INLINE void
 ms_scale_body (const float *x, float scale, gsize n, float *out)
 {
   for (gsize i = 0; i < n; i++)

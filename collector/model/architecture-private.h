@@ -33,6 +33,8 @@ typedef guint64 MsSwitches;
 #define MS_QK_NORM_MAY     MS_SWITCH (9) /* or over each head where the file has norms */
 #define MS_QK_NORM_TURNED  MS_SWITCH (8) /* norms over heads come after the rotation */
 #define MS_ROPE_IN_WINDOWS MS_SWITCH (7) /* blocks that see whole documents have no positions */
+#define MS_QUERY_GATED     MS_SWITCH (16) /* behind each head's query stands the gate of its output */
+#define MS_QKV_FUSED       MS_SWITCH (17) /* of a block, by its tensors: attn_qkv holds all three */
 
 /* The experts. */
 #define MS_SHARED       MS_SWITCH (4) /* experts of every token (ffn_*_shexp), weight 1 */

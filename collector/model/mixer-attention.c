@@ -15,8 +15,9 @@
 typedef struct
 {
   guint n_heads, n_kv_heads, head_width, value_width;
-  float scale;  /* of the scores */
-  guint window; /* tokens that one sees; 0: all of its document before it */
+  float scale;    /* of the scores */
+  guint window;   /* tokens that one sees; 0: all of its document before it */
+  gboolean gated; /* a gate as wide stands behind each head's query */
   const MsRotation *rotation;
   MsMatrix q, k, v, out;
   float *q_bias, *k_bias, *v_bias, *out_bias; /* NULL: none */
@@ -26,24 +27,25 @@ typedef struct
 enum
 {
   SIZE_MODEL = MS_SIZE_ONE + 1, /* D */
-  SIZE_QUERIES,                 /* heads * head width */
+  SIZE_QUERIES,                 /* heads * head width, twice where they are gated */
   SIZE_KEYS,                    /* key-value heads * head width */
   SIZE_VALUES,                  /* key-value heads * value width */
   SIZE_MIXED,                   /* heads * value width */
   SIZE_QUERY_NORM,
   SIZE_KEY_NORM,
+  SIZE_FUSED, /* queries, keys and values */
   N_SIZES,
 };
 
-#define MATRIX(file_name, columns, rows, member)                                                   \
+#define MATRIX(file_name, columns, rows, parts, member)                                            \
   {                                                                                                \
     .name = file_name, .form = MS_FORM_MATRIX, .shape = { columns, rows }, .required = MS_ALWAYS,  \
-    .offset = G_STRUCT_OFFSET (Part, member)                                                       \
+    .unless = parts, .offset = G_STRUCT_OFFSET (Part, member)                                      \
   }
-#define BIAS(file_name, size, needed, member)                                                      \
+#define BIAS(file_name, size, needed, parts, member)                                               \
   {                                                                                                \
     .name = file_name, .form = MS_FORM_VECTOR, .shape = { size }, .required = needed,              \
-    .taken = MS_ALWAYS, .offset = G_STRUCT_OFFSET (Part, member)                                   \
+    .taken = MS_ALWAYS, .unless = parts, .offset = G_STRUCT_OFFSET (Part, member)                  \
   }
 #define NORM(file_name, size, member)                                                              \
   {                                                                                                \
@@ -52,17 +54,46 @@ enum
     .offset = G_STRUCT_OFFSET (Part, member)                                                       \
   }
 static const MsTensorRule rules[] = {
-  MATRIX ("attn_q.weight", SIZE_MODEL, SIZE_QUERIES, q),
-  MATRIX ("attn_k.weight", SIZE_MODEL, SIZE_KEYS, k),
-  MATRIX ("attn_v.weight", SIZE_MODEL, SIZE_VALUES, v),
-  MATRIX ("attn_output.weight", SIZE_MIXED, SIZE_MODEL, out),
-  BIAS ("attn_q.bias", SIZE_QUERIES, MS_QKV_BIAS, q_bias),
-  BIAS ("attn_k.bias", SIZE_KEYS, MS_QKV_BIAS, k_bias),
-  BIAS ("attn_v.bias", SIZE_VALUES, MS_QKV_BIAS, v_bias),
-  BIAS ("attn_output.bias", SIZE_MODEL, 0, out_bias),
+  MATRIX ("attn_q.weight", SIZE_MODEL, SIZE_QUERIES, MS_QKV_FUSED, q),
+  MATRIX ("attn_k.weight", SIZE_MODEL, SIZE_KEYS, MS_QKV_FUSED, k),
+  MATRIX ("attn_v.weight", SIZE_MODEL, SIZE_VALUES, MS_QKV_FUSED, v),
+  MATRIX ("attn_output.weight", SIZE_MIXED, SIZE_MODEL, 0, out),
+  BIAS ("attn_q.bias", SIZE_QUERIES, MS_QKV_BIAS, MS_QKV_FUSED, q_bias),
+  BIAS ("attn_k.bias", SIZE_KEYS, MS_QKV_BIAS, MS_QKV_FUSED, k_bias),
+  BIAS ("attn_v.bias", SIZE_VALUES, MS_QKV_BIAS, MS_QKV_FUSED, v_bias),
+  BIAS ("attn_output.bias", SIZE_MODEL, 0, 0, out_bias),
   NORM ("attn_q_norm", SIZE_QUERY_NORM, q_norm),
   NORM ("attn_k_norm", SIZE_KEY_NORM, k_norm),
 };
+
+/* Queries, keys and values one after the other in one matrix, whose rows the part's three borrow. */
+typedef struct
+{
+  MsMatrix qkv;
+  float *bias;
+} Fused;
+
+static const MsTensorRule fused_rules[] = {
+  { .name = "attn_qkv.weight",
+    .form = MS_FORM_MATRIX,
+    .shape = { SIZE_MODEL, SIZE_FUSED },
+    .required = MS_ALWAYS,
+    .offset = G_STRUCT_OFFSET (Fused, qkv) },
+  { .name = "attn_qkv.bias",
+    .form = MS_FORM_VECTOR,
+    .shape = { SIZE_FUSED },
+    .required = MS_QKV_BIAS,
+    .taken = MS_ALWAYS,
+    .offset = G_STRUCT_OFFSET (Fused, bias) },
+};
+static const MsTensorTable fused_table = { fused_rules, G_N_ELEMENTS (fused_rules) };
+
+/* Values of a head in the queries' matrix. */
+static guint
+query_width (const Part *part)
+{
+  return part->gated ? 2 * part->head_width : part->head_width;
+}
 
 /* --- Loading --------------------------------------------------------------------------------- */
 
@@ -120,26 +151,68 @@ load_window (MsLoader *loader, guint block, Part *part, GError **error)
   return TRUE;
 }
 
+/* Cuts attn_qkv into the part's three matrices and biases, where the block has it. */
+static gboolean
+load_fused (MsLoader *loader, MsTensorPlace *place, Part *part, GError **error)
+{
+  g_autofree char *name = g_strdup_printf ("blk.%d.attn_qkv.weight", place->block);
+  gint64 *sizes = place->sizes, row = 0;
+  Fused fused = { 0 };
+  const struct
+  {
+    MsMatrix *matrix;
+    float **bias;
+    guint size;
+  } parts[] = { { &part->q, &part->q_bias, SIZE_QUERIES },
+                { &part->k, &part->k_bias, SIZE_KEYS },
+                { &part->v, &part->v_bias, SIZE_VALUES } };
+
+  if (ms_gguf_find (loader->gguf, name) == NULL)
+    return TRUE;
+  place->switches |= MS_QKV_FUSED;
+  sizes[SIZE_FUSED] = sizes[SIZE_QUERIES] + sizes[SIZE_KEYS] + sizes[SIZE_VALUES];
+  if (!ms_tensors_load (loader, &fused_table, place, &fused, error))
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (parts); row += sizes[parts[i++].size])
+    {
+      gsize n = (gsize) sizes[parts[i].size];
+
+      *parts[i].matrix = (MsMatrix){ fused.qkv.tensor, row, (gint64) n };
+      if (fused.bias != NULL)
+        *parts[i].bias = g_memdup2 (fused.bias + row, n * sizeof (float));
+    }
+  ms_tensors_clear (&fused_table, &fused);
+  return TRUE;
+}
+
 static gboolean
 load (MsLoader *loader, guint block, gpointer data, GError **error)
 {
   Part *part = data;
-  gboolean whole = (loader->plan->architecture->switches & MS_QK_NORM_WHOLE) != 0;
+  MsSwitches switches = loader->plan->architecture->switches;
+  gboolean whole = (switches & MS_QK_NORM_WHOLE) != 0;
   gint64 sizes[N_SIZES] = { 1 };
+  MsTensorPlace place = { .block = (gint) block, .sizes = sizes };
 
   if (!load_geometry (loader, block, part, error) || !load_window (loader, block, part, error)
       || !ms_rotation_load (loader, part->head_width, part->window > 0, &part->rotation, error))
     return FALSE;
   sizes[SIZE_MODEL] = loader->plan->width;
-  sizes[SIZE_QUERIES] = (gint64) part->n_heads * part->head_width;
+  part->gated = (switches & MS_QUERY_GATED) != 0;
+  if (part->gated && part->value_width != part->head_width)
+    return ms_loader_refuse (
+        loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+        "block %u: gated attention heads of %u keys and %u values; as many are "
+        "expected",
+        block, part->head_width, part->value_width);
+  sizes[SIZE_QUERIES] = (gint64) part->n_heads * query_width (part);
   sizes[SIZE_KEYS] = (gint64) part->n_kv_heads * part->head_width;
   sizes[SIZE_VALUES] = (gint64) part->n_kv_heads * part->value_width;
   sizes[SIZE_MIXED] = (gint64) part->n_heads * part->value_width;
-  sizes[SIZE_QUERY_NORM] = whole ? sizes[SIZE_QUERIES] : part->head_width;
+  sizes[SIZE_QUERY_NORM] = whole ? (gint64) part->n_heads * part->head_width : part->head_width;
   sizes[SIZE_KEY_NORM] = whole ? sizes[SIZE_KEYS] : part->head_width;
-  return ms_tensors_load (loader, &ms_mixer_attention.tensors,
-                          &(const MsTensorPlace){ .block = (gint) block, .sizes = sizes }, part,
-                          error);
+  return load_fused (loader, &place, part, error)
+         && ms_tensors_load (loader, &ms_mixer_attention.tensors, &place, part, error);
 }
 
 static MsMixerBytes
@@ -148,10 +221,11 @@ bytes (gconstpointer data, gsize operand, gsize longest)
   const Part *part = data;
 
   return (MsMixerBytes){
-    .token = ((part->n_heads + part->n_kv_heads) * (gsize) part->head_width
-              + part->n_kv_heads * (gsize) part->value_width)
-                 * sizeof (float)
-             + part->n_heads * (gsize) part->value_width * operand,
+    .token
+    = (part->n_heads * (gsize) query_width (part) + part->n_kv_heads * (gsize) part->head_width
+       + part->n_kv_heads * (gsize) part->value_width)
+          * sizeof (float)
+      + part->n_heads * (gsize) part->value_width * operand,
     .worker = ms_attention_worker_bytes (part->head_width, part->value_width, longest),
   };
 }
@@ -180,8 +254,8 @@ describe (gconstpointer data, JsonBuilder *details)
 typedef struct
 {
   const Part *part;
-  float *values; /* (n, n_heads * head_width) */
-  guint n_heads;
+  float *values; /* (n, n_heads * stride), of which head_width count */
+  guint n_heads, stride;
   const MsNorm *norm;
 } Heads;
 
@@ -195,7 +269,7 @@ place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
   MsSwitches switches = engine->plan->architecture->switches;
   gboolean per_head = norm->kind != NULL && (switches & MS_QK_NORM_WHOLE) == 0;
   gboolean turned = (switches & MS_QK_NORM_TURNED) != 0;
-  gsize width = heads->part->head_width, all = heads->n_heads * width;
+  gsize width = heads->part->head_width, stride = heads->stride, all = heads->n_heads * stride;
 
   for (gsize t = from; t < to; t++)
     {
@@ -206,17 +280,17 @@ place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
       for (guint h = 0; h < heads->n_heads; h++)
         {
           if (per_head && !turned)
-            norm->kind->apply (norm, row + h * width, width, row + h * width);
+            norm->kind->apply (norm, row + h * stride, width, row + h * stride);
           if (rotation != NULL)
             {
               const MsAngles *angles = &engine->angles[rotation->index];
               gsize at = engine->positions[t] * (gsize) rotation->n_pairs;
 
-              ms_rotate (row + h * width, angles->cosines + at, angles->sines + at,
+              ms_rotate (row + h * stride, angles->cosines + at, angles->sines + at,
                          rotation->n_pairs, rotation->halves);
             }
           if (per_head && turned)
-            norm->kind->apply (norm, row + h * width, width, row + h * width);
+            norm->kind->apply (norm, row + h * stride, width, row + h * stride);
         }
     }
 }
@@ -225,7 +299,7 @@ static void
 run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct out)
 {
   const Part *part = data;
-  gsize n = engine->n, nq = (gsize) part->n_heads * part->head_width;
+  gsize n = engine->n, nq = (gsize) part->n_heads * query_width (part);
   gsize nk = (gsize) part->n_kv_heads * part->head_width;
   gsize nv = (gsize) part->n_kv_heads * part->value_width;
   float *q = ms_arena_array (engine->arena, float, n *nq);
@@ -237,8 +311,8 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
     { .w = &part->k, .bias = part->k_bias, .x = *in, .rows = n, .y = k, .y_width = nk },
     { .w = &part->v, .bias = part->v_bias, .x = *in, .rows = n, .y = v, .y_width = nv },
   };
-  Heads queries = { part, q, part->n_heads, &part->q_norm };
-  Heads keys = { part, k, part->n_kv_heads, &part->k_norm };
+  Heads queries = { part, q, part->n_heads, query_width (part), &part->q_norm };
+  Heads keys = { part, k, part->n_kv_heads, part->head_width, &part->k_norm };
 
   ms_products_run (engine->products, inward, G_N_ELEMENTS (inward));
   ms_engine_for_tokens (engine, n, place_heads, &queries);
@@ -254,6 +328,8 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
       .starts = engine->wave->starts,
       .n_documents = engine->wave->n_documents,
       .q = q,
+      .q_head = query_width (part),
+      .gate = part->gated ? q + part->head_width : NULL,
       .k = k,
       .v = v,
       .out = mixed,

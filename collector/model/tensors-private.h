@@ -76,6 +76,7 @@ typedef struct
    * apart.  count 0: no stack. */
   guint count;
   gsize stride;
+  MsSwitches switches; /* that hold here beside the architecture's */
 } MsTensorPlace;
 
 /* Fills `base` (zeroed).  Errors: MISSING, UNSUPPORTED, CORRUPT. */

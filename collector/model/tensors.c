@@ -140,7 +140,7 @@ gboolean
 ms_tensors_load (MsLoader *loader, const MsTensorTable *table, const MsTensorPlace *place,
                  gpointer base, GError **error)
 {
-  MsSwitches switches = loader->plan->architecture->switches | MS_ALWAYS;
+  MsSwitches switches = loader->plan->architecture->switches | place->switches | MS_ALWAYS;
 
   for (guint i = 0; i < table->n; i++)
     {
