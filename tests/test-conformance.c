@@ -36,7 +36,7 @@ static const Case cases[] = {
   { "qwen3vlmoe", 1e-4, 2e-5, 2e-4, 2e-5 },      { "minimax-m2", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "mellum", 1e-4, 2e-5, 2e-4, 2e-5 },          { "exaone-moe", 1e-4, 2e-5, 2e-4, 5e-5 },
   { "hunyuan-moe", 1e-4, 2e-5, 2e-4, 2e-5 },     { "glm4moe", 1e-4, 2e-5, 2e-4, 5e-5 },
-
+  { "gpt-oss", 1e-3, 2e-5, 1e-3, 1e-4 },         { "gpt-oss.mxfp4", 1e-3, 2e-5, 1e-3, 1e-4 },
 };
 
 /* --- Arrays of the data ---------------------------------------------------------------------- */

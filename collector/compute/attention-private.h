@@ -13,7 +13,8 @@ typedef struct
   gsize key_width, value_width; /* of a head */
   float scale;                  /* of the scores */
   gsize window;                 /* a token sees the last so many, itself among them; 0: all */
-  const gsize *starts;          /* (n_documents + 1) */
+  const float *sinks;  /* (n_heads) of scores that take part in the softmax alone, or NULL */
+  const gsize *starts; /* (n_documents + 1) */
   guint n_documents;
   const float *q, *k, *v; /* (n, heads * width), after rotation */
   gsize q_head;           /* values from a head of q to the next; 0: key_width */

@@ -8,6 +8,7 @@
 #include "gemm.h"
 #include "kernels-private.h"
 
+#include <math.h>
 #include <string.h>
 
 #define QUERIES 128 /* of a block */
@@ -48,6 +49,17 @@ first_seen (const MsAttention *a, gsize query)
   return a->window > 0 && query + 1 > a->window ? query + 1 - a->window : 0;
 }
 
+/* Takes a head's scores (n) to exponentials and returns the sum to divide by.  A sink far above all scores
+ * makes it infinite, and the head's output 0, as it should be. */
+static float
+take_softmax (const MsAttention *a, gsize head, float *scores, gsize n)
+{
+  float largest = a->sinks != NULL ? ms_largest (scores, n) : 0;
+  float sum = ms_exponentials (scores, n);
+
+  return a->sinks != NULL ? sum + expf (a->sinks[head] - largest) : sum;
+}
+
 /* One block of queries, for some heads that share keys and values. */
 static void
 run_block (guint index, guint worker, gpointer data)
@@ -84,7 +96,7 @@ run_block (guint index, guint worker, gpointer data)
       gsize to = query + 1 - first_key;
       float *row = s->scores + i * keys;
 
-      s->sums[i] = ms_exponentials (row + from, to - from);
+      s->sums[i] = take_softmax (a, kv * group + first + i / n, row + from, to - from);
       memset (row, 0, from * sizeof (float));
       memset (row + to, 0, (keys - to) * sizeof (float));
     }

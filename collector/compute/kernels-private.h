@@ -15,6 +15,8 @@ float ms_exponentials (float *x, gsize n);
 void ms_scale (const float *x, float scale, gsize n, float *out);
 /* gate = silu (gate) * up, all (n). */
 void ms_silu_times (float *gate, const float *up, gsize n);
+/* gate = gate * sigmoid (1.702 gate) * (up + 1), all (n), the gate at most 7, up within -7..7.  (gpt-oss) */
+void ms_clamped_swiglu (float *gate, const float *up, gsize n);
 /* x = x * sigmoid (gate), all (n). */
 void ms_times_sigmoid (float *x, const float *gate, gsize n);
 /* y += scale * x, all (n). */

@@ -177,6 +177,20 @@ ms_silu_times_body (float *gate, const float *up, gsize n)
 }
 KERNEL (void, , ms_silu_times, (float *gate, const float *up, gsize n), (gate, up, n))
 
+/* Comparisons are so that a NaN stays. */
+INLINE void
+ms_clamped_swiglu_body (float *gate, const float *up, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    {
+      float g = gate[i] > 7.0f ? 7.0f : gate[i];
+      float u = up[i] > 7.0f ? 7.0f : up[i] < -7.0f ? -7.0f : up[i];
+
+      gate[i] = g / (1.0f + exponential (-1.702f * g)) * (u + 1.0f);
+    }
+}
+KERNEL (void, , ms_clamped_swiglu, (float *gate, const float *up, gsize n), (gate, up, n))
+
 INLINE void
 ms_times_sigmoid_body (float *x, const float *gate, gsize n)
 {

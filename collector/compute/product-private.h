@@ -8,11 +8,12 @@
 
 G_BEGIN_DECLS
 
-/* Rows of a matrix of the file: y (n_rows) = W x. */
+/* Rows of a matrix of the file: y (n_rows) = scale W x. */
 typedef struct
 {
   const MsTensor *tensor; /* borrowed from the file; NULL: absent */
   gint64 first_row, n_rows;
+  float scale; /* of the whole matrix; 0: none */
 } MsMatrix;
 
 /* What makes hidden values of one or two products, both (n): gate = f (gate, up).  `up` is NULL where the
@@ -31,7 +32,7 @@ typedef enum
 {
   MS_PRODUCT_STORE,     /* y = x W^T + bias */
   MS_PRODUCT_ADD,       /* y += scale (x W^T + bias) */
-  MS_PRODUCT_ACTIVATED, /* h = activate (x W^T, x V^T), an operand of the same form as x */
+  MS_PRODUCT_ACTIVATED, /* h = activate (x W^T + bias, x V^T + v_bias), an operand of x's form */
 } MsProductKind;
 
 /* Rows row..row+rows-1 of x with W, to the same rows of the result. */
@@ -40,8 +41,8 @@ typedef struct
   MsProductKind kind;
   const MsMatrix *w, *v; /* v NULL: no second matrix */
   MsActivation activate;
-  const float *bias;  /* (rows of W) or NULL */
-  const float *scale; /* one per row, or NULL = 1 */
+  const float *bias, *v_bias; /* (rows of W, V) or NULL */
+  const float *scale;         /* one per row, or NULL = 1 */
   MsOperand x;
   gsize row, rows;
   float *y; /* (.., y_width) */

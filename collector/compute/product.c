@@ -125,6 +125,23 @@ multiply (const MsOperand *x, gsize row, gsize rows, const void *block, gsize co
     ms_gemm_dense (rows, columns, x->width, x->f + row * x->width, block, tile);
 }
 
+/* Rows of x with a block of w's rows. */
+static void
+multiply_scaled (const MsProduct *p, const MsMatrix *w, const Piece *piece, gsize row, gsize rows,
+                 const void *block, float *tile)
+{
+  multiply (&p->x, row, rows, block, piece->columns, tile);
+  if (w->scale != 0)
+    ms_scale (tile, w->scale, rows * piece->columns, tile);
+}
+
+static void
+add_bias (const float *bias, const Piece *piece, gsize rows, float *tile)
+{
+  for (gsize i = 0; i < rows && bias != NULL; i++)
+    ms_add_scaled (tile + i * piece->columns, bias + piece->column, 1, piece->columns);
+}
+
 static void
 put_activated (const MsProduct *p, const Piece *piece, gsize row, gsize rows, const float *tile)
 {
@@ -174,14 +191,18 @@ run_piece (guint index, guint worker, gpointer data)
     {
       gsize rows = MIN (TILE_ROWS, piece->row + piece->rows - row);
 
-      multiply (&p->x, row, rows, w, piece->columns, scratch->tile[0]);
+      multiply_scaled (p, p->w, piece, row, rows, w, scratch->tile[0]);
       if (p->kind != MS_PRODUCT_ACTIVATED)
         {
           put_plain (p, piece, row, rows, scratch->tile[0]);
           continue;
         }
+      add_bias (p->bias, piece, rows, scratch->tile[0]);
       if (v != NULL)
-        multiply (&p->x, row, rows, v, piece->columns, scratch->tile[1]);
+        {
+          multiply_scaled (p, p->v, piece, row, rows, v, scratch->tile[1]);
+          add_bias (p->v_bias, piece, rows, scratch->tile[1]);
+        }
       p->activate (scratch->tile[0], v != NULL ? scratch->tile[1] : NULL, rows * piece->columns);
       put_activated (p, piece, row, rows, scratch->tile[0]);
     }
@@ -248,6 +269,8 @@ run_head (guint index, guint worker, gpointer data)
       float *y = scratch->tile[0];
 
       multiply (head->x, row, rows, w, columns, y);
+      if (head->w->scale != 0)
+        ms_scale (y, head->w->scale, rows * columns, y);
       for (gsize i = row; i < row + rows; i++, y += columns)
         {
           Part part = { y[0], (gint32) column, 0 };

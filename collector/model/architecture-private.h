@@ -33,6 +33,8 @@ typedef guint64 MsSwitches;
 #define MS_QK_NORM_MAY     MS_SWITCH (9) /* or over each head where the file has norms */
 #define MS_QK_NORM_TURNED  MS_SWITCH (8) /* norms over heads come after the rotation */
 #define MS_ROPE_IN_WINDOWS MS_SWITCH (7) /* blocks that see whole documents have no positions */
+#define MS_SINKS           MS_SWITCH (40) /* attn_sinks: a score that takes part in each head's softmax, */
+#define MS_SINKS_MAY       MS_SWITCH (41) /* or where the block has it */
 #define MS_QUERY_GATED     MS_SWITCH (16) /* behind each head's query stands the gate of its output */
 #define MS_QKV_FUSED       MS_SWITCH (17) /* of a block, by its tensors: attn_qkv holds all three */
 
@@ -43,6 +45,15 @@ typedef guint64 MsSwitches;
 /* The norms of a block and of the model. */
 #define MS_FFN_NORM_POST  MS_SWITCH (10) /* what router and experts read: post_attention_norm */
 #define MS_LAST_NORM_EMBD MS_SWITCH (6)  /* the last norm is named token_embd_norm */
+
+/* Which blocks attend within a window instead of the whole document before a token. */
+typedef struct
+{
+  /* Of so many blocks in turn all but one, unless attention.sliding_window_pattern says otherwise. */
+  guint period;
+  gboolean whole_first; /* that one is the first of them; otherwise the last */
+  gboolean needed; /* attention.sliding_window must be there; otherwise its absence means none */
+} MsWindows;
 
 /* Who says a fact of the router. */
 typedef enum
@@ -73,9 +84,7 @@ typedef struct
   const MsNormKind *norm;
   const MsFeedForwardKind *feed_forward; /* of experts, shared experts and dense layers */
   const MsRecipe *recipe;
-  /* Of so many blocks in turn all but the last attend within attention.sliding_window, unless
-   * attention.sliding_window_pattern says otherwise; 0: the architecture has no windows. */
-  guint window_period;
+  const MsWindows *windows; /* NULL: every block attends to whole documents */
   MsSwitches switches;
 } MsArchitecture;
 

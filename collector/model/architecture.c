@@ -26,6 +26,11 @@ static const MsRecipe sigmoid_by_key = { .scoring = MS_SCORING_SIGMOID,
                                          .scoring_told = MS_TOLD_BY_KEY,
                                          .renormalise_told = MS_TOLD_BY_KEY };
 
+static const MsRecipe softmax_of_chosen = { .scoring = MS_SCORING_SELECTED };
+
+static const MsWindows three_of_four = { .period = 4 };
+static const MsWindows every_other = { .period = 2, .needed = TRUE };
+
 static const MsArchitecture architectures[] = {
   { .name = "llama", /* Mixtral */
     .mixers = { &ms_mixer_attention },
@@ -122,7 +127,7 @@ static const MsArchitecture architectures[] = {
     .norm = &ms_norm_rms,
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &softmax_renormalised,
-    .window_period = 4,
+    .windows = &three_of_four,
     .switches = MS_QK_NORM_HEAD },
   { .name = "exaone-moe",
     .mixers = { &ms_mixer_attention },
@@ -130,7 +135,7 @@ static const MsArchitecture architectures[] = {
     .norm = &ms_norm_rms,
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &by_key,
-    .window_period = 4,
+    .windows = &three_of_four,
     .switches = MS_QK_NORM_HEAD | MS_SHARED | MS_ROPE_IN_WINDOWS },
   { .name = "hunyuan-moe",
     .mixers = { &ms_mixer_attention },
@@ -146,6 +151,14 @@ static const MsArchitecture architectures[] = {
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &sigmoid_by_key,
     .switches = MS_QK_NORM_MAY | MS_FFN_NORM_POST | MS_SHARED },
+  { .name = "gpt-oss",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_clamped,
+    .recipe = &softmax_of_chosen,
+    .windows = &every_other,
+    .switches = MS_SINKS | MS_FFN_NORM_POST },
 };
 
 const MsArchitecture *

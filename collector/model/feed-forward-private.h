@@ -15,6 +15,8 @@ struct MsFeedForwardKind
 };
 
 extern const MsFeedForwardKind ms_feed_forward_silu; /* down (silu (gate x) * up x) */
+/* down (g sigmoid (1.702 g) (u + 1)), g and u being gate x and up x clamped (ms_clamped_swiglu) */
+extern const MsFeedForwardKind ms_feed_forward_clamped;
 
 /* Loads `count` networks: a stack of tensors, or plain matrices when count is 0.  With `optional` none
  * are left (zeroed) where the file has none. */

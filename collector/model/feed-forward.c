@@ -22,16 +22,30 @@ enum
     .name = file_name, .form = MS_FORM_MATRIX, .shape = { columns, rows }, .required = MS_ALWAYS,  \
     .offset = G_STRUCT_OFFSET (MsFeedForward, member)                                              \
   }
+#define BIAS(file_name, size, member)                                                              \
+  {                                                                                                \
+    .name = file_name, .form = MS_FORM_VECTOR, .shape = { size }, .taken = MS_ALWAYS,              \
+    .offset = G_STRUCT_OFFSET (MsFeedForward, member)                                              \
+  }
 static const MsTensorRule gated_rules[] = {
   MATRIX ("ffn_gate*.weight", SIZE_MODEL, SIZE_HIDDEN, gate),
   MATRIX ("ffn_up*.weight", SIZE_MODEL, SIZE_HIDDEN, up),
   MATRIX ("ffn_down*.weight", SIZE_HIDDEN, SIZE_MODEL, down),
+  BIAS ("ffn_gate*.bias", SIZE_HIDDEN, gate_bias),
+  BIAS ("ffn_up*.bias", SIZE_HIDDEN, up_bias),
+  BIAS ("ffn_down*.bias", SIZE_MODEL, down_bias),
 };
 
 const MsFeedForwardKind ms_feed_forward_silu = {
   .name = "gated SiLU",
   .tensors = { gated_rules, G_N_ELEMENTS (gated_rules) },
   .activate = ms_silu_times,
+};
+
+const MsFeedForwardKind ms_feed_forward_clamped = {
+  .name = "clamped SwiGLU",
+  .tensors = { gated_rules, G_N_ELEMENTS (gated_rules) },
+  .activate = ms_clamped_swiglu,
 };
 
 /* --- Loading --------------------------------------------------------------------------------- */
@@ -107,6 +121,8 @@ ms_feed_forward_inward (const MsFeedForwardKind *kind, const MsFeedForward *netw
   return (MsProduct){ .kind = MS_PRODUCT_ACTIVATED,
                       .w = gated ? &network->gate : &network->up,
                       .v = gated ? &network->up : NULL,
+                      .bias = gated ? network->gate_bias : network->up_bias,
+                      .v_bias = gated ? network->up_bias : NULL,
                       .activate = kind->activate,
                       .x = x,
                       .row = row,
@@ -117,7 +133,9 @@ ms_feed_forward_inward (const MsFeedForwardKind *kind, const MsFeedForward *netw
 MsProduct
 ms_feed_forward_outward (const MsFeedForward *network, MsOperand hidden, gsize row, gsize rows)
 {
-  return (MsProduct){ .w = &network->down, .x = hidden, .row = row, .rows = rows };
+  return (MsProduct){
+    .w = &network->down, .bias = network->down_bias, .x = hidden, .row = row, .rows = rows
+  };
 }
 
 void

@@ -22,6 +22,7 @@ typedef struct
   MsMatrix q, k, v, out;
   float *q_bias, *k_bias, *v_bias, *out_bias; /* NULL: none */
   MsNorm q_norm, k_norm;
+  float *sinks; /* (n_heads) or NULL */
 } Part;
 
 enum
@@ -34,6 +35,7 @@ enum
   SIZE_QUERY_NORM,
   SIZE_KEY_NORM,
   SIZE_FUSED, /* queries, keys and values */
+  SIZE_HEADS,
   N_SIZES,
 };
 
@@ -64,6 +66,12 @@ static const MsTensorRule rules[] = {
   BIAS ("attn_output.bias", SIZE_MODEL, 0, 0, out_bias),
   NORM ("attn_q_norm", SIZE_QUERY_NORM, q_norm),
   NORM ("attn_k_norm", SIZE_KEY_NORM, k_norm),
+  { .name = "attn_sinks.weight",
+    .form = MS_FORM_VECTOR,
+    .shape = { SIZE_HEADS },
+    .required = MS_SINKS,
+    .taken = MS_SINKS_MAY,
+    .offset = G_STRUCT_OFFSET (Part, sinks) },
 };
 
 /* Queries, keys and values one after the other in one matrix, whose rows the part's three borrow. */
@@ -136,18 +144,25 @@ load_geometry (MsLoader *loader, guint block, Part *part, GError **error)
 static gboolean
 load_window (MsLoader *loader, guint block, Part *part, GError **error)
 {
-  guint32 window = 0;
-  gint32 pattern = (gint32) loader->plan->architecture->window_period;
+  const MsWindows *windows = loader->plan->architecture->windows;
+  g_autofree char *key = ms_loader_key (loader, "attention.sliding_window_pattern");
+  guint32 window = 0, period;
+  gint32 windowed;
 
-  if (pattern == 0)
+  if (windows == NULL)
     return TRUE;
-  if (!ms_loader_u32 (loader, "attention.sliding_window", MS_KEY_OPTIONAL, &window, error)
-      || !ms_loader_of_block (loader, "attention.sliding_window_pattern", MS_KEY_OPTIONAL, block,
-                              &pattern, error))
+  period = windows->period;
+  if (!ms_loader_u32 (loader, "attention.sliding_window",
+                      windows->needed ? MS_KEY_REQUIRED : MS_KEY_OPTIONAL, &window, error))
     return FALSE;
-  /* A number above 1 is a period; 0 and 1 say it of the block. */
-  if (pattern == 1 || (pattern > 1 && block % (guint) pattern != (guint) pattern - 1))
-    part->window = window;
+  /* One number is a period, an array tells it block by block. */
+  if (!ms_gguf_has (loader->gguf, key)
+      || ms_gguf_get_u32 (loader->gguf, key, MS_KEY_REQUIRED, &period, NULL))
+    windowed = period == 0 || block % period != (windows->whole_first ? 0 : period - 1);
+  else if (!ms_loader_of_block (loader, "attention.sliding_window_pattern", MS_KEY_REQUIRED, block,
+                                &windowed, error))
+    return FALSE;
+  part->window = windowed ? window : 0;
   return TRUE;
 }
 
@@ -177,7 +192,7 @@ load_fused (MsLoader *loader, MsTensorPlace *place, Part *part, GError **error)
     {
       gsize n = (gsize) sizes[parts[i].size];
 
-      *parts[i].matrix = (MsMatrix){ fused.qkv.tensor, row, (gint64) n };
+      *parts[i].matrix = (MsMatrix){ fused.qkv.tensor, row, (gint64) n, fused.qkv.scale };
       if (fused.bias != NULL)
         *parts[i].bias = g_memdup2 (fused.bias + row, n * sizeof (float));
     }
@@ -198,6 +213,7 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
       || !ms_rotation_load (loader, part->head_width, part->window > 0, &part->rotation, error))
     return FALSE;
   sizes[SIZE_MODEL] = loader->plan->width;
+  sizes[SIZE_HEADS] = part->n_heads;
   part->gated = (switches & MS_QUERY_GATED) != 0;
   if (part->gated && part->value_width != part->head_width)
     return ms_loader_refuse (
@@ -325,6 +341,7 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
       .value_width = part->value_width,
       .scale = part->scale,
       .window = part->window,
+      .sinks = part->sinks,
       .starts = engine->wave->starts,
       .n_documents = engine->wave->n_documents,
       .q = q,

@@ -22,7 +22,8 @@ typedef struct
 /* One feed-forward network: an expert, a shared expert, a dense layer.  Its width is up.n_rows. */
 typedef struct
 {
-  MsMatrix gate, up, down; /* (F, D), (F, D), (D, F) */
+  MsMatrix gate, up, down;                /* (F, D), (F, D), (D, F) */
+  float *gate_bias, *up_bias, *down_bias; /* (F), (F), (D) or NULL */
 } MsFeedForward;
 
 /* Rotary positions: angle of pair i at position p is p * step[i], the result scaled by magnitude. */

@@ -263,7 +263,7 @@ warn_of_the_rest (const MsLoader *loader)
     ms_loader_warn (loader,
                     "%u tensors of the file are not used by architecture %s (the first: %s)", n,
                     loader->plan->architecture->name, first);
-  if (loader->plan->architecture->window_period == 0
+  if (loader->plan->architecture->windows == NULL
       && ms_gguf_get_u32 (loader->gguf, window_key, MS_KEY_OPTIONAL, &window, NULL) && window != 0)
     ms_loader_warn (loader, "%s is %u and is not applied: attention sees whole documents",
                     window_key, window);

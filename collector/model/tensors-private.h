@@ -41,7 +41,9 @@ void ms_loader_warn (const MsLoader *loader, const char *format, ...) G_GNUC_PRI
 /* What lies in the struct. */
 typedef enum
 {
-  MS_FORM_MATRIX, /* MsMatrix, left in the file: shape (columns, rows) */
+  /* MsMatrix, left in the file: shape (columns, rows).  Where the file has NAME.scale beside NAME.weight,
+   * that is its factor: one number, of a stack one each. */
+  MS_FORM_MATRIX,
   MS_FORM_VECTOR, /* float *, read at once: shape (n), or (columns, rows) where there is no stack */
   MS_FORM_NORM, /* MsNorm of the architecture's kind, over n values; the rule's name is its stem */
 } MsForm;
@@ -57,6 +59,7 @@ typedef struct
   MsSwitches required, taken, unless; /* must be there, may be there, is not looked at: when the
                                        * architecture has any of these */
   gsize offset;                       /* in the kind's struct */
+  gboolean unscaled; /* of matrices: NAME.scale beside NAME.weight is something else */
 } MsTensorRule;
 
 struct MsTensorTable

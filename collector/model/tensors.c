@@ -136,6 +136,39 @@ load_norm (MsLoader *loader, const MsTensorRule *rule, const MsTensorPlace *plac
   return ms_tensors_load (loader, &kind->tensors, &own, norm, error);
 }
 
+/* Factors of a rule's matrices, one per struct of the stack; NULL where the file has none. */
+static gboolean
+load_scales (MsLoader *loader, const MsTensorRule *rule, const MsTensorPlace *place, float **scales,
+             GError **error)
+{
+  static const char weight[] = ".weight";
+  g_autofree char *name = full_name (place, rule->name), *scale = NULL;
+  gint64 count = MAX (place->count, 1);
+  const MsTensor *tensor;
+
+  *scales = NULL;
+  if (rule->unscaled || !g_str_has_suffix (name, weight))
+    return TRUE;
+  scale = g_strdup_printf ("%.*s.scale", (int) (strlen (name) - strlen (weight)), name);
+  if (!ms_gguf_want (loader->gguf, scale, count, 1, 1, &tensor, error))
+    return FALSE;
+  if (tensor == NULL)
+    return TRUE;
+  g_hash_table_add (loader->used, (gpointer) tensor);
+  *scales = g_new (float, (gsize) count);
+  ms_tensor_to_float (tensor, 0, 1, *scales);
+  for (gint64 i = 0; i < count; i++)
+    if ((*scales)[i] == 0)
+      {
+        g_clear_pointer (scales, g_free);
+        return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
+                                 "%s is 0 at place %" G_GINT64_FORMAT
+                                 ": a matrix that counts for nothing cannot be run",
+                                 scale, i);
+      }
+  return TRUE;
+}
+
 gboolean
 ms_tensors_load (MsLoader *loader, const MsTensorTable *table, const MsTensorPlace *place,
                  gpointer base, GError **error)
@@ -148,6 +181,7 @@ ms_tensors_load (MsLoader *loader, const MsTensorTable *table, const MsTensorPla
       gboolean required = (rule->required & switches) != 0;
       guint8 *at = (guint8 *) base + rule->offset;
       const MsTensor *tensor;
+      g_autofree float *scales = NULL;
 
       if ((!required && (rule->taken & switches) == 0) || (rule->unless & switches) != 0)
         continue;
@@ -157,12 +191,14 @@ ms_tensors_load (MsLoader *loader, const MsTensorTable *table, const MsTensorPla
             return FALSE;
           continue;
         }
-      if (!take (loader, rule, place, required, &tensor, error))
+      if (!take (loader, rule, place, required, &tensor, error)
+          || (tensor != NULL && rule->form == MS_FORM_MATRIX
+              && !load_scales (loader, rule, place, &scales, error)))
         return FALSE;
       for (guint j = 0; j < MAX (place->count, 1) && tensor != NULL; j++, at += place->stride)
         if (rule->form == MS_FORM_MATRIX)
-          *(MsMatrix *) (gpointer) at
-              = (MsMatrix){ tensor, tensor->ne[1] * (gint64) j, tensor->ne[1] };
+          *(MsMatrix *) (gpointer) at = (MsMatrix){ tensor, tensor->ne[1] * (gint64) j,
+                                                    tensor->ne[1], scales != NULL ? scales[j] : 0 };
         else
           {
             gint64 rows = place->count > 1 ? 1 : tensor->ne[1];
