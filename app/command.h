@@ -35,6 +35,7 @@ extern const MsCommand ms_command_manual;
 extern const MsCommand ms_command_plot;
 extern const MsCommand ms_command_report;
 extern const MsCommand ms_command_sql;
+extern const MsCommand ms_command_tokenize;
 extern const MsCommand ms_command_train;
 
 /* All of them in the order of the help; NULL-terminated. */

@@ -114,7 +114,8 @@ MsTokenizer *ms_tokenizer_load (const char *path, const char *pre, GError **erro
 void ms_tokenizer_free (MsTokenizer *tokenizer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsTokenizer, ms_tokenizer_free)
 /* Appends the ids of text to ids (GArray of gint32); no BOS or EOS, control tokens in the text are
- * plain text.  Text must be valid UTF-8, below 2 GiB.  Any number of threads may encode at once. */
+ * plain text.  Text is below 2 GiB; a byte of it that is no UTF-8 becomes the token of that byte.  Any number
+ * of threads may encode at once. */
 void ms_tokenizer_encode (MsTokenizer *tokenizer, const char *text, gsize length, GArray *ids);
 typedef struct
 {
@@ -122,15 +123,23 @@ typedef struct
   gsize limit; /* ids that will be used, those there before included; 0 = all.  More may come */
   GCancellable *cancel; /* may be NULL */
 } MsEncoding;
-/* The same; *spelled (may be NULL) becomes the number of control tokens that the text spells and that were
- * taken as plain text.  Errors: INPUT (a word too long to be merged), G_IO_ERROR_CANCELLED. */
+/* What the ids do not tell of a text. */
+typedef struct
+{
+  gint64 spelled; /* control tokens that it spells and that were taken as plain text */
+  gint64 lost; /* bytes for which the vocabulary has no token, nor one for what it does not know */
+  guint8 first_lost; /* the first of them */
+} MsEncoded;
+/* The same; *encoded may be NULL.  Errors: INPUT (a word too long to be merged), G_IO_ERROR_CANCELLED. */
 gboolean ms_tokenizer_encode_with (MsTokenizer *tokenizer, const MsEncoding *how, const char *text,
-                                   gsize length, GArray *ids, gint64 *spelled, GError **error);
+                                   gsize length, GArray *ids, MsEncoded *encoded, GError **error);
 guint ms_tokenizer_size (const MsTokenizer *tokenizer);
 /* Kind and rule, e.g. "llama" or "gpt2 qwen2" (borrowed). */
 const char *ms_tokenizer_name (const MsTokenizer *tokenizer);
 /* The token that documents begin with as the model wants it (its add_bos flag); -1 for none. */
 gint32 ms_tokenizer_bos (const MsTokenizer *tokenizer);
+/* The token that a whole text ends with (its add_eos flag); -1 for none, as for nearly all models. */
+gint32 ms_tokenizer_eos (const MsTokenizer *tokenizer);
 /* The raw bytes of a token (borrowed); NULL when out of range. */
 const guint8 *ms_tokenizer_piece (MsTokenizer *tokenizer, gint32 id, gsize *length);
 

@@ -82,6 +82,13 @@ ms_findings_spelled (const MsSpelled *spelled, GPtrArray *remarks)
          "model never reads them so in use; --parse-special takes them as such",
          spelled->documents, spelled->documents == 1 ? "document" : "documents", spelled->n,
          spelled->n == 1 ? "token" : "tokens");
+  if (spelled->lost > 0)
+    add (remarks, "bytes-without-token", MS_SEVERITY_DOUBT, spelled->lost, NULL,
+         "%" G_GINT64_FORMAT
+         " %s of the texts of %u %s no token in the model's vocabulary, nor has "
+         "it one for what it does not know: the model reads the texts without them",
+         spelled->lost, spelled->lost == 1 ? "byte" : "bytes", spelled->lost_documents,
+         spelled->lost_documents == 1 ? "document has" : "documents have");
 }
 
 void

@@ -73,6 +73,189 @@ test_info (void)
   }
 }
 
+/* --- Tokens --------------------------------------------------------------------------------- */
+
+/* The ids or pieces that `moescope tokenize --json` printed. */
+static JsonArray *
+printed (JsonParser *parser, const char *out, const char *member)
+{
+  g_autoptr (GError) error = NULL;
+
+  json_parser_load_from_data (parser, out, -1, &error);
+  g_assert_no_error (error);
+  return json_object_get_array_member (json_node_get_object (json_parser_get_root (parser)),
+                                       member);
+}
+
+static void
+check_ids (JsonParser *parser, const char *out, JsonArray *wanted)
+{
+  JsonArray *ids = printed (parser, out, "ids");
+
+  g_assert_cmpuint (json_array_get_length (ids), ==, json_array_get_length (wanted));
+  for (guint i = 0; i < json_array_get_length (ids); i++)
+    g_assert_cmpint (json_array_get_int_element (ids, i), ==,
+                     json_array_get_int_element (wanted, i));
+  g_assert_cmpuint (json_array_get_length (printed (parser, out, "pieces")), ==,
+                    json_array_get_length (wanted));
+}
+
+/* Every text with two vocabularies of the independent engine, through the command. */
+static void
+test_tokenize_conformance (void)
+{
+  static const char *const vocabularies[] = { "llama-spm", "gpt-2" };
+  g_autofree char *shared
+      = g_build_filename (g_getenv ("MOESCOPE_SHARED"), "conformance", "tokenizers", NULL);
+  g_autofree char *path = g_build_filename (shared, "expected.json", NULL);
+  g_autofree char *text_path = g_build_filename (folder, "text.txt", NULL);
+  g_autoptr (JsonParser) expected = json_parser_new (), parser = json_parser_new ();
+  g_autoptr (GError) error = NULL;
+  JsonArray *texts;
+  JsonObject *root;
+
+  if (!g_file_test (path, G_FILE_TEST_EXISTS))
+    {
+      g_test_skip ("reference data is not there");
+      return;
+    }
+  json_parser_load_from_file (expected, path, &error);
+  g_assert_no_error (error);
+  root = json_node_get_object (json_parser_get_root (expected));
+  texts = json_object_get_array_member (root, "texts");
+  for (guint v = 0; v < G_N_ELEMENTS (vocabularies); v++)
+    {
+      g_autofree char *file = g_strconcat (vocabularies[v], ".gguf", NULL);
+      g_autofree char *model = g_build_filename (shared, file, NULL);
+      JsonArray *all = json_object_get_array_member (
+          json_object_get_object_member (root, "own_vocabulary"), vocabularies[v]);
+
+      for (guint i = 0; i < json_array_get_length (texts); i++)
+        {
+          const char *text = json_array_get_string_element (texts, i);
+
+          g_assert_true (g_file_set_contents (text_path, text, -1, NULL));
+          {
+            RUN (0, "tokenize", model, text_path, "--no-special", "--json");
+            check_ids (parser, out, json_array_get_array_element (all, i));
+          }
+        }
+    }
+}
+
+static char *
+save_vocabulary (const char *model, gboolean unknown)
+{
+  static const char *const tokens[]
+      = { "a", "b", "ab", "<s>", "\xc3\xb6", "\xc4\x8a", "<e>", "?", NULL };
+  static const gint32 types[] = { 1, 1, 1, 3, 1, 1, 3, 2 };
+  static const char *const merges[] = { "a b", NULL };
+  g_autoptr (GgufWriter) writer = gguf_writer_new ();
+  char *path = g_build_filename (folder, "vocabulary.gguf", NULL);
+
+  gguf_add_string (writer, "general.architecture", "no-such-architecture");
+  gguf_add_string (writer, "tokenizer.ggml.model", model);
+  gguf_add_string (writer, "tokenizer.ggml.pre", "gpt-2");
+  gguf_add_strings (writer, "tokenizer.ggml.tokens", tokens, -1);
+  gguf_add_strings (writer, "tokenizer.ggml.merges", merges, -1);
+  gguf_add_i32s (writer, "tokenizer.ggml.token_type", types, G_N_ELEMENTS (types));
+  if (unknown)
+    gguf_add_u32 (writer, "tokenizer.ggml.unknown_token_id", 7);
+  gguf_add_bool (writer, "tokenizer.ggml.add_bos_token", TRUE);
+  gguf_add_u32 (writer, "tokenizer.ggml.bos_token_id", 3);
+  gguf_add_bool (writer, "tokenizer.ggml.add_eos_token", TRUE);
+  gguf_add_u32 (writer, "tokenizer.ggml.eos_token_id", 6);
+  gguf_writer_save (writer, path);
+  return path;
+}
+
+/* A vocabulary alone, of an architecture that nobody knows. */
+static void
+test_tokenize (void)
+{
+  g_autofree char *model = save_vocabulary ("gpt2", FALSE);
+  g_autofree char *text = g_build_filename (folder, "text.txt", NULL);
+
+  g_assert_true (g_file_set_contents (text, "abab<s>\xf6\n", -1, NULL));
+  {
+    RUN (0, "tokenize", model, text, "--json");
+    g_assert_cmpstr (out, ==,
+                     "{\"ids\": [3, 2, 2, 3, 4, 5, 6], \"pieces\": [\"<s>\", \"ab\", \"ab\", "
+                     "\"<s>\", \"<0xF6>\", \"\\n\", \"<e>\"]}\n");
+  }
+  {
+    RUN (0, "tokenize", "--json", "--max-tokens", "2", model, text);
+    ASSERT_HAS (out, "\"ids\": [3, 2],");
+  }
+  {
+    /* '<', 's' and '>' have no tokens. */
+    RUN (1, "tokenize", model, text, "--no-special");
+    g_assert_cmpstr (out, ==, "");
+    ASSERT_HAS (err, "no token for 3 bytes of the text (the first is 0x3C)");
+  }
+  g_assert_true (g_file_set_contents (text, "ab\n", -1, NULL));
+  {
+    RUN (0, "tokenize", "--no-special", model, text);
+    g_assert_cmpstr (out, ==,
+                     "2 tokens (tokenizer gpt2 gpt-2)\n"
+                     "       0        2  'ab'\n       1        5  '\\x0A'\n");
+  }
+  g_assert_true (g_file_set_contents (text, "", 0, NULL));
+  {
+    RUN (0, "tokenize", "--no-special", "--json", model, text);
+    g_assert_cmpstr (out, ==, "{\"ids\": [], \"pieces\": []}\n");
+  }
+}
+
+/* The standard input, and what goes wrong. */
+static void
+test_tokenize_refused (void)
+{
+  g_autofree char *model = save_vocabulary ("gpt2", TRUE);
+  g_autofree char *line
+      = g_strdup_printf ("printf ab | \"$MOESCOPE\" tokenize '%s' - --json --no-special", model);
+  /* A word of 100 MB: stopped, or cut, in little memory and time. */
+  g_autofree char *word = g_strdup_printf (
+      LIMIT_MEMORY "head -c 100000000 /dev/zero | tr '\\0' a | timeout -s KILL 60 "
+                   "\"$MOESCOPE\" tokenize '%s' - --json --max-tokens 3 --no-special",
+      model);
+
+  {
+    const char *argv[] = { "sh", "-c", line, NULL };
+    g_autofree char *out = NULL;
+
+    g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out,
+                                 NULL, NULL, NULL));
+    g_assert_cmpstr (out, ==, "{\"ids\": [2], \"pieces\": [\"ab\"]}\n");
+  }
+  {
+    const char *argv[] = { "sh", "-c", word, NULL };
+    g_autofree char *out = NULL;
+
+    g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out,
+                                 NULL, NULL, NULL));
+    g_assert_cmpstr (out, ==, "{\"ids\": [0, 0, 0], \"pieces\": [\"a\", \"a\", \"a\"]}\n");
+  }
+  {
+    RUN (2, "tokenize", model);
+    ASSERT_HAS (err, "give a model and a file");
+  }
+  {
+    RUN (2, "tokenize", model, model, "--max-tokens", "-1");
+    ASSERT_HAS (err, "--max-tokens");
+  }
+  {
+    RUN (1, "tokenize", model, "no-such-file");
+    ASSERT_HAS (err, "no-such-file cannot be read");
+  }
+  g_clear_pointer (&model, g_free);
+  model = save_vocabulary ("rwkv", FALSE);
+  {
+    RUN (1, "tokenize", model, model);
+    ASSERT_HAS (err, "its tokenizer 'rwkv' is not supported");
+  }
+}
+
 /* GGUF files that are no models are told for what they are. */
 static void
 test_other_gguf (void)
@@ -597,6 +780,9 @@ main (int argc, char **argv)
   database = g_build_filename (g_getenv ("MOESCOPE_SOURCE_ROOT"), "tests/data/format-1.db", NULL);
   folder = g_dir_make_tmp ("moescope-commands-XXXXXX", NULL);
   g_test_add_func ("/file-commands/info", test_info);
+  g_test_add_func ("/file-commands/tokenize", test_tokenize);
+  g_test_add_func ("/file-commands/tokenize-conformance", test_tokenize_conformance);
+  g_test_add_func ("/file-commands/tokenize-refused", test_tokenize_refused);
   g_test_add_func ("/file-commands/other-gguf", test_other_gguf);
   g_test_add_func ("/file-commands/hostile", test_hostile);
   g_test_add_func ("/file-commands/little-memory", test_little_memory);

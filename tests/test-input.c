@@ -264,6 +264,9 @@ test_special (Fixture *fixture, gconstpointer data)
       g_assert_no_error (error);
       g_assert_cmpint (spelled.n, ==, special ? 0 : 3);
       g_assert_cmpuint (spelled.documents, ==, special ? 0 : 2);
+      /* Those with which special tokens are spelled. */
+      g_assert_cmpint (spelled.lost, ==, special ? 0 : 6);
+      g_assert_cmpuint (spelled.lost_documents, ==, special ? 0 : 2);
       /* '<' and '>' are not in the vocabulary: what stays is the first token and the letters. */
       g_assert_cmpint (corpus->documents[0].n_tokens, ==, 4);
       g_assert_cmpint (ids[1], ==, special ? 0 : 3 + 's' - 'a');

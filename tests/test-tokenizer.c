@@ -382,15 +382,73 @@ test_special (void)
       {
         g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
         g_autofree char *got = NULL;
-        gint64 n = -1;
+        MsEncoded encoded;
 
         ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ special, 0, NULL }, cases[i].text,
-                                  strlen (cases[i].text), ids, &n, &error);
+                                  strlen (cases[i].text), ids, &encoded, &error);
         g_assert_no_error (error);
         got = ids_text (ids);
         g_assert_cmpstr (got, ==, special ? cases[i].special : cases[i].plain);
-        g_assert_cmpint (n, ==, special ? 0 : cases[i].n);
+        g_assert_cmpint (encoded.spelled, ==, special ? 0 : cases[i].n);
       }
+}
+
+static void
+check_encoded (MsTokenizer *tokenizer, const char *text, gsize length, const char *ids, gint64 lost)
+{
+  g_autoptr (GArray) got = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autofree char *got_text = NULL;
+  g_autoptr (GError) error = NULL;
+  MsEncoded encoded;
+
+  /* Twice, as words are remembered. */
+  for (guint i = 0; i < 2; i++)
+    {
+      g_array_set_size (got, 0);
+      ms_tokenizer_encode_with (tokenizer, &(MsEncoding){ FALSE, 0, NULL }, text, length, got,
+                                &encoded, &error);
+      g_assert_no_error (error);
+      g_assert_cmpint (encoded.lost, ==, lost);
+    }
+  got_text = ids_text (got);
+  g_assert_cmpstr (got_text, ==, ids);
+}
+
+/* Bytes that are no UTF-8 have their own tokens, or the unknown one, or are counted; NUL is a character. */
+static void
+test_bytes (void)
+{
+  static const char *const tokens[] = { "a", "\xc3\xb6", "\xc4\x80", "?", "\xc3\xbf", "b", NULL };
+  static const gint32 types[] = { 1, 1, 1, 2, 4, 1 };
+  static const char *const merges[] = { NULL };
+
+  for (guint unknown = 0; unknown < 2; unknown++)
+    {
+      g_autoptr (GgufWriter) writer = new_vocabulary ("gpt2", tokens);
+      g_autoptr (MsTokenizer) tokenizer = NULL;
+      g_autoptr (GError) error = NULL;
+
+      gguf_add_strings (writer, "tokenizer.ggml.merges", merges, -1);
+      gguf_add_i32s (writer, "tokenizer.ggml.token_type", types, G_N_ELEMENTS (types));
+      if (unknown)
+        gguf_add_u32 (writer, "tokenizer.ggml.unknown_token_id", 3);
+      gguf_add_bool (writer, "tokenizer.ggml.add_eos_token", TRUE);
+      gguf_add_u32 (writer, "tokenizer.ggml.eos_token_id", 5);
+      tokenizer = load (writer, "gpt-2", &error);
+      g_assert_no_error (error);
+      check_encoded (tokenizer,
+                     "a\xf6\xf6"
+                     "a",
+                     4, "0 1 1 0", 0);
+      check_encoded (tokenizer, "\xf6", 1, "1", 0);
+      check_encoded (tokenizer, "a\0a", 3, "0 2 0", 0);
+      check_encoded (tokenizer, "\0\xf6", 2, "2 1", 0);
+      /* The user-defined token is the letter, in two bytes, and not the byte that it is written with. */
+      check_encoded (tokenizer, "\xc3\xbf", 2, "4", 0);
+      check_encoded (tokenizer, "a\xff", 2, unknown ? "0 3" : "0", unknown ? 0 : 1);
+      check_encoded (tokenizer, "axx\xc2", 4, unknown ? "0 3 3 3" : "0", unknown ? 0 : 3);
+      g_assert_cmpint (ms_tokenizer_eos (tokenizer), ==, 5);
+    }
 }
 
 /* A text with each of very many user-defined tokens. */
@@ -610,6 +668,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizer/refused", test_refused);
   g_test_add_func ("/tokenizer/odd-vocabulary", test_odd_vocabulary);
   g_test_add_func ("/tokenizer/special", test_special);
+  g_test_add_func ("/tokenizer/bytes", test_bytes);
   g_test_add_func ("/tokenizer/many-users", test_many_users);
   g_test_add_func ("/tokenizer/long", test_long);
   g_test_add_func ("/tokenizer/limit", test_limit);

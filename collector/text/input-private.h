@@ -21,11 +21,12 @@ typedef struct
   GCancellable *cancel;   /* may be NULL */
 } MsInputOptions;
 
-/* Special tokens that the texts spell out, and how many documents do. */
+/* Special tokens that the texts spell out, bytes of them that no token expresses, and how many documents have
+ * them. */
 typedef struct
 {
-  gint64 n;
-  guint documents;
+  gint64 n, lost;
+  guint documents, lost_documents;
 } MsSpelled;
 
 /* Reads and tokenizes all inputs, in order.  What is what: see MsInputKind; JSON lines are objects with

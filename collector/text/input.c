@@ -22,10 +22,10 @@ typedef struct
   char *labels[4]; /* in the order of label_names */
   const char *text;
   gsize length;
-  char *own;      /* the text where it is not part of a file */
-  GArray *ids;    /* of gint32 */
-  gint64 spelled; /* special tokens taken as characters */
-  GError *error;  /* why it has no ids */
+  char *own;   /* the text where it is not part of a file */
+  GArray *ids; /* of gint32 */
+  MsEncoded encoded;
+  GError *error; /* why it has no ids */
 } Item;
 
 static const char *const label_names[] = { "language", "domain", "parallel", "phase" };
@@ -445,7 +445,7 @@ tokenize (guint index, guint worker, gpointer data)
       if (bos >= 0)
         g_array_append_val (item->ids, bos);
       ms_tokenizer_encode_with (options->tokenizer, &how, item->text, item->length, item->ids,
-                                &item->spelled, &item->error);
+                                &item->encoded, &item->error);
     }
   if (options->max_tokens > 0 && item->ids->len > options->max_tokens)
     g_array_set_size (item->ids, (guint) options->max_tokens);
@@ -460,14 +460,16 @@ join (const Input *input, MsCorpus *corpus, gint32 **ids, MsSpelled *spelled, GE
 
   corpus->n_documents = input->items->len;
   corpus->documents = g_new0 (MsDocument, corpus->n_documents);
-  *spelled = (MsSpelled){ 0, 0 };
+  *spelled = (MsSpelled){ 0 };
   for (guint i = 0; i < corpus->n_documents; i++)
     {
       const Item *item = g_ptr_array_index (input->items, i);
 
       n += item->ids->len;
-      spelled->n += item->spelled;
-      spelled->documents += item->spelled > 0;
+      spelled->n += item->encoded.spelled;
+      spelled->documents += item->encoded.spelled > 0;
+      spelled->lost += item->encoded.lost;
+      spelled->lost_documents += item->encoded.lost > 0;
     }
   all = g_new (gint32, n);
   for (guint i = 0; i < corpus->n_documents; i++)

@@ -55,7 +55,7 @@ struct MsTokenizer
   gint32 byte_tokens[256];
   gsize longest;        /* bytes of the longest token; 0: some text gives no token */
   gint32 unknown;       /* -1: none */
-  gint32 bos;           /* what documents begin with; -1: nothing */
+  gint32 bos, eos;      /* what documents begin and end with; -1: nothing */
   gboolean add_space;   /* llama: the text gets a space in front */
   gboolean split_words; /* llama: no token goes over the start of a word */
   Whole users;          /* user-defined tokens */
@@ -95,6 +95,8 @@ typedef struct
   /* The text under way. */
   const MsEncoding *how;
   gsize too_long; /* bytes of a word that cannot be merged; 0: none */
+  gint64 lost;    /* bytes that no token stands for */
+  guint8 first_lost;
 } Worker;
 
 /* Longer words are refused: merging takes some 70 bytes for each of theirs. */
@@ -234,25 +236,29 @@ consider (const MsTokenizer *tokenizer, Worker *worker, gint32 left, gint32 righ
   heap_push (worker->heap, pair);
 }
 
-/* Appends the token of a symbol, or what stands in for text that has none: its bytes' tokens, else the
- * unknown token (llama), else nothing (gpt2). */
+/* Appends the token of a byte that is in no other one, else the unknown token, else it is counted. */
 static void
-append_symbol (const MsTokenizer *tokenizer, const Symbol *symbol, GArray *ids)
+append_byte (const MsTokenizer *tokenizer, Worker *worker, guint8 byte, GArray *ids)
+{
+  gint32 id = tokenizer->byte_tokens[byte];
+
+  if (id < 0)
+    id = tokenizer->unknown;
+  if (id >= 0)
+    g_array_append_val (ids, id);
+  else if (worker->lost++ == 0)
+    worker->first_lost = byte;
+}
+
+/* Appends the token of a symbol, or those of its bytes. */
+static void
+append_symbol (const MsTokenizer *tokenizer, Worker *worker, const Symbol *symbol, GArray *ids)
 {
   if (symbol->symbol >= 0 && (guint) symbol->symbol < tokenizer->n)
-    {
-      g_array_append_val (ids, symbol->symbol);
-      return;
-    }
-  for (guint32 i = 0; i < symbol->length; i++)
-    {
-      gint32 id = tokenizer->byte_tokens[(guint8) symbol->text[i]];
-
-      if (id < 0)
-        id = tokenizer->unknown;
-      if (id >= 0)
-        g_array_append_val (ids, id);
-    }
+    g_array_append_val (ids, symbol->symbol);
+  else
+    for (guint32 i = 0; i < symbol->length; i++)
+      append_byte (tokenizer, worker, (guint8) symbol->text[i], ids);
 }
 
 /* The bytes of a word of which the ids that are used can come. */
@@ -331,7 +337,7 @@ merge_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsiz
       consider (tokenizer, worker, pair.left, left->next);
     }
   for (gint32 i = worker->symbols->len > 0 ? 0 : -1; i >= 0; i = symbols[i].next)
-    append_symbol (tokenizer, &symbols[i], ids);
+    append_symbol (tokenizer, worker, &symbols[i], ids);
 }
 
 static gboolean
@@ -362,6 +368,7 @@ encode_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsi
              GArray *ids)
 {
   guint first = ids->len;
+  gint64 lost = worker->lost;
   gint32 known, whole;
 
   known = length <= CACHED_LENGTH ? ms_piece_map_find (worker->cache, word, length) : -1;
@@ -377,7 +384,7 @@ encode_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsi
     g_array_append_val (ids, whole);
   else
     merge_word (tokenizer, worker, word, length, ids);
-  if (length > CACHED_LENGTH)
+  if (length > CACHED_LENGTH || worker->lost > lost)
     return;
   if (ms_piece_map_size (worker->cache) == CACHED_WORDS)
     {
@@ -400,12 +407,11 @@ encode_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsi
 
 /* --- Text ------------------------------------------------------------------------------------- */
 
-/* Text between user-defined tokens. */
+/* Valid UTF-8 (with NUL characters). */
 static void
-encode_plain (const MsTokenizer *tokenizer, Worker *worker, const char *text, gsize length,
-              GArray *ids)
+encode_valid (const MsTokenizer *tokenizer, Worker *worker, const char *text, gsize length,
+              gboolean add_space, GArray *ids)
 {
-  gboolean add_space = tokenizer->pre == NULL && tokenizer->add_space;
   gsize from = 0;
 
   if (tokenizer->alphabet == ALPHABET_TEXT
@@ -446,6 +452,38 @@ encode_plain (const MsTokenizer *tokenizer, Worker *worker, const char *text, gs
       }
   if (from < length)
     encode_word (tokenizer, worker, text + from, length - from, ids);
+}
+
+/* How many of the bytes from the start on are UTF-8; NUL characters are. */
+static gsize
+valid_length (const char *text, gsize length)
+{
+  const char *at = text, *end = text + length;
+
+  while (at < end && !g_utf8_validate_len (at, (gsize) (end - at), &at) && *at == '\0')
+    at++;
+  return (gsize) (at - text);
+}
+
+/* Text between user-defined tokens; bytes that are no UTF-8 are tokens of their own. */
+static void
+encode_plain (const MsTokenizer *tokenizer, Worker *worker, const char *text, gsize length,
+              GArray *ids)
+{
+  gboolean add_space = tokenizer->pre == NULL && tokenizer->add_space;
+
+  while (length > 0 && !has_ended (worker, ids))
+    {
+      gsize valid = valid_length (text, length);
+
+      if (valid > 0)
+        encode_valid (tokenizer, worker, text, valid, add_space, ids);
+      if (valid < length)
+        append_byte (tokenizer, worker, (guint8) text[valid++], ids);
+      text += valid;
+      length -= valid;
+      add_space = FALSE;
+    }
 }
 
 /* A token that stands in the text as a whole. */
@@ -549,7 +587,7 @@ count_controls (const MsTokenizer *tokenizer, const char *text, gsize length, GC
 
 gboolean
 ms_tokenizer_encode_with (MsTokenizer *tokenizer, const MsEncoding *how, const char *text,
-                          gsize length, GArray *ids, gint64 *spelled, GError **error)
+                          gsize length, GArray *ids, MsEncoded *encoded, GError **error)
 {
   const Whole *whole = how->special ? &tokenizer->specials : &tokenizer->users;
   Worker *worker = take_worker (tokenizer);
@@ -558,6 +596,7 @@ ms_tokenizer_encode_with (MsTokenizer *tokenizer, const MsEncoding *how, const c
 
   worker->how = how;
   worker->too_long = 0;
+  worker->lost = 0;
   for (guint i = 0; places != NULL && i < places->len && !has_ended (worker, ids); i++)
     {
       const Place *place = &g_array_index (places, Place, i);
@@ -573,9 +612,10 @@ ms_tokenizer_encode_with (MsTokenizer *tokenizer, const MsEncoding *how, const c
       from = length;
     }
   too_long = worker->too_long;
+  if (encoded != NULL)
+    *encoded = (MsEncoded){ how->special ? 0 : count_controls (tokenizer, text, from, how->cancel),
+                            worker->lost, worker->first_lost };
   give_worker (tokenizer, worker);
-  if (spelled != NULL)
-    *spelled = how->special ? 0 : count_controls (tokenizer, text, from, how->cancel);
   if (too_long > 0)
     g_set_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_INPUT,
                  "a word of %" G_GSIZE_FORMAT " bytes is too long for the model's tokenizer (most: "
@@ -705,8 +745,12 @@ load_pieces (MsTokenizer *tokenizer, const gint32 *types, GError **error)
     {
       char byte = (char) i;
 
-      if (tokenizer->byte_tokens[i] < 0)
-        tokenizer->byte_tokens[i] = ms_piece_map_find (tokenizer->symbols, &byte, 1);
+      gint32 id = ms_piece_map_find (tokenizer->symbols, &byte, 1);
+
+      /* A user-defined token that is spelled as the alphabet writes the byte is not the byte. */
+      if (tokenizer->byte_tokens[i] < 0 && id >= 0 && tokenizer->pieces[id].length == 1
+          && tokenizer->pieces[id].bytes[0] == byte)
+        tokenizer->byte_tokens[i] = id;
     }
   return TRUE;
 }
@@ -846,25 +890,34 @@ whole_clear (Whole *whole)
 }
 
 static gboolean
-load_bos (MsTokenizer *tokenizer, GError **error)
+load_ends (MsTokenizer *tokenizer, const gint32 *types, GError **error)
 {
   gboolean llama = tokenizer->pre == NULL;
   guint flags = llama ? MS_PRE_BOS : ms_pretokenizer_flags (tokenizer->pre);
-  gboolean add = (flags & MS_PRE_BOS) != 0;
-  guint32 bos = llama ? 1 : G_MAXUINT32, unknown = llama ? 0 : G_MAXUINT32;
+  gboolean add = (flags & MS_PRE_BOS) != 0, add_eos = FALSE;
+  guint32 bos = llama ? 1 : G_MAXUINT32, eos = llama ? 2 : G_MAXUINT32;
+  guint32 unknown = llama ? 0 : G_MAXUINT32;
 
   if (!ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.add_bos_token", MS_KEY_OPTIONAL, &add,
                          error)
       || !ms_gguf_get_u32 (tokenizer->gguf, "tokenizer.ggml.bos_token_id", MS_KEY_OPTIONAL, &bos,
                            error)
-      || (llama
-          && !ms_gguf_get_u32 (tokenizer->gguf, "tokenizer.ggml.unknown_token_id", MS_KEY_OPTIONAL,
-                               &unknown, error))
+      || !ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.add_eos_token", MS_KEY_OPTIONAL,
+                            &add_eos, error)
+      || !ms_gguf_get_u32 (tokenizer->gguf, "tokenizer.ggml.eos_token_id", MS_KEY_OPTIONAL, &eos,
+                           error)
+      || !ms_gguf_get_u32 (tokenizer->gguf, "tokenizer.ggml.unknown_token_id", MS_KEY_OPTIONAL,
+                           &unknown, error)
       || !ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.add_space_prefix", MS_KEY_OPTIONAL,
                             &tokenizer->add_space, error))
     return FALSE;
   tokenizer->bos = add && bos < tokenizer->n ? (gint32) bos : -1;
-  tokenizer->unknown = unknown < tokenizer->n ? (gint32) unknown : -1;
+  tokenizer->eos = add_eos && eos < tokenizer->n ? (gint32) eos : -1;
+  /* What byte-pair encoders name so is often the token that ends a text, which would end it there. */
+  if (unknown < tokenizer->n && (llama || types == NULL || types[unknown] != TYPE_CONTROL))
+    tokenizer->unknown = (gint32) unknown;
+  else
+    tokenizer->unknown = -1;
   return TRUE;
 }
 
@@ -876,7 +929,9 @@ find_longest (MsTokenizer *tokenizer)
     tokenizer->longest
         = MAX (tokenizer->longest, MAX (tokenizer->pieces[i].length, tokenizer->texts[i].length));
   for (guint i = 0; i < 256; i++)
-    if (tokenizer->byte_tokens[i] < 0 && tokenizer->unknown < 0)
+    /* Bytes that occur in UTF-8; others are in no word. */
+    if (i != 0xc0 && i != 0xc1 && i < 0xf5 && tokenizer->byte_tokens[i] < 0
+        && tokenizer->unknown < 0)
       tokenizer->longest = 0;
 }
 
@@ -929,7 +984,7 @@ load (MsTokenizer *tokenizer, const char *pre, GError **error)
   tokenizer->add_space = tokenizer->pre == NULL;
   load_whole (tokenizer, types, TYPE_USER, TYPE_USER, &tokenizer->users);
   load_whole (tokenizer, types, TYPE_UNKNOWN, TYPE_USER, &tokenizer->specials);
-  if (!load_pieces (tokenizer, types, error) || !load_bos (tokenizer, error))
+  if (!load_pieces (tokenizer, types, error) || !load_ends (tokenizer, types, error))
     return FALSE;
   find_longest (tokenizer);
   return tokenizer->pre ? load_merges (tokenizer, error) : load_scores (tokenizer, error);
@@ -989,6 +1044,12 @@ gint32
 ms_tokenizer_bos (const MsTokenizer *tokenizer)
 {
   return tokenizer->bos;
+}
+
+gint32
+ms_tokenizer_eos (const MsTokenizer *tokenizer)
+{
+  return tokenizer->eos;
 }
 
 const guint8 *
