@@ -32,6 +32,7 @@ static const Case cases[] = {
   { "llama.mxfp4_moe", 1e-4, 2e-5, 2e-4, 2e-5 }, { "llama.q4_0", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "ernie4_5-moe", 1e-4, 2e-5, 2e-4, 2e-5 },    { "lfm2moe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "deepseek", 1e-4, 2e-5, 2e-4, 2e-5 },        { "bailingmoe2", 1e-4, 2e-5, 2e-4, 5e-5 },
+  { "qwen35moe", 1e-4, 2e-5, 2e-4, 2e-5 },       { "qwen3next", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "bailingmoe", 1e-4, 2e-5, 2e-4, 2e-5 },      { "mistral3-moe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "qwen3vlmoe", 1e-4, 2e-5, 2e-4, 2e-5 },      { "minimax-m2", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "mellum", 1e-4, 2e-5, 2e-4, 2e-5 },          { "exaone-moe", 1e-4, 2e-5, 2e-4, 5e-5 },

@@ -19,6 +19,17 @@ void ms_silu_times (float *gate, const float *up, gsize n);
 void ms_clamped_swiglu (float *gate, const float *up, gsize n);
 /* x = x * sigmoid (gate), all (n). */
 void ms_times_sigmoid (float *x, const float *gate, gsize n);
+/* x (n) = silu (sum over j < length of kernel[j * kernel_row ..] * x[(j - length + 1) * row ..]): the
+ * last factor goes with x itself. */
+void ms_convolve_silu (float *x, gsize row, const float *kernel, gsize kernel_row, gsize length,
+                       gsize n);
+
+/* Columns of a state that the delta rule takes at once. */
+#define MS_DELTA_COLUMNS 32
+/* A token of the delta rule: state (key_width, MS_DELTA_COLUMNS) decays, row i by decay[i * decay_step],
+ * takes in k (beta (values - state^T k))^T; values (MS_DELTA_COLUMNS) becomes state^T q. */
+void ms_delta_step (float *state, gsize key_width, const float *k, const float *q,
+                    const float *decay, gsize decay_step, float beta, float *values);
 /* y += scale * x, all (n). */
 void ms_add_scaled (float *y, const float *x, float scale, gsize n);
 /* Sum of a * b, both (n). */

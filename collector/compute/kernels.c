@@ -208,6 +208,61 @@ ms_scale_body (const float *x, float scale, gsize n, float *out)
 KERNEL (void, , ms_scale, (const float *x, float scale, gsize n, float *out), (x, scale, n, out))
 
 INLINE void
+ms_convolve_silu_body (float *x, gsize row, const float *kernel, gsize kernel_row, gsize length,
+                       gsize n)
+{
+  const float *own = kernel + (length - 1) * kernel_row;
+
+  for (gsize i = 0; i < n; i++)
+    x[i] *= own[i];
+  for (gsize j = 0; j + 1 < length; j++)
+    for (gsize i = 0; i < n; i++)
+      x[i] += kernel[j * kernel_row + i] * (x - (length - 1 - j) * row)[i];
+  for (gsize i = 0; i < n; i++)
+    x[i] = x[i] / (1.0f + exponential (-x[i]));
+}
+KERNEL (void, , ms_convolve_silu,
+        (float *x, gsize row, const float *kernel, gsize kernel_row, gsize length, gsize n),
+        (x, row, kernel, kernel_row, length, n))
+
+#define DELTA_VECTORS (MS_DELTA_COLUMNS / WIDTH)
+
+INLINE void
+ms_delta_step_body (float *state, gsize key_width, const float *k, const float *q,
+                    const float *decay, gsize decay_step, float beta, float *values)
+{
+  Floats seen[DELTA_VECTORS] = { 0 }, change[DELTA_VECTORS], out[DELTA_VECTORS] = { 0 };
+
+  for (gsize i = 0; i < key_width; i++)
+    for (guint j = 0; j < DELTA_VECTORS; j++)
+      {
+        FloatsInMemory *at
+            = (FloatsInMemory *) (gpointer) (state + i * MS_DELTA_COLUMNS + j * WIDTH);
+        Floats kept = *at * decay[i * decay_step];
+
+        *at = kept;
+        seen[j] += kept * k[i];
+      }
+  for (guint j = 0; j < DELTA_VECTORS; j++)
+    change[j] = (load (values + j * WIDTH) - seen[j]) * beta;
+  for (gsize i = 0; i < key_width; i++)
+    for (guint j = 0; j < DELTA_VECTORS; j++)
+      {
+        FloatsInMemory *at
+            = (FloatsInMemory *) (gpointer) (state + i * MS_DELTA_COLUMNS + j * WIDTH);
+        Floats now = *at + change[j] * k[i];
+
+        *at = now;
+        out[j] += now * q[i];
+      }
+  memcpy (values, out, sizeof out);
+}
+KERNEL (void, , ms_delta_step,
+        (float *state, gsize key_width, const float *k, const float *q, const float *decay,
+         gsize decay_step, float beta, float *values),
+        (state, key_width, k, q, decay, decay_step, beta, values))
+
+INLINE void
 ms_add_scaled_body (float *y, const float *x, float scale, gsize n)
 {
   for (gsize i = 0; i < n; i++)

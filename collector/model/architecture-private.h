@@ -37,6 +37,10 @@ typedef guint64 MsSwitches;
 #define MS_SINKS_MAY       MS_SWITCH (41) /* or where the block has it */
 #define MS_QUERY_GATED     MS_SWITCH (16) /* behind each head's query stands the gate of its output */
 #define MS_QKV_FUSED       MS_SWITCH (17) /* of a block, by its tensors: attn_qkv holds all three */
+#define MS_DELTA_GROUPED   MS_SWITCH (18) /* delta nets: value heads of a key head stand together */
+#define MS_DELTA_SPLIT     MS_SWITCH (19) /* the others: beta and alpha in matrices of their own */
+#define MS_DELTA_FUSED_IN                                                                          \
+  MS_SWITCH (20) /* of a block, by its tensors: all but these two in ssm_in */
 
 /* The experts. */
 #define MS_SHARED       MS_SWITCH (4) /* experts of every token (ffn_*_shexp), weight 1 */

@@ -45,6 +45,7 @@ typedef enum
    * that is its factor: one number, of a stack one each. */
   MS_FORM_MATRIX,
   MS_FORM_VECTOR, /* float *, read at once: shape (n), or (columns, rows) where there is no stack */
+  MS_FORM_KERNEL, /* as a vector of shape (columns, rows), or (columns, 1, rows) in the file */
   MS_FORM_NORM, /* MsNorm of the architecture's kind, over n values; the rule's name is its stem */
 } MsForm;
 

@@ -103,6 +103,12 @@ take (MsLoader *loader, const MsTensorRule *rule, const MsTensorPlace *place, gb
   gint64 *rows = &place->sizes[rule->shape[1]];
   gint64 ne1 = matrix || count == 1 ? *rows : count, ne2 = matrix ? count : 1;
 
+  *tensor = ms_gguf_find (loader->gguf, name);
+  if (rule->form == MS_FORM_KERNEL && *tensor != NULL && (*tensor)->ne[1] == 1)
+    {
+      ne1 = 1;
+      ne2 = *rows;
+    }
   *tensor = NULL;
   if (!required)
     {
@@ -201,7 +207,7 @@ ms_tensors_load (MsLoader *loader, const MsTensorTable *table, const MsTensorPla
                                                     tensor->ne[1], scales != NULL ? scales[j] : 0 };
         else
           {
-            gint64 rows = place->count > 1 ? 1 : tensor->ne[1];
+            gint64 rows = place->count > 1 ? 1 : tensor->ne[1] * tensor->ne[2];
             float *values = g_new (float, (gsize) (tensor->ne[0] * rows));
 
             ms_tensor_to_float (tensor, (gint64) j, rows, values);
@@ -221,7 +227,7 @@ ms_tensors_clear (const MsTensorTable *table, gpointer base)
       gpointer at = (guint8 *) base + table->rules[i].offset;
       MsNorm *norm = at;
 
-      if (table->rules[i].form == MS_FORM_VECTOR)
+      if (table->rules[i].form == MS_FORM_VECTOR || table->rules[i].form == MS_FORM_KERNEL)
         g_clear_pointer ((float **) at, g_free);
       else if (table->rules[i].form == MS_FORM_NORM && norm->kind != NULL)
         ms_tensors_clear (&norm->kind->tensors, norm);
