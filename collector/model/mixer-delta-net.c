@@ -411,7 +411,9 @@ run_fused (const MsEngine *engine, const Work *work, const MsOperand *in)
                       work->qkv + 2 * keys + head * dv, work->gate + head * dv };
       gsize n = i % 4 < 2 ? dk : dv;
 
-      parts[i] = (MsMatrix){ part->in_qkvz.tensor, (gint64) row, (gint64) n };
+      parts[i] = (MsMatrix){ .tensor = part->in_qkvz.tensor,
+                             .first_row = (gint64) row,
+                             .n_rows = (gint64) n };
       products[i] = (MsProduct){ .w = &parts[i],
                                  .x = *in,
                                  .rows = engine->n,
