@@ -19,6 +19,8 @@ static const ToyModel models[] = {
   { "qwen3moe", 32, 2, 12, 2, 16, 50, 9, 1, 24, 0, 0, FALSE, 2, FALSE, 0, 5, 0, 0, FALSE },
   { "lfm2moe", 32, 4, 4, 2, 8, 50, 6, 2, 24, 1, 0, FALSE, 2, FALSE, 0, 6, 0, 3, FALSE },
   { "mellum", 32, 5, 4, 2, 8, 50, 6, 2, 24, 0, 0, FALSE, 2, FALSE, 0, 7, 9, 0, FALSE },
+  { "granitemoe", 32, 3, 4, 2, 8, 50, 6, 2, 24, 0, 0, FALSE, 0, FALSE, 0, 8, 0, 0, FALSE },
+  { "minicpm", 32, 2, 4, 2, 8, 50, 6, 2, 24, 1, 0, FALSE, 0, FALSE, 0, 9, 0, 0, FALSE },
 };
 
 /* Whatever a test writes lies in one folder. */
@@ -105,11 +107,49 @@ normalize (const Naive *naive, guint block, const char *part, double *x, guint n
     x[i] = x[i] / sqrt (squares / n + (double) 1e-5f) * (double) weight[i];
 }
 
+static gboolean
+is_one_of (const ToyModel *model, const char *names)
+{
+  g_auto (GStrv) list = g_strsplit (names, " ", -1);
+
+  return g_strv_contains ((const char *const *) list, model->architecture);
+}
+
+/* The file's scale, or what is right where it has none. */
+static double
+scale_of (const ToyModel *model, const char *key, double otherwise)
+{
+  float scale = toy_model_scale (model, key);
+
+  return scale != 0 ? (double) scale : otherwise;
+}
+
+static double
+residual_scale (const ToyModel *model)
+{
+  return scale_of (model, "residual_scale",
+                   is_one_of (model, "minicpm") ? 1.4 / sqrt (model->blocks) : 1);
+}
+
+static double
+embedding_scale (const ToyModel *model)
+{
+  return scale_of (model, "embedding_scale", is_one_of (model, "minicpm") ? 12 : 1);
+}
+
+/* Of these architectures the key divides. */
+static double
+logit_scale (const ToyModel *model)
+{
+  return 1
+         / scale_of (model, "logit_scale", is_one_of (model, "minicpm") ? model->width / 256.0 : 1);
+}
+
 static void
 turn (const ToyModel *model, double *head, guint position)
 {
   guint w = model->head_width;
-  gboolean pairs = strcmp (model->architecture, "llama") == 0;
+  gboolean pairs = is_one_of (model, "llama granitemoe minicpm");
 
   for (guint i = 0; i < w / 2; i++)
     {
@@ -186,7 +226,7 @@ attend (Naive *naive, guint block)
 
               for (guint i = 0; i < w; i++)
                 dot += q[t * nq + head * w + i] * k[s * nk + kv * w + i];
-              sum += p[s] = exp (dot / sqrt (w));
+              sum += p[s] = exp (dot * scale_of (m, "attention.scale", 1 / sqrt (w)));
             }
           for (guint i = 0; i < w; i++)
             {
@@ -197,7 +237,7 @@ attend (Naive *naive, guint block)
         }
       apply (naive, block, "attn_output.weight", mixed, nq, m->width, 0, m->width, h);
       for (guint i = 0; i < m->width; i++)
-        naive->x[t * m->width + i] += h[i];
+        naive->x[t * m->width + i] += residual_scale (m) * h[i];
     }
 }
 
@@ -286,8 +326,7 @@ decide (const ToyModel *m, Decision *decision)
       kept += decision->weights[j] = scores[best];
     }
   for (guint j = 0; j < m->k; j++)
-    if (strcmp (m->architecture, "llama") == 0 || strcmp (m->architecture, "qwen3moe") == 0
-        || strcmp (m->architecture, "lfm2moe") == 0 || strcmp (m->architecture, "mellum") == 0)
+    if (is_one_of (m, "llama qwen3moe lfm2moe mellum granitemoe minicpm"))
       decision->weights[j] /= kept;
 }
 
@@ -322,9 +361,11 @@ route (const Naive *naive, guint block, const double *x, const double *h, Decisi
     }
   for (guint i = 0; i < d; i++)
     {
+      double now = x[i] + residual_scale (m) * routed[i];
+
       before += x[i] * x[i];
-      after += (x[i] + routed[i]) * (x[i] + routed[i]);
-      across += x[i] * (x[i] + routed[i]);
+      after += now * now;
+      across += x[i] * now;
     }
   decision->similarity = across / sqrt (before * after);
 }
@@ -356,7 +397,7 @@ feed_forward (Naive *naive, guint block, Decision *decisions)
             out[i] += more[i] / (1 + exp (-gate));
         }
       for (guint i = 0; i < d; i++)
-        x[i] += out[i];
+        x[i] += residual_scale (m) * out[i];
     }
 }
 
@@ -375,7 +416,7 @@ run_naive (Naive *naive, const gint32 *ids)
   naive->loss = g_new (double, n);
   for (guint t = 0; t < n; t++)
     for (guint i = 0; i < d; i++)
-      naive->x[t * d + i] = (double) embedding[(gsize) ids[t] * d + i];
+      naive->x[t * d + i] = embedding_scale (m) * (double) embedding[(gsize) ids[t] * d + i];
   for (guint b = 0; b < m->blocks; b++)
     {
       if (b < m->conv_blocks)
@@ -395,6 +436,7 @@ run_naive (Naive *naive, const gint32 *ids)
       naive->predicted[t] = 0;
       for (guint i = 0; i < m->vocabulary; i++)
         {
+          y[i] *= logit_scale (m);
           sum += exp (y[i]);
           naive->predicted[t] = y[i] > y[naive->predicted[t]] ? i : naive->predicted[t];
         }

@@ -160,6 +160,25 @@ toy_model_last_norm (const ToyModel *model)
                                                       : "output_norm.weight";
 }
 
+static const struct
+{
+  const char *architecture, *key;
+  float value;
+} scales[] = { { "granitemoe", "embedding_scale", 3 },
+               { "granitemoe", "residual_scale", 0.25f },
+               { "granitemoe", "attention.scale", 0.5f },
+               { "granitemoe", "logit_scale", 6 } };
+
+float
+toy_model_scale (const ToyModel *model, const char *key)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (scales); i++)
+    if (strcmp (scales[i].architecture, model->architecture) == 0
+        && strcmp (scales[i].key, key) == 0)
+      return scales[i].value;
+  return 0;
+}
+
 GgufWriter *
 toy_model_write (const ToyModel *model)
 {
@@ -191,6 +210,13 @@ toy_model_write (const ToyModel *model)
       g_autofree char *key = g_strconcat (model->architecture, ".", numbers[i].name, NULL);
 
       gguf_add_u32 (writer, key, numbers[i].value);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (scales); i++)
+    {
+      g_autofree char *key = g_strconcat (model->architecture, ".", scales[i].key, NULL);
+
+      if (strcmp (scales[i].architecture, model->architecture) == 0)
+        gguf_add_float (writer, key, scales[i].value);
     }
   if (model->window > 0)
     {

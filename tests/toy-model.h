@@ -25,6 +25,8 @@ typedef struct
 float *toy_model_values (const ToyModel *model, const char *name, gsize n);
 /* The name of the norm before the output matrix. */
 const char *toy_model_last_norm (const ToyModel *model);
+/* What the file's key for a scale says; 0 where it has none. */
+float toy_model_scale (const ToyModel *model, const char *key);
 /* All keys and tensors, ready to be changed or saved. */
 GgufWriter *toy_model_write (const ToyModel *model);
 /* Saves to a new file in a temporary folder.  (transfer full) */

@@ -9,6 +9,8 @@ G_BEGIN_DECLS
 
 /* out = x / sqrt (mean (x^2) + epsilon) * weight, all (n); out may be x.  (Zhang & Sennrich 2019) */
 void ms_rms_norm (const float *x, const float *weight, gsize n, float epsilon, float *out);
+/* out = (x - mean (x)) / sqrt (variance (x) + epsilon) * weight, all (n); out may be x.  (Ba et al. 2016) */
+void ms_layer_norm (const float *x, const float *weight, gsize n, float epsilon, float *out);
 /* x (n) becomes exp (x - max); returns the sum: a softmax not yet divided. */
 float ms_exponentials (float *x, gsize n);
 /* out = scale * x, all (n). */
@@ -30,6 +32,13 @@ void ms_convolve_silu (float *x, gsize row, const float *kernel, gsize kernel_ro
  * takes in k (beta (values - state^T k))^T; values (MS_DELTA_COLUMNS) becomes state^T q. */
 void ms_delta_step (float *state, gsize key_width, const float *k, const float *q,
                     const float *decay, gsize decay_step, float beta, float *values);
+/* gate = gelu (gate) * up, or gelu (gate) where up is NULL, all (n).  GELU in its tanh form, x / (1 + exp (-2 c
+ * (x + 0.044715 x^3))) with c = sqrt (2 / pi).  (Hendrycks & Gimpel 2016) */
+void ms_gelu_times (float *gate, const float *up, gsize n);
+/* x = max (x, 0)^2, all (n); up is NULL.  (So et al. 2021) */
+void ms_relu_squared (float *x, const float *up, gsize n);
+/* x = cap * tanh (x / cap), all (n). */
+void ms_soft_cap (float *x, float cap, gsize n);
 /* y += scale * x, all (n). */
 void ms_add_scaled (float *y, const float *x, float scale, gsize n);
 /* Sum of a * b, both (n). */

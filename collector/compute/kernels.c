@@ -119,6 +119,32 @@ KERNEL (void, , ms_rms_norm,
         (const float *x, const float *weight, gsize n, float epsilon, float *out),
         (x, weight, n, epsilon, out))
 
+INLINE void
+ms_layer_norm_body (const float *x, const float *weight, gsize n, float epsilon, float *out)
+{
+  Floats first = { 0 }, second = { 0 };
+  gsize whole = n / LANES * LANES;
+  float mean, scale;
+
+  for (gsize i = 0; i < whole; i += LANES)
+    {
+      first += load (x + i);
+      second += load (x + i + WIDTH);
+    }
+  mean = sum_lanes (&first, &second);
+  for (gsize i = whole; i < n; i++)
+    mean += x[i];
+  mean /= (float) n;
+  for (gsize i = 0; i < n; i++)
+    out[i] = x[i] - mean;
+  scale = 1.0f / sqrtf (ms_dot_body (out, out, n) / (float) n + epsilon);
+  for (gsize i = 0; i < n; i++)
+    out[i] = out[i] * scale * weight[i];
+}
+KERNEL (void, , ms_layer_norm,
+        (const float *x, const float *weight, gsize n, float epsilon, float *out),
+        (x, weight, n, epsilon, out))
+
 INLINE float
 ms_largest_body (const float *x, gsize n)
 {
@@ -190,6 +216,56 @@ ms_clamped_swiglu_body (float *gate, const float *up, gsize n)
     }
 }
 KERNEL (void, , ms_clamped_swiglu, (float *gate, const float *up, gsize n), (gate, up, n))
+
+INLINE float
+gelu (float x)
+{
+  return x / (1.0f + exponential (-1.5957691216057308f * (x + 0.044715f * x * x * x)));
+}
+
+INLINE void
+ms_gelu_times_body (float *gate, const float *up, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    gate[i] = gelu (gate[i]);
+  for (gsize i = 0; i < n && up != NULL; i++)
+    gate[i] *= up[i];
+}
+KERNEL (void, , ms_gelu_times, (float *gate, const float *up, gsize n), (gate, up, n))
+
+INLINE void
+ms_relu_squared_body (float *x, const float *up, gsize n)
+{
+  (void) up;
+  for (gsize i = 0; i < n; i++)
+    x[i] = x[i] < 0 ? 0 : x[i] * x[i]; /* NaN stays NaN */
+}
+KERNEL (void, , ms_relu_squared, (float *x, const float *up, gsize n), (x, up, n))
+
+/* Near 0 a series, where the quotient would lose digits.  (Cephes' tanhf) */
+INLINE float
+hyperbolic_tangent (float x)
+{
+  float square = x * x, series = -5.70498872745e-3f;
+  float size = x < 0 ? -x : x, far = 1.0f - 2.0f / (1.0f + exponential (2.0f * size));
+
+  series = series * square + 2.06390887954e-2f;
+  series = series * square - 5.37397155531e-2f;
+  series = series * square + 1.33314422036e-1f;
+  series = series * square - 3.33332819422e-1f;
+  far = x < 0 ? -far : far;
+  return size < 0.625f ? series * square * x + x : far;
+}
+
+INLINE void
+ms_soft_cap_body (float *x, float cap, gsize n)
+{
+  float inverse = 1.0f / cap;
+
+  for (gsize i = 0; i < n; i++)
+    x[i] = cap * hyperbolic_tangent (x[i] * inverse);
+}
+KERNEL (void, , ms_soft_cap, (float *x, float cap, gsize n), (x, cap, n))
 
 INLINE void
 ms_times_sigmoid_body (float *x, const float *gate, gsize n)

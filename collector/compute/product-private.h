@@ -31,7 +31,7 @@ typedef struct
 typedef enum
 {
   MS_PRODUCT_STORE,     /* y = x W^T + bias */
-  MS_PRODUCT_ADD,       /* y += scale (x W^T + bias) */
+  MS_PRODUCT_ADD,       /* y += factor scale (x W^T + bias) */
   MS_PRODUCT_ACTIVATED, /* h = activate (x W^T + bias, x V^T + v_bias), an operand of x's form */
 } MsProductKind;
 
@@ -43,6 +43,7 @@ typedef struct
   MsActivation activate;
   const float *bias, *v_bias; /* (rows of W, V) or NULL */
   const float *scale;         /* one per row, or NULL = 1 */
+  float factor;               /* of all rows; 0 = 1 */
   MsOperand x;
   gsize row, rows;
   float *y; /* (.., y_width) */
@@ -62,9 +63,17 @@ gsize ms_products_worker_bytes (gsize widest);
 /* Runs all of list (n), which must not depend on each other. */
 void ms_products_run (MsProducts *products, const MsProduct *list, guint n);
 
-/* For each of n rows of x: the column of the largest element of x W^T (lowest on ties), and, where
- * target is not negative, -log softmax (x W^T)[target]; NaN elsewhere. */
-void ms_products_predict (MsProducts *products, const MsMatrix *w, const MsOperand *x, gsize n,
+/* The output head: logits = scale (x W^T + bias), then cap tanh (logits / cap). */
+typedef struct
+{
+  MsMatrix w;        /* (V, D); tensor NULL: absent */
+  const float *bias; /* (V) or NULL */
+  float scale, cap;  /* 0: none */
+} MsHead;
+
+/* For each of n rows of x: the column of the largest logit (lowest on ties), and, where target is not
+ * negative, -log softmax (logits)[target]; NaN elsewhere. */
+void ms_products_predict (MsProducts *products, const MsHead *head, const MsOperand *x, gsize n,
                           const gint32 *target, gint32 *best, float *loss);
 
 G_END_DECLS

@@ -162,7 +162,7 @@ put_plain (const MsProduct *p, const Piece *piece, gsize row, gsize rows, const 
   for (gsize i = 0; i < rows; i++, tile += piece->columns)
     {
       float *y = p->y + (row + i) * p->y_width + piece->column;
-      float scale = p->scale != NULL ? p->scale[row + i] : 1;
+      float scale = (p->scale != NULL ? p->scale[row + i] : 1) * (p->factor != 0 ? p->factor : 1);
 
       if (p->kind == MS_PRODUCT_STORE)
         memcpy (y, tile, piece->columns * sizeof (float));
@@ -244,40 +244,54 @@ typedef struct
 typedef struct
 {
   MsProducts *products;
-  const MsMatrix *w;
+  const MsHead *head;
   const MsOperand *x;
   gsize n, columns;
   const gint32 *target;
   Part *parts;   /* (blocks, n) */
   float *chosen; /* (n) the target's y */
-} Head;
+} Prediction;
+
+/* Makes logits of what the product gives for `columns` columns from `column` on. */
+static void
+finish_logits (const MsHead *head, gsize column, gsize columns, float *y)
+{
+  if (head->bias != NULL)
+    ms_add_scaled (y, head->bias + column, 1, columns);
+  if (head->scale != 0)
+    ms_scale (y, head->scale, columns, y);
+  if (head->cap != 0)
+    ms_soft_cap (y, head->cap, columns);
+}
 
 static void
 run_head (guint index, guint worker, gpointer data)
 {
-  const Head *head = data;
-  Scratch *scratch = &head->products->scratch[worker];
-  gsize column = index * head->columns;
-  gsize columns = MIN (head->columns, (gsize) head->w->n_rows - column);
+  const Prediction *all = data;
+  Scratch *scratch = &all->products->scratch[worker];
+  gsize column = index * all->columns;
+  gsize columns = MIN (all->columns, (gsize) all->head->w.n_rows - column);
   const void *w;
 
-  reserve (scratch, columns * head->x->width);
-  w = unpack (head->w, column, columns, head->x->f == NULL, scratch, 0);
-  for (gsize row = 0; row < head->n; row += TILE_ROWS)
+  reserve (scratch, columns * all->x->width);
+  w = unpack (&all->head->w, column, columns, all->x->f == NULL, scratch, 0);
+  for (gsize row = 0; row < all->n; row += TILE_ROWS)
     {
-      gsize rows = MIN (TILE_ROWS, head->n - row);
+      gsize rows = MIN (TILE_ROWS, all->n - row);
       float *y = scratch->tile[0];
 
-      multiply (head->x, row, rows, w, columns, y);
-      if (head->w->scale != 0)
-        ms_scale (y, head->w->scale, rows * columns, y);
+      multiply (all->x, row, rows, w, columns, y);
+      if (all->head->w.scale != 0)
+        ms_scale (y, all->head->w.scale, rows * columns, y);
       for (gsize i = row; i < row + rows; i++, y += columns)
         {
-          Part part = { y[0], (gint32) column, 0 };
-          gint64 wanted = head->target[i] - (gint64) column;
+          Part part = { 0, (gint32) column, 0 };
+          gint64 wanted = all->target[i] - (gint64) column;
 
+          finish_logits (all->head, column, columns, y);
+          part.largest = y[0];
           if (wanted >= 0 && wanted < (gint64) columns)
-            head->chosen[i] = y[wanted];
+            all->chosen[i] = y[wanted];
           for (gsize j = 1; j < columns; j++)
             if (y[j] > part.largest)
               {
@@ -286,33 +300,34 @@ run_head (guint index, guint worker, gpointer data)
               }
           for (gsize j = 0; j < columns; j++)
             part.sum += (double) expf (y[j] - part.largest);
-          head->parts[index * head->n + i] = part;
+          all->parts[index * all->n + i] = part;
         }
     }
 }
 
 void
-ms_products_predict (MsProducts *products, const MsMatrix *w, const MsOperand *x, gsize n,
+ms_products_predict (MsProducts *products, const MsHead *head, const MsOperand *x, gsize n,
                      const gint32 *target, gint32 *best, float *loss)
 {
   gsize columns = block_columns (x->width);
-  gsize n_blocks = ((gsize) w->n_rows + columns - 1) / columns;
+  gsize n_blocks = ((gsize) head->w.n_rows + columns - 1) / columns;
   g_autofree Part *parts = g_new (Part, MAX (n_blocks * n, 1));
   g_autofree float *chosen = g_new0 (float, MAX (n, 1));
-  Head head = { products, w, x, n, columns, target, parts, chosen };
+  Prediction all = { products, head, x, n, columns, target, parts, chosen };
 
-  ms_parallel (products->threads, (guint) n_blocks, run_head, &head);
+  ms_parallel (products->threads, (guint) n_blocks, run_head, &all);
   for (gsize i = 0; i < n; i++)
     {
-      Part all = parts[i];
+      Part best_part = parts[i];
       double sum = 0;
 
       for (gsize b = 1; b < n_blocks; b++)
-        if (parts[b * n + i].largest > all.largest)
-          all = parts[b * n + i];
+        if (parts[b * n + i].largest > best_part.largest)
+          best_part = parts[b * n + i];
       for (gsize b = 0; b < n_blocks; b++)
-        sum += parts[b * n + i].sum * exp ((double) (parts[b * n + i].largest - all.largest));
-      best[i] = all.best;
-      loss[i] = target[i] < 0 ? NAN : (float) (log (sum) + (double) (all.largest - chosen[i]));
+        sum += parts[b * n + i].sum * exp ((double) (parts[b * n + i].largest - best_part.largest));
+      best[i] = best_part.best;
+      loss[i]
+          = target[i] < 0 ? NAN : (float) (log (sum) + (double) (best_part.largest - chosen[i]));
     }
 }

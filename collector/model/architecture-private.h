@@ -50,6 +50,18 @@ typedef guint64 MsSwitches;
 #define MS_FFN_NORM_POST  MS_SWITCH (10) /* what router and experts read: post_attention_norm */
 #define MS_LAST_NORM_EMBD MS_SWITCH (6)  /* the last norm is named token_embd_norm */
 
+#define MS_HEAD_BIAS MS_SWITCH (28) /* the output head must have a bias */
+
+#define MS_ROPE_IF_FINETUNED MS_SWITCH (35) /* rope.scaling.finetuned false: no positions */
+
+/* Keys that scale, cap or clamp (scales.c): who does not have the switch refuses the key. */
+#define MS_EMBEDDING_SCALE MS_SWITCH (29) /* embedding_scale */
+#define MS_RESIDUAL_SCALE  MS_SWITCH (30) /* residual_scale */
+#define MS_ATTENTION_SCALE MS_SWITCH (31) /* attention.scale */
+#define MS_LOGIT_SCALE     MS_SWITCH (32) /* logit_scale multiplies, */
+#define MS_LOGITS_DIVIDED  MS_SWITCH (33) /* or divides */
+#define MS_LOGIT_CAP       MS_SWITCH (34) /* final_logit_softcapping */
+
 /* Which blocks attend within a window instead of the whole document before a token. */
 typedef struct
 {
@@ -76,6 +88,16 @@ typedef struct
   MsTold renormalise_told; /* key expert_weights_norm */
 } MsRecipe;
 
+/* What multiplies streams, scores and logits; 0 is not set. */
+typedef struct
+{
+  float embedding; /* rows of the embedding */
+  float residual;  /* what a mixer, or the experts with the shared ones, add to the stream */
+  float attention; /* scores of attention; not set: 1 / sqrt (head width) */
+  float logits;    /* of the output head ... */
+  float logit_cap; /* ... which then are cap tanh (logit / cap) */
+} MsScales;
+
 /* The most kinds of mixers in one architecture. */
 #define MS_MAX_MIXERS 3
 
@@ -90,6 +112,9 @@ typedef struct
   const MsRecipe *recipe;
   const MsWindows *windows; /* NULL: every block attends to whole documents */
   MsSwitches switches;
+  MsScales scales;         /* where the file has no keys; those below go with the model's size */
+  float residual_by_depth; /* the residual scale is this / sqrt (blocks) */
+  float logits_by_width;   /* the logit scale is this / D */
 } MsArchitecture;
 
 /* NULL for a name that is not in the table. */

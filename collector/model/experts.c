@@ -157,19 +157,20 @@ combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
     }
 }
 
-/* Adds the routed sum to the residual stream. */
+/* Adds the routed sum to the residual stream, by the residual scale where there is one. */
 static void
 add_routed (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
   const float *routed = data;
   gsize d = engine->plan->width;
+  float scale = engine->plan->scales.residual != 0 ? engine->plan->scales.residual : 1;
 
   for (gsize t = from; t < to; t++)
     {
       float *x = engine->x + t * d;
-      float before = ms_dot (x, x, d), across = ms_dot (x, routed + t * d, d), after;
+      float before = ms_dot (x, x, d), across = scale * ms_dot (x, routed + t * d, d), after;
 
-      ms_add_scaled (x, routed + t * d, 1, d);
+      ms_add_scaled (x, routed + t * d, scale, d);
       after = ms_dot (x, x, d);
       if (engine->layer->similarity != NULL)
         engine->layer->similarity[engine->first + t]

@@ -18,6 +18,9 @@ extern const MsFeedForwardKind ms_feed_forward_silu; /* down (silu (gate x) * up
 /* down (g sigmoid (1.702 g) (u + 1)), g and u being gate x and up x clamped (ms_clamped_swiglu) */
 extern const MsFeedForwardKind ms_feed_forward_clamped;
 
+extern const MsFeedForwardKind ms_feed_forward_gelu;         /* down (gelu (gate x) * up x) */
+extern const MsFeedForwardKind ms_feed_forward_relu_squared; /* down (relu (up x)^2) */
+
 /* Loads `count` networks: a stack of tensors, or plain matrices when count is 0.  With `optional` none
  * are left (zeroed) where the file has none. */
 gboolean ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, guint count,
@@ -34,7 +37,8 @@ MsProduct ms_feed_forward_inward (const MsFeedForwardKind *kind, const MsFeedFor
                                   MsOperand x, gsize row, gsize rows, MsOperand hidden);
 MsProduct ms_feed_forward_outward (const MsFeedForward *network, MsOperand hidden, gsize row,
                                    gsize rows);
-/* Adds scale (n, or NULL: 1) times the network's output for every token to the residual stream. */
+/* Adds scale (n, or NULL: 1) times the residual scale times the network's output for every token to the
+ * residual stream. */
 void ms_feed_forward_run (const MsEngine *engine, const MsFeedForward *network, const MsOperand *in,
                           const float *scale);
 

@@ -48,6 +48,23 @@ const MsFeedForwardKind ms_feed_forward_clamped = {
   .activate = ms_clamped_swiglu,
 };
 
+const MsFeedForwardKind ms_feed_forward_gelu = {
+  .name = "gated GELU",
+  .tensors = { gated_rules, G_N_ELEMENTS (gated_rules) },
+  .activate = ms_gelu_times,
+};
+
+static const MsTensorRule ungated_rules[] = {
+  MATRIX ("ffn_up*.weight", SIZE_MODEL, SIZE_HIDDEN, up),
+  MATRIX ("ffn_down*.weight", SIZE_HIDDEN, SIZE_MODEL, down),
+};
+
+const MsFeedForwardKind ms_feed_forward_relu_squared = {
+  .name = "ReLU squared",
+  .tensors = { ungated_rules, G_N_ELEMENTS (ungated_rules) },
+  .activate = ms_relu_squared,
+};
+
 /* --- Loading --------------------------------------------------------------------------------- */
 
 /* Whether the file has the kind's first tensor. */
@@ -156,6 +173,7 @@ ms_feed_forward_run (const MsEngine *engine, const MsFeedForward *network, const
       MsProduct outward = ms_feed_forward_outward (network, hidden, 0, rows);
 
       outward.kind = MS_PRODUCT_ADD;
+      outward.factor = engine->plan->scales.residual;
       outward.scale = scale != NULL ? scale + from : NULL;
       outward.y = engine->x + from * d;
       outward.y_width = d;

@@ -94,10 +94,18 @@ ms_operand_put (MsOperand *operand, gsize row, const float *from)
 static void
 embed (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
+  gsize d = engine->plan->width;
+  float scale = engine->plan->scales.embedding;
+
   (void) data;
   for (gsize t = from; t < to; t++)
-    ms_tensor_to_float (engine->plan->embedding.tensor, engine->wave->ids[t], 1,
-                        engine->x + t * engine->plan->width);
+    {
+      float *x = engine->x + t * d;
+
+      ms_tensor_to_float (engine->plan->embedding.tensor, engine->wave->ids[t], 1, x);
+      if (scale != 0)
+        ms_scale (x, scale, d, x);
+    }
 }
 
 typedef struct
@@ -167,9 +175,11 @@ run_mixer (const MsEngine *engine)
 {
   const MsPlanBlock *block = engine->block;
   MsOperand in = normalize (engine, &block->mixer_norm);
-  MsProduct out = {
-    .kind = MS_PRODUCT_ADD, .rows = engine->n, .y = engine->x, .y_width = engine->plan->width
-  };
+  MsProduct out = { .kind = MS_PRODUCT_ADD,
+                    .factor = engine->plan->scales.residual,
+                    .rows = engine->n,
+                    .y = engine->x,
+                    .y_width = engine->plan->width };
 
   block->mixer->run (engine, block->mixer_part, &in, out);
 }
@@ -271,7 +281,7 @@ predict (const MsEngine *engine)
   for (gsize t = 0; t < engine->n; t++)
     targets[t] = t + 1 < engine->n && engine->positions[t + 1] > 0 ? engine->wave->ids[t + 1] : -1;
   in = normalize (engine, &plan->output_norm);
-  ms_products_predict (engine->products, &plan->output, &in, engine->n, targets,
+  ms_products_predict (engine->products, &plan->head, &in, engine->n, targets,
                        engine->rows->predicted + engine->first, engine->rows->loss + engine->first);
 }
 

@@ -137,7 +137,9 @@ load_geometry (MsLoader *loader, guint block, Part *part, GError **error)
   part->n_kv_heads = (guint) kv_heads;
   part->head_width = head_width;
   part->value_width = value_width;
-  part->scale = 1.0f / sqrtf ((float) head_width);
+  part->scale = loader->plan->scales.attention;
+  if (part->scale == 0)
+    part->scale = 1.0f / sqrtf ((float) head_width);
   return TRUE;
 }
 

@@ -15,6 +15,9 @@ struct MsNormKind
   void (*apply) (const MsNorm *norm, const float *x, gsize n, float *out);
 };
 
-extern const MsNormKind ms_norm_rms; /* x / sqrt (mean (x^2) + epsilon) * weight */
+extern const MsNormKind ms_norm_rms;      /* x / sqrt (mean (x^2) + epsilon) * weight */
+extern const MsNormKind ms_norm_rms_bias; /* ... + bias */
+extern const MsNormKind
+    ms_norm_layer; /* (x - mean) / sqrt (variance + epsilon) * weight [+ bias] */
 
 G_END_DECLS

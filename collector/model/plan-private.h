@@ -15,7 +15,7 @@ typedef struct MsTensorTable MsTensorTable;
 typedef struct
 {
   const MsNormKind *kind; /* NULL: there is none */
-  float *weight;          /* (n) */
+  float *weight, *bias;   /* (n); bias NULL where the kind has none */
   float epsilon;
 } MsNorm;
 
@@ -66,7 +66,8 @@ typedef struct
   guint last_moe;       /* the block number of the last one */
   MsMatrix embedding;   /* (V, D) */
   MsNorm output_norm;   /* (D), kind NULL in files without an output head */
-  MsMatrix output;      /* (V, D), the embedding when tied; tensor NULL without output_norm */
+  MsHead head;          /* its matrix the embedding when tied; absent without output_norm */
+  MsScales scales;      /* the file's, or the architecture's where it has none */
   GPtrArray *warnings;  /* of char* */
 } MsPlan;
 

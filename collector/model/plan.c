@@ -9,23 +9,10 @@
 #include "norm-private.h"
 #include "positions-private.h"
 #include "recipe-private.h"
+#include "scales-private.h"
 
 #include <math.h>
 #include <string.h>
-
-/* Keys (without "ARCH.") that would change the result and that no architecture honours: refused when set. */
-static const char *const refused_keys[] = {
-  "attention.clamp_kqv",
-  "attention.scale",
-  "attention.temperature_scale",
-  "attention.value_scale",
-  "attn_logit_softcapping",
-  "final_logit_softcapping",
-  "embedding_scale",
-  "residual_scale",
-  "logit_scale",
-  "rope.scaling.yarn_log_multiplier",
-};
 
 /* Sizes that the tables below ask for. */
 enum
@@ -59,7 +46,13 @@ static const MsTensorRule model_rules[] = {
     .form = MS_FORM_MATRIX,
     .shape = { SIZE_MODEL, SIZE_VOCABULARY },
     .taken = MS_ALWAYS,
-    .offset = G_STRUCT_OFFSET (MsPlan, output) },
+    .offset = G_STRUCT_OFFSET (MsPlan, head.w) },
+  { .name = "output.bias",
+    .form = MS_FORM_VECTOR,
+    .shape = { SIZE_VOCABULARY },
+    .required = MS_HEAD_BIAS,
+    .taken = MS_ALWAYS,
+    .offset = G_STRUCT_OFFSET (MsPlan, head.bias) },
 };
 static const MsTensorTable model_table = { model_rules, G_N_ELEMENTS (model_rules) };
 
@@ -216,24 +209,6 @@ find_architecture (const MsLoader *loader, const char *name, GError **error)
   return architecture;
 }
 
-static gboolean
-check_refused_keys (const MsLoader *loader, GError **error)
-{
-  for (guint i = 0; i < G_N_ELEMENTS (refused_keys); i++)
-    {
-      g_autofree char *key = ms_loader_key (loader, refused_keys[i]);
-      float value = 0;
-
-      if (!ms_gguf_get_float (loader->gguf, key, MS_KEY_OPTIONAL, &value, error))
-        return FALSE;
-      if (value != 0)
-        return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
-                                 "%s is set (%g), which cannot be honoured for this architecture",
-                                 key, (double) value);
-    }
-  return TRUE;
-}
-
 /* Whether a tensor belongs to a block behind the last that runs. */
 static gboolean
 is_further (const MsLoader *loader, const MsTensor *tensor)
@@ -285,7 +260,7 @@ load (MsLoader *loader, GError **error)
       || !ms_loader_u32 (loader, "nextn_predict_layers", MS_KEY_OPTIONAL, &n_further, error)
       || !ms_loader_u32 (loader, "context_length", MS_KEY_OPTIONAL, &plan->context, error)
       || !ms_gguf_get_float (loader->gguf, epsilon_key, MS_KEY_REQUIRED, &plan->epsilon, error)
-      || !ms_recipe_load (loader, &gate, error) || !check_refused_keys (loader, error))
+      || !ms_recipe_load (loader, &gate, error))
     return FALSE;
   if (width == 0 || width > 1u << 20 || n_blocks == 0 || n_blocks > 4096)
     return ms_loader_refuse (
@@ -309,6 +284,8 @@ load (MsLoader *loader, GError **error)
   plan->width = width;
   plan->n_blocks = n_blocks;
   plan->blocks = g_new0 (MsPlanBlock, n_blocks);
+  if (!ms_scales_load (loader, error))
+    return FALSE;
   sizes[SIZE_MODEL] = width;
   if (!ms_tensors_load (loader, &model_table, &place, plan, error))
     return FALSE;
@@ -322,8 +299,8 @@ load (MsLoader *loader, GError **error)
         "none of the %u blocks has a router (blk.N.ffn_gate_inp.weight): this is no "
         "Mixture-of-Experts model",
         n_blocks);
-  if (plan->output_norm.kind != NULL && plan->output.tensor == NULL)
-    plan->output = plan->embedding;
+  if (plan->output_norm.kind != NULL && plan->head.w.tensor == NULL)
+    plan->head.w = plan->embedding;
   warn_of_the_rest (loader);
   return TRUE;
 }

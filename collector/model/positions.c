@@ -108,9 +108,9 @@ make_rotation (const Keys *k, const float *divisors)
 
       rotation->step[i] = free_step / (double) k->factor * (1 - kept) + free_step * kept;
     }
-  rotation->magnitude = k->yarn && k->mix != 0 ? k->magnitude * (1 + 0.1f * logf (k->factor))
-                        : k->yarn              ? k->magnitude
-                                               : 1;
+  rotation->magnitude = k->magnitude;
+  if (k->yarn && k->mix != 0)
+    rotation->magnitude *= 1 + 0.1f * logf (k->factor);
   return rotation;
 }
 
@@ -141,11 +141,16 @@ ms_rotation_load (MsLoader *loader, guint head_width, gboolean windowed,
 {
   MsRope rope = loader->plan->architecture->rope;
   Keys keys;
+  gboolean finetuned = TRUE;
+  g_autofree char *finetuned_key = ms_loader_key (loader, "rope.scaling.finetuned");
   g_autofree float *divisors = NULL;
   MsRotation *made;
 
   *rotation = NULL;
+  if (!ms_gguf_get_bool (loader->gguf, finetuned_key, MS_KEY_OPTIONAL, &finetuned, error))
+    return FALSE;
   if (rope == MS_ROPE_NONE
+      || (!finetuned && (loader->plan->architecture->switches & MS_ROPE_IF_FINETUNED) != 0)
       || (!windowed && (loader->plan->architecture->switches & MS_ROPE_IN_WINDOWS) != 0))
     return TRUE;
   if (!read_keys (loader, head_width, windowed, &keys, error)
