@@ -3,6 +3,7 @@
  * Options, help and checks of an analysis all come from its descriptor. */
 #include "analysis-list.h"
 #include "job.h"
+#include "text-table.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 typedef struct
 {
   char *format, *output, *table;
-  gboolean all, store, list, json;
+  gboolean all, store, list, json, wide;
 } Options;
 
 static const char *const formats[] = { "table", "csv", "json", NULL };
@@ -24,24 +25,10 @@ static const char *const formats[] = { "table", "csv", "json", NULL };
 static void
 print_wrapped (const char *title, const char *text)
 {
-  guint at = 0;
-  g_auto (GStrv) words = g_strsplit_set (text, " \n", -1);
+  g_autoptr (GString) out = g_string_new (NULL);
 
-  printf ("\n%s\n", title);
-  for (guint i = 0; words[i] != NULL; i++)
-    {
-      guint length = (guint) g_utf8_strlen (words[i], -1);
-
-      if (length == 0)
-        continue;
-      if (at > 0 && at + 1 + length > 92)
-        {
-          putchar ('\n');
-          at = 0;
-        }
-      at += (guint) printf ("%s%s", at == 0 ? "  " : " ", words[i]);
-    }
-  putchar ('\n');
+  ms_text_append_wrapped (out, text, 92, "  ");
+  printf ("\n%s\n%s", title, out->str);
 }
 
 static void
@@ -78,63 +65,11 @@ print_help (const MsAnalysis *analysis)
   return MS_EXIT_FINE;
 }
 
-/* --- Tables for people ----------------------------------------------------------------------- */
-
-static void
-print_cell (GString *out, const char *text, int width, gboolean right)
-{
-  int blanks = width - (int) g_utf8_strlen (text, -1);
-
-  g_string_append_printf (out, "%*s%s%*s", right ? MAX (blanks, 0) : 0, "", text,
-                          right ? 0 : MAX (blanks, 0), "");
-}
-
-static void
-print_table (GString *out, const MsTable *table, guint most_rows)
-{
-  guint n_columns = ms_table_n_columns (table), n_rows = MIN (ms_table_n_rows (table), most_rows);
-  g_autofree int *widths = g_new (int, n_columns);
-
-  g_string_append_printf (out, "\n%s (%s)\n", ms_table_def (table)->title,
-                          ms_table_def (table)->name);
-  for (guint i = 0; i < n_columns; i++)
-    {
-      widths[i] = (int) g_utf8_strlen (ms_table_column (table, i)->name, -1);
-      for (guint row = 0; row < n_rows; row++)
-        {
-          g_autofree char *text = ms_table_format (table, row, i);
-
-          widths[i] = MAX (widths[i], (int) g_utf8_strlen (text, -1));
-        }
-    }
-  for (guint i = 0; i < n_columns; i++)
-    {
-      const MsColumn *column = ms_table_column (table, i);
-
-      g_string_append (out, i > 0 ? "  " : "");
-      print_cell (out, column->name, widths[i], column->type != MS_COLUMN_TEXT);
-    }
-  g_string_append_c (out, '\n');
-  for (guint row = 0; row < n_rows; row++)
-    {
-      for (guint i = 0; i < n_columns; i++)
-        {
-          gboolean null = ms_table_is_null (table, row, i);
-          g_autofree char *text = null ? g_strdup ("-") : ms_table_format (table, row, i);
-
-          g_string_append (out, i > 0 ? "  " : "");
-          print_cell (out, text, widths[i], ms_table_column (table, i)->type != MS_COLUMN_TEXT);
-        }
-      g_string_append_c (out, '\n');
-    }
-  if (n_rows < ms_table_n_rows (table))
-    g_string_append_printf (out, "... %u more rows: --table %s shows them all\n",
-                            ms_table_n_rows (table) - n_rows, ms_table_def (table)->name);
-}
+/* --- For people ----------------------------------------------------------------------------- */
 
 /* Sentences, which hold names from the file; a summary has a line for each group. */
 static void
-append_lines (GString *out, const char *text)
+append_lines (GString *out, const char *text, guint width, const char *indent)
 {
   g_auto (GStrv) lines = g_strsplit (text != NULL ? text : "", "\n", -1);
 
@@ -142,31 +77,31 @@ append_lines (GString *out, const char *text)
     {
       g_autofree char *line = ms_text_printable (lines[i], -1);
 
-      g_string_append_printf (out, "%s\n", line);
+      ms_text_append_wrapped (out, line, width, indent);
     }
   if (lines[0] == NULL)
     g_string_append_c (out, '\n');
 }
 
 static char *
-format_result (const MsResult *result, const MsTable *only)
+format_result (const MsResult *result, const MsTable *only, guint width)
 {
   GString *out = g_string_new (NULL);
 
-  append_lines (out, result->summary);
+  append_lines (out, result->summary, width, "");
   for (guint i = 0; i < MIN (result->findings->len, SHOWN_FINDINGS); i++)
     {
-      g_string_append (out, i == 0 ? "\nWhat stands out\n  " : "  ");
-      append_lines (out, g_array_index (result->findings, MsFinding, i).text);
+      g_string_append (out, i == 0 ? "\nWhat stands out\n" : "");
+      append_lines (out, g_array_index (result->findings, MsFinding, i).text, width, "  ");
     }
   if (only != NULL)
-    print_table (out, only, G_MAXUINT);
+    ms_text_table_append (out, only, G_MAXUINT, width);
   for (guint i = 0; only == NULL && i < result->n_tables; i++)
-    print_table (out, result->tables[i], SHOWN_ROWS);
+    ms_text_table_append (out, result->tables[i], SHOWN_ROWS, width);
   for (guint i = 0; i < result->notes->len; i++)
     {
       g_string_append (out, i == 0 ? "\n" : "");
-      append_lines (out, result->notes->pdata[i]);
+      append_lines (out, result->notes->pdata[i], width, "");
     }
   return g_string_free (out, FALSE);
 }
@@ -207,6 +142,8 @@ write_result (const MsResult *result, const MsContext *context, const Options *o
               GError **error)
 {
   const MsTable *only = options->table != NULL ? ms_result_table (result, options->table) : NULL;
+  gboolean file = options->output != NULL && strcmp (options->output, "-") != 0;
+  guint width = file || options->wide ? 0 : ms_text_table_terminal ();
   g_autofree char *text = NULL;
 
   if (options->all)
@@ -214,7 +151,7 @@ write_result (const MsResult *result, const MsContext *context, const Options *o
   if (strcmp (options->format, "csv") == 0)
     return write_csv (only != NULL ? only : result->tables[0], options->output, error);
   text = strcmp (options->format, "json") == 0 ? ms_result_to_json (result, context)
-                                               : format_result (result, only);
+                                               : format_result (result, only, width);
   return ms_command_write (options->output, text, strlen (text), error);
 }
 
@@ -325,6 +262,8 @@ run (int argc, char **argv)
       "Which table (default for CSV: the first)", "NAME" },
     { "all", 0, 0, G_OPTION_ARG_NONE, &options.all,
       "Write every table as CSV into the folder of -o", NULL },
+    { "wide", 0, 0, G_OPTION_ARG_NONE, &options.wide,
+      "On a terminal: all columns with all digits, not only what fits", NULL },
     { "store", 0, 0, G_OPTION_ARG_NONE, &options.store,
       "Also keep the result in the file, as tables NAME_TABLE", NULL },
     { 0 },

@@ -250,6 +250,23 @@ finish (const char *name, MsExit status)
   return stop_signal != 0 ? 128 + stop_signal : (int) status;
 }
 
+static MsExit
+unknown_command (const char *word)
+{
+  g_autofree char *shown = ms_text_printable (word, -1);
+  const char *names[G_N_ELEMENTS (commands)] = { NULL };
+  const char *nearest;
+
+  for (guint i = 0; commands[i] != NULL; i++)
+    names[i] = commands[i]->name;
+  nearest = ms_text_nearest (word, names);
+  if (nearest != NULL)
+    fprintf (stderr, "moescope: there is no command '%s'; did you mean %s?\n", shown, nearest);
+  else
+    fprintf (stderr, "moescope: there is no command '%s'; see moescope --help\n", shown);
+  return MS_EXIT_USAGE;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -282,6 +299,5 @@ main (int argc, char **argv)
   for (guint i = 0; commands[i] != NULL; i++)
     if (strcmp (commands[i]->name, argv[1]) == 0)
       return finish (commands[i]->name, commands[i]->run (argc - 1, argv + 1));
-  fprintf (stderr, "moescope: there is no command '%s'; see moescope --help\n", argv[1]);
-  return MS_EXIT_USAGE;
+  return unknown_command (argv[1]);
 }

@@ -572,6 +572,19 @@ test_manual (void)
   ASSERT_HAS (out, "| `total_violation` |  | Sum of \\|count - mean count\\| / mean count. |");
 }
 
+/* The page for man tells every command with its options and every analysis; nothing in it is a request by
+ * accident. */
+static void
+test_man (void)
+{
+  RUN (0, "manual", "--man");
+  g_assert_true (g_str_has_prefix (out, ".TH MOESCOPE 1 "));
+  ASSERT_HAS (out, "\n.SS collect\n");
+  ASSERT_HAS (out, "\\-\\-token\\-ids=FILE");
+  ASSERT_HAS (out, "\n.B load\n");
+  g_assert_null (strstr (out, "\n..."));
+}
+
 /* A failed export leaves what was at the place of its output. */
 static void
 test_keep (void)
@@ -637,6 +650,54 @@ shell (const char *line, char **err)
 #define SHELL(status, line)                                                                        \
   g_autofree char *err = NULL;                                                                     \
   g_assert_cmpint (shell (line, &err), ==, status)
+
+/* On a terminal tables keep to its width and say what they leave out; numbers have three digits and an interval
+ * stands with its estimate.  --wide and a pipe have everything. */
+static void
+test_terminal (void)
+{
+  {
+    SHELL (0, "S=$MOESCOPE_SOURCE_ROOT/samples/sample.db; T=$F/terminal.txt; "
+              "script -qec \"stty cols 72; $M analyze '$S' load --select layer=0 --bootstrap 50\" "
+              "/dev/null </dev/null | tr -d '\\r' | grep -v \"$(printf '\\033')\" >$T; "
+              "awk 'length ($0) > 72 { bad = 1; print } END { exit bad }' $T || exit 1; "
+              "grep -q 'more columns (--wide)' $T || exit 2; "
+              "grep -Eq '0\\.993 \\[0\\.9[0-9]+, 1\\.0[0-9]\\]' $T || exit 3; "
+              "grep -q ' 8,974 ' $T || exit 4; rm $T");
+  }
+  {
+    SHELL (0, "$M analyze \"$D\" load --bootstrap 50 | grep -q load_low || exit 1; "
+              "script -qec \"stty cols 72; $M analyze '$D' load --wide --bootstrap 50\" /dev/null "
+              "</dev/null | grep -q load_low");
+  }
+}
+
+/* A word that is nearly a command's or an analysis's name gets a suggestion. */
+static void
+test_misspelt (void)
+{
+  {
+    RUN (2, "analyse", database, "load");
+    ASSERT_HAS (err, "did you mean analyze?");
+  }
+  {
+    RUN (2, "analyze", database, "laod");
+    ASSERT_HAS (err, "did you mean load?");
+  }
+}
+
+/* The completion offers what the program has. */
+static void
+test_completion (void)
+{
+  SHELL (0, "exec bash -c '"
+            "source \"$MOESCOPE_SOURCE_ROOT/app/data/moescope.bash\"; "
+            "t () { COMP_WORDS=(\"$M\" \"$@\"); COMP_CWORD=$#; _moescope \"$M\"; "
+            "echo \" ${COMPREPLY[*]} \"; }; "
+            "[[ $(t col) == \" collect \" && $(t analyze run.db hit) == *\" hit-rate \"* "
+            "&& $(t analyze run.db load --star) == \" --starved \" "
+            "&& $(t plot run.db load --them) == \" --theme \" ]]'");
+}
 
 /* Whoever swaps two words of a command line loses neither a database nor a model nor an input; a figure's
  * tables do not take the place of files of the same name. */
@@ -791,6 +852,10 @@ main (int argc, char **argv)
   g_test_add_func ("/file-commands/sparse", test_sparse);
   g_test_add_func ("/file-commands/list", test_list);
   g_test_add_func ("/file-commands/manual", test_manual);
+  g_test_add_func ("/file-commands/man", test_man);
+  g_test_add_func ("/file-commands/terminal", test_terminal);
+  g_test_add_func ("/file-commands/misspelt", test_misspelt);
+  g_test_add_func ("/file-commands/completion", test_completion);
   g_test_add_func ("/file-commands/round-trip", test_round_trip);
   g_test_add_func ("/file-commands/export", test_export);
   g_test_add_func ("/file-commands/keep", test_keep);

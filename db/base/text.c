@@ -72,26 +72,30 @@ ms_text_safe_json (const char *json)
   return g_string_free (text, FALSE);
 }
 
-/* Levenshtein distance in bytes. */
+/* Edit distance in bytes in which two neighbours that changed places are one edit (optimal string
+ * alignment). */
 static guint
 distance (const char *a, const char *b)
 {
   gsize n = strlen (b);
-  g_autofree guint *row = g_new (guint, n + 1);
+  g_autofree guint *rows = g_new (guint, 3 * (n + 1));
+  guint *before = rows, *last = before + n + 1, *row = last + n + 1;
 
   for (gsize j = 0; j <= n; j++)
     row[j] = (guint) j;
   for (gsize i = 0; a[i] != '\0'; i++)
     {
-      guint corner = row[0];
+      guint *oldest = before;
 
+      before = last;
+      last = row;
+      row = oldest;
       row[0] = (guint) i + 1;
       for (gsize j = 0; j < n; j++)
         {
-          guint replaced = corner + (a[i] != b[j]);
-
-          corner = row[j + 1];
-          row[j + 1] = MIN (replaced, MIN (row[j], corner) + 1);
+          row[j + 1] = MIN (last[j] + (a[i] != b[j]), MIN (row[j], last[j + 1]) + 1);
+          if (i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j])
+            row[j + 1] = MIN (row[j + 1], before[j - 1] + 1);
         }
     }
   return row[n];
