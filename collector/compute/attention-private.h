@@ -21,7 +21,7 @@ typedef struct
   /* NULL, or what each head's output is multiplied by the sigmoid of: value_width values, those of a
    * head q_head values behind those of the head before. */
   const float *gate;
-  MsOperand out; /* (n, n_heads * value_width) */
+  MsOperand out; /* (n, out.width), of which the first n_heads * value_width are written */
 } MsAttention;
 
 void ms_attention_run (const MsAttention *attention);

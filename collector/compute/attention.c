@@ -106,14 +106,15 @@ run_block (guint index, guint worker, gpointer data)
     for (gsize i = 0; i < n; i++)
       {
         float *from = s->mixed + (h * n + i) * dv, scale = 1.0f / s->sums[h * n + i];
-        gsize head = (start + block->query + i) * a->n_heads + kv * group + first + h;
-        float *to = a->out.f == NULL ? from : a->out.f + head * dv;
+        gsize token = start + block->query + i, head = kv * group + first + h;
+        gsize at = token * a->out.width + head * dv;
+        float *to = a->out.f == NULL ? from : a->out.f + at;
 
         ms_scale (from, scale, dv, to);
         if (a->gate != NULL)
-          ms_times_sigmoid (to, a->gate + head * q_head, dv);
+          ms_times_sigmoid (to, a->gate + (token * a->n_heads + head) * q_head, dv);
         if (a->out.f == NULL)
-          ms_bf16_from_float (from, dv, a->out.h + head * dv);
+          ms_bf16_from_float (from, dv, a->out.h + at);
       }
 }
 

@@ -41,6 +41,12 @@ typedef guint64 MsSwitches;
 #define MS_DELTA_SPLIT     MS_SWITCH (19) /* the others: beta and alpha in matrices of their own */
 #define MS_DELTA_FUSED_IN                                                                          \
   MS_SWITCH (20) /* of a block, by its tensors: all but these two in ssm_in */
+#define MS_YARN_LOG           MS_SWITCH (21) /* rope.scaling.yarn_log_multiplier counts, */
+#define MS_YARN_TENTHS        MS_SWITCH (22) /* in tenths, */
+#define MS_YARN_LEVEL         MS_SWITCH (26) /* and leaves YaRN's magnitude at 1 */
+#define MS_LATENT_QUERIES     MS_SWITCH (23) /* of a block, by its tensors: attn_q_a and attn_q_b */
+#define MS_LATENT_WHOLE       MS_SWITCH (24) /* of a block, by its tensors: attn_kv_b */
+#define MS_LATENT_TEMPERATURE MS_SWITCH (25) /* attention.temperature_scale counts */
 
 /* The experts. */
 #define MS_SHARED       MS_SWITCH (4) /* experts of every token (ffn_*_shexp), weight 1 */
@@ -86,6 +92,8 @@ typedef struct
   MsTold scoring_told; /* key expert_gating_func */
   gboolean renormalise;
   MsTold renormalise_told; /* key expert_weights_norm */
+  /* Models of so many blocks and words score by sigmoid where no key says how; 0: none do. */
+  guint sigmoid_least_blocks, sigmoid_most_blocks, sigmoid_vocabulary;
 } MsRecipe;
 
 /* What multiplies streams, scores and logits; 0 is not set. */

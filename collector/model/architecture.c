@@ -31,6 +31,14 @@ static const MsRecipe softmax_of_chosen = { .scoring = MS_SCORING_SELECTED };
 static const MsWindows three_of_four = { .period = 4 };
 static const MsWindows every_other = { .period = 2, .needed = TRUE };
 
+/* DeepSeek-V2 by softmax; GLM-4.7-Flash, of 47 blocks and one that predicts further, by sigmoid. */
+static const MsRecipe deepseek2 = { .scoring = MS_SCORING_SOFTMAX,
+                                    .scoring_told = MS_TOLD_BY_KEY,
+                                    .renormalise_told = MS_TOLD_BY_KEY,
+                                    .sigmoid_least_blocks = 47,
+                                    .sigmoid_most_blocks = 48,
+                                    .sigmoid_vocabulary = 154880 };
+
 static const MsArchitecture architectures[] = {
   { .name = "llama", /* Mixtral */
     .mixers = { &ms_mixer_attention },
@@ -121,6 +129,27 @@ static const MsArchitecture architectures[] = {
     .recipe = &softmax_renormalised,
     .switches = MS_QUERY_GATED | MS_QK_NORM_HEAD | MS_DELTA_GROUPED | MS_FFN_NORM_POST | MS_SHARED
                 | MS_SHARED_GATED },
+  { .name = "deepseek2", /* V2, V3, R1, Kimi K2, GLM-4.7-Flash */
+    .mixers = { &ms_mixer_latent_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &deepseek2,
+    .switches = MS_SHARED | MS_YARN_LOG | MS_YARN_TENTHS | MS_YARN_LEVEL | MS_LATENT_TEMPERATURE },
+  { .name = "mistral4",
+    .mixers = { &ms_mixer_latent_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &deepseek2,
+    .switches = MS_SHARED | MS_YARN_LOG | MS_YARN_TENTHS | MS_LATENT_TEMPERATURE },
+  { .name = "kimi-linear",
+    .mixers = { &ms_mixer_latent_attention, &ms_mixer_kimi_delta },
+    .rope = MS_ROPE_NONE,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &by_key_renormalised,
+    .switches = MS_SHARED },
   { .name = "bailingmoe2",
     .mixers = { &ms_mixer_attention },
     .rope = MS_ROPE_HALVES,

@@ -36,6 +36,7 @@ struct MsMixer
 extern const MsMixer ms_mixer_attention;         /* grouped-query attention */
 extern const MsMixer ms_mixer_gated_delta_net;   /* a decay per head */
 extern const MsMixer ms_mixer_kimi_delta;        /* a decay per channel */
+extern const MsMixer ms_mixer_latent_attention;  /* keys and values from one short vector */
 extern const MsMixer ms_mixer_short_convolution; /* gated, over the last few tokens */
 
 G_END_DECLS

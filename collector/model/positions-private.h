@@ -10,6 +10,10 @@ G_BEGIN_DECLS
  * *rotation is NULL where the block has no positions.  Errors: UNSUPPORTED, CORRUPT. */
 gboolean ms_rotation_load (MsLoader *loader, guint head_width, gboolean windowed,
                            const MsRotation **rotation, GError **error);
+/* What YaRN's log multiplier multiplies the scores of attention by, beside 1 / sqrt (width): queries and keys
+ * each by 1 + 0.1 multiplier ln (factor).  1 without. */
+gboolean ms_rotation_score_scale (const MsLoader *loader, guint head_width, float *scale,
+                                  GError **error);
 void ms_rotation_free (MsRotation *rotation);
 
 /* Writes cosines and sines (n_pairs) of position p, times the magnitude. */

@@ -26,8 +26,9 @@ typedef struct
 {
   guint32 n, context; /* values of a head that turn; original context length */
   float base, factor, magnitude;
-  gboolean yarn;
+  gboolean yarn, level;
   float mix, fast, slow; /* of YaRN */
+  float log_multiplier;  /* 0: not set */
 } Keys;
 
 /* Where YaRN passes from one kind of angle to the other: the pair that turns `turns` times within the
@@ -54,7 +55,9 @@ read_keys (const MsLoader *loader, guint head_width, gboolean windowed, Keys *k,
                  { "rope.scaling.yarn_attn_factor", &k->magnitude },
                  { "rope.scaling.yarn_ext_factor", &k->mix },
                  { "rope.scaling.yarn_beta_fast", &k->fast },
-                 { "rope.scaling.yarn_beta_slow", &k->slow } };
+                 { "rope.scaling.yarn_beta_slow", &k->slow },
+                 { "rope.scaling.yarn_log_multiplier", &k->log_multiplier } };
+  MsSwitches switches = loader->plan->architecture->switches;
 
   *k = (Keys){ .n = head_width, .base = 10000, .magnitude = 1, .mix = 1, .fast = 32, .slow = 1 };
   for (guint i = 0; i < G_N_ELEMENTS (floats); i++)
@@ -86,7 +89,16 @@ read_keys (const MsLoader *loader, guint head_width, gboolean windowed, Keys *k,
                              k->context, (double) k->fast, (double) k->slow);
   k->factor = k->factor == 0 || strcmp (type, "none") == 0 ? 1 : k->factor;
   k->yarn = k->yarn && k->factor != 1;
+  k->log_multiplier *= (switches & MS_YARN_LOG) == 0 ? 0 : (switches & MS_YARN_TENTHS) ? 10 : 1;
+  k->level = (switches & MS_YARN_LEVEL) != 0;
   return TRUE;
+}
+
+/* What YaRN multiplies by, `weight` times its logarithm. */
+static float
+yarn_magnitude (const Keys *k, float weight)
+{
+  return k->factor > 1 ? 1 + 0.1f * weight * logf (k->factor) : 1;
 }
 
 static MsRotation *
@@ -109,8 +121,8 @@ make_rotation (const Keys *k, const float *divisors)
       rotation->step[i] = free_step / (double) k->factor * (1 - kept) + free_step * kept;
     }
   rotation->magnitude = k->magnitude;
-  if (k->yarn && k->mix != 0)
-    rotation->magnitude *= 1 + 0.1f * logf (k->factor);
+  if (k->yarn && k->mix != 0 && !(k->level && k->log_multiplier != 0))
+    rotation->magnitude *= yarn_magnitude (k, 1) / yarn_magnitude (k, k->log_multiplier);
   return rotation;
 }
 
@@ -162,6 +174,18 @@ ms_rotation_load (MsLoader *loader, guint head_width, gboolean windowed,
   made = make_rotation (&keys, divisors);
   made->halves = rope == MS_ROPE_HALVES;
   *rotation = keep_once (loader->plan, made);
+  return TRUE;
+}
+
+gboolean
+ms_rotation_score_scale (const MsLoader *loader, guint head_width, float *scale, GError **error)
+{
+  Keys keys;
+
+  if (!read_keys (loader, head_width, FALSE, &keys, error))
+    return FALSE;
+  *scale = keys.yarn ? yarn_magnitude (&keys, keys.log_multiplier) : 1;
+  *scale *= *scale;
   return TRUE;
 }
 

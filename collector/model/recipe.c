@@ -10,12 +10,26 @@ static const char *const scorings[] = {
   [MS_SCORING_SQRT_SOFTPLUS] = "square root of softplus",
 };
 
+/* Whether the model is one of those that score by sigmoid and whose files do not say so. */
+static gboolean
+is_silent_sigmoid (const MsLoader *loader)
+{
+  const MsRecipe *recipe = loader->plan->architecture->recipe;
+  const MsTensor *embedding = ms_gguf_find (loader->gguf, "token_embd.weight");
+  guint32 blocks = 0;
+
+  return recipe->sigmoid_vocabulary > 0 && embedding != NULL
+         && embedding->ne[1] == recipe->sigmoid_vocabulary
+         && ms_loader_u32 (loader, "block_count", MS_KEY_OPTIONAL, &blocks, NULL)
+         && blocks >= recipe->sigmoid_least_blocks && blocks <= recipe->sigmoid_most_blocks;
+}
+
 static gboolean
 load_scoring (const MsLoader *loader, MsGate *gate, GError **error)
 {
   const MsArchitecture *architecture = loader->plan->architecture;
   const MsRecipe *recipe = architecture->recipe;
-  guint32 scoring = recipe->scoring;
+  guint32 scoring = is_silent_sigmoid (loader) ? MS_SCORING_SIGMOID : recipe->scoring;
   MsKeyNeed need
       = recipe->scoring_told == MS_TOLD_BY_NEEDED_KEY ? MS_KEY_REQUIRED : MS_KEY_OPTIONAL;
 

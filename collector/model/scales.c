@@ -20,10 +20,10 @@ static const struct
   { "logit_scale", MS_LOGIT_SCALE | MS_LOGITS_DIVIDED, G_STRUCT_OFFSET (MsScales, logits) },
   { "final_logit_softcapping", MS_LOGIT_CAP, G_STRUCT_OFFSET (MsScales, logit_cap) },
   { "attention.clamp_kqv", 0, BY_OTHERS },
-  { "attention.temperature_scale", 0, BY_OTHERS },
+  { "attention.temperature_scale", MS_LATENT_TEMPERATURE, BY_OTHERS },
   { "attention.value_scale", 0, BY_OTHERS },
   { "attn_logit_softcapping", 0, BY_OTHERS },
-  { "rope.scaling.yarn_log_multiplier", 0, BY_OTHERS },
+  { "rope.scaling.yarn_log_multiplier", MS_YARN_LOG, BY_OTHERS },
 };
 
 gboolean

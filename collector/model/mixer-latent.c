@@ -1,0 +1,495 @@
+/* Multi-head latent attention (DeepSeek-V2, 2024): keys and values of all heads come from one short vector
+ * per token, of which each head's keys have a part of their own and share a part that is rotated.
+ *
+ *   q_h = [Q_h x]  or  [Q_h norm (A x)]      its last `rotated` values turn with the position
+ *   (c, r) = C x;  k_h = [K_h norm (c), turned r];  v_h = V_h norm (c)
+ *
+ * Files hold K and V in one matrix, head by head (attn_kv_b), or apart, K turned (attn_k_b, attn_v_b): both
+ * are run as attention of as many key heads as query heads, a few heads at a time.  What must hold: each
+ * group of heads writes its own columns of `mixed`. */
+#include "mixer-private.h"
+
+#include "attention-private.h"
+#include "gemm.h"
+#include "kernels-private.h"
+#include "norm-private.h"
+#include "positions-private.h"
+
+#include <math.h>
+#include <string.h>
+
+#define HEADS  16   /* under way at once: memory of long waves goes with them */
+#define TOKENS 1024 /* of a task that makes a head's keys from K turned */
+
+typedef struct
+{
+  guint n_heads, key_width, value_width, rotated, latent;
+  float scale; /* of the scores */
+  float temperature,
+      stretch; /* queries grow by temperature * log (1 + floor (position / stretch)) */
+  const MsRotation *rotation; /* NULL: none */
+  MsMatrix q;                 /* (heads * key width, D), or q_a and q_b: */
+  MsMatrix q_a, q_b;          /* (q latent, D), (heads * key width, q latent) */
+  MsNorm q_norm, kv_norm;     /* (q latent), (latent) */
+  MsMatrix kv_a;              /* (latent + rotated, D) */
+  MsMatrix kv_b;              /* (heads * (key width - rotated + value width), latent), or: */
+  MsMatrix k_b;               /* (heads * latent, key width - rotated) */
+  MsMatrix v_b;               /* (heads * value width, latent) */
+  MsMatrix out;               /* (D, heads * value width) */
+} Part;
+
+enum
+{
+  SIZE_MODEL = MS_SIZE_ONE + 1, /* D */
+  SIZE_QUERIES,                 /* heads * key width */
+  SIZE_QUERY_LATENT,            /* settled by attn_q_a */
+  SIZE_LATENT,
+  SIZE_LATENT_AND_ROTATED,
+  SIZE_OWN, /* key width - rotated */
+  SIZE_VALUE,
+  SIZE_OWN_AND_VALUES, /* heads * (key width - rotated + value width) */
+  SIZE_VALUES,         /* heads * value width */
+  N_SIZES,
+};
+
+#define RULE(file_name, kind, size, other, when, never, member)                                    \
+  {                                                                                                \
+    .name = file_name, .form = MS_FORM_##kind, .shape = { size, other }, .required = when,         \
+    .unless = never, .offset = G_STRUCT_OFFSET (Part, member)                                      \
+  }
+static const MsTensorRule rules[] = {
+  RULE ("attn_q.weight", MATRIX, SIZE_MODEL, SIZE_QUERIES, MS_ALWAYS, MS_LATENT_QUERIES, q),
+  RULE ("attn_q_a.weight", MATRIX, SIZE_MODEL, SIZE_QUERY_LATENT, MS_LATENT_QUERIES, 0, q_a),
+  RULE ("attn_q_a_norm", NORM, SIZE_QUERY_LATENT, 0, MS_LATENT_QUERIES, 0, q_norm),
+  RULE ("attn_q_b.weight", MATRIX, SIZE_QUERY_LATENT, SIZE_QUERIES, MS_LATENT_QUERIES, 0, q_b),
+  RULE ("attn_kv_a_mqa.weight", MATRIX, SIZE_MODEL, SIZE_LATENT_AND_ROTATED, MS_ALWAYS, 0, kv_a),
+  RULE ("attn_kv_a_norm", NORM, SIZE_LATENT, 0, MS_ALWAYS, 0, kv_norm),
+  RULE ("attn_kv_b.weight", MATRIX, SIZE_LATENT, SIZE_OWN_AND_VALUES, MS_LATENT_WHOLE, 0, kv_b),
+  RULE ("attn_output.weight", MATRIX, SIZE_VALUES, SIZE_MODEL, MS_ALWAYS, 0, out),
+  /* Loaded by load_split. */
+  RULE ("attn_k_b.weight", MATRIX, SIZE_OWN, SIZE_LATENT, 0, 0, k_b),
+  RULE ("attn_v_b.weight", MATRIX, SIZE_LATENT, SIZE_VALUE, 0, 0, v_b),
+};
+
+/* K and V of one head, where the file stacks them. */
+typedef struct
+{
+  MsMatrix k, v;
+} Head;
+
+static const MsTensorRule head_rules[] = {
+  { .name = "attn_k_b.weight",
+    .form = MS_FORM_MATRIX,
+    .shape = { SIZE_OWN, SIZE_LATENT },
+    .required = MS_ALWAYS,
+    .offset = G_STRUCT_OFFSET (Head, k) },
+  { .name = "attn_v_b.weight",
+    .form = MS_FORM_MATRIX,
+    .shape = { SIZE_LATENT, SIZE_VALUE },
+    .required = MS_ALWAYS,
+    .offset = G_STRUCT_OFFSET (Head, v) },
+};
+static const MsTensorTable head_table = { head_rules, G_N_ELEMENTS (head_rules) };
+
+static gsize
+own_of (const Part *part)
+{
+  return part->key_width - part->rotated;
+}
+
+/* Values that make_keys wants: K of a head as the file has it, and turned, and keys of some tokens. */
+static gsize
+scratch_values (const Part *part)
+{
+  return own_of (part) * (2 * (gsize) part->latent + TOKENS);
+}
+
+/* --- Loading --------------------------------------------------------------------------------- */
+
+static gboolean
+load_geometry (MsLoader *loader, guint block, Part *part, GError **error)
+{
+  gint32 heads = 0;
+  float stretched = 1;
+
+  if (!ms_loader_of_block (loader, "attention.head_count", MS_KEY_REQUIRED, block, &heads, error)
+      || !ms_loader_u32 (loader, "attention.kv_lora_rank", MS_KEY_REQUIRED, &part->latent, error)
+      || !ms_loader_u32 (loader, "rope.dimension_count", MS_KEY_REQUIRED, &part->rotated, error)
+      || !ms_loader_u32 (loader, "attention.key_length", MS_KEY_OPTIONAL, &part->key_width, error)
+      || !ms_loader_u32 (loader, "attention.key_length_mla", MS_KEY_OPTIONAL, &part->key_width,
+                         error)
+      || !ms_loader_u32 (loader, "attention.value_length", MS_KEY_OPTIONAL, &part->value_width,
+                         error)
+      || !ms_loader_u32 (loader, "attention.value_length_mla", MS_KEY_OPTIONAL, &part->value_width,
+                         error))
+    return FALSE;
+  if (heads <= 0 || heads > 65536 || part->latent == 0 || part->latent > 65536
+      || part->key_width > 65536 || part->value_width == 0 || part->value_width > 65536
+      || part->rotated >= part->key_width)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "block %u: latent attention of %d heads of %u keys, %u of them "
+                             "rotated, and %u values from %u cannot be",
+                             block, heads, part->key_width, part->rotated, part->value_width,
+                             part->latent);
+  part->n_heads = (guint) heads;
+  if (!ms_rotation_load (loader, part->rotated, FALSE, &part->rotation, error)
+      || !ms_rotation_score_scale (loader, part->rotated, &stretched, error))
+    return FALSE;
+  part->scale = stretched / sqrtf ((float) part->key_width);
+  return TRUE;
+}
+
+static gboolean
+load_temperature (MsLoader *loader, Part *part, GError **error)
+{
+  guint32 stretch = 0;
+
+  if ((loader->plan->architecture->switches & MS_LATENT_TEMPERATURE) == 0)
+    return TRUE;
+  if (!ms_loader_float (loader, "attention.temperature_scale", MS_KEY_OPTIONAL, &part->temperature,
+                        error)
+      || !ms_loader_u32 (loader, "attention.temperature_length", MS_KEY_OPTIONAL, &stretch, error))
+    return FALSE;
+  if (part->temperature != 0 && (stretch == 0 || !isfinite (part->temperature)))
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "%s: attention.temperature_scale %g with a temperature_length of %u; "
+                             "tokens are expected",
+                             loader->plan->architecture->name, (double) part->temperature, stretch);
+  part->stretch = (float) stretch;
+  return TRUE;
+}
+
+/* K and V of all heads, which stand one after the other. */
+static gboolean
+load_split (MsLoader *loader, const MsTensorPlace *place, Part *part, GError **error)
+{
+  g_autofree Head *heads = g_new0 (Head, part->n_heads);
+  MsTensorPlace stack = *place;
+
+  stack.count = part->n_heads;
+  stack.stride = sizeof (Head);
+  if (!ms_tensors_load (loader, &head_table, &stack, heads, error))
+    return FALSE;
+  part->k_b = heads[0].k;
+  part->k_b.n_rows *= part->n_heads;
+  part->v_b = heads[0].v;
+  part->v_b.n_rows *= part->n_heads;
+  return TRUE;
+}
+
+static gboolean
+has (const MsLoader *loader, guint block, const char *tensor)
+{
+  g_autofree char *name = g_strdup_printf ("blk.%u.%s", block, tensor);
+
+  return ms_gguf_find (loader->gguf, name) != NULL;
+}
+
+static gboolean
+load (MsLoader *loader, guint block, gpointer data, GError **error)
+{
+  Part *part = data;
+  gint64 sizes[N_SIZES] = { 1, loader->plan->width };
+  gboolean whole
+      = has (loader, block, "attn_kv_b.weight") && !has (loader, block, "attn_k_b.weight");
+  MsTensorPlace place = { .block = (gint) block, .sizes = sizes };
+
+  if (!load_geometry (loader, block, part, error) || !load_temperature (loader, part, error))
+    return FALSE;
+  place.switches = (has (loader, block, "attn_q_a.weight") ? MS_LATENT_QUERIES : 0)
+                   | (whole ? MS_LATENT_WHOLE : 0);
+  sizes[SIZE_QUERIES] = (gint64) part->n_heads * part->key_width;
+  sizes[SIZE_LATENT] = part->latent;
+  sizes[SIZE_LATENT_AND_ROTATED] = (gint64) part->latent + part->rotated;
+  sizes[SIZE_OWN] = (gint64) own_of (part);
+  sizes[SIZE_VALUE] = part->value_width;
+  sizes[SIZE_OWN_AND_VALUES] = part->n_heads * (gint64) (own_of (part) + part->value_width);
+  sizes[SIZE_VALUES] = (gint64) part->n_heads * part->value_width;
+  return ms_tensors_load (loader, &ms_mixer_latent_attention.tensors, &place, part, error)
+         && (whole || load_split (loader, &place, part, error));
+}
+
+static MsMixerBytes
+bytes (gconstpointer data, gsize operand, gsize longest)
+{
+  const Part *part = data;
+  gsize heads = MIN (HEADS, part->n_heads), q_latent = (gsize) part->q_a.n_rows;
+  gsize copy = operand != sizeof (float) ? operand : 0;
+
+  return (MsMixerBytes){
+    .token = (heads * (2 * (gsize) part->key_width + part->value_width) + q_latent
+              + 2 * (gsize) part->latent + part->rotated)
+                 * sizeof (float)
+             + (q_latent + part->latent) * copy
+             + part->n_heads * (gsize) part->value_width * operand,
+    .worker = ms_attention_worker_bytes (part->key_width, part->value_width, longest)
+              + scratch_values (part) * sizeof (float),
+  };
+}
+
+static void
+describe (gconstpointer data, JsonBuilder *details)
+{
+  const Part *part = data;
+  const struct
+  {
+    const char *name;
+    guint value;
+  } numbers[] = { { "heads", part->n_heads },
+                  { "kv_heads", part->n_heads },
+                  { "head_width", part->key_width },
+                  { "kv_latent", part->latent } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
+    {
+      json_builder_set_member_name (details, numbers[i].name);
+      json_builder_add_int_value (details, numbers[i].value);
+    }
+}
+
+/* --- Running --------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  const Part *part;
+  float *q_latent;      /* (n, q latent) or NULL */
+  MsOperand q_operand;  /* its norm */
+  float *kv;            /* (n, latent + rotated): kv_a x, the last values turned */
+  float *latent;        /* (n, latent): the norm of the others */
+  MsOperand kv_operand; /* the same */
+  float *q, *k, *v;     /* (n, heads of the group * width) */
+  guint first, n_heads; /* of the group */
+  float **scratch;      /* (threads), see make_keys */
+} Work;
+
+/* Turns `rotated` values to the token's position. */
+static void
+turn (const MsEngine *engine, const Part *part, gsize token, float *values)
+{
+  const MsRotation *rotation = part->rotation;
+
+  if (rotation != NULL)
+    {
+      const MsAngles *angles = &engine->angles[rotation->index];
+      gsize at = engine->positions[token] * (gsize) rotation->n_pairs;
+
+      ms_rotate (values, angles->cosines + at, angles->sines + at, rotation->n_pairs,
+                 rotation->halves);
+    }
+}
+
+/* Norms what came of the first matrices, and turns the keys' shared part. */
+static void
+settle (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  Work *work = data;
+  const Part *part = work->part;
+  gsize latent = part->latent, q_latent = (gsize) part->q_a.n_rows;
+
+  for (gsize t = from; t < to; t++)
+    {
+      float *kv = work->kv + t * (latent + part->rotated), *own = work->latent + t * latent;
+
+      part->kv_norm.kind->apply (&part->kv_norm, kv, latent, own);
+      turn (engine, part, t, kv + latent);
+      if (work->kv_operand.f == NULL)
+        ms_operand_put (&work->kv_operand, t, own);
+      if (work->q_latent == NULL)
+        continue;
+      own = work->q_latent + t * q_latent;
+      part->q_norm.kind->apply (&part->q_norm, own, q_latent, own);
+      if (work->q_operand.f == NULL)
+        ms_operand_put (&work->q_operand, t, own);
+    }
+}
+
+/* Turns the group's queries, and puts the shared part of the keys to each head. */
+static void
+place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const Work *work = data;
+  const Part *part = work->part;
+  gsize width = part->key_width, own = own_of (part), row = part->latent + part->rotated;
+
+  for (gsize t = from; t < to; t++)
+    {
+      float *q = work->q + t * work->n_heads * width, *k = work->k + t * work->n_heads * width;
+      const float *shared = work->kv + t * row + part->latent;
+
+      for (guint h = 0; h < work->n_heads; h++)
+        {
+          turn (engine, part, t, q + h * width + own);
+          memcpy (k + h * width + own, shared, part->rotated * sizeof (float));
+        }
+      if (part->temperature != 0)
+        ms_scale (q,
+                  1
+                      + part->temperature
+                            * logf (1 + floorf ((float) engine->positions[t] / part->stretch)),
+                  work->n_heads * width, q);
+    }
+}
+
+/* A head's keys, from K turned, for some tokens. */
+static void
+make_keys (guint index, guint worker, gpointer data)
+{
+  const MsEngine *engine = ((gpointer *) data)[0];
+  Work *work = ((gpointer *) data)[1];
+  const Part *part = work->part;
+  gsize own = own_of (part), latent = part->latent, row = work->n_heads * (gsize) part->key_width;
+  gsize head = index % work->n_heads, from = index / work->n_heads * (gsize) TOKENS;
+  gsize n = MIN (TOKENS, engine->n - from);
+  float scale = part->k_b.scale != 0 ? part->k_b.scale : 1;
+  float *stored, *turned, *keys;
+
+  if (work->scratch[worker] == NULL)
+    work->scratch[worker] = ms_aligned_alloc (scratch_values (part) * sizeof (float));
+  stored = work->scratch[worker];
+  turned = stored + latent * own;
+  keys = turned + latent * own;
+  ms_tensor_to_float (part->k_b.tensor,
+                      part->k_b.first_row + (gint64) ((work->first + head) * latent),
+                      (gint64) latent, stored);
+  for (gsize c = 0; c < latent; c++)
+    for (gsize j = 0; j < own; j++)
+      turned[j * latent + c] = scale * stored[c * own + j];
+  ms_gemm_dense (n, own, latent, work->latent + from * latent, turned, keys);
+  for (gsize t = 0; t < n; t++)
+    memcpy (work->k + (from + t) * row + head * part->key_width, keys + t * own,
+            own * sizeof (float));
+}
+
+/* The rows of a matrix that belong to the group's heads, each having `rows` of them. */
+static MsMatrix
+rows_of (const MsMatrix *matrix, gsize first, gsize rows)
+{
+  MsMatrix part = *matrix;
+
+  part.first_row += (gint64) first;
+  part.n_rows = (gint64) rows;
+  return part;
+}
+
+/* Queries, keys and values of the group. */
+static void
+project (const MsEngine *engine, Work *work, const MsOperand *in)
+{
+  const Part *part = work->part;
+  gsize n = engine->n, dk = part->key_width, dv = part->value_width, own = own_of (part);
+  gsize g = work->n_heads, first = work->first;
+  MsMatrix rows[1 + 2 * HEADS];
+  MsProduct products[1 + 2 * HEADS];
+  guint n_products = 0;
+
+  rows[0] = rows_of (work->q_latent != NULL ? &part->q_b : &part->q, first * dk, g * dk);
+  products[n_products++] = (MsProduct){ .x = work->q_latent != NULL ? work->q_operand : *in,
+                                        .y = work->q,
+                                        .y_width = g * dk };
+  if (part->kv_b.tensor == NULL)
+    {
+      gpointer data[] = { (gpointer) engine, work };
+
+      rows[n_products] = rows_of (&part->v_b, first * dv, g * dv);
+      products[n_products++]
+          = (MsProduct){ .x = work->kv_operand, .y = work->v, .y_width = g * dv };
+      ms_parallel (engine->options->threads, (guint) (g * ((n + TOKENS - 1) / TOKENS)), make_keys,
+                   data);
+    }
+  for (gsize h = 0; h < g && part->kv_b.tensor != NULL; h++)
+    {
+      rows[n_products] = rows_of (&part->kv_b, (first + h) * (own + dv), own);
+      products[n_products++]
+          = (MsProduct){ .x = work->kv_operand, .y = work->k + h * dk, .y_width = g * dk };
+      rows[n_products] = rows_of (&part->kv_b, (first + h) * (own + dv) + own, dv);
+      products[n_products++]
+          = (MsProduct){ .x = work->kv_operand, .y = work->v + h * dv, .y_width = g * dv };
+    }
+  for (guint i = 0; i < n_products; i++)
+    {
+      products[i].w = &rows[i];
+      products[i].rows = n;
+    }
+  ms_products_run (engine->products, products, n_products);
+  ms_engine_for_tokens (engine, n, place_heads, work);
+}
+
+/* The vectors that the heads share. */
+static void
+make_latent (const MsEngine *engine, Work *work, const MsOperand *in)
+{
+  const Part *part = work->part;
+  gsize n = engine->n, latent = part->latent, q_latent = (gsize) part->q_a.n_rows;
+  const MsProduct inward[] = {
+    { .w = &part->kv_a, .x = *in, .rows = n, .y = work->kv, .y_width = latent + part->rotated },
+    { .w = &part->q_a, .x = *in, .rows = n, .y = work->q_latent, .y_width = q_latent },
+  };
+
+  ms_products_run (engine->products, inward, work->q_latent != NULL ? 2 : 1);
+  ms_engine_for_tokens (engine, n, settle, work);
+}
+
+static void
+run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct out)
+{
+  const Part *part = data;
+  gsize n = engine->n, dk = part->key_width, dv = part->value_width;
+  gsize latent = part->latent, q_latent = (gsize) part->q_a.n_rows;
+  guint group = MIN (HEADS, part->n_heads), threads = ms_threads (engine->options->threads);
+  g_autofree float **scratch = g_new0 (float *, threads);
+  MsOperand mixed = ms_engine_operand (engine, n, part->n_heads * dv);
+  Work work = { .part = part,
+                .kv = ms_arena_array (engine->arena, float, n *(latent + part->rotated)),
+                .latent = ms_arena_array (engine->arena, float, n *latent),
+                .q = ms_arena_array (engine->arena, float, n *group *dk),
+                .k = ms_arena_array (engine->arena, float, n *group *dk),
+                .v = ms_arena_array (engine->arena, float, n *group *dv),
+                .scratch = scratch };
+
+  if (part->q_a.tensor != NULL)
+    work.q_latent = ms_arena_array (engine->arena, float, n *q_latent);
+  work.q_operand = engine->options->bf16 ? ms_engine_operand (engine, n, q_latent)
+                                         : (MsOperand){ work.q_latent, NULL, q_latent };
+  work.kv_operand = engine->options->bf16 ? ms_engine_operand (engine, n, latent)
+                                          : (MsOperand){ work.latent, NULL, latent };
+  make_latent (engine, &work, in);
+  for (work.first = 0; work.first < part->n_heads; work.first += group)
+    {
+      MsOperand to = mixed;
+
+      work.n_heads = MIN (group, part->n_heads - work.first);
+      project (engine, &work, in);
+      if (to.f != NULL)
+        to.f += work.first * dv;
+      else
+        to.h += work.first * dv;
+      ms_attention_run (&(const MsAttention){ .threads = engine->options->threads,
+                                              .n_heads = work.n_heads,
+                                              .n_kv_heads = work.n_heads,
+                                              .key_width = dk,
+                                              .value_width = dv,
+                                              .scale = part->scale,
+                                              .starts = engine->wave->starts,
+                                              .n_documents = engine->wave->n_documents,
+                                              .q = work.q,
+                                              .k = work.k,
+                                              .v = work.v,
+                                              .out = to });
+    }
+  for (guint i = 0; i < threads; i++)
+    ms_aligned_free (scratch[i]);
+  out.w = &part->out;
+  out.x = mixed;
+  ms_products_run (engine->products, &out, 1);
+}
+
+const MsMixer ms_mixer_latent_attention = {
+  .name = "multi-head latent attention",
+  .mark = "attn_kv_a_mqa.weight",
+  .part_size = sizeof (Part),
+  .tensors = { rules, G_N_ELEMENTS (rules) },
+  .load = load,
+  .bytes = bytes,
+  .run = run,
+  .describe = describe,
+};
