@@ -28,6 +28,8 @@ static const Case cases[] = {
   { "llama.q8_0", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "granitemoe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "granitemoe-shared", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "granitehybrid", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "jamba", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "minicpm-moe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "olmoe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "qwen2moe", 1e-4, 2e-5, 2e-4, 2e-5 },

@@ -21,10 +21,10 @@ void ms_silu_times (float *gate, const float *up, gsize n);
 void ms_clamped_swiglu (float *gate, const float *up, gsize n);
 /* x = x * sigmoid (gate), all (n). */
 void ms_times_sigmoid (float *x, const float *gate, gsize n);
-/* x (n) = silu (sum over j < length of kernel[j * kernel_row ..] * x[(j - length + 1) * row ..]): the
- * last factor goes with x itself. */
+/* x (n) = silu (sum over j < length of kernel[j * kernel_row ..] * x[(j - length + 1) * row ..] + bias):
+ * the last factor goes with x itself; bias (n) or NULL. */
 void ms_convolve_silu (float *x, gsize row, const float *kernel, gsize kernel_row, gsize length,
-                       gsize n);
+                       const float *bias, gsize n);
 
 /* Columns of a state that the delta rule takes at once. */
 #define MS_DELTA_COLUMNS 32
@@ -32,6 +32,15 @@ void ms_convolve_silu (float *x, gsize row, const float *kernel, gsize kernel_ro
  * takes in k (beta (values - state^T k))^T; values (MS_DELTA_COLUMNS) becomes state^T q. */
 void ms_delta_step (float *state, gsize key_width, const float *k, const float *q,
                     const float *decay, gsize decay_step, float beta, float *values);
+
+/* Columns of a state that a selective scan takes at once. */
+#define MS_SCAN_COLUMNS 32
+/* A token of a selective scan: state (n, MS_SCAN_COLUMNS) decays and takes in b x^T; x (MS_SCAN_COLUMNS)
+ * becomes state^T c. */
+void ms_scan_step (float *state, gsize n, const float *b, const float *c, float decay, float *x);
+/* The same with a decay for each value of the state: exp (step[j] * rates[i * rates_row + j]). */
+void ms_scan_step_each (float *state, gsize n, const float *b, const float *c, const float *step,
+                        const float *rates, gsize rates_row, float *x);
 /* gate = gelu (gate) * up, or gelu (gate) where up is NULL, all (n).  GELU in its tanh form, x / (1 + exp (-2 c
  * (x + 0.044715 x^3))) with c = sqrt (2 / pi).  (Hendrycks & Gimpel 2016) */
 void ms_gelu_times (float *gate, const float *up, gsize n);

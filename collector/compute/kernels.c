@@ -285,7 +285,7 @@ KERNEL (void, , ms_scale, (const float *x, float scale, gsize n, float *out), (x
 
 INLINE void
 ms_convolve_silu_body (float *x, gsize row, const float *kernel, gsize kernel_row, gsize length,
-                       gsize n)
+                       const float *bias, gsize n)
 {
   const float *own = kernel + (length - 1) * kernel_row;
 
@@ -294,12 +294,15 @@ ms_convolve_silu_body (float *x, gsize row, const float *kernel, gsize kernel_ro
   for (gsize j = 0; j + 1 < length; j++)
     for (gsize i = 0; i < n; i++)
       x[i] += kernel[j * kernel_row + i] * (x - (length - 1 - j) * row)[i];
+  for (gsize i = 0; i < n && bias != NULL; i++)
+    x[i] += bias[i];
   for (gsize i = 0; i < n; i++)
     x[i] = x[i] / (1.0f + exponential (-x[i]));
 }
 KERNEL (void, , ms_convolve_silu,
-        (float *x, gsize row, const float *kernel, gsize kernel_row, gsize length, gsize n),
-        (x, row, kernel, kernel_row, length, n))
+        (float *x, gsize row, const float *kernel, gsize kernel_row, gsize length,
+         const float *bias, gsize n),
+        (x, row, kernel, kernel_row, length, bias, n))
 
 #define DELTA_VECTORS (MS_DELTA_COLUMNS / WIDTH)
 
@@ -337,6 +340,51 @@ KERNEL (void, , ms_delta_step,
         (float *state, gsize key_width, const float *k, const float *q, const float *decay,
          gsize decay_step, float beta, float *values),
         (state, key_width, k, q, decay, decay_step, beta, values))
+
+#define SCAN_VECTORS (MS_SCAN_COLUMNS / WIDTH)
+
+INLINE void
+ms_scan_step_body (float *state, gsize n, const float *b, const float *c, float decay, float *x)
+{
+  Floats in[SCAN_VECTORS], out[SCAN_VECTORS] = { 0 };
+
+  memcpy (in, x, sizeof in);
+  for (gsize i = 0; i < n; i++)
+    for (guint j = 0; j < SCAN_VECTORS; j++)
+      {
+        FloatsInMemory *at
+            = (FloatsInMemory *) (gpointer) (state + i * MS_SCAN_COLUMNS + j * WIDTH);
+        Floats now = *at * decay + in[j] * b[i];
+
+        *at = now;
+        out[j] += now * c[i];
+      }
+  memcpy (x, out, sizeof out);
+}
+KERNEL (void, , ms_scan_step,
+        (float *state, gsize n, const float *b, const float *c, float decay, float *x),
+        (state, n, b, c, decay, x))
+
+INLINE void
+ms_scan_step_each_body (float *state, gsize n, const float *b, const float *c, const float *step,
+                        const float *rates, gsize rates_row, float *x)
+{
+  float out[MS_SCAN_COLUMNS] = { 0 };
+
+  for (gsize i = 0; i < n; i++)
+    for (guint j = 0; j < MS_SCAN_COLUMNS; j++)
+      {
+        float *at = state + i * MS_SCAN_COLUMNS + j;
+
+        *at = *at * exponential (step[j] * rates[i * rates_row + j]) + x[j] * b[i];
+        out[j] += *at * c[i];
+      }
+  memcpy (x, out, sizeof out);
+}
+KERNEL (void, , ms_scan_step_each,
+        (float *state, gsize n, const float *b, const float *c, const float *step,
+         const float *rates, gsize rates_row, float *x),
+        (state, n, b, c, step, rates, rates_row, x))
 
 INLINE void
 ms_add_scaled_body (float *y, const float *x, float scale, gsize n)

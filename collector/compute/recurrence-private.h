@@ -1,5 +1,5 @@
-/* What recurrent mixers share: a causal convolution over the last few tokens, and the delta rule, both
- * within the documents of a wave. */
+/* What recurrent mixers share: a causal convolution over the last few tokens, the delta rule and the
+ * selective scan, all within the documents of a wave. */
 #pragma once
 
 #include "product-private.h"
@@ -15,9 +15,10 @@ typedef struct
   gsize row, channels;
   const float *kernel; /* (length, channels): the last of `length` goes with the token itself */
   gsize length;
+  const float *bias; /* (channels) or NULL */
 } MsConvolution;
 
-/* x[t] = silu (sum over j of kernel[j] * x[t - length + 1 + j]); tokens before the document's first are 0. */
+/* x[t] = silu (sum over j of kernel[j] * x[t - length + 1 + j] + bias); tokens before the document's first are 0. */
 void ms_convolution_run (const MsConvolution *convolution);
 /* A kernel (channels, length) as files have it, turned.  (transfer full) */
 float *ms_convolution_kernel (const float *kernel, gsize channels, gsize length);
@@ -51,5 +52,37 @@ typedef struct
 void ms_delta_rule_run (const MsDeltaRule *rule);
 /* Bytes of scratch per worker. */
 gsize ms_delta_rule_worker_bytes (gsize key_width);
+
+/* Each head keeps a state S (n_states, width), 0 before the document's first token, and at each token, with
+ * the columns of S independent of each other,
+ *
+ *   S = exp (step rate) S;  S += b (step x)^T;  output = S^T c + skip x
+ *
+ * with one step, rate and skip for the head (Dao & Gu 2024, Mamba-2), or each for every column, the rate
+ * for every state too (Gu & Dao 2023, Mamba). */
+typedef struct
+{
+  guint threads;
+  const gsize *starts; /* (n_documents + 1) */
+  guint n_documents;
+  guint n_heads;
+  gsize width, n_states;
+  float *x; /* (n, x_row), head after head; becomes the output */
+  gsize x_row;
+  const float *b, *c; /* (n, group_row), n_states of each group of heads in a row */
+  gsize group_row;
+  guint n_groups;
+  const float *step; /* (n, step_row) of n_heads, or of n_heads * width */
+  gsize step_row;
+  gboolean per_column;
+  const float *rate; /* (n_heads), or (n_states, ms_scan_rates_row ()) */
+  const float *skip; /* (n_heads), or (n_heads * width) */
+} MsScan;
+
+void ms_scan_run (const MsScan *scan);
+/* The row of rates of so many columns: padded, since columns are taken in tiles. */
+gsize ms_scan_rates_row (gsize columns);
+/* Bytes of scratch per worker. */
+gsize ms_scan_worker_bytes (gsize n_states);
 
 G_END_DECLS

@@ -1,4 +1,4 @@
-/* Convolutions and delta rules of recurrent mixers.
+/* Convolutions, delta rules and selective scans of recurrent mixers.
  *
  * What must hold: a document's state begins at 0, whatever lies before it in the wave; tasks are cut by
  * documents, channels, heads and columns alone and share nothing, and each runs its tokens in order, so
@@ -7,6 +7,7 @@
 
 #include "kernels-private.h"
 
+#include <math.h>
 #include <string.h>
 
 #define CHANNELS 256 /* of a task of a convolution */
@@ -30,7 +31,7 @@ convolve (guint index, guint worker, gpointer data)
 
       ms_convolve_silu (c->x + t * c->row + channel, c->row,
                         c->kernel + (c->length - length) * c->channels + channel, c->channels,
-                        length, n);
+                        length, c->bias != NULL ? c->bias + channel : NULL, n);
     }
 }
 
@@ -108,4 +109,88 @@ gsize
 ms_delta_rule_worker_bytes (gsize key_width)
 {
   return key_width * MS_DELTA_COLUMNS * sizeof (float);
+}
+
+/* --- Selective scan -------------------------------------------------------------------------- */
+
+typedef struct
+{
+  const MsScan *scan;
+  float **states; /* (threads) of (n_states, MS_SCAN_COLUMNS) */
+  guint tiles;    /* of a head's columns */
+} Scan;
+
+/* One token of n columns of a head from number `column` on. */
+static void
+scan_token (const MsScan *s, gsize t, guint head, gsize column, gsize n, float *state)
+{
+  gsize first = head * s->width + column, group = head / (s->n_heads / s->n_groups);
+  const float *b = s->b + t * s->group_row + group * s->n_states;
+  const float *c = s->c + t * s->group_row + group * s->n_states;
+  float *x = s->x + t * s->x_row + first, in[MS_SCAN_COLUMNS] = { 0 };
+
+  if (s->per_column)
+    {
+      const float *of_columns = s->step + t * s->step_row + first;
+      float step[MS_SCAN_COLUMNS] = { 0 };
+
+      for (gsize j = 0; j < n; j++)
+        {
+          step[j] = of_columns[j];
+          in[j] = x[j] * step[j];
+        }
+      ms_scan_step_each (state, s->n_states, b, c, step, s->rate + first,
+                         ms_scan_rates_row (s->n_heads * s->width), in);
+    }
+  else
+    {
+      float step = s->step[t * s->step_row + head];
+
+      for (gsize j = 0; j < n; j++)
+        in[j] = x[j] * step;
+      ms_scan_step (state, s->n_states, b, c, expf (step * s->rate[head]), in);
+    }
+  for (gsize j = 0; j < n; j++)
+    x[j] = in[j] + (s->per_column ? s->skip[first + j] : s->skip[head]) * x[j];
+}
+
+static void
+scan_tile (guint index, guint worker, gpointer data)
+{
+  const Scan *work = data;
+  const MsScan *s = work->scan;
+  guint document = index / (s->n_heads * work->tiles);
+  guint head = index / work->tiles % s->n_heads;
+  gsize column = (gsize) (index % work->tiles) * MS_SCAN_COLUMNS;
+  gsize n = MIN (MS_SCAN_COLUMNS, s->width - column), size = ms_scan_worker_bytes (s->n_states);
+
+  if (work->states[worker] == NULL)
+    work->states[worker] = ms_aligned_alloc (size);
+  memset (work->states[worker], 0, size);
+  for (gsize t = s->starts[document]; t < s->starts[document + 1]; t++)
+    scan_token (s, t, head, column, n, work->states[worker]);
+}
+
+void
+ms_scan_run (const MsScan *s)
+{
+  guint threads = ms_threads (s->threads);
+  g_autofree float **states = g_new0 (float *, threads);
+  Scan work = { s, states, (guint) ((s->width + MS_SCAN_COLUMNS - 1) / MS_SCAN_COLUMNS) };
+
+  ms_parallel (threads, s->n_documents * s->n_heads * work.tiles, scan_tile, &work);
+  for (guint i = 0; i < threads; i++)
+    ms_aligned_free (states[i]);
+}
+
+gsize
+ms_scan_rates_row (gsize columns)
+{
+  return (columns + MS_SCAN_COLUMNS - 1) / MS_SCAN_COLUMNS * MS_SCAN_COLUMNS;
+}
+
+gsize
+ms_scan_worker_bytes (gsize n_states)
+{
+  return n_states * MS_SCAN_COLUMNS * sizeof (float);
 }

@@ -361,7 +361,7 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
 
 const MsMixer ms_mixer_attention = {
   .name = "attention",
-  .mark = "attn_q.weight",
+  .mark = "attn_output.weight",
   .part_size = sizeof (Part),
   .tensors = { rules, G_N_ELEMENTS (rules) },
   .load = load,
