@@ -65,6 +65,9 @@ static const Case cases[] = {
   { "glm4moe", 1e-4, 2e-5, 2e-4, 5e-5 },
   { "gpt-oss", 1e-3, 2e-5, 1e-3, 1e-4 },
   { "gpt-oss.mxfp4", 1e-3, 2e-5, 1e-3, 1e-4 },
+  { "laguna", 1e-4, 2e-5, 2e-4, 5e-5 },
+  { "hy_v3", 1e-4, 2e-5, 2e-4, 5e-5 },
+  { "step35", 1e-4, 2e-5, 2e-4, 6e-5 },
   { "qwen35moe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "qwen3next", 1e-4, 2e-5, 2e-4, 2e-5 },
 };

@@ -13,14 +13,17 @@ typedef struct
   gsize key_width, value_width; /* of a head */
   float scale;                  /* of the scores */
   gsize window;                 /* a token sees the last so many, itself among them; 0: all */
+  gboolean chunked;             /* it sees instead those of its own chunk of `window` tokens */
   const float *sinks;  /* (n_heads) of scores that take part in the softmax alone, or NULL */
   const gsize *starts; /* (n_documents + 1) */
   guint n_documents;
   const float *q, *k, *v; /* (n, heads * width), after rotation */
   gsize q_head;           /* values from a head of q to the next; 0: key_width */
-  /* NULL, or what each head's output is multiplied by the sigmoid of: value_width values, those of a
-   * head q_head values behind those of the head before. */
+  /* NULL, or gates of the heads' outputs: gate_width values each (value_width, or 1 for the whole head),
+   * gate_head values behind those of the head before, applied by gate_by: x = x * f (gate), all (n). */
   const float *gate;
+  gsize gate_head, gate_width;
+  void (*gate_by) (float *x, const float *gate, gsize n);
   MsOperand out; /* (n, out.width), of which the first n_heads * value_width are written */
 } MsAttention;
 

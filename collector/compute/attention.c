@@ -46,6 +46,8 @@ ms_attention_worker_bytes (gsize key_width, gsize value_width, gsize longest)
 static gsize
 first_seen (const MsAttention *a, gsize query)
 {
+  if (a->chunked && a->window > 0)
+    return query / a->window * a->window;
   return a->window > 0 && query + 1 > a->window ? query + 1 - a->window : 0;
 }
 
@@ -58,6 +60,22 @@ take_softmax (const MsAttention *a, gsize head, float *scores, gsize n)
   float sum = ms_exponentials (scores, n);
 
   return a->sinks != NULL ? sum + expf (a->sinks[head] - largest) : sum;
+}
+
+/* Gates what head number `head` of all tokens' heads put out (value_width). */
+static void
+gate_head (const MsAttention *a, gsize head, float *out)
+{
+  const float *gate = a->gate + head * a->gate_head;
+  float by = 1;
+
+  if (a->gate_width == a->value_width)
+    {
+      a->gate_by (out, gate, a->value_width);
+      return;
+    }
+  a->gate_by (&by, gate, 1);
+  ms_scale (out, by, a->value_width, out);
 }
 
 /* One block of queries, for some heads that share keys and values. */
@@ -112,7 +130,7 @@ run_block (guint index, guint worker, gpointer data)
 
         ms_scale (from, scale, dv, to);
         if (a->gate != NULL)
-          ms_times_sigmoid (to, a->gate + (token * a->n_heads + head) * q_head, dv);
+          gate_head (a, token * a->n_heads + head, to);
         if (a->out.f == NULL)
           ms_bf16_from_float (from, dv, a->out.h + at);
       }

@@ -7,7 +7,8 @@
 
 G_BEGIN_DECLS
 
-/* out = x / sqrt (mean (x^2) + epsilon) * weight, all (n); out may be x.  (Zhang & Sennrich 2019) */
+/* out = x / sqrt (mean (x^2) + epsilon) * weight, all (n); weight NULL: 1; out may be x.  (Zhang & Sennrich
+ * 2019) */
 void ms_rms_norm (const float *x, const float *weight, gsize n, float epsilon, float *out);
 /* out = (x - mean (x)) / sqrt (variance (x) + epsilon) * weight, all (n); out may be x.  (Ba et al. 2016) */
 void ms_layer_norm (const float *x, const float *weight, gsize n, float epsilon, float *out);
@@ -17,6 +18,8 @@ float ms_exponentials (float *x, gsize n);
 void ms_scale (const float *x, float scale, gsize n, float *out);
 /* gate = silu (gate) * up, all (n). */
 void ms_silu_times (float *gate, const float *up, gsize n);
+/* gate = min (silu (gate), limit) * up, all (n), up within -limit..limit.  (Step 3.5) */
+void ms_silu_times_limited (float *gate, const float *up, gsize n, float limit);
 /* gate = gate * sigmoid (1.702 gate) * (up + 1), all (n), the gate at most 7, up within -7..7.  (gpt-oss) */
 void ms_clamped_swiglu (float *gate, const float *up, gsize n);
 /* x = x * sigmoid (gate), all (n). */
@@ -48,6 +51,8 @@ void ms_gelu_times (float *gate, const float *up, gsize n);
 void ms_relu_squared (float *x, const float *up, gsize n);
 /* x = cap * tanh (x / cap), all (n). */
 void ms_soft_cap (float *x, float cap, gsize n);
+/* x = x * ln (1 + exp (gate)), all (n). */
+void ms_times_softplus (float *x, const float *gate, gsize n);
 /* y += scale * x, all (n). */
 void ms_add_scaled (float *y, const float *x, float scale, gsize n);
 /* Sum of a * b, both (n). */

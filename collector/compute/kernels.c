@@ -112,8 +112,12 @@ ms_rms_norm_body (const float *x, const float *weight, gsize n, float epsilon, f
 {
   float scale = 1.0f / sqrtf (ms_dot_body (x, x, n) / (float) n + epsilon);
 
-  for (gsize i = 0; i < n; i++)
-    out[i] = x[i] * scale * weight[i];
+  if (weight == NULL)
+    for (gsize i = 0; i < n; i++)
+      out[i] = x[i] * scale;
+  else
+    for (gsize i = 0; i < n; i++)
+      out[i] = x[i] * scale * weight[i];
 }
 KERNEL (void, , ms_rms_norm,
         (const float *x, const float *weight, gsize n, float epsilon, float *out),
@@ -205,6 +209,20 @@ KERNEL (void, , ms_silu_times, (float *gate, const float *up, gsize n), (gate, u
 
 /* Comparisons are so that a NaN stays. */
 INLINE void
+ms_silu_times_limited_body (float *gate, const float *up, gsize n, float limit)
+{
+  for (gsize i = 0; i < n; i++)
+    {
+      float g = gate[i] / (1.0f + exponential (-gate[i]));
+      float u = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+
+      gate[i] = (g > limit ? limit : g) * u;
+    }
+}
+KERNEL (void, , ms_silu_times_limited, (float *gate, const float *up, gsize n, float limit),
+        (gate, up, n, limit))
+
+INLINE void
 ms_clamped_swiglu_body (float *gate, const float *up, gsize n)
 {
   for (gsize i = 0; i < n; i++)
@@ -274,6 +292,17 @@ ms_times_sigmoid_body (float *x, const float *gate, gsize n)
     x[i] = x[i] / (1.0f + exponential (-gate[i]));
 }
 KERNEL (void, , ms_times_sigmoid, (float *x, const float *gate, gsize n), (x, gate, n))
+
+void
+ms_times_softplus (float *x, const float *gate, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    {
+      double g = (double) gate[i];
+
+      x[i] *= (float) (MAX (g, 0) + log1p (exp (-fabs (g))));
+    }
+}
 
 INLINE void
 ms_scale_body (const float *x, float scale, gsize n, float *out)

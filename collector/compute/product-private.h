@@ -19,6 +19,8 @@ typedef struct
 /* What makes hidden values of one or two products, both (n): gate = f (gate, up).  `up` is NULL where the
  * network has no second matrix.  See kernels-private.h. */
 typedef void (*MsActivation) (float *gate, const float *up, gsize n);
+/* The same where hidden values are held within a limit, in the way of the model. */
+typedef void (*MsLimitedActivation) (float *gate, const float *up, gsize n, float limit);
 
 /* Rows of activations (.., width) in the form products take: floats, or bfloat16 when f is NULL. */
 typedef struct
@@ -41,6 +43,8 @@ typedef struct
   MsProductKind kind;
   const MsMatrix *w, *v; /* v NULL: no second matrix */
   MsActivation activate;
+  MsLimitedActivation limited; /* in place of `activate` where limit is above 0 */
+  float limit;
   const float *bias, *v_bias; /* (rows of W, V) or NULL */
   const float *scale;         /* one per row, or NULL = 1 */
   float factor;               /* of all rows; 0 = 1 */

@@ -203,7 +203,11 @@ run_piece (guint index, guint worker, gpointer data)
           multiply_scaled (p, p->v, piece, row, rows, v, scratch->tile[1]);
           add_bias (p->v_bias, piece, rows, scratch->tile[1]);
         }
-      p->activate (scratch->tile[0], v != NULL ? scratch->tile[1] : NULL, rows * piece->columns);
+      if (p->limit > 0)
+        p->limited (scratch->tile[0], v != NULL ? scratch->tile[1] : NULL, rows * piece->columns,
+                    p->limit);
+      else
+        p->activate (scratch->tile[0], v != NULL ? scratch->tile[1] : NULL, rows * piece->columns);
       put_activated (p, piece, row, rows, scratch->tile[0]);
     }
 }

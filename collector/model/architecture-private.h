@@ -27,18 +27,15 @@ typedef guint64 MsSwitches;
 #define MS_ALWAYS MS_SWITCH (0) /* every architecture has it */
 
 /* The mixers. */
-#define MS_QKV_BIAS        MS_SWITCH (1) /* queries, keys and values must have biases */
-#define MS_QK_NORM_WHOLE   MS_SWITCH (2) /* queries and keys are normed over all heads at once, */
-#define MS_QK_NORM_HEAD    MS_SWITCH (3) /* over each head, */
-#define MS_QK_NORM_MAY     MS_SWITCH (9) /* or over each head where the file has norms */
-#define MS_QK_NORM_TURNED  MS_SWITCH (8) /* norms over heads come after the rotation */
-#define MS_ROPE_IN_WINDOWS MS_SWITCH (7) /* blocks that see whole documents have no positions */
-#define MS_SINKS           MS_SWITCH (40) /* attn_sinks: a score that takes part in each head's softmax, */
-#define MS_SINKS_MAY       MS_SWITCH (41) /* or where the block has it */
-#define MS_QUERY_GATED     MS_SWITCH (16) /* behind each head's query stands the gate of its output */
-#define MS_QKV_FUSED       MS_SWITCH (17) /* of a block, by its tensors: attn_qkv holds all three */
-#define MS_DELTA_GROUPED   MS_SWITCH (18) /* delta nets: value heads of a key head stand together */
-#define MS_DELTA_SPLIT     MS_SWITCH (19) /* the others: beta and alpha in matrices of their own */
+#define MS_QKV_BIAS       MS_SWITCH (1)  /* queries, keys and values must have biases */
+#define MS_QK_NORM_WHOLE  MS_SWITCH (2)  /* queries and keys are normed over all heads at once, */
+#define MS_QK_NORM_HEAD   MS_SWITCH (3)  /* over each head, */
+#define MS_QK_NORM_MAY    MS_SWITCH (9)  /* or over each head where the file has norms */
+#define MS_QK_NORM_TURNED MS_SWITCH (8)  /* norms over heads come after the rotation */
+#define MS_QUERY_GATED    MS_SWITCH (16) /* behind each head's query stands the gate of its output */
+#define MS_QKV_FUSED      MS_SWITCH (17) /* of a block, by its tensors: attn_qkv holds all three */
+#define MS_DELTA_GROUPED  MS_SWITCH (18) /* delta nets: value heads of a key head stand together */
+#define MS_DELTA_SPLIT    MS_SWITCH (19) /* the others: beta and alpha in matrices of their own */
 #define MS_DELTA_FUSED_IN                                                                          \
   MS_SWITCH (20) /* of a block, by its tensors: all but these two in ssm_in */
 #define MS_YARN_LOG           MS_SWITCH (21) /* rope.scaling.yarn_log_multiplier counts, */
@@ -47,6 +44,15 @@ typedef guint64 MsSwitches;
 #define MS_LATENT_QUERIES     MS_SWITCH (23) /* of a block, by its tensors: attn_q_a and attn_q_b */
 #define MS_LATENT_WHOLE       MS_SWITCH (24) /* of a block, by its tensors: attn_kv_b */
 #define MS_LATENT_TEMPERATURE MS_SWITCH (25) /* attention.temperature_scale counts */
+
+#define MS_SINKS         MS_SWITCH (40) /* attn_sinks: a score that takes part in each head's softmax, */
+#define MS_SINKS_MAY     MS_SWITCH (41) /* or where the block has it */
+#define MS_GATED         MS_SWITCH (42) /* attn_gate gates heads, or each value of them, */
+#define MS_GATED_MAY     MS_SWITCH (43) /* or where the block has it; by the sigmoid, */
+#define MS_GATE_SOFTPLUS MS_SWITCH (44) /* or by softplus */
+#define MS_ROPE_HALF     MS_SWITCH (45) /* blocks without window turn half of rope.dimension_count */
+
+#define MS_BIAS_BARE MS_SWITCH (46) /* the selection bias is named exp_probs_b alone */
 
 /* The experts. */
 #define MS_SHARED       MS_SWITCH (4) /* experts of every token (ffn_*_shexp), weight 1 */
@@ -74,8 +80,29 @@ typedef struct
   /* Of so many blocks in turn all but one, unless attention.sliding_window_pattern says otherwise. */
   guint period;
   gboolean whole_first; /* that one is the first of them; otherwise the last */
+  gboolean by_block;    /* the pattern must be there */
   gboolean needed; /* attention.sliding_window must be there; otherwise its absence means none */
+  /* Windows are chunks of attention.sliding_window tokens, or of so many where the key is absent. */
+  guint chunk;
+  gboolean plain_rope; /* positions in windows are neither scaled nor divided */
+  float rope_base;     /* in windows, without rope.freq_base_swa; 0: as elsewhere */
 } MsWindows;
+
+/* Which blocks have rotary positions. */
+typedef enum
+{
+  MS_PLACED_ALL,
+  MS_PLACED_IN_WINDOWS,    /* those that attend within windows */
+  MS_PLACED_NOT_IN_FOURTH, /* all but the last of four */
+} MsPlaced;
+
+/* What queries of blocks without positions are multiplied by as a document grows:
+ * 1 + scale * ln (floor ((position + offset) / length) + 1). */
+typedef struct
+{
+  float scale, offset;
+  guint length;
+} MsTemperature;
 
 /* Who says a fact of the router. */
 typedef enum
@@ -119,6 +146,8 @@ typedef struct
   const MsFeedForwardKind *feed_forward; /* of experts, shared experts and dense layers */
   const MsRecipe *recipe;
   const MsWindows *windows; /* NULL: every block attends to whole documents */
+  MsPlaced placed;
+  const MsTemperature *temperature; /* or NULL */
   MsSwitches switches;
   MsScales scales;         /* where the file has no keys; those below go with the model's size */
   float residual_by_depth; /* the residual scale is this / sqrt (blocks) */

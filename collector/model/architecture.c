@@ -29,6 +29,9 @@ static const MsRecipe sigmoid_by_key = { .scoring = MS_SCORING_SIGMOID,
 static const MsRecipe softmax_of_chosen = { .scoring = MS_SCORING_SELECTED };
 
 static const MsWindows three_of_four = { .period = 4 };
+static const MsWindows but_first_of_four = { .period = 4, .whole_first = TRUE, .plain_rope = TRUE };
+static const MsWindows told_by_block
+    = { .needed = TRUE, .by_block = TRUE, .plain_rope = TRUE, .rope_base = 10000 };
 static const MsWindows every_other = { .period = 2, .needed = TRUE };
 
 /* DeepSeek-V2 by softmax; GLM-4.7-Flash, of 47 blocks and one that predicts further, by sigmoid. */
@@ -213,7 +216,8 @@ static const MsArchitecture architectures[] = {
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &by_key,
     .windows = &three_of_four,
-    .switches = MS_QK_NORM_HEAD | MS_SHARED | MS_ROPE_IN_WINDOWS },
+    .placed = MS_PLACED_IN_WINDOWS,
+    .switches = MS_QK_NORM_HEAD | MS_SHARED },
   { .name = "hunyuan-moe",
     .mixers = { &ms_mixer_attention },
     .rope = MS_ROPE_HALVES,
@@ -236,6 +240,29 @@ static const MsArchitecture architectures[] = {
     .recipe = &softmax_of_chosen,
     .windows = &every_other,
     .switches = MS_SINKS | MS_FFN_NORM_POST },
+  { .name = "laguna",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &sigmoid_by_key,
+    .windows = &but_first_of_four,
+    .switches = MS_QK_NORM_HEAD | MS_GATED | MS_GATE_SOFTPLUS | MS_SHARED },
+  { .name = "hy_v3",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &sigmoid_by_key,
+    .switches = MS_QK_NORM_HEAD | MS_BIAS_BARE | MS_SHARED },
+  { .name = "step35",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &sigmoid_by_key,
+    .windows = &told_by_block,
+    .switches = MS_QK_NORM_MAY | MS_GATED_MAY | MS_ROPE_HALF | MS_SHARED },
 };
 
 const MsArchitecture *

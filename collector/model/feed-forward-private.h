@@ -12,6 +12,8 @@ struct MsFeedForwardKind
   const char *name;
   MsTensorTable tensors; /* in MsFeedForward; '*' is "" (dense), "_exps", "_shexp" or ".EXPERT" */
   MsActivation activate; /* hidden = activate (gate x, up x), or activate (up x) without gate */
+  MsLimitedActivation
+      limited; /* where swiglu_clamp_exp or swiglu_clamp_shexp is set; NULL: never */
 };
 
 extern const MsFeedForwardKind ms_feed_forward_silu; /* down (silu (gate x) * up x) */

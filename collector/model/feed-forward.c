@@ -40,6 +40,7 @@ const MsFeedForwardKind ms_feed_forward_silu = {
   .name = "gated SiLU",
   .tensors = { gated_rules, G_N_ELEMENTS (gated_rules) },
   .activate = ms_silu_times,
+  .limited = ms_silu_times_limited,
 };
 
 const MsFeedForwardKind ms_feed_forward_clamped = {
@@ -79,6 +80,23 @@ has_network (const MsLoader *loader, guint block, const char *stem)
   return ms_gguf_find (loader->gguf, name) != NULL;
 }
 
+/* Limits of the hidden values: one key for routed experts, one for all other networks of the block. */
+static gboolean
+load_limits (MsLoader *loader, guint block, gboolean routed, guint count, MsFeedForward *networks,
+             GError **error)
+{
+  float limit = 0;
+
+  if (loader->plan->architecture->feed_forward->limited == NULL)
+    return TRUE;
+  if (!ms_loader_float_of_block (loader, routed ? "swiglu_clamp_exp" : "swiglu_clamp_shexp", block,
+                                 &limit, error))
+    return FALSE;
+  for (guint i = 0; i < MAX (count, 1); i++)
+    networks[i].limit = limit > 1e-6f ? limit : 0;
+  return TRUE;
+}
+
 gboolean
 ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, guint count,
                       gboolean optional, MsFeedForward *networks, GError **error)
@@ -87,6 +105,8 @@ ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, guint cou
 
   if (optional && !has_network (loader, block, stem))
     return TRUE;
+  if (!load_limits (loader, block, count > 0 || stem[0] == '.', count, networks, error))
+    return FALSE;
   return ms_tensors_load (loader, &loader->plan->architecture->feed_forward->tensors,
                           &(const MsTensorPlace){ .block = (gint) block,
                                                   .stem = stem,
@@ -141,6 +161,8 @@ ms_feed_forward_inward (const MsFeedForwardKind *kind, const MsFeedForward *netw
                       .bias = gated ? network->gate_bias : network->up_bias,
                       .v_bias = gated ? network->up_bias : NULL,
                       .activate = kind->activate,
+                      .limited = kind->limited,
+                      .limit = network->limit,
                       .x = x,
                       .row = row,
                       .rows = rows,

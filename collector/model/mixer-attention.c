@@ -15,11 +15,14 @@
 typedef struct
 {
   guint n_heads, n_kv_heads, head_width, value_width;
-  float scale;    /* of the scores */
-  guint window;   /* tokens that one sees; 0: all of its document before it */
-  gboolean gated; /* a gate as wide stands behind each head's query */
+  float scale;      /* of the scores */
+  guint window;     /* tokens that one sees, or of a chunk; 0: all of its document before it */
+  gboolean chunked; /* a token sees those of its chunk */
+  const MsTemperature *temperature; /* of the queries, or NULL */
+  gboolean gated;                   /* a gate as wide stands behind each head's query */
   const MsRotation *rotation;
   MsMatrix q, k, v, out;
+  MsMatrix gate; /* of heads' outputs: a row per head, or one per value; tensor NULL: none */
   float *q_bias, *k_bias, *v_bias, *out_bias; /* NULL: none */
   MsNorm q_norm, k_norm;
   float *sinks; /* (n_heads) or NULL */
@@ -36,6 +39,7 @@ enum
   SIZE_KEY_NORM,
   SIZE_FUSED, /* queries, keys and values */
   SIZE_HEADS,
+  SIZE_GATES, /* heads, or heads * value width: settled by the gate */
   N_SIZES,
 };
 
@@ -66,6 +70,12 @@ static const MsTensorRule rules[] = {
   BIAS ("attn_output.bias", SIZE_MODEL, 0, 0, out_bias),
   NORM ("attn_q_norm", SIZE_QUERY_NORM, q_norm),
   NORM ("attn_k_norm", SIZE_KEY_NORM, k_norm),
+  { .name = "attn_gate.weight",
+    .form = MS_FORM_MATRIX,
+    .shape = { SIZE_MODEL, SIZE_GATES },
+    .required = MS_GATED,
+    .taken = MS_GATED_MAY,
+    .offset = G_STRUCT_OFFSET (Part, gate) },
   { .name = "attn_sinks.weight",
     .form = MS_FORM_VECTOR,
     .shape = { SIZE_HEADS },
@@ -109,6 +119,7 @@ static gboolean
 load_geometry (MsLoader *loader, guint block, Part *part, GError **error)
 {
   gint32 heads = 0, kv_heads, first = 0;
+  gboolean windowed = part->window > 0;
   guint32 head_width, value_width;
 
   if (!ms_loader_of_block (loader, "attention.head_count", MS_KEY_REQUIRED, block, &heads, error)
@@ -127,7 +138,12 @@ load_geometry (MsLoader *loader, guint block, Part *part, GError **error)
    * none. */
   head_width = value_width = loader->plan->width / (guint) (first > 0 ? first : heads);
   if (!ms_loader_u32 (loader, "attention.key_length", MS_KEY_OPTIONAL, &head_width, error)
-      || !ms_loader_u32 (loader, "attention.value_length", MS_KEY_OPTIONAL, &value_width, error))
+      || !ms_loader_u32 (loader, "attention.value_length", MS_KEY_OPTIONAL, &value_width, error)
+      || (windowed
+          && (!ms_loader_u32 (loader, "attention.key_length_swa", MS_KEY_OPTIONAL, &head_width,
+                              error)
+              || !ms_loader_u32 (loader, "attention.value_length_swa", MS_KEY_OPTIONAL,
+                                 &value_width, error))))
     return FALSE;
   if (head_width == 0 || value_width == 0 || head_width > 65536 || value_width > 65536)
     return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
@@ -154,18 +170,51 @@ load_window (MsLoader *loader, guint block, Part *part, GError **error)
   if (windows == NULL)
     return TRUE;
   period = windows->period;
+  window = windows->chunk;
   if (!ms_loader_u32 (loader, "attention.sliding_window",
                       windows->needed ? MS_KEY_REQUIRED : MS_KEY_OPTIONAL, &window, error))
     return FALSE;
   /* One number is a period, an array tells it block by block. */
-  if (!ms_gguf_has (loader->gguf, key)
+  if ((!windows->by_block && !ms_gguf_has (loader->gguf, key))
       || ms_gguf_get_u32 (loader->gguf, key, MS_KEY_REQUIRED, &period, NULL))
     windowed = period == 0 || block % period != (windows->whole_first ? 0 : period - 1);
   else if (!ms_loader_of_block (loader, "attention.sliding_window_pattern", MS_KEY_REQUIRED, block,
                                 &windowed, error))
     return FALSE;
   part->window = windowed ? window : 0;
+  part->chunked = windows->chunk > 0;
   return TRUE;
+}
+
+/* The block's rotary positions, where it has any, or else the temperature of its queries. */
+static gboolean
+load_positions (MsLoader *loader, guint block, Part *part, GError **error)
+{
+  const MsArchitecture *architecture = loader->plan->architecture;
+  MsPlaced placed = architecture->placed;
+
+  if ((placed == MS_PLACED_IN_WINDOWS && part->window == 0)
+      || (placed == MS_PLACED_NOT_IN_FOURTH && block % 4 == 3))
+    {
+      part->temperature = architecture->temperature;
+      return TRUE;
+    }
+  return ms_rotation_load (loader, part->head_width, part->window > 0, &part->rotation, error);
+}
+
+static gboolean
+check_gate (const MsLoader *loader, guint block, const Part *part, GError **error)
+{
+  gint64 rows = part->gate.n_rows;
+
+  if (part->gate.tensor == NULL || rows == part->n_heads
+      || rows == (gint64) part->n_heads * part->value_width)
+    return TRUE;
+  return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                           "blk.%u.attn_gate.weight has %" G_GINT64_FORMAT
+                           " rows; one for each of %u heads, or for each of their %u values, is "
+                           "expected",
+                           block, rows, part->n_heads, part->value_width);
 }
 
 /* Cuts attn_qkv into the part's three matrices and biases, where the block has it. */
@@ -211,8 +260,8 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
   gint64 sizes[N_SIZES] = { 1 };
   MsTensorPlace place = { .block = (gint) block, .sizes = sizes };
 
-  if (!load_geometry (loader, block, part, error) || !load_window (loader, block, part, error)
-      || !ms_rotation_load (loader, part->head_width, part->window > 0, &part->rotation, error))
+  if (!load_window (loader, block, part, error) || !load_geometry (loader, block, part, error)
+      || !load_positions (loader, block, part, error))
     return FALSE;
   sizes[SIZE_MODEL] = loader->plan->width;
   sizes[SIZE_HEADS] = part->n_heads;
@@ -230,7 +279,8 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
   sizes[SIZE_QUERY_NORM] = whole ? (gint64) part->n_heads * part->head_width : part->head_width;
   sizes[SIZE_KEY_NORM] = whole ? sizes[SIZE_KEYS] : part->head_width;
   return load_fused (loader, &place, part, error)
-         && ms_tensors_load (loader, &ms_mixer_attention.tensors, &place, part, error);
+         && ms_tensors_load (loader, &ms_mixer_attention.tensors, &place, part, error)
+         && check_gate (loader, block, part, error);
 }
 
 static MsMixerBytes
@@ -241,7 +291,7 @@ bytes (gconstpointer data, gsize operand, gsize longest)
   return (MsMixerBytes){
     .token
     = (part->n_heads * (gsize) query_width (part) + part->n_kv_heads * (gsize) part->head_width
-       + part->n_kv_heads * (gsize) part->value_width)
+       + part->n_kv_heads * (gsize) part->value_width + (gsize) part->gate.n_rows)
           * sizeof (float)
       + part->n_heads * (gsize) part->value_width * operand,
     .worker = ms_attention_worker_bytes (part->head_width, part->value_width, longest),
@@ -275,6 +325,7 @@ typedef struct
   float *values; /* (n, n_heads * stride), of which head_width count */
   guint n_heads, stride;
   const MsNorm *norm;
+  const MsTemperature *temperature; /* or NULL */
 } Heads;
 
 /* Norms queries or keys as the architecture wants, then turns them to their positions. */
@@ -299,6 +350,9 @@ place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
         {
           if (per_head && !turned)
             norm->kind->apply (norm, row + h * stride, width, row + h * stride);
+          if (heads->temperature != NULL)
+            ms_scale (row + h * stride, ms_temperature (heads->temperature, engine->positions[t]),
+                      width, row + h * stride);
           if (rotation != NULL)
             {
               const MsAngles *angles = &engine->angles[rotation->index];
@@ -324,15 +378,18 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
   float *k = ms_arena_array (engine->arena, float, n *nk);
   float *v = ms_arena_array (engine->arena, float, n *nv);
   MsOperand mixed = ms_engine_operand (engine, n, (gsize) part->n_heads * part->value_width);
+  gsize n_gates = (gsize) part->gate.n_rows;
+  float *gates = ms_arena_array (engine->arena, float, n *n_gates);
   const MsProduct inward[] = {
     { .w = &part->q, .bias = part->q_bias, .x = *in, .rows = n, .y = q, .y_width = nq },
     { .w = &part->k, .bias = part->k_bias, .x = *in, .rows = n, .y = k, .y_width = nk },
     { .w = &part->v, .bias = part->v_bias, .x = *in, .rows = n, .y = v, .y_width = nv },
+    { .w = &part->gate, .x = *in, .rows = n, .y = gates, .y_width = n_gates },
   };
-  Heads queries = { part, q, part->n_heads, query_width (part), &part->q_norm };
-  Heads keys = { part, k, part->n_kv_heads, part->head_width, &part->k_norm };
+  Heads queries = { part, q, part->n_heads, query_width (part), &part->q_norm, part->temperature };
+  Heads keys = { part, k, part->n_kv_heads, part->head_width, &part->k_norm, NULL };
 
-  ms_products_run (engine->products, inward, G_N_ELEMENTS (inward));
+  ms_products_run (engine->products, inward, G_N_ELEMENTS (inward) - (n_gates == 0));
   ms_engine_for_tokens (engine, n, place_heads, &queries);
   ms_engine_for_tokens (engine, n, place_heads, &keys);
   ms_attention_run (&(const MsAttention){
@@ -343,12 +400,19 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
       .value_width = part->value_width,
       .scale = part->scale,
       .window = part->window,
+      .chunked = part->chunked,
       .sinks = part->sinks,
       .starts = engine->wave->starts,
       .n_documents = engine->wave->n_documents,
       .q = q,
       .q_head = query_width (part),
-      .gate = part->gated ? q + part->head_width : NULL,
+      .gate = part->gated   ? q + part->head_width
+              : n_gates > 0 ? gates
+                            : NULL,
+      .gate_head = part->gated ? query_width (part) : n_gates / part->n_heads,
+      .gate_width = part->gated ? part->value_width : n_gates / part->n_heads,
+      .gate_by = (engine->plan->architecture->switches & MS_GATE_SOFTPLUS) != 0 ? ms_times_softplus
+                                                                                : ms_times_sigmoid,
       .k = k,
       .v = v,
       .out = mixed,

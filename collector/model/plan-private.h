@@ -24,6 +24,7 @@ typedef struct
 {
   MsMatrix gate, up, down;                /* (F, D), (F, D), (D, F) */
   float *gate_bias, *up_bias, *down_bias; /* (F), (F), (D) or NULL */
+  float limit; /* of the hidden values, as the kind applies it; 0: none */
 } MsFeedForward;
 
 /* Rotary positions: angle of pair i at position p is p * step[i], the result scaled by magnitude. */

@@ -91,6 +91,12 @@ static const MsTensorRule router_rules[] = {
     .form = MS_FORM_VECTOR,
     .shape = { SIZE_EXPERTS },
     .taken = MS_ALWAYS,
+    .unless = MS_BIAS_BARE,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, selection_bias) },
+  { .name = "exp_probs_b",
+    .form = MS_FORM_VECTOR,
+    .shape = { SIZE_EXPERTS },
+    .taken = MS_BIAS_BARE,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, selection_bias) },
 };
 static const MsTensorTable router_table = { router_rules, G_N_ELEMENTS (router_rules) };

@@ -16,6 +16,9 @@ gboolean ms_rotation_score_scale (const MsLoader *loader, guint head_width, floa
                                   GError **error);
 void ms_rotation_free (MsRotation *rotation);
 
+/* What queries at position p are multiplied by. */
+float ms_temperature (const MsTemperature *temperature, gsize p);
+
 /* Writes cosines and sines (n_pairs) of position p, times the magnitude. */
 void ms_rotation_angles (const MsRotation *rotation, gsize p, float *cosines, float *sines);
 

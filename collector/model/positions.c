@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Sizes of the divisors: one per pair. */
+/* Sizes of the divisors: one per pair of the widest rotation; others take the first. */
 enum
 {
   SIZE_PAIRS = MS_SIZE_ONE + 1,
@@ -24,7 +24,8 @@ static const MsTensorTable divisor_table = { divisor_rules, G_N_ELEMENTS (diviso
 /* What the keys say. */
 typedef struct
 {
-  guint32 n, context; /* values of a head that turn; original context length */
+  guint32 n, most,
+      context; /* values of a head that turn, most in any block; original context length */
   float base, factor, magnitude;
   gboolean yarn, level;
   float mix, fast, slow; /* of YaRN */
@@ -39,8 +40,29 @@ yarn_pair (guint n, double context, double turns, double base)
   return n * log (context / (turns * 2 * G_PI)) / (2 * log (base));
 }
 
+/* How many values of a head turn in this block. */
 static gboolean
-read_keys (const MsLoader *loader, guint head_width, gboolean windowed, Keys *k, GError **error)
+read_turned (const MsLoader *loader, gboolean windowed, Keys *k, GError **error)
+{
+  guint32 in_windows;
+
+  if (!ms_loader_u32 (loader, "rope.dimension_count", MS_KEY_OPTIONAL, &k->n, error))
+    return FALSE;
+  in_windows = k->n;
+  if (!ms_loader_u32 (loader, "rope.dimension_count_swa", MS_KEY_OPTIONAL, &in_windows, error))
+    return FALSE;
+  k->most = MAX (k->n, in_windows);
+  if (windowed)
+    k->n = in_windows;
+  else if ((loader->plan->architecture->switches & MS_ROPE_HALF) != 0)
+    k->n /= 2;
+  return TRUE;
+}
+
+/* `windows`: of the architecture, in blocks that attend within one; otherwise NULL. */
+static gboolean
+read_keys (const MsLoader *loader, guint head_width, const MsWindows *windows, Keys *k,
+           GError **error)
 {
   g_autofree char *type_key = ms_loader_key (loader, "rope.scaling.type");
   const char *type = "linear";
@@ -63,9 +85,12 @@ read_keys (const MsLoader *loader, guint head_width, gboolean windowed, Keys *k,
   for (guint i = 0; i < G_N_ELEMENTS (floats); i++)
     if (!ms_loader_float (loader, floats[i].name, MS_KEY_OPTIONAL, floats[i].value, error))
       return FALSE;
-  if (windowed && !ms_loader_float (loader, "rope.freq_base_swa", MS_KEY_OPTIONAL, &k->base, error))
+  if (windows != NULL && windows->rope_base > 0)
+    k->base = windows->rope_base;
+  if (windows != NULL
+      && !ms_loader_float (loader, "rope.freq_base_swa", MS_KEY_OPTIONAL, &k->base, error))
     return FALSE;
-  if (!ms_loader_u32 (loader, "rope.dimension_count", MS_KEY_OPTIONAL, &k->n, error)
+  if (!read_turned (loader, windows != NULL, k, error)
       || !ms_gguf_get_string (loader->gguf, type_key, MS_KEY_OPTIONAL, &type, error)
       || !ms_loader_u32 (loader, "context_length", MS_KEY_OPTIONAL, &k->context, error)
       || !ms_loader_u32 (loader, "rope.scaling.original_context_length", MS_KEY_OPTIONAL,
@@ -88,6 +113,8 @@ read_keys (const MsLoader *loader, guint head_width, gboolean windowed, Keys *k,
                              loader->plan->architecture->name, (double) k->base, (double) k->factor,
                              k->context, (double) k->fast, (double) k->slow);
   k->factor = k->factor == 0 || strcmp (type, "none") == 0 ? 1 : k->factor;
+  if (windows != NULL && windows->plain_rope)
+    k->factor = k->magnitude = 1;
   k->yarn = k->yarn && k->factor != 1;
   k->log_multiplier *= (switches & MS_YARN_LOG) == 0 ? 0 : (switches & MS_YARN_TENTHS) ? 10 : 1;
   k->level = (switches & MS_YARN_LEVEL) != 0;
@@ -152,9 +179,11 @@ ms_rotation_load (MsLoader *loader, guint head_width, gboolean windowed,
                   const MsRotation **rotation, GError **error)
 {
   MsRope rope = loader->plan->architecture->rope;
+  const MsWindows *windows = windowed ? loader->plan->architecture->windows : NULL;
   Keys keys;
   gboolean finetuned = TRUE;
   g_autofree char *finetuned_key = ms_loader_key (loader, "rope.scaling.finetuned");
+  gint64 sizes[] = { 1, 0 };
   g_autofree float *divisors = NULL;
   MsRotation *made;
 
@@ -162,14 +191,14 @@ ms_rotation_load (MsLoader *loader, guint head_width, gboolean windowed,
   if (!ms_gguf_get_bool (loader->gguf, finetuned_key, MS_KEY_OPTIONAL, &finetuned, error))
     return FALSE;
   if (rope == MS_ROPE_NONE
-      || (!finetuned && (loader->plan->architecture->switches & MS_ROPE_IF_FINETUNED) != 0)
-      || (!windowed && (loader->plan->architecture->switches & MS_ROPE_IN_WINDOWS) != 0))
+      || (!finetuned && (loader->plan->architecture->switches & MS_ROPE_IF_FINETUNED) != 0))
     return TRUE;
-  if (!read_keys (loader, head_width, windowed, &keys, error)
-      || !ms_tensors_load (
-          loader, &divisor_table,
-          &(const MsTensorPlace){ .block = -1, .sizes = (gint64[]){ 1, keys.n / 2 } }, &divisors,
-          error))
+  if (!read_keys (loader, head_width, windows, &keys, error))
+    return FALSE;
+  sizes[SIZE_PAIRS] = keys.most / 2;
+  if ((windows == NULL || !windows->plain_rope)
+      && !ms_tensors_load (loader, &divisor_table,
+                           &(const MsTensorPlace){ .block = -1, .sizes = sizes }, &divisors, error))
     return FALSE;
   made = make_rotation (&keys, divisors);
   made->halves = rope == MS_ROPE_HALVES;
@@ -194,6 +223,14 @@ ms_rotation_free (MsRotation *rotation)
 {
   g_free (rotation->step);
   g_free (rotation);
+}
+
+float
+ms_temperature (const MsTemperature *temperature, gsize p)
+{
+  double chunks = floor (((double) p + (double) temperature->offset) / temperature->length);
+
+  return 1 + temperature->scale * (float) log (chunks + 1);
 }
 
 void

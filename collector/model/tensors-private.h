@@ -29,6 +29,9 @@ gboolean ms_loader_float (const MsLoader *loader, const char *name, MsKeyNeed ne
 /* The block's number where the key holds one per block, or the one for all. */
 gboolean ms_loader_of_block (const MsLoader *loader, const char *name, MsKeyNeed need, guint block,
                              gint32 *value, GError **error);
+/* The same of floats; *value stays as it is where the key is absent. */
+gboolean ms_loader_float_of_block (const MsLoader *loader, const char *name, guint block,
+                                   float *value, GError **error);
 /* Sets *error, naming the file, and returns FALSE. */
 gboolean ms_loader_refuse (const MsLoader *loader, MsCollectorError code, GError **error,
                            const char *format, ...) G_GNUC_PRINTF (4, 5);

@@ -53,6 +53,28 @@ ms_loader_of_block (const MsLoader *loader, const char *name, MsKeyNeed need, gu
 }
 
 gboolean
+ms_loader_float_of_block (const MsLoader *loader, const char *name, guint block, float *value,
+                          GError **error)
+{
+  g_autofree char *key = ms_loader_key (loader, name);
+  g_autofree float *values = NULL;
+  gsize n = 0;
+
+  if (!ms_gguf_has (loader->gguf, key)
+      || ms_gguf_get_float (loader->gguf, key, MS_KEY_REQUIRED, value, NULL))
+    return TRUE;
+  if (!ms_gguf_get_floats (loader->gguf, key, MS_KEY_REQUIRED, &values, &n, error))
+    return FALSE;
+  if (n < loader->plan->n_blocks)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "%s holds %" G_GSIZE_FORMAT
+                             " numbers; one for each of %u blocks is expected",
+                             key, n, loader->plan->n_blocks);
+  *value = values[block];
+  return TRUE;
+}
+
+gboolean
 ms_loader_refuse (const MsLoader *loader, MsCollectorError code, GError **error, const char *format,
                   ...)
 {

@@ -1,0 +1,724 @@
+/* Whole models over longer documents than the conformance data has, against plain loops in double that
+ * are written from the architectures' public definitions and know nothing of the engine: windows, YaRN,
+ * blocks without positions, sinks, gates and the rest show there.  The model files are those of the
+ * conformance data; skipped without them. */
+#include "collector.h"
+#include "db.h"
+#include "gguf-private.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+typedef enum
+{
+  EVERYWHERE,
+  NOT_IN_FOURTH, /* the last of four blocks has no positions, */
+  NOT_IN_FIRST,  /* or the first of four */
+  IN_WINDOWS_OR_DENSE,
+} Positions;
+
+typedef enum
+{
+  SILU,
+  GELU,
+  RELU,
+  CLAMPED,
+} Activation;
+
+typedef enum
+{
+  USUAL,
+  PARALLEL,     /* attention and network read the same norm */
+  ROUTER_FIRST, /* the router reads the block's input */
+  EXPERTS_FIRST, /* router and experts read a norm of the block's input; a dense network after attention */
+  SIDE_BY_SIDE, /* experts and a dense network, each with norms of its own */
+} Flow;
+
+/* What a definition says beside the file's keys and tensors. */
+typedef struct
+{
+  const char *file;
+  gboolean pairs; /* positions turn (2 i, 2 i + 1) */
+  guint period;   /* of so many blocks all but the last, or the first, attend within a window */
+  gboolean whole_first;
+  guint chunk; /* windows are chunks of so many tokens, */
+  Positions positions;
+  gboolean plain_windows; /* there positions are neither stretched nor divided */
+  double window_base;     /* where the file does not tell; 0: as elsewhere */
+  gboolean half;          /* whole blocks turn half the values */
+  gboolean late_norms;    /* queries and keys are normed without weights, after turning */
+  gboolean value_norm;
+  double score_scale; /* 0: 1 / sqrt (head width) */
+  gboolean softplus;  /* of attn_gate; otherwise sigmoid */
+  double value_scale;
+  gboolean root_embedding; /* times sqrt (D) */
+  const char *ffn_norm;    /* what the network reads */
+  const char *mixer_post, *ffn_post;
+  Activation activation;
+  guint scoring; /* 0: the key's */
+  gboolean norm_weights, layer_norm;
+  gboolean by_logit, weight_first; /* chosen by raw logits; weights multiply what experts read */
+  Flow flow;
+  double logits; /* bound of the differences of router scores */
+} Rules;
+
+static const Rules rules[] = {
+  { .file = "gpt-oss",
+    .period = 2,
+    .ffn_norm = "post_attention_norm",
+    .activation = CLAMPED,
+    .scoring = 3 },
+  { .file = "gpt-oss.mxfp4",
+    .period = 2,
+    .ffn_norm = "post_attention_norm",
+    .activation = CLAMPED,
+    .scoring = 3 },
+  { .file = "laguna", .period = 4, .whole_first = TRUE, .plain_windows = TRUE, .softplus = TRUE },
+  { .file = "hy_v3" },
+  { .file = "step35", .plain_windows = TRUE, .window_base = 10000, .half = TRUE },
+};
+
+typedef struct
+{
+  const Rules *rules;
+  MsGguf *gguf;
+  const char *architecture;
+  GHashTable *tensors; /* name to double array */
+  guint n, d, n_blocks, n_experts, k;
+  double epsilon;
+  double *x; /* (n, D) */
+  /* Of the MoE layer under way. */
+  double *logits, *weights; /* (n, E), (n, K) */
+  guint *chosen;            /* (n, K) */
+} Plain;
+
+/* --- Keys and tensors ------------------------------------------------------------------------- */
+
+static double
+number (const Plain *p, const char *name, double otherwise)
+{
+  g_autofree char *key = g_strdup_printf ("%s.%s", p->architecture, name);
+  gboolean truth = FALSE;
+  guint32 whole;
+  float real;
+
+  if (!ms_gguf_has (p->gguf, key))
+    return otherwise;
+  if (ms_gguf_get_u32 (p->gguf, key, MS_KEY_REQUIRED, &whole, NULL))
+    return whole;
+  if (ms_gguf_get_bool (p->gguf, key, MS_KEY_REQUIRED, &truth, NULL))
+    return truth;
+  g_assert_true (ms_gguf_get_float (p->gguf, key, MS_KEY_REQUIRED, &real, NULL));
+  return (double) real;
+}
+
+/* Of a block, where the key may hold an array. */
+static double
+number_of (const Plain *p, guint block, const char *name, double otherwise)
+{
+  g_autofree char *key = g_strdup_printf ("%s.%s", p->architecture, name);
+  g_autofree float *reals = NULL;
+  g_autofree gint32 *wholes = g_new (gint32, p->n_blocks);
+  gsize n;
+
+  if (!ms_gguf_has (p->gguf, key))
+    return otherwise;
+  if (ms_gguf_get_per_layer (p->gguf, key, MS_KEY_REQUIRED, p->n_blocks, wholes, NULL))
+    return wholes[block];
+  g_assert_true (ms_gguf_get_floats (p->gguf, key, MS_KEY_REQUIRED, &reals, &n, NULL));
+  return (double) reals[block];
+}
+
+/* All values of a tensor; NULL where the file has none. */
+static const double *tensor (const Plain *p, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static const double *
+tensor (const Plain *p, const char *format, ...)
+{
+  g_autofree char *name = NULL;
+  g_autofree float *values = NULL;
+  const MsTensor *found;
+  double *wide;
+  gsize n;
+  va_list args;
+
+  va_start (args, format);
+  name = g_strdup_vprintf (format, args);
+  va_end (args);
+  found = ms_gguf_find (p->gguf, name);
+  wide = g_hash_table_lookup (p->tensors, name);
+  if (found == NULL || wide != NULL)
+    return wide;
+  n = (gsize) (ms_tensor_n_rows (found) * found->ne[0]);
+  values = g_new (float, n);
+  wide = g_new (double, n);
+  ms_tensor_to_float (found, 0, ms_tensor_n_rows (found), values);
+  for (gsize i = 0; i < n; i++)
+    wide[i] = (double) values[i];
+  g_hash_table_insert (p->tensors, g_steal_pointer (&name), wide);
+  return wide;
+}
+
+static guint
+rows_of (const Plain *p, guint block, const char *part)
+{
+  g_autofree char *name = g_strdup_printf ("blk.%u.%s", block, part);
+  const MsTensor *found = ms_gguf_find (p->gguf, name);
+
+  return found != NULL ? (guint) found->ne[1] : 0;
+}
+
+/* --- Arithmetic ------------------------------------------------------------------------------- */
+
+/* out (rows) = W in + bias; W starts at row `first`. */
+static void
+apply (const double *w, gsize first, const double *bias, const double *in, guint n, guint rows,
+       double *out)
+{
+  for (guint i = 0; i < rows; i++)
+    {
+      out[i] = bias != NULL ? bias[i] : 0;
+      for (guint j = 0; j < n; j++)
+        out[i] += in[j] * w[(first + i) * n + j];
+    }
+}
+
+/* weight NULL: ones. */
+static void
+norm (const Plain *p, const double *weight, const double *x, guint n, double *out)
+{
+  double mean = 0, squares = 0;
+
+  for (guint i = 0; i < n && p->rules->layer_norm; i++)
+    mean += x[i] / n;
+  for (guint i = 0; i < n; i++)
+    squares += (x[i] - mean) * (x[i] - mean);
+  for (guint i = 0; i < n; i++)
+    out[i] = (x[i] - mean) / sqrt (squares / n + p->epsilon) * (weight != NULL ? weight[i] : 1);
+}
+
+static double
+sigmoid (double x)
+{
+  return 1 / (1 + exp (-x));
+}
+
+static double
+activate (Activation kind, double limit, double gate, double up)
+{
+  switch (kind)
+    {
+    case GELU:
+      return 0.5 * gate * (1 + tanh (sqrt (2 / G_PI) * (gate + 0.044715 * gate * gate * gate)))
+             * up;
+    case RELU:
+      return MAX (gate, 0) * up;
+    case CLAMPED:
+      gate = MIN (gate, 7);
+      return gate * sigmoid (1.702 * gate) * (CLAMP (up, -7, 7) + 1);
+    default:
+      gate *= sigmoid (gate);
+      return limit > 0 ? MIN (gate, limit) * CLAMP (up, -limit, limit) : gate * up;
+    }
+}
+
+/* --- Attention -------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  guint heads, kv_heads, key, value; /* how many, how wide */
+  guint window, n_turned;            /* window 0: none */
+  gboolean turned;
+  double base;
+} Geometry;
+
+static gboolean
+is_windowed (const Plain *p, guint b)
+{
+  guint period = p->rules->period;
+
+  if (p->rules->chunk == 0 && number (p, "attention.sliding_window", 0) == 0)
+    return FALSE;
+  if (period == 0)
+    return number_of (p, b, "attention.sliding_window_pattern", 0) != 0;
+  return b % period != (p->rules->whole_first ? 0 : period - 1);
+}
+
+static Geometry
+geometry_of (const Plain *p, guint b)
+{
+  const Rules *r = p->rules;
+  gboolean windowed = is_windowed (p, b);
+  Geometry g = { .heads = (guint) number_of (p, b, "attention.head_count", 0) };
+  double full = number (p, "attention.key_length", p->d / g.heads);
+  double turned = number (p, "rope.dimension_count", full);
+
+  g.kv_heads = (guint) number_of (p, b, "attention.head_count_kv", g.heads);
+  g.key = (guint) full;
+  g.value = (guint) number (p, "attention.value_length", p->d / g.heads);
+  g.n_turned = (guint) (r->half && !windowed ? turned / 2 : turned);
+  g.base = number (p, "rope.freq_base", 10000);
+  if (windowed)
+    {
+      g.window = r->chunk > 0 ? r->chunk : (guint) number (p, "attention.sliding_window", 0);
+      g.key = (guint) number (p, "attention.key_length_swa", g.key);
+      g.value = (guint) number (p, "attention.value_length_swa", g.value);
+      g.n_turned = (guint) number (p, "rope.dimension_count_swa", turned);
+      g.base = number (p, "rope.freq_base_swa", r->window_base > 0 ? r->window_base : g.base);
+    }
+  g.turned = r->positions == EVERYWHERE || (r->positions == NOT_IN_FOURTH && b % 4 != 3)
+             || (r->positions == NOT_IN_FIRST && b % 4 != 0)
+             || (r->positions == IN_WINDOWS_OR_DENSE
+                 && (windowed || b < number (p, "leading_dense_block_count", 0)));
+  return g;
+}
+
+/* The angle of pair i at a position, and what cosine and sine are multiplied by. */
+static double
+angle_of (const Plain *p, const Geometry *g, guint i, guint position, double *magnitude)
+{
+  double n = g->n_turned, angle = position * pow (g->base, -2.0 * i / n);
+  double factor = number (p, "rope.scaling.factor", 1), context, low, high, ramp;
+  g_autofree char *key = g_strdup_printf ("%s.rope.scaling.type", p->architecture);
+  const double *divisors = tensor (p, "rope_freqs.weight");
+  gboolean plain = p->rules->plain_windows && g->window > 0;
+  const char *type = "none";
+
+  *magnitude = 1;
+  if (divisors != NULL && !plain)
+    angle /= divisors[i];
+  g_assert_true (ms_gguf_get_string (p->gguf, key, MS_KEY_OPTIONAL, &type, NULL));
+  if (strcmp (type, "yarn") != 0 || plain)
+    return plain || strcmp (type, "none") == 0 ? angle : angle / factor;
+  context = number (p, "rope.scaling.original_context_length", 0);
+  low = MAX (floor (n * log (context / (32 * 2 * G_PI)) / (2 * log (g->base))), 0);
+  high = MIN (ceil (n * log (context / (2 * G_PI)) / (2 * log (g->base))), n - 1);
+  ramp = CLAMP ((i - low) / MAX (high - low, 0.001), 0, 1);
+  *magnitude = 1 + 0.1 * log (factor);
+  return angle / factor * ramp + angle * (1 - ramp);
+}
+
+static void
+turn (const Plain *p, const Geometry *g, double *head, guint position)
+{
+  for (guint i = 0; i < g->n_turned / 2; i++)
+    {
+      guint first = p->rules->pairs ? 2 * i : i;
+      guint second = p->rules->pairs ? 2 * i + 1 : i + g->n_turned / 2;
+      double magnitude, angle = angle_of (p, g, i, position, &magnitude);
+      double a = head[first], b = head[second];
+
+      head[first] = magnitude * (a * cos (angle) - b * sin (angle));
+      head[second] = magnitude * (b * cos (angle) + a * sin (angle));
+    }
+}
+
+/* Queries 'q', keys or values of all tokens: (n, heads * width).  (transfer full) */
+static double *
+project (const Plain *p, guint b, const Geometry *g, const double *h, char which)
+{
+  guint heads = which == 'q' ? g->heads : g->kv_heads, width = which == 'v' ? g->value : g->key;
+  guint all = heads * width;
+  const double *w = tensor (p, "blk.%u.attn_%c.weight", b, which);
+  const double *bias = tensor (p, "blk.%u.attn_%c.bias", b, which);
+  const double *weight = tensor (p, "blk.%u.attn_%c_norm.weight", b, which);
+  double *out = g_new (double, (gsize) p->n *all);
+
+  if (w == NULL) /* values that are the keys */
+    w = tensor (p, "blk.%u.attn_k.weight", b);
+  for (guint t = 0; t < p->n; t++)
+    for (guint i = 0; i < heads; i++)
+      {
+        double *head = out + t * all + i * width;
+
+        apply (w, i * width, bias != NULL ? bias + i * width : NULL, h + t * p->d, p->d, width,
+               head);
+        if (weight != NULL || (which == 'v' && p->rules->value_norm))
+          norm (p, weight, head, width, head);
+        if (which == 'v')
+          continue;
+        if (g->turned)
+          turn (p, g, head, t);
+        else if (which == 'q' && p->rules->late_norms)
+          for (guint j = 0; j < width; j++)
+            head[j] *= 1 + 0.1 * log (1 + floor ((t + 1.0) / 8192));
+        if (g->turned && p->rules->late_norms && p->n_experts != 128)
+          norm (p, NULL, head, width, head);
+      }
+  return out;
+}
+
+static void
+gate_heads (const Plain *p, guint b, const Geometry *g, const double *h, double *mixed)
+{
+  const double *w = tensor (p, "blk.%u.attn_gate.weight", b);
+  guint rows = rows_of (p, b, "attn_gate.weight"), per_head;
+  g_autofree double *gate = g_new (double, MAX (rows, 1));
+
+  if (w == NULL)
+    return;
+  per_head = rows / g->heads;
+  apply (w, 0, NULL, h, p->d, rows, gate);
+  for (guint i = 0; i < g->heads * g->value; i++)
+    {
+      double by = gate[i / g->value * per_head + (per_head > 1 ? i % g->value : 0)];
+
+      mixed[i] *= p->rules->softplus ? log1p (exp (by)) : sigmoid (by);
+    }
+}
+
+/* out (n, D) of normed inputs h (n, D). */
+static void
+attend (const Plain *p, guint b, const double *h, double *out)
+{
+  Geometry g = geometry_of (p, b);
+  g_autofree double *q = project (p, b, &g, h, 'q'), *k = project (p, b, &g, h, 'k');
+  g_autofree double *v = project (p, b, &g, h, 'v'), *e = g_new (double, p->n);
+  g_autofree double *mixed = g_new (double, g.heads *g.value);
+  const double *sinks = tensor (p, "blk.%u.attn_sinks.weight", b);
+  double scale = p->rules->score_scale > 0 ? p->rules->score_scale : 1 / sqrt (g.key);
+
+  for (guint t = 0; t < p->n; t++)
+    {
+      guint from = g.window == 0         ? 0
+                   : p->rules->chunk > 0 ? t / g.window * g.window
+                   : t >= g.window       ? t + 1 - g.window
+                                         : 0;
+
+      for (guint head = 0; head < g.heads; head++)
+        {
+          guint kv = head / (g.heads / g.kv_heads);
+          double sum = sinks != NULL ? exp (sinks[head]) : 0;
+
+          for (guint s = from; s <= t; s++)
+            {
+              double dot = 0;
+
+              for (guint i = 0; i < g.key; i++)
+                dot += q[(t * g.heads + head) * g.key + i] * k[(s * g.kv_heads + kv) * g.key + i];
+              sum += e[s] = exp (dot * scale);
+            }
+          for (guint i = 0; i < g.value; i++)
+            {
+              mixed[head * g.value + i] = 0;
+              for (guint s = from; s <= t; s++)
+                mixed[head * g.value + i] += e[s] / sum * v[(s * g.kv_heads + kv) * g.value + i];
+            }
+        }
+      gate_heads (p, b, &g, h + t * p->d, mixed);
+      apply (tensor (p, "blk.%u.attn_output.weight", b), 0,
+             tensor (p, "blk.%u.attn_output.bias", b), mixed, g.heads * g.value, p->d,
+             out + t * p->d);
+      for (guint i = 0; i < p->d && p->rules->value_scale > 0; i++)
+        out[t * p->d + i] *= p->rules->value_scale;
+    }
+}
+
+/* --- Networks --------------------------------------------------------------------------------- */
+
+/* out (D) of a network; expert e of the stack `stem` ("_exps"), or the matrices of another stem. */
+static void
+feed (const Plain *p, guint b, const char *stem, guint e, const double *h, double *out)
+{
+  g_autofree char *both = g_strdup_printf ("blk.%u.ffn_gate_up%s.weight", b, stem);
+  g_autofree char *part = g_strdup_printf ("ffn_up%s.weight", stem);
+  const double *fused = tensor (p, "%s", both);
+  const double *up_bias = tensor (p, "blk.%u.ffn_up%s.bias", b, stem);
+  const double *gate_bias = tensor (p, "blk.%u.ffn_gate%s.bias", b, stem);
+  const double *down_bias = tensor (p, "blk.%u.ffn_down%s.bias", b, stem);
+  const double *scale = tensor (p, "blk.%u.ffn_down%s.scale", b, stem);
+  guint f = fused != NULL ? (guint) ms_gguf_find (p->gguf, both)->ne[1] / 2 : rows_of (p, b, part);
+  g_autofree double *gate = g_new (double, f), *up = g_new (double, f);
+  double limit = number_of (
+      p, b, strcmp (stem, "_exps") == 0 ? "swiglu_clamp_exp" : "swiglu_clamp_shexp", 0);
+
+  if (fused != NULL)
+    {
+      apply (fused, (gsize) e * 2 * f, NULL, h, p->d, f, gate);
+      apply (fused, (gsize) e * 2 * f + f, NULL, h, p->d, f, up);
+    }
+  else
+    {
+      apply (tensor (p, "blk.%u.ffn_gate%s.weight", b, stem), (gsize) e * f,
+             gate_bias != NULL ? gate_bias + (gsize) e * f : NULL, h, p->d, f, gate);
+      apply (tensor (p, "blk.%u.ffn_up%s.weight", b, stem), (gsize) e * f,
+             up_bias != NULL ? up_bias + (gsize) e * f : NULL, h, p->d, f, up);
+    }
+  for (guint i = 0; i < f; i++)
+    gate[i] = activate (p->rules->activation, limit, gate[i], up[i]);
+  apply (tensor (p, "blk.%u.ffn_down%s.weight", b, stem), (gsize) e * p->d, NULL, gate, f, p->d,
+         out);
+  for (guint i = 0; i < p->d; i++)
+    out[i] = out[i] * (scale != NULL ? scale[e] : 1)
+             + (down_bias != NULL ? down_bias[(gsize) e * p->d + i] : 0);
+}
+
+/* Weights of the chosen of token t, from its scores (E). */
+static void
+weigh (Plain *p, guint scoring, const double *scores, const guint *chosen, double *weights)
+{
+  double sum = 0, scale = number (p, "expert_weights_scale", 1);
+  gboolean divide
+      = scoring == 3 || p->rules->norm_weights || number (p, "expert_weights_norm", 0) != 0;
+
+  for (guint j = 0; j < p->k; j++)
+    sum += weights[j] = scoring == 3 ? exp (scores[chosen[j]]) : scores[chosen[j]];
+  for (guint j = 0; j < p->k; j++)
+    weights[j] = weights[j] / (divide ? sum : 1) * (scale > 0 ? scale : 1);
+}
+
+/* Decides for token t, whose router reads h (D). */
+static void
+route (Plain *p, guint b, guint t, const double *h)
+{
+  const double *bias = tensor (p, "blk.%u.exp_probs_b.bias", b);
+  guint scoring
+      = p->rules->scoring > 0 ? p->rules->scoring : (guint) number (p, "expert_gating_func", 2);
+  double *logits = p->logits + t * p->n_experts, sum = 0;
+  g_autofree double *scores = g_new (double, p->n_experts), *z = g_new (double, p->n_experts);
+
+  if (bias == NULL)
+    bias = tensor (p, "blk.%u.exp_probs_b", b);
+  apply (tensor (p, "blk.%u.ffn_gate_inp.weight", b), 0, tensor (p, "blk.%u.ffn_gate_inp.bias", b),
+         h, p->d, p->n_experts, logits);
+  for (guint e = 0; e < p->n_experts; e++)
+    sum += exp (logits[e]);
+  for (guint e = 0; e < p->n_experts; e++)
+    {
+      scores[e] = scoring == 1   ? exp (logits[e]) / sum
+                  : scoring == 2 ? sigmoid (logits[e])
+                                 : logits[e];
+      z[e] = (p->rules->by_logit ? logits[e] : scores[e]) + (bias != NULL ? bias[e] : 0);
+    }
+  for (guint j = 0; j < p->k; j++)
+    {
+      guint best = 0;
+
+      for (guint e = 1; e < p->n_experts; e++)
+        best = z[e] > z[best] ? e : best;
+      p->chosen[t * p->k + j] = best;
+      z[best] = -G_MAXDOUBLE;
+    }
+  weigh (p, scoring, scores, p->chosen + t * p->k, p->weights + t * p->k);
+}
+
+/* Adds the chosen experts' and the shared experts' outputs for token t to out (D). */
+static void
+run_experts (const Plain *p, guint b, guint t, const double *h, double *out)
+{
+  g_autofree double *one = g_new (double, p->d), *in = g_memdup2 (h, p->d * sizeof *h);
+
+  for (guint j = 0; j < p->k; j++)
+    {
+      double weight = p->weights[t * p->k + j];
+
+      for (guint i = 0; i < p->d && p->rules->weight_first; i++)
+        in[i] = h[i] * weight;
+      feed (p, b, "_exps", p->chosen[t * p->k + j], in, one);
+      for (guint i = 0; i < p->d; i++)
+        out[i] += one[i] * (p->rules->weight_first ? 1 : weight);
+    }
+  if (rows_of (p, b, "ffn_up_shexp.weight") == 0)
+    return;
+  feed (p, b, "_shexp", 0, h, one);
+  for (guint i = 0; i < p->d; i++)
+    out[i] = (out[i] + one[i]) * (p->rules->flow == PARALLEL ? 0.5 : 1);
+}
+
+/* --- Blocks ----------------------------------------------------------------------------------- */
+
+static void
+norm_all (const Plain *p, guint b, const char *which, const double *x, double *out)
+{
+  const double *weight = tensor (p, "blk.%u.%s.weight", b, which);
+
+  g_assert_nonnull (weight);
+  for (guint t = 0; t < p->n; t++)
+    norm (p, weight, x + t * p->d, p->d, out + t * p->d);
+}
+
+/* What the network adds to the stream for token t, whose normed input is h (D). */
+static void
+run_network (Plain *p, guint b, guint t, const double *h, double *out)
+{
+  memset (out, 0, p->d * sizeof *out);
+  if (rows_of (p, b, "ffn_gate_inp.weight") == 0)
+    {
+      feed (p, b, "", 0, h, out);
+      return;
+    }
+  if (p->rules->flow == USUAL || p->rules->flow == PARALLEL)
+    route (p, b, t, h);
+  run_experts (p, b, t, h, out);
+}
+
+static void
+run_block (Plain *p, guint b)
+{
+  const Rules *r = p->rules;
+  gsize size = (gsize) p->n * p->d;
+  g_autofree double *h = g_new (double, size), *mixed = g_new (double, size);
+  g_autofree double *out = g_new (double, p->d);
+
+  norm_all (p, b, "attn_norm", p->x, h);
+  attend (p, b, h, mixed);
+  if (r->mixer_post != NULL)
+    norm_all (p, b, r->mixer_post, mixed, mixed);
+  for (gsize i = 0; i < size; i++)
+    p->x[i] += mixed[i];
+  if (r->flow != PARALLEL)
+    norm_all (p, b, r->ffn_norm != NULL ? r->ffn_norm : "ffn_norm", p->x, h);
+  for (guint t = 0; t < p->n; t++)
+    {
+      run_network (p, b, t, h + t * p->d, out);
+      if (r->ffn_post != NULL)
+        norm (p, tensor (p, "blk.%u.%s.weight", b, r->ffn_post), out, p->d, out);
+      for (guint i = 0; i < p->d; i++)
+        p->x[t * p->d + i] += out[i];
+    }
+}
+
+/* --- Comparison ------------------------------------------------------------------------------- */
+
+static const guint lengths[] = { 600, 1, 130, 0 };
+
+static void
+compare (const Plain *p, const MsChunk *chunk, guint first)
+{
+  double bound = p->rules->logits > 0 ? p->rules->logits : 5e-4;
+
+  for (guint t = 0; t < p->n; t++)
+    {
+      gsize row = first + t;
+
+      for (guint e = 0; e < p->n_experts; e++)
+        g_assert_cmpfloat_with_epsilon ((double) chunk->logits[row * p->n_experts + e],
+                                        p->logits[t * p->n_experts + e], bound);
+      for (guint j = 0; j < p->k; j++)
+        {
+          guint slot = 0;
+
+          while (slot < p->k && chunk->experts[row * p->k + slot] != p->chosen[t * p->k + j])
+            slot++;
+          g_assert_cmpuint (slot, <, p->k);
+          g_assert_cmpfloat_with_epsilon ((double) chunk->weights[row * p->k + slot],
+                                          p->weights[t * p->k + j], bound);
+        }
+    }
+}
+
+static void
+run_document (Plain *p, MsReader *reader, const gint32 *ids, guint first)
+{
+  const double *embedding = tensor (p, "token_embd.weight");
+  double scale = p->rules->root_embedding ? sqrt (p->d) : 1;
+  g_autofree double *x = p->x = g_new (double, (gsize) p->n * p->d);
+  g_autofree double *logits = p->logits = g_new (double, (gsize) p->n * p->n_experts);
+  g_autofree double *weights = p->weights = g_new (double, (gsize) p->n * p->k);
+  g_autofree guint *chosen = p->chosen = g_new (guint, (gsize) p->n * p->k);
+  guint layer = 0;
+
+  for (guint t = 0; t < p->n; t++)
+    for (guint i = 0; i < p->d; i++)
+      x[t * p->d + i] = scale * embedding[(gsize) ids[t] * p->d + i];
+  for (guint b = 0; b < p->n_blocks; b++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      run_block (p, b);
+      if (rows_of (p, b, "ffn_gate_inp.weight") == 0)
+        continue;
+      compare (p,
+               ms_reader_chunk (reader, 0, layer++,
+                                MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_LOGITS, 0, &error),
+               first);
+      g_assert_no_error (error);
+    }
+}
+
+static void
+write_ids (const char *path, guint vocabulary, gint32 *ids)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  guint64 seed = 7;
+
+  for (const guint *length = lengths; *length > 0; length++)
+    for (guint i = 0; i < *length; i++)
+      {
+        *ids = (gint32) ms_random_below (&seed, vocabulary);
+        g_string_append_printf (text, "%d%c", *ids++, i + 1 < *length ? ' ' : '\n');
+      }
+  g_assert_true (g_file_set_contents (path, text->str, (gssize) text->len, NULL));
+}
+
+static void
+test_model (gconstpointer data)
+{
+  const char *shared = g_getenv ("MOESCOPE_SHARED");
+  Plain p = { .rules = data };
+  g_autofree char *file = g_strconcat (p.rules->file, ".gguf", NULL), *model = NULL, *place = NULL;
+  g_autofree char *ids_file = NULL, *db = NULL;
+  g_autoptr (GHashTable) tensors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr (MsGguf) gguf = NULL;
+  g_autoptr (MsReader) reader = NULL;
+  g_autoptr (GError) error = NULL;
+  MsCollectSummary summary;
+  gint32 ids[1000];
+  guint first = 0;
+
+  model = shared != NULL ? g_build_filename (shared, "conformance", "models", file, NULL) : NULL;
+  if (model == NULL || !g_file_test (model, G_FILE_TEST_EXISTS))
+    {
+      g_test_skip ("no conformance data (MOESCOPE_SHARED)");
+      return;
+    }
+  p.gguf = gguf = ms_gguf_open (model, &error);
+  g_assert_no_error (error);
+  p.tensors = tensors;
+  g_assert_true (
+      ms_gguf_get_string (gguf, "general.architecture", MS_KEY_REQUIRED, &p.architecture, NULL));
+  p.d = (guint) number (&p, "embedding_length", 0);
+  p.n_blocks = (guint) number (&p, "block_count", 0);
+  p.n_experts = (guint) number (&p, "expert_count", 0);
+  p.k = (guint) number (&p, "expert_used_count", 0);
+  p.epsilon = number (&p, "attention.layer_norm_rms_epsilon", 0)
+              + number (&p, "attention.layer_norm_epsilon", 0);
+  place = g_dir_make_tmp ("moescope-XXXXXX", NULL);
+  ids_file = g_build_filename (place, "ids.txt", NULL);
+  db = g_build_filename (place, "run.db", NULL);
+  write_ids (ids_file, (guint) ms_gguf_find (gguf, "token_embd.weight")->ne[1], ids);
+  ms_collect (&(MsCollectOptions){ .model = model,
+                                   .inputs = (const char *[]){ ids_file, NULL },
+                                   .kind = MS_INPUT_TOKEN_IDS,
+                                   .output = db,
+                                   .storage = MS_STORAGE_EXACT,
+                                   .threads = 2,
+                                   .scores = TRUE },
+              &summary, NULL, &error);
+  g_assert_no_error (error);
+  ms_collect_summary_clear (&summary);
+  reader = ms_reader_new (db, 1, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; lengths[i] > 0; first += lengths[i++])
+    {
+      p.n = lengths[i];
+      run_document (&p, reader, ids + first, first);
+    }
+  g_unlink (ids_file);
+  g_unlink (db);
+  g_rmdir (place);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
+    {
+      g_autofree char *path = g_strconcat ("/plain/", rules[i].file, NULL);
+
+      g_test_add_data_func (path, &rules[i], test_model);
+    }
+  return g_test_run ();
+}
