@@ -52,7 +52,7 @@ print_doubts (MsDb *db, const char *path, GError **error)
       g_autoptr (MsTrace) trace = NULL;
       g_autoptr (GPtrArray) doubts = NULL;
 
-      if (run->n_tokens == 0)
+      if (run->n_tokens == 0) /* nothing recorded, or damaged and told before */
         continue;
       if ((trace = ms_trace_open (path, run->id, NULL, error)) == NULL
           || (doubts = ms_trace_doubts (trace, NULL, error)) == NULL)

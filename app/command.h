@@ -33,6 +33,7 @@ extern const MsCommand ms_command_import;
 extern const MsCommand ms_command_info;
 extern const MsCommand ms_command_manual;
 extern const MsCommand ms_command_plot;
+extern const MsCommand ms_command_remove;
 extern const MsCommand ms_command_report;
 extern const MsCommand ms_command_sql;
 extern const MsCommand ms_command_tokenize;

@@ -60,6 +60,28 @@ load_model_file (Content *content, GError **error)
   return TRUE;
 }
 
+/* The model and the corpus of a run, unless another run had them before. */
+static gboolean
+load_context (Content *content, MsDb *db, const MsRun *run, GError **error)
+{
+  MsModel *model = NULL;
+  MsCorpus *corpus = NULL;
+
+  if (model_of (content, run->model) == NULL)
+    {
+      if ((model = ms_db_load_model (db, run->model, error)) == NULL)
+        return FALSE;
+      g_ptr_array_add (content->models, model);
+    }
+  if (corpus_of (content, run->corpus) == NULL)
+    {
+      if ((corpus = ms_db_load_corpus (db, run->corpus, error)) == NULL)
+        return FALSE;
+      g_ptr_array_add (content->corpora, corpus);
+    }
+  return TRUE;
+}
+
 static gboolean
 load_database (Content *content, GError **error)
 {
@@ -69,23 +91,19 @@ load_database (Content *content, GError **error)
     return FALSE;
   for (guint i = 0; i < content->runs->len; i++)
     {
-      const MsRun *run = content->runs->pdata[i];
+      MsRun *run = content->runs->pdata[i];
+      g_autoptr (GError) failure = NULL;
 
-      if (model_of (content, run->model) == NULL)
+      if (!load_context (content, db, run, &failure))
         {
-          MsModel *model = ms_db_load_model (db, run->model, error);
-
-          if (model == NULL)
-            return FALSE;
-          g_ptr_array_add (content->models, model);
-        }
-      if (corpus_of (content, run->corpus) == NULL)
-        {
-          MsCorpus *corpus = ms_db_load_corpus (db, run->corpus, error);
-
-          if (corpus == NULL)
-            return FALSE;
-          g_ptr_array_add (content->corpora, corpus);
+          if (!g_error_matches (failure, MS_DB_ERROR, MS_DB_ERROR_CORRUPT)
+              && !g_error_matches (failure, MS_DB_ERROR, MS_DB_ERROR_NOT_FOUND))
+            {
+              g_propagate_error (error, g_steal_pointer (&failure));
+              return FALSE;
+            }
+          if (run->damage == NULL)
+            run->damage = g_steal_pointer (&failure->message);
         }
     }
   return TRUE;
@@ -346,14 +364,22 @@ print_run (const Content *content, const MsRun *run)
 
   printf ("\nRun %" G_GINT64_FORMAT ": %s\n", run->id, run->name);
   printf ("  Model, corpus  %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT "\n", run->model, run->corpus);
+  if (run->damage != NULL)
+    printf ("  Damaged        %s; `moescope remove %s --run %" G_GINT64_FORMAT
+            "` removes the run\n",
+            run->damage, content->path, run->id);
   if (run->finished != NULL)
     printf ("  State          finished %s\n", run->finished);
-  else
+  else if (corpus != NULL)
     printf ("  State          unfinished, %.1f %% recorded\n",
             100.0 * (double) run->n_tokens / (double) corpus->n_tokens);
   printf ("  Started        %s\n", run->started);
-  printf ("  Tokens         %s\n", ms_number_grouped (number, run->n_tokens));
-  printf ("  Decisions      %s\n", ms_number_grouped (number, run->n_tokens * slots_of (model)));
+  if (model != NULL && (run->damage == NULL || run->n_tokens > 0))
+    {
+      printf ("  Tokens         %s\n", ms_number_grouped (number, run->n_tokens));
+      printf ("  Decisions      %s\n",
+              ms_number_grouped (number, run->n_tokens * slots_of (model)));
+    }
   printf ("  Precision      %s\n", run->precision);
   printf ("  Columns        %s%s%s%s\n", columns, run->predictions ? " predictions" : "",
           run->probabilities ? " (logits are probabilities)" : "",
@@ -436,6 +462,7 @@ static void
 add_run (JsonBuilder *json, const Content *content, const MsRun *run)
 {
   g_autofree char *columns = ms_columns_format (run->columns);
+  const MsModel *model = model_of (content, run->model);
 
   json_builder_begin_object (json);
   ms_json_add_int (json, "run", run->id);
@@ -445,7 +472,8 @@ add_run (JsonBuilder *json, const Content *content, const MsRun *run)
   ms_json_add_text (json, "started", run->started);
   ms_json_add_text (json, "finished", run->finished);
   ms_json_add_int (json, "tokens", run->n_tokens);
-  ms_json_add_int (json, "decisions", run->n_tokens * slots_of (model_of (content, run->model)));
+  ms_json_add_int (json, "decisions", model != NULL ? run->n_tokens * slots_of (model) : 0);
+  ms_json_add_text (json, "damage", run->damage);
   ms_json_add_text (json, "precision", run->precision);
   ms_json_add_text (json, "collector", run->collector);
   ms_json_add_text (json, "command", run->command);
@@ -512,6 +540,7 @@ make_printable (Content *content)
       ms_text_make_printable (&run->precision);
       ms_text_make_printable (&run->collector);
       ms_text_make_printable (&run->command);
+      ms_text_make_printable (&run->damage);
     }
   for (guint i = 0; content->warnings != NULL && i < content->warnings->len; i++)
     ms_text_make_printable ((char **) &content->warnings->pdata[i]);

@@ -16,19 +16,13 @@
 
 /* clang-format off: one to a line, so that lines can be added from several sides */
 static const MsCommand *const commands[] = {
-  &ms_command_collect,
-  &ms_command_import,
-  &ms_command_info,
-  &ms_command_check,
-  &ms_command_analyze,
-  &ms_command_plot,
-  &ms_command_report,
-  &ms_command_export,
-  &ms_command_sql,
-  &ms_command_tokenize,
-  &ms_command_train,
-  &ms_command_manual,
-  NULL,
+  &ms_command_collect,  &ms_command_import,
+  &ms_command_info,     &ms_command_check,
+  &ms_command_analyze,  &ms_command_plot,
+  &ms_command_report,   &ms_command_export,
+  &ms_command_sql,      &ms_command_remove,
+  &ms_command_tokenize, &ms_command_train,
+  &ms_command_manual,   NULL,
 };
 /* clang-format on */
 

@@ -338,15 +338,6 @@ open_writer (Collection *c, MsDb *db, GError **error)
 }
 
 static gboolean
-drop_run (MsDb *db, gint64 run, GError **error)
-{
-  g_autofree char *sql = g_strdup_printf ("DELETE FROM run WHERE run = %" G_GINT64_FORMAT, run);
-  int code = sqlite3_exec (ms_db_handle (db), sql, NULL, NULL, NULL);
-
-  return code == SQLITE_OK || ms_db_fail (db, code, "dropping the unfinished run", error);
-}
-
-static gboolean
 begin_run (Collection *c, MsDb *db, GError **error)
 {
   const MsCollectOptions *options = c->options;
@@ -366,7 +357,7 @@ begin_run (Collection *c, MsDb *db, GError **error)
   if (options->restart && c->recorded > 0)
     {
       g_clear_pointer (&c->writer, ms_writer_free);
-      return drop_run (db, run->id, error) && open_writer (c, db, error);
+      return ms_db_remove_run (db, run->id, NULL, error) && open_writer (c, db, error);
     }
   c->summary->resumed = c->recorded > 0;
   return TRUE;
@@ -474,11 +465,8 @@ collect (Collection *c, GError **error)
   if (done && !c->summary->stopped)
     done = store_remarks (c, error) && ms_writer_finish (c->writer, error);
   g_clear_pointer (&c->writer, ms_writer_free);
-  if (c->recorded == 0 && c->run->id > 0)
-    {
-      drop_run (db, c->run->id, NULL); /* nothing is lost with it */
-      c->run->id = 0;
-    }
+  if (c->recorded == 0)
+    c->run->id = 0; /* the writer has removed it */
   return done && (!options->predict || c->summary->stopped || measure_perplexity (c, error));
 }
 

@@ -78,6 +78,7 @@ ms_run_free (MsRun *run)
   g_free (run->collector);
   g_free (run->command);
   g_free (run->outcome);
+  g_free (run->damage);
   g_free (run->intervention);
   g_free (run);
 }
@@ -605,39 +606,75 @@ ms_db_list_remarks (MsDb *db, gint64 id, GError **error)
   return NULL;
 }
 
+gboolean
+ms_db_find_blocks (MsDb *db, gint64 run, guint n_layers, MsBlocks *blocks, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement
+      = ms_db_prepare (db,
+                       "SELECT block, count(*) FROM chunk WHERE run = ?1 GROUP BY block "
+                       "ORDER BY block",
+                       "reading the run", error);
+  int code;
+
+  if (statement == NULL)
+    return FALSE;
+  *blocks = (MsBlocks){ 0, -1, -1 };
+  sqlite3_bind_int64 (statement, 1, run);
+  while ((code = sqlite3_step (statement)) == SQLITE_ROW)
+    {
+      gint64 block = sqlite3_column_int64 (statement, 0);
+
+      if (blocks->first == -1 && block == blocks->whole
+          && sqlite3_column_int64 (statement, 1) == n_layers)
+        blocks->whole++;
+      else
+        {
+          blocks->first = blocks->first == -1 ? MAX (block, 0) : blocks->first;
+          blocks->last = MAX (block, 0);
+        }
+    }
+  return code == SQLITE_DONE || ms_db_fail (db, code, "reading the run", error);
+}
+
+/* What is wrong with the blocks of a run; NULL = nothing. */
+static char *
+describe_blocks (const MsBlocks *blocks, guint n_layers)
+{
+  if (blocks->first == -1)
+    return NULL;
+  if (blocks->last == blocks->whole)
+    return g_strdup_printf ("no whole blocks of %u layers: block %" G_GINT64_FORMAT " lacks some",
+                            n_layers, blocks->whole);
+  return g_strdup_printf ("no whole blocks of %u layers: block %" G_GINT64_FORMAT
+                          " is missing or lacks some, and blocks up to %" G_GINT64_FORMAT
+                          " lie behind it",
+                          n_layers, blocks->whole, blocks->last);
+}
+
 /* Tokens recorded for all layers, from the chunks that are there. */
 static gboolean
 count_recorded (MsDb *db, MsRun *run, GError **error)
 {
-  g_autoptr (sqlite3_stmt) statement
-      = ms_db_prepare (db,
-                       "SELECT count(*), coalesce(max(block) + 1, 0), "
-                       "(SELECT n_tokens FROM corpus WHERE corpus = ?2) "
-                       "FROM chunk WHERE run = ?1",
-                       "reading the run", error);
   g_autoptr (MsModel) model = ms_db_load_model (db, run->model, error);
-  gint64 chunks, blocks, tokens, pages, page_size, bytes = 0;
-  int code;
+  gint64 tokens, pages, page_size, bytes = 0;
+  MsBlocks blocks;
 
-  if (statement == NULL || model == NULL
+  if (model == NULL || !ms_db_find_blocks (db, run->id, model->n_layers, &blocks, error)
+      || !ms_db_integer (db, "SELECT n_tokens FROM corpus WHERE corpus = ?1", run->corpus, &tokens,
+                         error)
       || !ms_db_integer (db, "PRAGMA page_count", 0, &pages, error)
       || !ms_db_integer (db, "PRAGMA page_size", 0, &page_size, error))
     return FALSE;
-  sqlite3_bind_int64 (statement, 1, run->id);
-  sqlite3_bind_int64 (statement, 2, run->corpus);
-  code = sqlite3_step (statement);
-  if (code != SQLITE_ROW)
-    return ms_db_fail (db, code, "reading the run", error);
-  chunks = sqlite3_column_int64 (statement, 0);
-  blocks = sqlite3_column_int64 (statement, 1);
-  tokens = sqlite3_column_int64 (statement, 2);
-  if (blocks < 0 || blocks > chunks || chunks != blocks * model->n_layers || tokens < 1
-      || tokens > MOST_TOKENS || blocks > (tokens + MS_BLOCK_TOKENS - 1) / MS_BLOCK_TOKENS)
+  if (tokens < 1 || tokens > MOST_TOKENS
+      || blocks.whole > (tokens + MS_BLOCK_TOKENS - 1) / MS_BLOCK_TOKENS)
     return corrupt (db, error,
                     "run %" G_GINT64_FORMAT ": %" G_GINT64_FORMAT
-                    " chunks are no whole blocks of %u layers",
-                    run->id, chunks, model->n_layers);
-  run->n_tokens = MIN (tokens, blocks * MS_BLOCK_TOKENS);
+                    " whole blocks are none of a corpus of %" G_GINT64_FORMAT " tokens",
+                    run->id, blocks.whole, tokens);
+  run->n_tokens = MIN (tokens, blocks.whole * MS_BLOCK_TOKENS);
+  run->damage = describe_blocks (&blocks, model->n_layers);
+  if (run->damage != NULL && (run->finished != NULL || run->n_tokens == 0))
+    return corrupt (db, error, "run %" G_GINT64_FORMAT ": %s", run->id, run->damage);
   for (guint i = 0; i < model->n_layers; i++)
     {
       MsShape shape = { 1, model->layers[i].gate.k, model->layers[i].gate.n_experts, run->storage };
@@ -655,10 +692,10 @@ count_recorded (MsDb *db, MsRun *run, GError **error)
   "SELECT run, name, model, corpus, started, finished, precision, collector, command, storage, "   \
   "columns, scores, predictions, outcome, step, intervention FROM run "
 
-static MsRun *
-read_run (MsDb *db, sqlite3_stmt *statement, GError **error)
+/* Fills `run` as far as the file allows. */
+static gboolean
+read_run (MsDb *db, sqlite3_stmt *statement, MsRun *run, GError **error)
 {
-  g_autoptr (MsRun) run = g_new0 (MsRun, 1);
   g_autofree char *storage = ms_db_text (statement, 9);
   g_autofree char *columns = ms_db_text (statement, 10), *scores = ms_db_text (statement, 11);
 
@@ -680,13 +717,30 @@ read_run (MsDb *db, sqlite3_stmt *statement, GError **error)
   run->intervention = ms_db_text (statement, 15);
   if (columns == NULL || !ms_columns_parse (columns, &run->columns)
       || (run->columns & ALWAYS) != ALWAYS)
-    {
-      corrupt (db, error,
-               "run %" G_GINT64_FORMAT " has unknown columns, or lacks experts and weights",
-               run->id);
-      return NULL;
-    }
-  return count_recorded (db, run, error) ? g_steal_pointer (&run) : NULL;
+    return corrupt (db, error,
+                    "run %" G_GINT64_FORMAT " has unknown columns, or lacks experts and weights",
+                    run->id);
+  return count_recorded (db, run, error);
+}
+
+/* Whether a failure to read one run says nothing of the others. */
+static gboolean
+is_of_one (const GError *error)
+{
+  return g_error_matches (error, MS_DB_ERROR, MS_DB_ERROR_CORRUPT)
+         || g_error_matches (error, MS_DB_ERROR, MS_DB_ERROR_NOT_FOUND);
+}
+
+/* What corrupt says, without the file's name and the advice. */
+static char *
+name_damage (MsDb *db, const char *message)
+{
+  const char *advice = strstr (message, "; `moescope ");
+  gsize path = strlen (ms_db_path (db));
+
+  if (strncmp (message, ms_db_path (db), path) == 0 && g_str_has_prefix (message + path, ": "))
+    message += path + 2;
+  return advice != NULL ? g_strndup (message, (gsize) (advice - message)) : g_strdup (message);
 }
 
 GPtrArray *
@@ -701,11 +755,20 @@ ms_db_list_runs (MsDb *db, GError **error)
     return NULL;
   while ((code = sqlite3_step (statement)) == SQLITE_ROW)
     {
-      MsRun *run = read_run (db, statement, error);
+      MsRun *run = g_new0 (MsRun, 1);
+      g_autoptr (GError) failure = NULL;
 
-      if (run == NULL)
-        return NULL;
       g_ptr_array_add (runs, run);
+      if (read_run (db, statement, run, &failure))
+        continue;
+      if (!is_of_one (failure))
+        {
+          g_propagate_error (error, g_steal_pointer (&failure));
+          return NULL;
+        }
+      run->n_tokens = 0;
+      if (run->damage == NULL)
+        run->damage = name_damage (db, failure->message);
     }
   if (code != SQLITE_DONE)
     {
@@ -718,9 +781,14 @@ ms_db_list_runs (MsDb *db, GError **error)
 MsRun *
 ms_db_load_run (MsDb *db, gint64 id, GError **error)
 {
+  /* One of which nothing is recorded yet comes into question only when there is no other. */
   g_autoptr (sqlite3_stmt) statement
-      = find (db, RUN_SQL "WHERE run = coalesce(nullif(?1, 0), (SELECT max(run) FROM run))", "run",
-              id, error);
+      = find (db,
+              RUN_SQL "WHERE run = coalesce(nullif(?1, 0), (SELECT max(run) FROM run WHERE EXISTS "
+                      "(SELECT 1 FROM chunk WHERE chunk.run = run.run AND block = 0)), "
+                      "(SELECT max(run) FROM run))",
+              "run", id, error);
+  g_autoptr (MsRun) run = g_new0 (MsRun, 1);
 
-  return statement == NULL ? NULL : read_run (db, statement, error);
+  return statement != NULL && read_run (db, statement, run, error) ? g_steal_pointer (&run) : NULL;
 }

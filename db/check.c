@@ -189,10 +189,13 @@ check_run (Check *check, gint64 id, GError **error)
   corpus = ms_db_load_corpus (check->db, run->corpus, &fault);
   if (corpus == NULL)
     return tell_error (check, fault, error);
+  if (run->damage != NULL)
+    tell (check, TRUE, "run %" G_GINT64_FORMAT ": %s; going on with the run mends that", id,
+          run->damage);
   if (run->finished == NULL)
     tell (check, FALSE,
           "run %" G_GINT64_FORMAT " is unfinished: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
-          " tokens are recorded; the same command goes on from there",
+          " tokens are recorded; what recorded them can go on with the same model and texts",
           id, run->n_tokens, corpus->n_tokens);
   else if (run->n_tokens != corpus->n_tokens)
     tell (check, TRUE,

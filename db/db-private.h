@@ -15,6 +15,29 @@ gboolean ms_db_integer (MsDb *db, const char *sql, gint64 argument, gint64 *valu
 /* A text column as valid UTF-8, newly allocated; NULL stays NULL. */
 char *ms_db_text (sqlite3_stmt *statement, int column);
 
+/* lock.c: one writer per run.  Nothing else but ms_db_open and ms_db_close call the first two, with the
+ * descriptor (-1 = none) that the connection leaves. */
+void ms_db_lock_opened (void);
+void ms_db_lock_closed (int descriptor);
+/* The descriptor that holds the connection's locks, -1 = none yet. */
+int *ms_db_lock_descriptor (MsDb *db);
+/* Whether this connection may now write the run; the second fails with BUSY. */
+gboolean ms_db_try_lock_run (MsDb *db, gint64 run);
+gboolean ms_db_lock_run (MsDb *db, gint64 run, GError **error);
+void ms_db_unlock_run (MsDb *db, gint64 run);
+
+/* remove.c: removes the unfinished runs without a block that nobody writes, inside a transaction. */
+gboolean ms_db_remove_empty_runs (MsDb *db, GError **error);
+
+/* The stored blocks of a run. */
+typedef struct
+{
+  gint64 whole;       /* how many have all layers, from block 0 on */
+  gint64 first, last; /* of those behind; -1 = there are none */
+} MsBlocks;
+
+gboolean ms_db_find_blocks (MsDb *db, gint64 run, guint n_layers, MsBlocks *blocks, GError **error);
+
 /* The rule's name in the file. */
 const char *ms_group_rule_name (MsGroupRule rule);
 

@@ -4,7 +4,6 @@
 #include "db-private.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -18,6 +17,7 @@ struct MsDb
   sqlite3 *handle;
   char *path;
   gboolean is_open; /* past the checks of ms_db_open: `moescope check` can read it too */
+  int lock;         /* descriptor of lock.c */
 };
 
 const char *
@@ -32,12 +32,19 @@ ms_db_handle (MsDb *db)
   return db->handle;
 }
 
+int *
+ms_db_lock_descriptor (MsDb *db)
+{
+  return &db->lock;
+}
+
 void
 ms_db_close (MsDb *db)
 {
   if (db == NULL)
     return;
   sqlite3_close_v2 (db->handle);
+  ms_db_lock_closed (db->lock);
   g_free (db->path);
   g_free (db);
 }
@@ -159,43 +166,64 @@ ms_block_tokens (gint64 n_tokens, gint64 block)
   return (guint) MIN (n_tokens - block * MS_BLOCK_TOKENS, MS_BLOCK_TOKENS);
 }
 
-/* Looks at the first bytes without SQLite, so that nobody else's file is opened for writing. */
+/* The first n bytes of the file; fewer are filled up with zeros.  SQLite opens and closes it, since closing it
+ * ourselves would drop the locks that another connection of this process holds. */
+static gboolean
+read_header (const char *path, guint8 *header, int n, GError **error)
+{
+  sqlite3 *handle = NULL;
+  sqlite3_file *file = NULL;
+  int code = sqlite3_open_v2 (path, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+  int failure = code == SQLITE_OK ? 0 : sqlite3_system_errno (handle);
+
+  memset (header, 0, (gsize) n);
+  if (code == SQLITE_OK)
+    code = sqlite3_file_control (handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (code == SQLITE_OK)
+    {
+      code = file->pMethods->xRead (file, header, n, 0);
+      failure = code != SQLITE_OK ? errno : 0;
+    }
+  sqlite3_close (handle);
+  if (code == SQLITE_OK || code == SQLITE_IOERR_SHORT_READ)
+    return TRUE;
+  g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_IO, "cannot read %s: %s", path,
+               failure != 0 ? g_strerror (failure) : sqlite3_errstr (code));
+  return FALSE;
+}
+
+/* Looks at the first bytes, so that nobody else's file is opened for writing. */
 static gboolean
 inspect (const char *path, MsDbMode mode, GError **error)
 {
   guint8 header[HEADER_BYTES];
   struct stat status;
-  FILE *file;
-  gsize n;
-  int failure;
 
-  /* Opening a pipe waits for its other end. */
-  if (stat (path, &status) == 0 && !S_ISREG (status.st_mode) && !S_ISDIR (status.st_mode))
+  if (stat (path, &status) != 0)
     {
-      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_IO,
-                   "%s is a pipe or a device: a database has to be a file", path);
-      return FALSE;
-    }
-  file = fopen (path, "rbe");
-  if (file == NULL && errno == ENOENT && mode == MS_DB_CREATE)
-    return TRUE;
-  if (file == NULL)
-    {
+      if (errno == ENOENT && mode == MS_DB_CREATE)
+        return TRUE;
       g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_IO, "cannot open %s: %s", path,
                    g_strerror (errno));
       return FALSE;
     }
-  n = fread (header, 1, sizeof header, file);
-  failure = ferror (file) ? errno : 0;
-  fclose (file);
-  if (failure != 0)
-    g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_IO, "cannot read %s: %s", path,
-                 g_strerror (failure));
-  else if (n == 0 && mode == MS_DB_CREATE)
+  /* Opening a pipe waits for its other end. */
+  if (!S_ISREG (status.st_mode))
+    {
+      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_IO,
+                   S_ISDIR (status.st_mode)
+                       ? "cannot open %s: it is a folder"
+                       : "%s is a pipe or a device: a database has to be a file",
+                   path);
+      return FALSE;
+    }
+  if (status.st_size == 0 && mode == MS_DB_CREATE)
     return TRUE;
-  else if (n == 0)
+  if (!read_header (path, header, sizeof header, error))
+    return FALSE;
+  if (status.st_size == 0)
     g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_NOT_OURS, "%s is empty", path);
-  else if (n < sizeof header || memcmp (header, "SQLite format 3", 16) != 0)
+  else if (memcmp (header, "SQLite format 3", 16) != 0)
     g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_NOT_OURS,
                  "%s is no moescope file (not an SQLite database)", path);
   else if (((guint32) header[68] << 24 | (guint32) header[69] << 16 | (guint32) header[70] << 8
@@ -275,6 +303,8 @@ ms_db_open (const char *path, MsDbMode mode, GError **error)
   gint64 application, version, tables;
 
   db->path = g_strdup (path);
+  db->lock = -1;
+  ms_db_lock_opened ();
   if (!inspect (path, mode, error))
     return NULL;
   if (!connect (db, mode, &failure))

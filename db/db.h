@@ -179,6 +179,7 @@ typedef struct
   gint64 step;        /*   of training */
   char *intervention; /* JSON: what was changed while the model ran; NULL = nothing */
   gint64 n_tokens;    /* tokens recorded so far: whole blocks from the start of the corpus */
+  char *damage;       /* what is wrong with the run; NULL = nothing that loading it tells */
 } MsRun;
 
 typedef enum
@@ -239,10 +240,13 @@ sqlite3 *ms_db_handle (MsDb *db);
  * Always returns FALSE. */
 gboolean ms_db_fail (MsDb *db, int code, const char *what, GError **error);
 
-/* All runs, by id; models and corpora by id.  (transfer full) */
+/* All runs, by id.  A damaged one is among them with what is wrong: of it only id, damage and the texts that
+ * could be read are of use, and model and corpus may be missing.  (transfer full) */
 GPtrArray *ms_db_list_runs (MsDb *db, GError **error); /* of MsRun */
-/* Run `id`; 0 means the newest. */
+/* Run `id`; 0 means the newest of which anything is recorded.  An unfinished run with blocks behind a missing one
+ * ends before that, and its damage says so; any other damage fails with CORRUPT. */
 MsRun *ms_db_load_run (MsDb *db, gint64 id, GError **error);
+/* Models and corpora by id.  (transfer full) */
 MsModel *ms_db_load_model (MsDb *db, gint64 id, GError **error);
 MsCorpus *ms_db_load_corpus (MsDb *db, gint64 id, GError **error);
 /* What is stored against run `id`, the worst first.  (transfer full) */
@@ -265,8 +269,9 @@ typedef const guint8 *(*MsPieceFunc) (gint32 id, gsize *length, gpointer data);
 
 /* Stores model, corpus and run, and begins recording; ids are filled in, and run->started when it is
  * NULL.  token_ids (n_tokens) may be NULL for a trace whose ids are unknown.  When the file already has
- * an unfinished run of the same model, corpus, collector and settings, that run goes on instead:
- * ms_writer_next_block tells where; run->id = -1 asks for a new run in any case.  `piece` gives the
+ * an unfinished run of the same model, corpus, collector and settings, that run goes on instead, at its first
+ * missing block: ms_writer_next_block tells where; run->id = -1 asks for a new run in any case.  Nobody else can
+ * write the run until ms_writer_free; BUSY when somebody else does.  Runs that were left empty are removed.  `piece` gives the
  * text of the tokens that occur, which is kept beside the ids; NULL when there is no vocabulary.
  * `db` and `piece` are borrowed until ms_writer_free, the rest is copied.  BAD_VALUE names what cannot
  * be stored. */
@@ -275,7 +280,7 @@ MsWriter *ms_writer_new (MsDb *db, MsModel *model, MsCorpus *corpus, const gint3
 guint ms_writer_next_block (const MsWriter *writer);
 /* Commits block `next_block` with all L layers in one transaction: afterwards it is there for good.
  * `layers` (L) has an array, as wide as the block, for each column of the run.  T = MS_BLOCK_TOKENS except
- * in the last block.  Of predicted and loss (T) a run with predictions
+ * in the last block.  What was stored of the block before is replaced.  Of predicted and loss (T) a run with predictions
  * gives at least one: the predicted next token at each position (-1 = none), and the negative log
  * probability in nats of the token that follows (NaN at a document's end).  On failure nothing of the
  * block is stored and the call may be repeated. */
@@ -286,9 +291,21 @@ gboolean ms_writer_add_remark (MsWriter *writer, const MsRemark *remark, GError 
 /* Marks the run, all of whose blocks are there, as finished. */
 gboolean ms_writer_finish (MsWriter *writer, GError **error);
 /* Folds the log into the one file.  Without ms_writer_finish the run stays unfinished and can be
- * resumed. */
+ * resumed; one without any block is removed. */
 void ms_writer_free (MsWriter *writer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsWriter, ms_writer_free)
+
+/* What went with a run. */
+typedef struct
+{
+  char *name; /* of the run, to be freed */
+  gint64 blocks, results;
+  gboolean model, corpus; /* these too, which no other run has */
+} MsRemoved;
+
+/* Removes run `id` with all that belongs to it, in one transaction; *removed (may be NULL) is filled on success.
+ * NOT_FOUND without such a run, BUSY while it is being written. */
+gboolean ms_db_remove_run (MsDb *db, gint64 id, MsRemoved *removed, GError **error);
 
 /* --- Reading -------------------------------------------------------------------------------- */
 

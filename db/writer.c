@@ -27,7 +27,7 @@ struct MsWriter
   /* The encoded columns, and weights of partly used tokens. */
   guint8 *buffers[MS_N_COLUMNS_INROW + 1];
   gsize buffer_bytes[MS_N_COLUMNS_INROW + 1];
-  sqlite3_stmt *put_chunk, *put_column, *put_prediction, *put_piece;
+  sqlite3_stmt *drop_block, *put_chunk, *put_column, *put_prediction, *put_piece;
 };
 
 static gboolean G_GNUC_PRINTF (2, 3) bad_value (GError **error, const char *format, ...)
@@ -652,14 +652,15 @@ prepare_statements (MsWriter *writer, GError **error)
     sqlite3_stmt **statement;
     const char *sql;
   } all[] = {
+    { &writer->drop_block, "DELETE FROM chunk WHERE run = ?1 AND block = ?2" },
     { &writer->put_chunk,
       "INSERT INTO chunk (run, block, layer, first_token, n_tokens, k, id_bytes, scale, crc, "
       "values_crc, experts, weights, entropy, margin) "
       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)" },
     { &writer->put_column,
       "INSERT INTO chunk_column (chunk, name, crc, data) VALUES (?1, ?2, ?3, ?4)" },
-    { &writer->put_prediction,
-      "INSERT INTO prediction (run, block, crc, ids, loss) VALUES (?1, ?2, ?3, ?4, ?5)" },
+    { &writer->put_prediction, "INSERT OR REPLACE INTO prediction (run, block, crc, ids, loss) "
+                               "VALUES (?1, ?2, ?3, ?4, ?5)" },
     { &writer->put_piece, "INSERT OR IGNORE INTO piece (corpus, id, bytes) VALUES (?1, ?2, ?3)" },
   };
 
@@ -682,23 +683,36 @@ end_transaction (MsDb *db, gboolean good, const char *what, GError **error)
   return FALSE;
 }
 
+/* Blocks that the corpus has not: of a damaged run that goes on. */
+static gboolean
+drop_strays (MsDb *db, gint64 run, gint64 n_tokens, GError **error)
+{
+  g_autofree char *sql = g_strdup_printf ("DELETE FROM chunk WHERE run = %" G_GINT64_FORMAT
+                                          " AND (block < 0 OR block >= %" G_GINT64_FORMAT ")",
+                                          run, (n_tokens + MS_BLOCK_TOKENS - 1) / MS_BLOCK_TOKENS);
+
+  return ms_db_exec (db, sql, "going on with the run", error);
+}
+
 static gboolean
 begin_run (MsWriter *writer, MsModel *model, MsCorpus *corpus, const gint32 *ids, MsRun *run,
            GError **error)
 {
-  gint64 blocks;
+  MsBlocks blocks;
 
-  if (!store_model (writer->db, model, error) || !store_corpus (writer->db, corpus, ids, error))
+  if (!ms_db_remove_empty_runs (writer->db, error) || !store_model (writer->db, model, error)
+      || !store_corpus (writer->db, corpus, ids, error))
     return FALSE;
   run->model = model->id;
   run->corpus = writer->corpus = corpus->id;
-  if (!store_run (writer->db, run, error)
-      || !ms_db_integer (writer->db, "SELECT max(block) + 1 FROM chunk WHERE run = ?1", run->id,
-                         &blocks, error))
+  if (!store_run (writer->db, run, error) || !ms_db_lock_run (writer->db, run->id, error))
     return FALSE;
-  writer->run = run->id;
-  writer->next_block = (guint) blocks;
-  run->n_tokens = MIN (corpus->n_tokens, blocks * MS_BLOCK_TOKENS);
+  writer->run = run->id; /* from here on it is ours to unlock */
+  if (!ms_db_find_blocks (writer->db, run->id, model->n_layers, &blocks, error)
+      || (blocks.first != -1 && !drop_strays (writer->db, run->id, corpus->n_tokens, error)))
+    return FALSE;
+  writer->next_block = (guint) blocks.whole;
+  run->n_tokens = MIN (corpus->n_tokens, blocks.whole * MS_BLOCK_TOKENS);
   return ids == NULL || writer->piece == NULL
          || store_pieces (writer, ids, (gsize) corpus->n_tokens, error);
 }
@@ -919,6 +933,10 @@ static gboolean
 put_all (MsWriter *writer, const MsDecisions *layers, const gint32 *predicted, const float *loss,
          GError **error)
 {
+  sqlite3_bind_int64 (writer->drop_block, 1, writer->run);
+  sqlite3_bind_int64 (writer->drop_block, 2, writer->next_block);
+  if (!run_statement (writer->db, writer->drop_block, "storing a block", error))
+    return FALSE;
   for (guint i = 0; i < writer->n_layers; i++)
     if (!put_layer (writer, i, &layers[i], error))
       {
@@ -994,15 +1012,31 @@ ms_writer_add_remark (MsWriter *writer, const MsRemark *remark, GError **error)
   return run_statement (writer->db, put, "storing a finding", error);
 }
 
+/* A run of which nothing is recorded is not left behind; when even that fails, the next writer does it. */
+static void
+drop_empty (MsWriter *writer)
+{
+  if (ms_db_exec (writer->db, "BEGIN IMMEDIATE", "ending the run", NULL))
+    end_transaction (writer->db, ms_db_remove_empty_runs (writer->db, NULL), "ending the run",
+                     NULL);
+}
+
 void
 ms_writer_free (MsWriter *writer)
 {
   if (writer == NULL)
     return;
+  sqlite3_finalize (writer->drop_block);
   sqlite3_finalize (writer->put_chunk);
   sqlite3_finalize (writer->put_column);
   sqlite3_finalize (writer->put_prediction);
   sqlite3_finalize (writer->put_piece);
+  if (writer->run != 0)
+    {
+      ms_db_unlock_run (writer->db, writer->run);
+      if (writer->next_block == 0)
+        drop_empty (writer);
+    }
   fold_log (writer->db);
   for (guint i = 0; i < G_N_ELEMENTS (writer->buffers); i++)
     g_free (writer->buffers[i]);

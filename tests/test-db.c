@@ -4,6 +4,7 @@
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define assert_bytes(a, b, n) g_assert_true (memcmp ((a), (b), (n)) == 0)
 
@@ -536,6 +537,282 @@ test_resume (void)
   sample_clear (&sample);
 }
 
+static void
+count_findings (gboolean bad, const char *finding, gpointer data)
+{
+  g_assert_cmpuint (strlen (finding), >, 0);
+  *(guint *) data += bad;
+}
+
+/* Changes the file by SQL that knows nothing of our rules. */
+static void
+damage (const char *path, const char *sql)
+{
+  sqlite3 *handle;
+  char *message = NULL;
+
+  g_assert_cmpint (sqlite3_open (path, &handle), ==, SQLITE_OK);
+  sqlite3_exec (handle, sql, NULL, NULL, &message);
+  if (message != NULL)
+    g_error ("%s: %s", sql, message);
+  sqlite3_close (handle);
+}
+
+/* What another program does with the file at `path`: exits with 0, 1 when it was busy, or 2. */
+static int
+be_other_program (const char *what, const char *path)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_WRITE, &error);
+  g_autoptr (MsWriter) writer = NULL;
+  Sample sample;
+  gboolean good;
+
+  if (db == NULL)
+    return 2;
+  sample_init (&sample, MS_STORAGE_COMPACT, USUAL);
+  if (strcmp (what, "write") == 0)
+    {
+      writer = ms_writer_new (db, &sample.model, &sample.corpus, sample.ids, &sample.run, piece,
+                              NULL, &error);
+      good = writer != NULL;
+    }
+  else
+    good = ms_db_remove_run (db, 1, NULL, &error);
+  g_clear_pointer (&writer, ms_writer_free);
+  sample_clear (&sample);
+  if (good)
+    return 0;
+  return g_error_matches (error, MS_DB_ERROR, MS_DB_ERROR_BUSY)
+                 && strstr (error->message, "is being written by another program") != NULL
+             ? 1
+             : 2;
+}
+
+/* A program of its own: a fork would know of its parent's locks. */
+static int
+in_other_program (const char *what, const Sample *sample)
+{
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
+  const char *argv[] = { self, "--other", what, sample->path, NULL };
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
+                &error);
+  g_assert_no_error (error);
+  g_assert_true (WIFEXITED (status));
+  return WEXITSTATUS (status);
+}
+
+/* One writer per run: while it is there, others are refused in this and in other programs, whatever else opens
+ * and closes the file meanwhile. */
+static void
+test_one_writer (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = NULL;
+  g_autoptr (MsDb) second = NULL;
+  g_autoptr (MsWriter) writer = NULL;
+  Sample sample;
+
+  sample_init (&sample, MS_STORAGE_COMPACT, USUAL);
+  write_blocks (&sample, 1);
+  db = ms_db_open (sample.path, MS_DB_WRITE, &error);
+  writer = begin (&sample, db);
+  g_assert_cmpint (in_other_program ("write", &sample), ==, 1);
+  g_assert_cmpint (in_other_program ("remove", &sample), ==, 1);
+  second = ms_db_open (sample.path, MS_DB_WRITE, &error);
+  g_assert_no_error (error);
+  g_assert_null (ms_writer_new (second, &sample.model, &sample.corpus, sample.ids, &sample.run,
+                                piece, NULL, &error));
+  g_assert_error (error, MS_DB_ERROR, MS_DB_ERROR_BUSY);
+  g_clear_error (&error);
+  g_clear_pointer (&second, ms_db_close);
+  g_assert_cmpint (in_other_program ("write", &sample), ==, 1);
+  g_assert_true (put (&sample, writer, NULL));
+  g_clear_pointer (&writer, ms_writer_free);
+  g_assert_cmpint (in_other_program ("write", &sample), ==, 0);
+  g_assert_cmpint (in_other_program ("remove", &sample), ==, 0);
+  g_clear_pointer (&db, ms_db_close);
+  sample_clear (&sample);
+}
+
+/* SQLite's own locks stay when other connections of the process come and go: without them a second program
+ * would take the log away from under the first. */
+static void
+test_log_stays (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = NULL;
+  g_autoptr (MsWriter) writer = NULL;
+  g_autofree char *wal = NULL;
+  Sample sample;
+
+  sample_init (&sample, MS_STORAGE_COMPACT, USUAL);
+  write_blocks (&sample, 1);
+  db = ms_db_open (sample.path, MS_DB_WRITE, &error);
+  writer = begin (&sample, db);
+  wal = g_strconcat (sample.path, "-wal", NULL);
+  g_assert_true (put (&sample, writer, NULL));
+  ms_db_close (ms_db_open (sample.path, MS_DB_READ, NULL));
+  in_other_program ("write", &sample); /* opens the file and closes it */
+  g_assert_true (g_file_test (wal, G_FILE_TEST_EXISTS));
+  g_assert_true (put (&sample, writer, NULL));
+  g_assert_true (ms_writer_finish (writer, &error));
+  g_clear_pointer (&writer, ms_writer_free);
+  g_clear_pointer (&db, ms_db_close);
+  read_back (&sample, 1, 1);
+  sample_clear (&sample);
+}
+
+static guint
+count_rows (const char *path, const char *table)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_READ, &error);
+  g_autofree char *sql = g_strdup_printf ("SELECT count(*) FROM %s", table);
+  sqlite3_stmt *statement = NULL;
+  guint n;
+
+  g_assert_no_error (error);
+  g_assert_cmpint (sqlite3_prepare_v2 (ms_db_handle (db), sql, -1, &statement, NULL), ==,
+                   SQLITE_OK);
+  g_assert_cmpint (sqlite3_step (statement), ==, SQLITE_ROW);
+  n = (guint) sqlite3_column_int (statement, 0);
+  sqlite3_finalize (statement);
+  return n;
+}
+
+/* A run that nothing was recorded of is gone when its writer is, with model and corpus; one that a killed
+ * program left is never the default and goes when the next writer comes. */
+static void
+test_empty (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = NULL;
+  g_autoptr (MsRun) run = NULL;
+  Sample sample;
+
+  sample_init (&sample, MS_STORAGE_COMPACT, USUAL);
+  write_blocks (&sample, 0);
+  g_assert_cmpuint (count_rows (sample.path, "run"), ==, 0);
+  g_assert_cmpuint (count_rows (sample.path, "model"), ==, 0);
+  g_assert_cmpuint (count_rows (sample.path, "corpus"), ==, 0);
+  g_assert_cmpuint (count_rows (sample.path, "piece"), ==, 0);
+  write_blocks (&sample, 3);
+  damage (sample.path, "INSERT INTO run (run, name, model, corpus, started, precision, collector, "
+                       "storage, columns, predictions) SELECT 2, 'left', model, corpus, started, "
+                       "precision, collector, storage, columns, predictions FROM run");
+  db = ms_db_open (sample.path, MS_DB_READ, &error);
+  run = ms_db_load_run (db, 0, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (run->id, ==, 1);
+  g_clear_pointer (&db, ms_db_close);
+  sample.run.id = -1;
+  write_blocks (&sample, 1);
+  g_assert_cmpint (sample.run.id, ==, 2);
+  g_assert_cmpuint (count_rows (sample.path, "run"), ==, 2);
+  sample_clear (&sample);
+}
+
+/* A run with a hole is told of beside the others, and goes on at the hole, whatever lies behind it. */
+static void
+test_hole (void)
+{
+  static const char *const holes[][2] = {
+    { "DELETE FROM chunk WHERE run = 2 AND block = 0", "block 0 is missing" },
+    { "DELETE FROM chunk WHERE run = 2 AND block = 1", "block 1 is missing" },
+    { "DELETE FROM chunk WHERE run = 2 AND block = 1 AND layer = 1", "block 1 is missing" },
+    { "UPDATE chunk SET block = 77 WHERE run = 2 AND block = 1 AND layer = 1", "up to 77" },
+    { "UPDATE chunk SET block = -7 WHERE run = 2 AND block = 2", "block 0 is missing" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (holes); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (MsDb) db = NULL;
+      g_autoptr (GPtrArray) runs = NULL;
+      g_autoptr (MsRun) run = NULL;
+      guint n_bad = 0, n_told = 0;
+      Sample sample;
+
+      sample_init (&sample, MS_STORAGE_COMPACT, USUAL);
+      write_blocks (&sample, 3);
+      sample.run.id = -1;
+      write_blocks (&sample, 3);
+      damage (sample.path, "UPDATE run SET finished = NULL WHERE run = 2");
+      damage (sample.path, holes[i][0]);
+      db = ms_db_open (sample.path, MS_DB_READ, &error);
+      runs = ms_db_list_runs (db, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (runs->len, ==, 2);
+      g_assert_null (((MsRun *) runs->pdata[0])->damage);
+      g_assert_cmpint (((MsRun *) runs->pdata[0])->n_tokens, ==, N_TOKENS);
+      g_assert_nonnull (strstr (((MsRun *) runs->pdata[1])->damage, holes[i][1]));
+      run = ms_db_load_run (db, 1, &error);
+      g_assert_no_error (error);
+      ms_db_check (db, count_findings, &n_told, &n_bad, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (n_bad, >=, 1);
+      g_clear_pointer (&db, ms_db_close);
+      sample.run.id = 0;
+      write_blocks (&sample, 3);
+      g_assert_cmpint (sample.run.id, ==, 2);
+      read_back (&sample, 1, 1);
+      db = ms_db_open (sample.path, MS_DB_READ, &error);
+      ms_db_check (db, count_findings, &n_told, &n_bad, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (n_bad, ==, 0);
+      g_clear_pointer (&db, ms_db_close);
+      sample_clear (&sample);
+    }
+}
+
+/* Of one of two runs only what is its own goes; of the last, all. */
+static void
+test_remove (void)
+{
+  static const char *const tables[]
+      = { "run",      "chunk",          "chunk_column", "prediction",  "corpus",
+          "document", "document_label", "token_label",  "token_block", "piece",
+          "model",    "layer",          "finding",      "result" };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = NULL;
+  MsRemoved removed = { 0 };
+  Sample sample;
+
+  sample_init (&sample, MS_STORAGE_COMPACT, USUAL);
+  write_blocks (&sample, 3);
+  sample.run.id = -1;
+  write_blocks (&sample, 2);
+  damage (sample.path, "INSERT INTO result (analysis, version, run, selection, params, created) "
+                       "VALUES ('load', 1, 2, '', '', '')");
+  db = ms_db_open (sample.path, MS_DB_WRITE, &error);
+  g_assert_false (ms_db_remove_run (db, 9, NULL, &error));
+  g_assert_error (error, MS_DB_ERROR, MS_DB_ERROR_NOT_FOUND);
+  g_clear_error (&error);
+  g_assert_true (ms_db_remove_run (db, 2, &removed, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (removed.name, ==, "r");
+  g_assert_cmpint (removed.blocks, ==, 2);
+  g_assert_cmpint (removed.results, ==, 1);
+  g_assert_false (removed.model || removed.corpus);
+  g_clear_pointer (&removed.name, g_free);
+  g_assert_cmpuint (count_rows (sample.path, "result"), ==, 0);
+  g_assert_cmpuint (count_rows (sample.path, "chunk"), ==, 6);
+  sample.run.id = 1;
+  read_back (&sample, 1, 1);
+  g_assert_true (ms_db_remove_run (db, 1, &removed, &error));
+  g_assert_no_error (error);
+  g_assert_true (removed.model && removed.corpus);
+  g_clear_pointer (&removed.name, g_free);
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++)
+    g_assert_cmpuint (count_rows (sample.path, tables[i]), ==, 0);
+  g_clear_pointer (&db, ms_db_close);
+  sample_clear (&sample);
+}
+
 /* --- What is refused ------------------------------------------------------------------------ */
 
 /* Opens, lists and reads all that the file holds; FALSE with the first error. */
@@ -573,27 +850,6 @@ read_all (const char *path, GError **error)
 }
 
 static void
-count_findings (gboolean bad, const char *finding, gpointer data)
-{
-  g_assert_cmpuint (strlen (finding), >, 0);
-  *(guint *) data += bad;
-}
-
-/* Changes the file by SQL that knows nothing of our rules. */
-static void
-damage (const char *path, const char *sql)
-{
-  sqlite3 *handle;
-  char *message = NULL;
-
-  g_assert_cmpint (sqlite3_open (path, &handle), ==, SQLITE_OK);
-  sqlite3_exec (handle, sql, NULL, NULL, &message);
-  if (message != NULL)
-    g_error ("%s: %s", sql, message);
-  sqlite3_close (handle);
-}
-
-static void
 test_damage (void)
 {
   static const char *const damages[][2] = {
@@ -617,8 +873,8 @@ test_damage (void)
     { "UPDATE layer SET experts = 10 WHERE layer = 1", "not below 10" },
     { "DELETE FROM layer", "no MoE layers" },
     { "DELETE FROM model", "no model" },
-    { "UPDATE corpus SET n_tokens = -5", "whole blocks" },
-    { "UPDATE corpus SET n_tokens = 1 << 60", "whole blocks" },
+    { "UPDATE corpus SET n_tokens = -5", "n_tokens = -5" },
+    { "UPDATE corpus SET n_tokens = 1 << 60", "out of range" },
     { "UPDATE corpus SET n_tokens = 9999", "documents" },
     { "UPDATE document SET first_token = 7 WHERE document = 1", "follow" },
     { "UPDATE document SET n_tokens = 1 << 62 WHERE document = 0", "follow" },
@@ -1032,6 +1288,7 @@ test_remarks (void)
   db = ms_db_open (sample.path, MS_DB_WRITE, &error);
   sample.run.id = -1;
   writer = begin (&sample, db);
+  g_assert_true (put (&sample, writer, &error));
   g_assert_true (ms_writer_add_remark (writer, &remark, &error));
   remark.count = 4;
   g_assert_true (ms_writer_add_remark (writer, &remark, &error));
@@ -1082,11 +1339,18 @@ test_foreign_schema (void)
 int
 main (int argc, char **argv)
 {
+  if (argc == 4 && strcmp (argv[1], "--other") == 0)
+    return be_other_program (argv[2], argv[3]);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/db/compact", test_compact);
   g_test_add_func ("/db/exact", test_exact);
   g_test_add_func ("/db/catalogue", test_catalogue);
   g_test_add_func ("/db/resume", test_resume);
+  g_test_add_func ("/db/one-writer", test_one_writer);
+  g_test_add_func ("/db/log-stays", test_log_stays);
+  g_test_add_func ("/db/empty", test_empty);
+  g_test_add_func ("/db/hole", test_hole);
+  g_test_add_func ("/db/remove", test_remove);
   g_test_add_func ("/db/bad-values", test_bad_values);
   g_test_add_func ("/db/refusals", test_refusals);
   g_test_add_func ("/db/damage", test_damage);

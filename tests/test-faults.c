@@ -25,6 +25,7 @@ static sqlite3_vfs *real_vfs;
 static int left;       /* operations until the failure, -1 = never */
 static int failure;    /* SQLITE_IOERR_WRITE or SQLITE_FULL */
 static gboolean stays; /* all later operations fail too */
+static gboolean kills; /* instead of failing, the program dies there */
 static guint n_failed;
 
 static gboolean
@@ -34,6 +35,8 @@ fails (void)
     left--;
   if (left != 0)
     return FALSE;
+  if (kills)
+    kill (getpid (), SIGKILL);
   if (!stays)
     left = -1;
   n_failed++;
@@ -371,12 +374,140 @@ test_kill (void)
     }
 }
 
+/* Runs `work` on the file at `path`, made anew by `make`, in a program that dies before its 1st, 2nd, ... write
+ * or sync, until it lives; `look` sees each file that is left. */
+static void
+kill_each (void (*make) (const char *path), void (*work) (const char *path),
+           void (*look) (const char *path, gboolean done))
+{
+  char *path = fresh_path ();
+  gboolean lives = FALSE;
+  guint n = 0;
+
+  while (!lives)
+    {
+      pid_t child;
+      int status;
+
+      clear_path (path, FALSE);
+      make (path);
+      n++;
+      child = fork ();
+      if (child == 0)
+        {
+          kills = TRUE;
+          left = (int) n;
+          work (path);
+          _exit (0);
+        }
+      g_assert_cmpint (waitpid (child, &status, 0), ==, child);
+      lives = WIFEXITED (status);
+      g_assert_true (lives || WTERMSIG (status) == SIGKILL);
+      look (path, lives);
+    }
+  g_assert_cmpuint (n, >, 5);
+  g_test_message ("killed at %u operations", n - 1);
+  clear_path (path, TRUE);
+}
+
+static void
+make_two_runs (const char *path)
+{
+  guint committed = 0;
+
+  for (guint i = 0; i < 2; i++)
+    {
+      g_assert_true (record (path, &committed, NULL));
+      committed = 0;
+    }
+}
+
+static void
+remove_second (const char *path)
+{
+  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_WRITE, NULL);
+
+  if (!ms_db_remove_run (db, 2, NULL, NULL))
+    abort ();
+}
+
+/* The run is there with all it had or not at all, and the other one is whole. */
+static void
+look_at_removal (const char *path, gboolean done)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsDb) db = NULL;
+  g_autoptr (GPtrArray) runs = NULL;
+
+  assert_whole (path, N_BLOCKS);
+  db = ms_db_open (path, MS_DB_READ, &error);
+  runs = ms_db_list_runs (db, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (runs->len, <=, done ? 1 : 2);
+  for (guint i = 0; i < runs->len; i++)
+    g_assert_cmpint (((MsRun *) runs->pdata[i])->n_tokens, ==, N_TOKENS);
+}
+
+static void
+test_kill_removal (void)
+{
+  kill_each (make_two_runs, remove_second, look_at_removal);
+}
+
+static void
+copy_first_format (const char *path)
+{
+  g_autofree char *from
+      = g_build_filename (g_getenv ("MOESCOPE_SOURCE_ROOT"), "tests/data/format-1.db", NULL);
+  g_autofree char *bytes = NULL;
+  gsize n;
+
+  g_assert_true (g_file_get_contents (from, &bytes, &n, NULL));
+  g_assert_true (g_file_set_contents (path, bytes, (gssize) n, NULL));
+}
+
+static void
+migrate (const char *path)
+{
+  ms_db_close (ms_db_open (path, MS_DB_WRITE, NULL));
+}
+
+/* A file of one format or the other, with the same run; the next writer brings it over. */
+static void
+look_at_migration (const char *path, gboolean done)
+{
+  for (guint mode = MS_DB_READ; mode <= MS_DB_WRITE; mode++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (MsDb) db = ms_db_open (path, (MsDbMode) mode, &error);
+      g_autoptr (MsRun) run = NULL;
+      guint n_bad;
+
+      g_assert_no_error (error);
+      run = ms_db_load_run (db, 1, &error);
+      g_assert_no_error (error);
+      g_assert_cmpint (run->n_tokens, ==, 7);
+      ms_db_check (db, report, NULL, &n_bad, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (n_bad, ==, 0);
+    }
+  (void) done;
+}
+
+static void
+test_kill_migration (void)
+{
+  kill_each (copy_first_format, migrate, look_at_migration);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   use_faulty_vfs ();
   g_test_add_func ("/faults/kill", test_kill);
+  g_test_add_func ("/faults/kill-removal", test_kill_removal);
+  g_test_add_func ("/faults/kill-migration", test_kill_migration);
   g_test_add_func ("/faults/write-error", test_write_error);
   g_test_add_func ("/faults/disk-full", test_disk_full);
   return g_test_run ();

@@ -792,6 +792,102 @@ test_stopped (void)
     }
 }
 
+/* A second collector on the run of a first is refused, and the first one's run stays whole, even with --restart
+ * and when both are killed; what is left goes on. */
+static void
+test_two_collectors (void)
+{
+  SHELL (
+      0,
+      "S=\"$MOESCOPE_SOURCE_ROOT/samples\"; head -700 $S/parallel.jsonl > $F/t.jsonl; "
+      "C=\"$M collect $S/moescope-sample.gguf $F/t.jsonl -o $F/t.db --wave 4096 --threads 1\"; "
+      "$C >/dev/null 2>&1 & p=$!; "
+      "until $M info $F/t.db 2>/dev/null | grep -q 'Run 1' || ! kill -0 $p; do sleep 0.02; done; "
+      "$C --restart >&2 && exit 9; $C 2>/dev/null && exit 8; "
+      "$M remove $F/t.db --run 1 2>/dev/null && exit 7; "
+      "kill -9 $p; wait $p; $M check $F/t.db >/dev/null || exit 6; "
+      "$C >/dev/null 2>&1 || exit 5; $M info $F/t.db | grep -q 'Run 2' && exit 4; "
+      "$M check $F/t.db >/dev/null; r=$?; rm -f $F/t.db* $F/t.jsonl; exit $r");
+  ASSERT_HAS (err, "run 1 of ");
+  ASSERT_HAS (err, "is being written by another program: wait until that has ended");
+}
+
+/* `remove` says what went; a damaged run is told of beside a good one and can be removed. */
+static void
+test_remove (void)
+{
+  g_autofree char *two = g_build_filename (folder, "two.db", NULL);
+  g_autofree char *trace = g_build_filename (folder, "trace.csv", NULL);
+  sqlite3 *db;
+
+  g_assert_true (g_file_set_contents (
+      trace, "sequence,token,layer,rank,expert,weight\na,0,0,0,1,1\na,1,0,0,3,1\n", -1, NULL));
+  for (guint i = 0; i < 2; i++)
+    {
+      RUN (0, "import", trace, "-o", two);
+    }
+  g_assert_cmpint (sqlite3_open (two, &db), ==, SQLITE_OK);
+  sqlite3_exec (db, "UPDATE chunk SET block = 5 WHERE run = 1", NULL, NULL, NULL);
+  sqlite3_close (db);
+  {
+    RUN (0, "info", two);
+    ASSERT_HAS (out,
+                "block 0 is missing or lacks some, and blocks up to 5 lie behind it; `moescope "
+                "remove ");
+    ASSERT_HAS (out, "Run 2");
+  }
+  {
+    RUN (0, "info", two, "--json");
+    ASSERT_HAS (out, "\"damage\" : \"no whole blocks");
+    ASSERT_HAS (out, "\"damage\" : null");
+  }
+  {
+    RUN (0, "analyze", two, "load");
+  }
+  {
+    RUN (1, "check", two);
+    ASSERT_HAS (out, "run 1: no whole blocks");
+  }
+  {
+    RUN (2, "remove", two);
+    ASSERT_HAS (err, "--run N");
+  }
+  {
+    RUN (1, "remove", two, "--run", "7");
+    ASSERT_HAS (err, "has no run 7; `moescope info` lists");
+  }
+  {
+    RUN (0, "remove", two, "--run", "1");
+    ASSERT_HAS (out, "removed run 1 (trace.csv, 1 block) from ");
+  }
+  {
+    RUN (0, "check", two);
+  }
+  {
+    RUN (0, "remove", two, "--run", "2");
+    ASSERT_HAS (out, "removed run 2 (trace.csv, 1 block), its corpus, its model from ");
+  }
+  {
+    RUN (0, "info", two);
+    ASSERT_HAS (out, "0 runs");
+  }
+  g_remove (two);
+  g_remove (trace);
+}
+
+/* kill -9 while a table is exported: no part of it stands under its name, and what stood there stays. */
+static void
+test_killed_export (void)
+{
+  SHELL (0, "D=\"$MOESCOPE_SOURCE_ROOT/samples/sample.db\"; mkdir $F/k; n=0; "
+            "for delay in 0.01 0.02 0.04 0.08 0.12; do for old in '' before; do "
+            "rm -f $F/k/out.csv; [ -z \"$old\" ] || echo $old > $F/k/out.csv; "
+            "$M export $D routing -o $F/k/out.csv & p=$!; sleep $delay; "
+            "kill -9 $p 2>/dev/null; wait $p 2>/dev/null && continue; n=$((n + 1)); "
+            "[ \"$(cat $F/k/out.csv 2>/dev/null)\" = \"$old\" ] || exit 9; "
+            "done; done; rm -rf $F/k; [ $n -ge 3 ]");
+}
+
 /* An error while rows come is told, whatever the format: what came before it is not all. */
 static void
 test_sql_fault (void)
@@ -864,6 +960,9 @@ main (int argc, char **argv)
   g_test_add_func ("/file-commands/replace", test_replace);
   g_test_add_func ("/file-commands/standard-output", test_standard_output);
   g_test_add_func ("/file-commands/stopped", test_stopped);
+  g_test_add_func ("/file-commands/two-collectors", test_two_collectors);
+  g_test_add_func ("/file-commands/remove", test_remove);
+  g_test_add_func ("/file-commands/killed-export", test_killed_export);
   g_test_add_func ("/file-commands/sql-fault", test_sql_fault);
   g_test_add_func ("/file-commands/sql", test_sql);
   status = g_test_run ();

@@ -14,13 +14,14 @@ typedef enum
 {
   MS_RUN_COMPLETE,
   MS_RUN_COLLECTING, /* unfinished, and the file changes */
-  MS_RUN_STOPPED,    /* unfinished; the same command goes on with it */
+  MS_RUN_STOPPED,    /* unfinished; can go on */
   MS_RUN_BROKEN,     /* finished, but tokens are missing */
 } MsRunState;
 
-/* Reads the runs of a file with their models and corpora: of MsRunItem, newest first.  For a worker: this
- * is SQL. (transfer full) */
-GPtrArray *ms_run_items_read (const char *path, GError **error);
+/* Reads the runs of a file with their models and corpora: of MsRunItem, newest first.  Those that are too
+ * damaged are left out, unless all are; *damaged tells of one (transfer full; NULL = there is none).  For a
+ * worker: this is SQL. (transfer full) */
+GPtrArray *ms_run_items_read (const char *path, char **damaged, GError **error);
 
 MsRunState ms_run_item_get_state (MsRunItem *item);
 const MsRun *ms_run_item_run (MsRunItem *item);

@@ -190,9 +190,10 @@ read_item (MsDb *db, gint64 id, GError **error)
 }
 
 GPtrArray *
-ms_run_items_read (const char *path, GError **error)
+ms_run_items_read (const char *path, char **damaged, GError **error)
 {
   g_autoptr (MsDb) db = ms_db_open (path, MS_DB_READ, error);
+  g_autoptr (GError) first = NULL;
   g_autoptr (GPtrArray) runs = NULL;
   g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (g_object_unref);
 
@@ -204,12 +205,20 @@ ms_run_items_read (const char *path, GError **error)
   for (guint i = runs->len; i > 0; i--)
     {
       const MsRun *listed = g_ptr_array_index (runs, i - 1);
-      MsRunItem *item = read_item (db, listed->id, error);
+      g_autoptr (GError) failure = NULL;
+      MsRunItem *item = read_item (db, listed->id, &failure);
 
-      if (item == NULL)
-        return NULL;
-      g_ptr_array_add (items, item);
+      if (item != NULL)
+        g_ptr_array_add (items, item);
+      else if (first == NULL)
+        first = g_steal_pointer (&failure);
     }
+  if (first != NULL && items->len == 0)
+    {
+      g_propagate_error (error, g_steal_pointer (&first));
+      return NULL;
+    }
+  *damaged = first != NULL ? g_strdup (first->message) : NULL;
   find_states (items, path);
   return g_steal_pointer (&items);
 }

@@ -151,10 +151,35 @@ set_state (MsWorkbench *self, MsBenchState state)
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
 }
 
+/* What reading a file gives. */
+typedef struct
+{
+  GPtrArray *items; /* of MsRunItem */
+  char *damaged;    /* what is wrong with a run that is left out, NULL = nothing */
+} Runs;
+
+static void
+runs_free (gpointer data)
+{
+  Runs *runs = data;
+
+  g_ptr_array_unref (runs->items);
+  g_free (runs->damaged);
+  g_free (runs);
+}
+
 static gpointer
 read_runs (MsWork *job, gpointer path, GError **error)
 {
-  return ms_run_items_read (path, error);
+  char *damaged = NULL;
+  GPtrArray *items = ms_run_items_read (path, &damaged, error);
+  Runs *runs;
+
+  if (items == NULL)
+    return NULL;
+  runs = g_new (Runs, 1);
+  *runs = (Runs){ items, damaged };
+  return runs;
 }
 
 static gboolean
@@ -186,8 +211,13 @@ static void
 on_opened (GObject *owner, gpointer result, const GError *error)
 {
   MsWorkbench *self = MS_WORKBENCH (owner);
-  g_autoptr (GPtrArray) items = result;
+  Runs *runs = result;
+  g_autoptr (GPtrArray) items = runs != NULL ? g_ptr_array_ref (runs->items) : NULL;
+  g_autofree char *damaged = runs != NULL ? g_strdup (runs->damaged) : NULL;
   gboolean growing = FALSE;
+
+  if (runs != NULL)
+    runs_free (runs);
 
   g_clear_object (&self->opening);
   g_clear_error (&self->error);
@@ -208,6 +238,8 @@ on_opened (GObject *owner, gpointer result, const GError *error)
   g_list_store_splice (self->runs, 0, g_list_model_get_n_items (G_LIST_MODEL (self->runs)),
                        items->pdata, items->len);
   set_state (self, MS_BENCH_READY);
+  if (damaged != NULL)
+    ms_workbench_toast (self, "%s", damaged);
 }
 
 void
@@ -220,14 +252,13 @@ ms_workbench_refresh (MsWorkbench *self)
   g_clear_handle_id (&self->refresh_timer, g_source_remove);
   ms_work_drop (&self->opening);
   name = g_path_get_basename (self->path);
-  self->opening
-      = ms_work_start (NULL, &(MsWorkSpec){ .title = name,
-                                            .work = read_runs,
-                                            .data = g_strdup (self->path),
-                                            .free_data = g_free,
-                                            .free_result = (GDestroyNotify) g_ptr_array_unref,
-                                            .done = on_opened,
-                                            .owner = G_OBJECT (self) });
+  self->opening = ms_work_start (NULL, &(MsWorkSpec){ .title = name,
+                                                      .work = read_runs,
+                                                      .data = g_strdup (self->path),
+                                                      .free_data = g_free,
+                                                      .free_result = runs_free,
+                                                      .done = on_opened,
+                                                      .owner = G_OBJECT (self) });
 }
 
 /* The file may have been taken away, or another one have its name: then nothing known of it holds. */
