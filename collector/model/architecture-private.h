@@ -64,6 +64,10 @@ typedef guint64 MsSwitches;
 
 #define MS_HEAD_BIAS MS_SWITCH (28) /* the output head must have a bias */
 
+/* A block is a mixer, or experts, or a dense network, with one norm named attn_norm. */
+#define MS_ONE_PART       MS_SWITCH (36)
+#define MS_LATENT_EXPERTS MS_SWITCH (37) /* of a block, by its tensors: ffn_latent_down, _up */
+
 #define MS_ROPE_IF_FINETUNED MS_SWITCH (35) /* rope.scaling.finetuned false: no positions */
 
 /* Keys that scale, cap or clamp (scales.c): who does not have the switch refuses the key. */

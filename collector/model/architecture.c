@@ -42,6 +42,9 @@ static const MsRecipe deepseek2 = { .scoring = MS_SCORING_SOFTMAX,
                                     .sigmoid_most_blocks = 48,
                                     .sigmoid_vocabulary = 154880 };
 
+static const MsRecipe sigmoid_renormalised_by_key
+    = { .scoring = MS_SCORING_SIGMOID, .renormalise_told = MS_TOLD_BY_KEY };
+
 static const MsArchitecture architectures[] = {
   { .name = "llama", /* Mixtral */
     .mixers = { &ms_mixer_attention },
@@ -81,6 +84,13 @@ static const MsArchitecture architectures[] = {
     .scales = { .embedding = 12 },
     .residual_by_depth = 1.4f,
     .logits_by_width = 256 },
+  { .name = "nemotron_h_moe",
+    .mixers = { &ms_mixer_mamba_2, &ms_mixer_attention },
+    .rope = MS_ROPE_NONE,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_relu_squared,
+    .recipe = &sigmoid_renormalised_by_key,
+    .switches = MS_ONE_PART | MS_SHARED | MS_ATTENTION_SCALE },
   { .name = "olmoe",
     .mixers = { &ms_mixer_attention },
     .rope = MS_ROPE_HALVES,

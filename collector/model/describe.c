@@ -57,6 +57,21 @@ describe_routers (const MsPlan *plan, JsonBuilder *builder)
   add_share (builder, "selection_bias", n_selection, plan->n_moe);
 }
 
+/* Each kind of mixer once, by the last block that has it. */
+static void
+describe_mixers (const MsPlan *plan, JsonBuilder *builder)
+{
+  const MsMixer *const *mixers = plan->architecture->mixers;
+
+  for (guint i = 0; mixers[i] != NULL; i++)
+    for (guint b = plan->n_blocks; b-- > 0;)
+      if (plan->blocks[b].mixer == mixers[i])
+        {
+          mixers[i]->describe (plan->blocks[b].mixer_part, builder);
+          break;
+        }
+}
+
 static char *
 describe_details (const MsPlan *plan, const MsGguf *gguf)
 {
@@ -69,7 +84,7 @@ describe_details (const MsPlan *plan, const MsGguf *gguf)
   add_number (builder, "vocabulary", plan->vocabulary);
   if (plan->context > 0)
     add_number (builder, "context_length", plan->context);
-  block->mixer->describe (block->mixer_part, builder);
+  describe_mixers (plan, builder);
   add_number (builder, "expert_width", block->networks[0].up.n_rows);
   add_number (builder, "shared_width", block->shared.up.n_rows);
   add_number (builder, "tensors", ms_gguf_n_tensors (gguf));

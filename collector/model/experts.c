@@ -106,9 +106,11 @@ typedef struct
 {
   const Groups *groups;
   gsize from, to;
-  MsOperand in;  /* (to - from, D) */
-  float *out;    /* (to - from, D): what the experts give */
-  float *routed; /* (n, D): their weighted sum */
+  const float
+      *rows;     /* (n, Z): what the experts read; Z is D unless they have a width of their own */
+  MsOperand in;  /* (to - from, Z) */
+  float *out;    /* (to - from, Z): what the experts give */
+  float *routed; /* (n, Z): their weighted sum */
 } Batch;
 
 static void
@@ -116,9 +118,10 @@ gather (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
   Batch *batch = data;
 
+  (void) engine;
   for (gsize i = from; i < to; i++)
     ms_operand_put (&batch->in, i,
-                    engine->normed + batch->groups->tokens[batch->from + i] * batch->in.width);
+                    batch->rows + batch->groups->tokens[batch->from + i] * batch->in.width);
 }
 
 /* Adds the batch's outputs to each token's sum, in the order of expert ids. */
@@ -128,7 +131,7 @@ combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
   const Batch *batch = data;
   MsDecisions *layer = engine->layer;
   guint k = engine->block->gate.k;
-  gsize d = engine->plan->width;
+  gsize d = batch->in.width;
 
   for (gsize t = from; t < to; t++)
     {
@@ -199,7 +202,7 @@ run_batch (const MsEngine *engine, Batch *batch, MsOperand hidden)
       g_array_append_val (up, product);
       product = ms_feed_forward_outward (&b->networks[e], hidden, row, rows);
       product.y = batch->out;
-      product.y_width = engine->plan->width;
+      product.y_width = batch->in.width;
       g_array_append_val (down, product);
     }
   ms_engine_for_tokens (engine, batch->to - batch->from, gather, batch);
@@ -208,18 +211,65 @@ run_batch (const MsEngine *engine, Batch *batch, MsOperand hidden)
   ms_engine_for_tokens (engine, engine->n, combine, batch);
 }
 
+/* What experts of a width of their own read: (n, Z). */
+static float *
+narrow (const MsEngine *engine, const MsOperand *in)
+{
+  const MsMatrix *w = &engine->block->latent_down;
+  gsize z = (gsize) w->n_rows;
+  MsProduct product = { .w = w, .x = *in, .rows = engine->n, .y_width = z };
+
+  product.y = ms_arena_array (engine->arena, float, engine->n *z);
+  ms_products_run (engine->products, &product, 1);
+  return product.y;
+}
+
+typedef struct
+{
+  const float *rows;
+  MsOperand operand;
+} Rows;
+
+static void
+put_rows (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  Rows *rows = data;
+
+  (void) engine;
+  for (gsize t = from; t < to; t++)
+    ms_operand_put (&rows->operand, t, rows->rows + t * rows->operand.width);
+}
+
+/* Brings their sum (n, Z) back to the width of the model. */
+static float *
+widen (const MsEngine *engine, const float *routed)
+{
+  gsize z = (gsize) engine->block->latent_down.n_rows, d = engine->plan->width;
+  Rows rows = { routed, ms_engine_operand (engine, engine->n, z) };
+  MsProduct product = { .w = &engine->block->latent_up, .rows = engine->n, .y_width = d };
+
+  ms_engine_for_tokens (engine, engine->n, put_rows, &rows);
+  product.x = rows.operand;
+  product.y = ms_arena_array (engine->arena, float, engine->n *d);
+  ms_products_run (engine->products, &product, 1);
+  return product.y;
+}
+
 void
-ms_experts_run (const MsEngine *engine)
+ms_experts_run (const MsEngine *engine, const MsOperand *in)
 {
   const MsPlanBlock *b = engine->block;
   Groups groups = group_by_expert (engine);
-  gsize n_pairs = engine->n * b->gate.k, d = engine->plan->width;
+  gboolean latent = b->latent_down.tensor != NULL;
+  gsize n_pairs = engine->n * b->gate.k;
+  gsize width = latent ? (gsize) b->latent_down.n_rows : engine->plan->width;
   gsize most = MIN (ms_feed_forward_batch (engine->plan, b->networks), n_pairs);
   MsOperand hidden = ms_engine_operand (engine, most, (gsize) b->networks[0].up.n_rows);
-  Batch batch = { .groups = &groups, .in = ms_engine_operand (engine, most, d) };
+  Batch batch = { .groups = &groups, .in = ms_engine_operand (engine, most, width) };
 
-  batch.out = ms_arena_array (engine->arena, float, most *d);
-  batch.routed = ms_arena_alloc0 (engine->arena, engine->n * d * sizeof (float));
+  batch.rows = latent ? narrow (engine, in) : engine->normed;
+  batch.out = ms_arena_array (engine->arena, float, most *width);
+  batch.routed = ms_arena_alloc0 (engine->arena, engine->n * width * sizeof (float));
   for (guint e = 0; batch.from < n_pairs; batch.from = batch.to)
     {
       /* Whole experts while they fit, so that each is unpacked once. */
@@ -228,6 +278,8 @@ ms_experts_run (const MsEngine *engine)
       batch.to = groups.starts[e] > batch.from ? groups.starts[e] : batch.from + most;
       run_batch (engine, &batch, hidden);
     }
+  if (latent)
+    batch.routed = widen (engine, batch.routed);
   ms_engine_for_tokens (engine, engine->n, add_routed, batch.routed);
 }
 
@@ -252,4 +304,13 @@ ms_experts_run_shared (const MsEngine *engine, const MsOperand *in)
         scale[t] = 1.0f / (1.0f + expf (-scale[t]));
     }
   ms_feed_forward_run (engine, &b->shared, in, scale);
+}
+
+gsize
+ms_experts_token_bytes (const MsPlanBlock *block, gsize width, gsize operand)
+{
+  gsize latent = block->latent_down.tensor != NULL ? (gsize) block->latent_down.n_rows : 0;
+
+  return (block->gate.n_experts + width + 2 * latent + 1) * sizeof (float) + latent * operand
+         + block->gate.k * 2 * sizeof (guint32);
 }

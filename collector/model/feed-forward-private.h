@@ -23,12 +23,13 @@ extern const MsFeedForwardKind ms_feed_forward_clamped;
 extern const MsFeedForwardKind ms_feed_forward_gelu;         /* down (gelu (gate x) * up x) */
 extern const MsFeedForwardKind ms_feed_forward_relu_squared; /* down (relu (up x)^2) */
 
-/* Loads `count` networks: a stack of tensors, or plain matrices when count is 0.  With `optional` none
+/* Loads `count` networks that read and write vectors of `width`: a stack of tensors, or plain matrices when count is 0.  With `optional` none
  * are left (zeroed) where the file has none. */
-gboolean ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, guint count,
-                               gboolean optional, MsFeedForward *networks, GError **error);
+gboolean ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, gint64 width,
+                               guint count, gboolean optional, MsFeedForward *networks,
+                               GError **error);
 /* The networks of a block with a router: one stack or, in old files, one matrix per expert. */
-gboolean ms_feed_forward_load_experts (MsLoader *loader, guint block, guint n_experts,
+gboolean ms_feed_forward_load_experts (MsLoader *loader, guint block, gint64 width, guint n_experts,
                                        MsFeedForward *networks, GError **error);
 
 /* Rows that are under way at once. */

@@ -12,7 +12,7 @@
 
 enum
 {
-  SIZE_MODEL = MS_SIZE_ONE + 1, /* D */
+  SIZE_MODEL = MS_SIZE_ONE + 1, /* D, or the experts' own */
   SIZE_HIDDEN,                  /* F, settled by the first tensor */
   N_SIZES,
 };
@@ -58,6 +58,8 @@ const MsFeedForwardKind ms_feed_forward_gelu = {
 static const MsTensorRule ungated_rules[] = {
   MATRIX ("ffn_up*.weight", SIZE_MODEL, SIZE_HIDDEN, up),
   MATRIX ("ffn_down*.weight", SIZE_HIDDEN, SIZE_MODEL, down),
+  BIAS ("ffn_up*.bias", SIZE_HIDDEN, up_bias),
+  BIAS ("ffn_down*.bias", SIZE_MODEL, down_bias),
 };
 
 const MsFeedForwardKind ms_feed_forward_relu_squared = {
@@ -98,10 +100,10 @@ load_limits (MsLoader *loader, guint block, gboolean routed, guint count, MsFeed
 }
 
 gboolean
-ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, guint count,
+ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, gint64 width, guint count,
                       gboolean optional, MsFeedForward *networks, GError **error)
 {
-  gint64 sizes[N_SIZES] = { 1, loader->plan->width };
+  gint64 sizes[N_SIZES] = { 1, width };
 
   if (optional && !has_network (loader, block, stem))
     return TRUE;
@@ -117,17 +119,17 @@ ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, guint cou
 }
 
 gboolean
-ms_feed_forward_load_experts (MsLoader *loader, guint block, guint n_experts,
+ms_feed_forward_load_experts (MsLoader *loader, guint block, gint64 width, guint n_experts,
                               MsFeedForward *networks, GError **error)
 {
   if (has_network (loader, block, "_exps") || !has_network (loader, block, ".0"))
-    return ms_feed_forward_load (loader, block, "_exps", n_experts, FALSE, networks, error);
+    return ms_feed_forward_load (loader, block, "_exps", width, n_experts, FALSE, networks, error);
   for (guint e = 0; e < n_experts; e++)
     {
       char stem[16];
 
       g_snprintf (stem, sizeof stem, ".%u", e);
-      if (!ms_feed_forward_load (loader, block, stem, 0, FALSE, &networks[e], error))
+      if (!ms_feed_forward_load (loader, block, stem, width, 0, FALSE, &networks[e], error))
         return FALSE;
       if (networks[e].up.n_rows != networks[0].up.n_rows)
         return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,

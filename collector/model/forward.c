@@ -190,7 +190,10 @@ run_block (MsEngine *engine, gboolean last)
   MsOperand in;
 
   ms_arena_reset (engine->arena);
-  run_mixer (engine);
+  if (engine->block->mixer != NULL)
+    run_mixer (engine);
+  if (engine->block->networks == NULL)
+    return;
   ms_arena_reset (engine->arena);
   in = normalize (engine, &engine->block->ffn_norm);
   if (!engine->block->is_moe)
@@ -201,7 +204,7 @@ run_block (MsEngine *engine, gboolean last)
   ms_experts_route (engine);
   if (last)
     return;
-  ms_experts_run (engine);
+  ms_experts_run (engine, &in);
   ms_experts_run_shared (engine, &in);
 }
 
@@ -299,6 +302,13 @@ operand_bytes (const MsForwardOptions *options)
   return options->bf16 ? sizeof (guint16) : sizeof (float);
 }
 
+static MsMixerBytes
+mixer_bytes (const MsPlanBlock *block, gsize operand, gsize longest)
+{
+  return block->mixer != NULL ? block->mixer->bytes (block->mixer_part, operand, longest)
+                              : (MsMixerBytes){ 0 };
+}
+
 gsize
 ms_forward_token_bytes (const MsPlan *plan, const MsForwardOptions *options)
 {
@@ -308,10 +318,8 @@ ms_forward_token_bytes (const MsPlan *plan, const MsForwardOptions *options)
   for (guint b = 0; b < plan->n_blocks; b++)
     {
       const MsPlanBlock *block = &plan->blocks[b];
-      gsize mixer = block->mixer->bytes (block->mixer_part, operand, 0).token;
-      gsize experts = block->is_moe ? (block->gate.n_experts + d + 1) * sizeof (float)
-                                          + block->gate.k * 2 * sizeof (guint32)
-                                    : 0;
+      gsize mixer = mixer_bytes (block, operand, 0).token;
+      gsize experts = block->is_moe ? ms_experts_token_bytes (block, d, operand) : 0;
 
       most = MAX (most, MAX (mixer, experts));
     }
@@ -340,8 +348,7 @@ ms_forward_fixed_bytes (const MsPlan *plan, const MsForwardOptions *options, gsi
       const MsPlanBlock *block = &plan->blocks[b];
 
       ms_plan_block_each (block, widen, &widest);
-      worker = MAX (
-          worker, block->mixer->bytes (block->mixer_part, operand_bytes (options), longest).worker);
+      worker = MAX (worker, mixer_bytes (block, operand_bytes (options), longest).worker);
     }
   return 2 * (gsize) MS_FORWARD_BATCH_BYTES
          + ms_threads (options->threads) * (ms_products_worker_bytes (widest) + worker)

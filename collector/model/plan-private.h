@@ -37,22 +37,25 @@ typedef struct
   float magnitude;
 } MsRotation;
 
-/* A block: a mixer that moves values between tokens, then experts or one dense network. */
+/* A block: a mixer that moves values between tokens, then experts or one dense network; of some
+ * architectures only one of the two. */
 typedef struct
 {
-  MsNorm mixer_norm; /* (D) of what the mixer reads */
-  const MsMixer *mixer;
-  gpointer mixer_part; /* the mixer's own struct: its geometry and weights */
-  MsNorm ffn_norm;     /* (D) of what router and experts read */
+  MsNorm mixer_norm;    /* (D) of what the mixer reads */
+  const MsMixer *mixer; /* NULL: none */
+  gpointer mixer_part;  /* the mixer's own struct: its geometry and weights */
+  MsNorm ffn_norm;      /* (D) of what router and experts read */
   gboolean is_moe;
   MsGate gate;           /* how logits become choices and weights */
   MsMatrix logits;       /* (E, D) */
   float *router_bias;    /* (E) or NULL */
   float *selection_bias; /* (E) or NULL */
   const MsFeedForwardKind *feed_forward;
-  MsFeedForward *networks; /* (E) experts, or (1) of a dense layer */
-  MsFeedForward shared;    /* tensors NULL: none */
-  MsMatrix shared_gate;    /* (1, D) or absent */
+  MsFeedForward *networks; /* (E) experts, or (1) of a dense layer; NULL: none */
+  /* Experts that read and write vectors of a width Z of their own: (Z, D), (D, Z); or absent. */
+  MsMatrix latent_down, latent_up;
+  MsFeedForward shared; /* tensors NULL: none */
+  MsMatrix shared_gate; /* (1, D) or absent */
 } MsPlanBlock;
 
 typedef struct

@@ -20,6 +20,7 @@ enum
   SIZE_MODEL = MS_SIZE_ONE + 1, /* D */
   SIZE_EXPERTS,                 /* E */
   SIZE_VOCABULARY,              /* V, settled by the embedding */
+  SIZE_LATENT,                  /* Z */
   N_SIZES,
 };
 
@@ -66,7 +67,12 @@ static const MsTensorRule block_rules[] = {
     .form = MS_FORM_NORM,
     .shape = { SIZE_MODEL },
     .required = MS_ALWAYS,
-    .unless = MS_FFN_NORM_POST,
+    .unless = MS_FFN_NORM_POST | MS_ONE_PART,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
+  { .name = "attn_norm",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_ONE_PART,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
   { .name = "post_attention_norm",
     .form = MS_FORM_NORM,
@@ -98,6 +104,16 @@ static const MsTensorRule router_rules[] = {
     .shape = { SIZE_EXPERTS },
     .taken = MS_BIAS_BARE,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, selection_bias) },
+  { .name = "ffn_latent_down.weight",
+    .form = MS_FORM_MATRIX,
+    .shape = { SIZE_MODEL, SIZE_LATENT },
+    .required = MS_LATENT_EXPERTS,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, latent_down) },
+  { .name = "ffn_latent_up.weight",
+    .form = MS_FORM_MATRIX,
+    .shape = { SIZE_LATENT, SIZE_MODEL },
+    .required = MS_LATENT_EXPERTS,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, latent_up) },
 };
 static const MsTensorTable router_table = { router_rules, G_N_ELEMENTS (router_rules) };
 
@@ -143,7 +159,8 @@ block_has (const MsLoader *loader, guint b, const char *tensor)
   return ms_gguf_find (loader->gguf, name) != NULL;
 }
 
-/* The architecture's mixer for this block: the only one, or the first whose mark is there. */
+/* The architecture's mixer for this block: the only one, or the first whose mark is there.  NULL for a
+ * block that is something else. */
 static const MsMixer *
 choose_mixer (const MsLoader *loader, guint b)
 {
@@ -152,21 +169,34 @@ choose_mixer (const MsLoader *loader, guint b)
   for (guint i = 0; mixers[1] != NULL && mixers[i] != NULL; i++)
     if (block_has (loader, b, mixers[i]->mark))
       return mixers[i];
-  return mixers[0];
+  return (loader->plan->architecture->switches & MS_ONE_PART) != 0 ? NULL : mixers[0];
 }
 
 static gboolean
-load_moe (MsLoader *loader, guint b, const MsTensorPlace *place, MsPlanBlock *block, GError **error)
+load_moe (MsLoader *loader, guint b, MsTensorPlace *place, MsPlanBlock *block, GError **error)
 {
+  guint32 latent = 0;
+  gint64 width = loader->plan->width;
+
+  if (!ms_loader_u32 (loader, "moe_latent_size", MS_KEY_OPTIONAL, &latent, error))
+    return FALSE;
+  place->sizes[SIZE_LATENT] = latent;
+  if (block_has (loader, b, "ffn_latent_down.weight"))
+    place->switches |= MS_LATENT_EXPERTS;
   block->networks = g_new0 (MsFeedForward, block->gate.n_experts);
-  if (!ms_tensors_load (loader, &router_table, place, block, error)
-      || !ms_feed_forward_load_experts (loader, b, block->gate.n_experts, block->networks, error))
+  if (!ms_tensors_load (loader, &router_table, place, block, error))
+    return FALSE;
+  if (block->latent_down.tensor != NULL)
+    width = block->latent_down.n_rows;
+  if (!ms_feed_forward_load_experts (loader, b, width, block->gate.n_experts, block->networks,
+                                     error))
     return FALSE;
   block->gate.selection_bias = block->selection_bias;
   block->gate.biased = block->selection_bias != NULL;
   if ((loader->plan->architecture->switches & MS_SHARED) == 0)
     return TRUE;
-  return ms_feed_forward_load (loader, b, "_shexp", 0, TRUE, &block->shared, error)
+  return ms_feed_forward_load (loader, b, "_shexp", loader->plan->width, 0, TRUE, &block->shared,
+                               error)
          && (block->shared.up.tensor == NULL
              || ms_tensors_load (loader, &shared_table, place, block, error));
 }
@@ -180,16 +210,22 @@ load_block (MsLoader *loader, guint b, const MsGate *gate, GError **error)
   MsTensorPlace place = { .block = (gint) b, .sizes = sizes };
 
   block->mixer = choose_mixer (loader, b);
-  block->mixer_part = g_malloc0 (block->mixer->part_size);
   block->feed_forward = plan->architecture->feed_forward;
-  if (!ms_tensors_load (loader, &block_table, &place, block, error)
-      || !block->mixer->load (loader, b, block->mixer_part, error))
+  if (!ms_tensors_load (loader, &block_table, &place, block, error))
     return FALSE;
+  if (block->mixer != NULL)
+    {
+      block->mixer_part = g_malloc0 (block->mixer->part_size);
+      if (!block->mixer->load (loader, b, block->mixer_part, error))
+        return FALSE;
+      if ((plan->architecture->switches & MS_ONE_PART) != 0)
+        return TRUE;
+    }
   block->is_moe = block_has (loader, b, "ffn_gate_inp.weight");
   if (!block->is_moe)
     {
       block->networks = g_new0 (MsFeedForward, 1);
-      return ms_feed_forward_load (loader, b, "", 0, FALSE, block->networks, error);
+      return ms_feed_forward_load (loader, b, "", plan->width, 0, FALSE, block->networks, error);
     }
   block->gate = *gate;
   plan->n_moe++;

@@ -1,0 +1,234 @@
+/* Blocks that are built otherwise than a mixer with experts behind it, against plain loops in double: what the
+ * first block makes of the stream shows in the second's router. */
+#include "engine-private.h"
+#include "loose-model.h"
+
+#include <math.h>
+#include <string.h>
+
+#define D      16
+#define WORDS  12
+#define E      6
+#define K      2
+#define TOKENS 9
+#define BLOCKS 2
+#define NARROW 8 /* width of the experts' own */
+#define WIDTH  5 /* of an expert */
+#define SHARED 7 /* width of the shared expert */
+
+static const gint32 ids[TOKENS] = { 3, 1, 4, 1, 5, 9, 2, 6, 5 };
+
+/* Router scores (BLOCKS, TOKENS, E) and, of the first block, similarities (TOKENS) as the engine finds
+ * them. */
+static void
+run_engine (const MsPlan *plan, float *logits, float *similarity)
+{
+  static const gsize starts[] = { 0, 4, TOKENS };
+  const MsForwardOptions options = { .threads = 2 };
+  const MsWave wave = { ids, starts, 2 };
+  const guint columns = MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN
+                        | MS_CHUNK_LOGITS | MS_CHUNK_NORMS | MS_CHUNK_SIMILARITY;
+  g_autoptr (MsRows) rows = ms_rows_new (plan, columns, FALSE, TOKENS);
+  MsBroken broken;
+
+  g_assert_cmpuint (plan->n_moe, ==, BLOCKS);
+  g_assert_cmpint (ms_forward_run (plan, &options, &wave, rows, 0, NULL, NULL, &broken), ==,
+                   MS_FORWARD_DONE);
+  for (guint b = 0; b < BLOCKS; b++)
+    memcpy (logits + b * TOKENS * E, rows->layers[b].logits, TOKENS * E * sizeof *logits);
+  memcpy (similarity, rows->layers[0].similarity, TOKENS * sizeof *similarity);
+}
+
+static void
+assert_near (double found, double right)
+{
+  if (!(fabs (found - right) < 1e-5 * MAX (1, fabs (right))))
+    g_error ("%.9g found, %.9g is right", found, right);
+}
+
+/* The K largest of E, best first. */
+static void
+choose (const double *scores, guint *chosen)
+{
+  for (guint j = 0; j < K; j++)
+    {
+      guint best = G_MAXUINT;
+
+      for (guint e = 0; e < E; e++)
+        {
+          gboolean taken = FALSE;
+
+          for (guint i = 0; i < j; i++)
+            taken |= chosen[i] == e;
+          if (!taken && (best == G_MAXUINT || scores[e] > scores[best]))
+            best = e;
+        }
+      chosen[j] = best;
+    }
+}
+
+/* --- Blocks of one part, experts of a width of their own (Nemotron 3) ------------------------- */
+
+static void
+add_nemotron_block (LooseModel *model, guint b, gint64 narrow)
+{
+  const struct
+  {
+    const char *name;
+    gint64 ne[3];
+  } tensors[] = { { "attn_norm.weight", { D } },
+                  { "ffn_gate_inp.weight", { D, E } },
+                  { "exp_probs_b.bias", { E } },
+                  { "ffn_latent_down.weight", { D, narrow } },
+                  { "ffn_latent_up.weight", { narrow, D } },
+                  { "ffn_up_exps.weight", { narrow > 0 ? narrow : D, WIDTH, E } },
+                  { "ffn_down_exps.weight", { WIDTH, narrow > 0 ? narrow : D, E } },
+                  { "ffn_up_shexp.weight", { D, SHARED } },
+                  { "ffn_down_shexp.weight", { SHARED, D } } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tensors); i++)
+    {
+      g_autofree char *name = g_strdup_printf ("blk.%u.%s", b, tensors[i].name);
+
+      if (narrow > 0 || strstr (name, "latent") == NULL)
+        loose_model_add (model, name, tensors[i].ne[0], tensors[i].ne[1], tensors[i].ne[2]);
+    }
+}
+
+static gboolean
+make_nemotron (LooseModel *model, gint64 narrow, const LooseFault *fault, GError **error)
+{
+  loose_model_init (model, "nemotron_h_moe", fault);
+  loose_model_u32 (model, "embedding_length", D);
+  loose_model_u32 (model, "block_count", BLOCKS);
+  loose_model_u32 (model, "expert_count", E);
+  loose_model_u32 (model, "expert_used_count", K);
+  loose_model_bool (model, "expert_weights_norm", TRUE);
+  loose_model_float (model, "expert_weights_scale", 2.5f);
+  loose_model_add (model, "token_embd.weight", D, WORDS, 0);
+  loose_model_add (model, "output_norm.weight", D, 0, 0);
+  add_nemotron_block (model, 0, narrow);
+  add_nemotron_block (model, 1, 0);
+  return loose_model_load (model, error);
+}
+
+/* down (relu (up x)^2) of expert e, or of the only one. */
+static void
+feed (const char *suffix, guint e, const double *x, guint n_in, guint width, double *out)
+{
+  g_autofree char *up = g_strdup_printf ("blk.0.ffn_up%s.weight", suffix);
+  g_autofree char *down = g_strdup_printf ("blk.0.ffn_down%s.weight", suffix);
+  double hidden[SHARED];
+
+  loose_apply (up, e * width, x, n_in, width, hidden);
+  for (guint i = 0; i < width; i++)
+    hidden[i] = hidden[i] > 0 ? hidden[i] * hidden[i] : 0;
+  loose_apply (down, e * n_in, hidden, width, n_in, out);
+}
+
+/* Scores of both routers for one token, and how alike the stream is before and behind the experts. */
+static void
+naive_nemotron (gint32 id, guint narrow, double *first, double *second, double *similarity)
+{
+  g_autofree float *embedding = loose_values ("token_embd.weight", WORDS * D);
+  g_autofree float *bias = loose_values ("blk.0.exp_probs_b.bias", E);
+  guint z = narrow > 0 ? narrow : D, chosen[K];
+  double x[D], h[D], read[D], sum[D] = { 0 }, out[D], routed[D], scores[E], biased[E], all = 0;
+  double before = 0, after = 0, across = 0;
+
+  for (guint i = 0; i < D; i++)
+    h[i] = x[i] = (double) embedding[id * D + i];
+  loose_norm ("blk.0.attn_norm.weight", 0, D, h);
+  loose_apply ("blk.0.ffn_gate_inp.weight", 0, h, D, E, first);
+  for (guint e = 0; e < E; e++)
+    {
+      scores[e] = 1 / (1 + exp (-first[e]));
+      biased[e] = scores[e] + (double) bias[e];
+    }
+  choose (biased, chosen);
+  memcpy (read, h, sizeof read);
+  if (narrow > 0)
+    loose_apply ("blk.0.ffn_latent_down.weight", 0, h, D, z, read);
+  for (guint j = 0; j < K; j++)
+    all += scores[chosen[j]];
+  for (guint j = 0; j < K; j++)
+    {
+      feed ("_exps", chosen[j], read, z, WIDTH, out);
+      for (guint i = 0; i < z; i++)
+        sum[i] += 2.5 * scores[chosen[j]] / all * out[i];
+    }
+  memcpy (routed, sum, sizeof routed);
+  if (narrow > 0)
+    loose_apply ("blk.0.ffn_latent_up.weight", 0, sum, z, D, routed);
+  feed ("_shexp", 0, h, D, SHARED, out);
+  for (guint i = 0; i < D; i++)
+    {
+      before += x[i] * x[i];
+      across += x[i] * (x[i] + routed[i]);
+      after += (x[i] + routed[i]) * (x[i] + routed[i]);
+      x[i] += routed[i] + out[i];
+    }
+  *similarity = across / sqrt (before * after);
+  loose_norm ("blk.1.attn_norm.weight", 0, D, x);
+  loose_apply ("blk.1.ffn_gate_inp.weight", 0, x, D, E, second);
+}
+
+static void
+test_nemotron (gconstpointer data)
+{
+  guint narrow = GPOINTER_TO_UINT (data);
+  g_auto (LooseModel) model = { 0 };
+  g_autoptr (GError) error = NULL;
+  static float logits[BLOCKS * TOKENS * E], similarity[TOKENS];
+
+  make_nemotron (&model, narrow, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (model.plan->warnings->len, ==, 0);
+  run_engine (model.plan, logits, similarity);
+  for (guint t = 0; t < TOKENS; t++)
+    {
+      double right[BLOCKS][E], alike;
+
+      naive_nemotron (ids[t], narrow, right[0], right[1], &alike);
+      for (guint b = 0; b < BLOCKS; b++)
+        for (guint e = 0; e < E; e++)
+          assert_near ((double) logits[(b * TOKENS + t) * E + e], right[b][e]);
+      assert_near ((double) similarity[t], alike);
+    }
+}
+
+/* A matrix whose rows nothing else tells settles the width: then the next one does not fit. */
+static void
+test_nemotron_faults (void)
+{
+  static const struct
+  {
+    LooseFault fault;
+    const char *says;
+  } faults[] = { { { "ffn_latent_down.weight", FALSE }, "ffn_latent_up.weight" },
+                 { { "ffn_latent_up.weight", TRUE }, "ffn_latent_up.weight" },
+                 { { "ffn_latent_up.weight", FALSE }, "ffn_latent_up.weight" },
+                 { { "attn_norm", TRUE }, "attn_norm.weight" },
+                 { { "ffn_up_exps.weight", FALSE }, "ffn_down_exps.weight" },
+                 { { "ffn_down_exps.weight", TRUE }, "ffn_down_exps.weight" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (faults); i++)
+    {
+      g_auto (LooseModel) model = { 0 };
+      g_autoptr (GError) error = NULL;
+
+      g_assert_false (make_nemotron (&model, NARROW, &faults[i].fault, &error));
+      if (strstr (error->message, faults[i].says) == NULL)
+        g_error ("'%s' expected in: %s", faults[i].says, error->message);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_data_func ("/parts/one-part", GUINT_TO_POINTER (0), test_nemotron);
+  g_test_add_data_func ("/parts/latent-experts", GUINT_TO_POINTER (NARROW), test_nemotron);
+  g_test_add_func ("/parts/latent-experts/faults", test_nemotron_faults);
+  return g_test_run ();
+}
