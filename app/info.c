@@ -1,8 +1,9 @@
 /* `moescope info`: what a file holds, for people or as JSON. */
 #include "collector.h"
 #include "command.h"
-#include "json.h"
 #include "db.h"
+#include "info-model.h"
+#include "json.h"
 
 #include <glib/gstdio.h>
 #include <stdio.h>
@@ -12,10 +13,10 @@ typedef struct
 {
   char *path;
   gint64 bytes;
-  GPtrArray *runs;     /* of MsRun */
-  GPtrArray *models;   /* of MsModel, those of the runs */
-  GPtrArray *corpora;  /* of MsCorpus, likewise */
-  GPtrArray *warnings; /* of char*, about a model file; NULL = none */
+  GPtrArray *runs;    /* of MsRun */
+  GPtrArray *models;  /* of MsModel, those of the runs */
+  GPtrArray *corpora; /* of MsCorpus, likewise */
+  MsInspection *file; /* of a model file; NULL: it is a database */
 } Content;
 
 static void
@@ -24,7 +25,7 @@ content_clear (Content *content)
   g_clear_pointer (&content->runs, g_ptr_array_unref);
   g_clear_pointer (&content->models, g_ptr_array_unref);
   g_clear_pointer (&content->corpora, g_ptr_array_unref);
-  g_clear_pointer (&content->warnings, g_ptr_array_unref);
+  g_clear_pointer (&content->file, ms_inspection_free);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Content, content_clear)
@@ -47,16 +48,17 @@ corpus_of (const Content *content, gint64 id)
   return NULL;
 }
 
-/* A model file has one model and no runs. */
+/* A model file has one model, if it can be run, and no runs. */
 static gboolean
 load_model_file (Content *content, GError **error)
 {
-  MsModel *model = ms_model_describe (content->path, &content->warnings, error);
-
-  if (model == NULL)
+  content->file = ms_model_inspect (content->path, error);
+  if (content->file == NULL)
     return FALSE;
+  content->bytes = content->file->bytes;
   content->runs = g_ptr_array_new ();
-  g_ptr_array_add (content->models, model);
+  if (content->file->model != NULL)
+    g_ptr_array_add (content->models, g_steal_pointer (&content->file->model));
   return TRUE;
 }
 
@@ -505,7 +507,9 @@ print_json (const Content *content)
   for (guint i = 0; i < content->runs->len; i++)
     add_run (json, content, content->runs->pdata[i]);
   json_builder_end_array (json);
-  ms_json_add_texts (json, "warnings", content->warnings);
+  ms_json_add_texts (json, "warnings", content->file != NULL ? content->file->warnings : NULL);
+  if (content->file != NULL)
+    ms_info_add_inspection (json, content->file);
   json_builder_end_object (json);
   text = ms_json_text (json);
   fputs (text, stdout);
@@ -542,8 +546,6 @@ make_printable (Content *content)
       ms_text_make_printable (&run->command);
       ms_text_make_printable (&run->damage);
     }
-  for (guint i = 0; content->warnings != NULL && i < content->warnings->len; i++)
-    ms_text_make_printable ((char **) &content->warnings->pdata[i]);
 }
 
 static MsExit
@@ -567,14 +569,16 @@ run (int argc, char **argv)
       return MS_EXIT_FINE;
     }
   make_printable (&content);
-  for (guint i = 0; content.warnings != NULL && i < content.warnings->len; i++)
-    fprintf (stderr, "moescope info: %s\n", (const char *) content.warnings->pdata[i]);
   printf ("%s: %s bytes", content.path, ms_number_grouped (number, content.bytes));
-  if (content.corpora->len > 0 || content.models->len == 0)
+  if (content.file != NULL && content.file->n_parts > 1)
+    printf (" in %u files", content.file->n_parts);
+  if (content.file == NULL && (content.corpora->len > 0 || content.models->len == 0))
     printf (", %u %s", content.runs->len, content.runs->len == 1 ? "run" : "runs");
   putchar ('\n');
   for (guint i = 0; i < content.models->len; i++)
     print_model (content.models->pdata[i]);
+  if (content.file != NULL)
+    ms_info_print_inspection (content.file, content.models->len > 0);
   for (guint i = 0; i < content.corpora->len; i++)
     print_corpus (content.corpora->pdata[i]);
   for (guint i = 0; i < content.runs->len; i++)
@@ -586,6 +590,11 @@ const MsCommand ms_command_info = {
   .name = "info",
   .usage = "RUN.db|MODEL.gguf [--json]",
   .summary = "Tell what a file holds: models, texts, runs",
+  .details
+  = "Of a model file: its geometry, types and bytes by role, what one token uses, how it routes "
+    "and\n"
+    "where each of these facts comes from, what about it misleads, and what stands in the way of\n"
+    "running it.  Only headers are read, however large the file.",
   .example = "moescope info run.db\n  moescope info model.gguf --json",
   .run = run,
 };

@@ -29,6 +29,86 @@ typedef enum
  * run differently from what its authors meant. */
 MsModel *ms_model_describe (const char *path, GPtrArray **warnings, GError **error);
 
+/* Where a fact belongs. */
+typedef enum
+{
+  MS_FACTS_GEOMETRY,
+  MS_FACTS_ROUTING,
+} MsFactSection;
+
+typedef struct
+{
+  MsFactSection section;
+  char *name;      /* "experts_per_token" */
+  GVariant *value; /* int64, double, boolean or string */
+  char *source;    /* "key qwen3moe.expert_used_count", "the architecture", ... */
+} MsFact;
+
+typedef enum
+{
+  MS_ROLE_EXPERTS, /* routed ones */
+  MS_ROLE_ROUTER,
+  MS_ROLE_SHARED,
+  MS_ROLE_DENSE, /* feed-forward networks of every token beside or instead of experts */
+  MS_ROLE_ATTENTION,
+  MS_ROLE_STATE, /* other mixers: recurrent ones, convolutions */
+  MS_ROLE_NORM,
+  MS_ROLE_EMBEDDING,
+  MS_ROLE_OUTPUT,
+  MS_ROLE_FURTHER, /* whatever belongs to blocks that predict further tokens */
+  MS_ROLE_OTHER,
+  MS_N_ROLES
+} MsTensorRole;
+/* "experts", "shared experts", ... */
+const char *ms_role_name (MsTensorRole role);
+
+typedef struct
+{
+  const char *name;  /* of the type, "Q4_K"; "number 999" for one that nobody knows */
+  gboolean readable; /* its values can be computed */
+  gboolean whole;    /* integers and wide floats, of which tables are made */
+  guint n_tensors;
+  gint64 bytes, n_values;
+} MsTypeShare;
+
+typedef struct
+{
+  const char *mixer;       /* by its tensors: "attention", "Mamba-2", ..., "none" */
+  const char *router_type; /* NULL: there is no router */
+  gboolean router_quantised, router_bias, selection_bias, shared;
+  gboolean hashed;     /* the experts come from a table of token ids */
+  gboolean further;    /* predicts further tokens; no part of the pass */
+  guint experts, k;    /* 0: a block without experts */
+  gint64 bytes;        /* of all its tensors, */
+  gint64 expert_bytes; /* of its routed experts together */
+} MsBlockFacts;
+
+/* What a model file is, whether it can be run or not. */
+typedef struct
+{
+  char *architecture, *name;
+  guint n_parts, n_tensors;
+  gint64 bytes, tensor_bytes; /* of the files; of the tensors */
+  gint64 n_values;            /* parameters */
+  gint64 active_values,
+      active_bytes;          /* that one token uses: k experts a layer; the embedding where it is
+                                       * the output head as well; no blocks for further tokens */
+  GArray *facts;             /* of MsFact */
+  GArray *types;             /* of MsTypeShare, most bytes first */
+  GArray *roles[MS_N_ROLES]; /* of MsTypeShare, likewise */
+  MsBlockFacts *blocks;      /* (n_blocks) */
+  guint n_blocks, n_moe;     /* n_moe: with experts, in the pass */
+  GPtrArray *warnings;       /* of char*: what makes the file route otherwise than expected */
+  GPtrArray *obstacles;      /* of char*: why it cannot be run */
+  MsModel *model;            /* as it would be stored; NULL with obstacles */
+} MsInspection;
+
+/* Reads metadata, the list of tensors, and of a model that can be run its vectors and samples of its data.
+ * Errors: as for any model file that is damaged or not whole; UNSUPPORTED for files that are no models. */
+MsInspection *ms_model_inspect (const char *path, GError **error);
+void ms_inspection_free (MsInspection *inspection);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsInspection, ms_inspection_free)
+
 /* --- Collecting ----------------------------------------------------------------------------- */
 
 typedef enum

@@ -73,6 +73,50 @@ test_info (void)
   }
 }
 
+/* A model that cannot be run is described nonetheless, and what stands in the way said once. */
+static void
+test_info_model (void)
+{
+  static const guint8 bytes[1024] = { 0 };
+  g_autofree char *path = g_build_filename (folder, "model.gguf", NULL);
+  g_autoptr (GgufWriter) writer = gguf_writer_new ();
+  g_autoptr (JsonParser) parser = json_parser_new ();
+
+  gguf_add_string (writer, "general.architecture", "\x1b[1mx");
+  gguf_add_u32 (writer, "\x1b[1mx.expert_used_count", 2);
+  gguf_add_tensor (writer, "blk.0.ffn_gate_inp.weight", 0, 16, 4, 0, bytes, 256);
+  gguf_add_tensor (writer, "blk.0.ffn_up_exps.weight", 344, 16, 8, 4, bytes, 512);
+  gguf_writer_save (writer, path);
+  {
+    const char *way;
+    RUN (0, "info", path);
+    ASSERT_HAS (out, "Cannot be run  architecture '\\x1B[1mx' is none that can be run");
+    way = strstr (out, "tensors of type IQ4_KS_R4: 1 of 2");
+    g_assert_nonnull (way);
+    g_assert_null (strstr (way + 1, "tensors of type"));
+    ASSERT_HAS (out, "Experts                           512  66.7%  IQ4_KS_R4 512 in 1");
+    ASSERT_HAS (out, "4 experts of 128 bytes, 2 per token; router F32");
+    g_assert_null (strchr (out, 27));
+  }
+  {
+    JsonObject *file;
+    RUN (0, "info", "--json", path);
+    g_assert_true (json_parser_load_from_data (parser, out, -1, NULL));
+    file = json_object_get_object_member (json_node_get_object (json_parser_get_root (parser)),
+                                          "inspection");
+    g_assert_false (json_object_get_boolean_member (file, "can_be_run"));
+    g_assert_cmpstr (
+        json_array_get_string_element (json_object_get_array_member (file, "obstacles"), 1), ==,
+        "tensors of type IQ4_KS_R4: 1 of 2");
+    g_assert_cmpint (json_object_get_int_member (file, "active_parameters"), ==, 64 + 256);
+    g_assert_cmpint (json_object_get_int_member (
+                         json_object_get_object_member (
+                             json_object_get_object_member (file, "routing"), "experts_per_token"),
+                         "value"),
+                     ==, 2);
+  }
+}
+
 /* --- Tokens --------------------------------------------------------------------------------- */
 
 /* The ids or pieces that `moescope tokenize --json` printed. */
@@ -937,6 +981,7 @@ main (int argc, char **argv)
   database = g_build_filename (g_getenv ("MOESCOPE_SOURCE_ROOT"), "tests/data/format-1.db", NULL);
   folder = g_dir_make_tmp ("moescope-commands-XXXXXX", NULL);
   g_test_add_func ("/file-commands/info", test_info);
+  g_test_add_func ("/file-commands/info-model", test_info_model);
   g_test_add_func ("/file-commands/tokenize", test_tokenize);
   g_test_add_func ("/file-commands/tokenize-conformance", test_tokenize_conformance);
   g_test_add_func ("/file-commands/tokenize-refused", test_tokenize_refused);

@@ -16,13 +16,13 @@ typedef struct MsGguf MsGguf;
 typedef struct
 {
   const char *name;
-  guint32 number; /* MsTypeNumber, or another */
-  const MsTensorType *type;
+  guint32 number;           /* MsTypeNumber, or another */
+  const MsTensorType *type; /* of an unknown number a row with a name alone */
   guint n_dims;
   gint64 ne[4];       /* values per dimension, fastest first, each >= 1; 1 above n_dims */
   const guint8 *data; /* aligned to 8 bytes at least */
-  gsize size;         /* bytes */
-  gsize row_size;     /* bytes of one row of ne[0] values */
+  gsize size;         /* bytes; of a type whose blocks are not known: up to the next tensor */
+  gsize row_size;     /* bytes of one row of ne[0] values; 0: not known */
 } MsTensor;
 
 /* Opens the model at `path`; of a split one, its first part, the others beside it being found by their
@@ -34,6 +34,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsGguf, ms_gguf_close)
 
 /* Whether the files are still as they were opened.  CORRUPT when one was cut or written to. */
 gboolean ms_gguf_check (const MsGguf *gguf, GError **error);
+
+/* Files that the model consists of, and their bytes. */
+guint ms_gguf_n_parts (const MsGguf *gguf);
+gint64 ms_gguf_bytes (const MsGguf *gguf);
 
 /* As given to ms_gguf_open (borrowed). */
 const char *ms_gguf_path (const MsGguf *gguf);
@@ -105,8 +109,6 @@ gboolean ms_gguf_want (const MsGguf *gguf, const char *name, gint64 ne0, gint64 
 
 /* Rows of ne[0] values: ne[1] * ne[2] * ne[3]. */
 gint64 ms_tensor_n_rows (const MsTensor *tensor);
-/* FALSE and UNSUPPORTED, naming tensor and type, when ms_tensor_to_float cannot read it. */
-gboolean ms_tensor_check (const MsTensor *tensor, GError **error);
 /* Writes rows first_row .. first_row + n_rows - 1 to out (n_rows, ne[0]).  Any thread. */
 void ms_tensor_to_float (const MsTensor *tensor, gint64 first_row, gint64 n_rows, float *out);
 

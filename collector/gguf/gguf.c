@@ -12,6 +12,7 @@
 
 #include <glib/gstdio.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <xxhash.h>
@@ -75,6 +76,7 @@ struct MsGguf
   GHashTable *keys;    /* name -> Key, those of the first part */
   GPtrArray *tensors;  /* of MsTensor */
   GHashTable *by_name; /* name -> MsTensor */
+  GHashTable *types;   /* numbers that quant.c does not know -> MsTensorType */
 };
 
 /* Reads forward through a part; `bad` once something did not fit. */
@@ -276,6 +278,31 @@ parse_key (Cursor *cursor, GHashTable *keys, GError **error)
   return TRUE;
 }
 
+static void
+type_free (gpointer data)
+{
+  MsTensorType *type = data;
+
+  g_free ((char *) type->name);
+  g_free (type);
+}
+
+/* The type's row; for a number without one, a row with a name. */
+static const MsTensorType *
+type_of (MsGguf *gguf, guint32 number)
+{
+  const MsTensorType *type = ms_tensor_type (number);
+  const char *name = ms_tensor_type_foreign (number);
+  MsTensorType *own;
+
+  if (type != NULL || (type = g_hash_table_lookup (gguf->types, GUINT_TO_POINTER (number))) != NULL)
+    return type;
+  own = g_new0 (MsTensorType, 1);
+  own->name = name != NULL ? g_strdup (name) : g_strdup_printf ("number %u", number);
+  g_hash_table_insert (gguf->types, GUINT_TO_POINTER (number), own);
+  return own;
+}
+
 /* Reads the entry of one tensor; `data` still holds the offset. */
 static gboolean
 parse_tensor (MsGguf *gguf, Cursor *cursor, guint64 *offset, GError **error)
@@ -310,17 +337,14 @@ parse_tensor (MsGguf *gguf, Cursor *cursor, guint64 *offset, GError **error)
   *offset = take64 (cursor);
   if (cursor->bad)
     return fail_truncated (error, part, "list of tensors");
-  tensor->type = ms_tensor_type (tensor->number);
-  if (tensor->type == NULL)
-    return fail (error, MS_COLLECTOR_ERROR_UNSUPPORTED, part->path,
-                 "tensor '%s' has a type that moescope does not know (number %u)", name,
-                 tensor->number);
-  if (tensor->ne[0] % tensor->type->block_values != 0)
+  tensor->type = type_of (gguf, tensor->number);
+  if (tensor->type->block_values > 0 && tensor->ne[0] % tensor->type->block_values != 0)
     return fail (error, MS_COLLECTOR_ERROR_CORRUPT, part->path,
                  "tensor '%s' has rows of %" G_GINT64_FORMAT
                  " values, but %s comes in blocks of %u",
                  name, tensor->ne[0], tensor->type->name, tensor->type->block_values);
-  if (!g_size_checked_mul (&tensor->row_size, (gsize) tensor->ne[0] / tensor->type->block_values,
+  if (!g_size_checked_mul (&tensor->row_size,
+                           (gsize) tensor->ne[0] / MAX (tensor->type->block_values, 1),
                            tensor->type->block_bytes)
       || !g_size_checked_mul (&tensor->size, tensor->row_size, rows)
       /* Counts of values fit signed numbers, too. */
@@ -333,6 +357,39 @@ parse_tensor (MsGguf *gguf, Cursor *cursor, guint64 *offset, GError **error)
   g_hash_table_insert (gguf->by_name, (char *) tensor->name, tensor);
   g_ptr_array_add (gguf->tensors, g_steal_pointer (&tensor));
   return TRUE;
+}
+
+static int
+compare_offsets (gconstpointer a, gconstpointer b)
+{
+  guint64 p = *(const guint64 *) a, q = *(const guint64 *) b;
+
+  return (p > q) - (p < q);
+}
+
+/* Tensors of types whose blocks are not known: up to where the next one begins, or the data ends. */
+static void
+measure_tensors (MsGguf *gguf, const Part *part, guint first, const guint64 *offsets)
+{
+  guint n = gguf->tensors->len - first;
+  g_autofree guint64 *sorted = g_new (guint64, n + 1);
+
+  memcpy (sorted, offsets, n * sizeof *sorted);
+  sorted[n] = part->size - part->data_start;
+  qsort (sorted, n, sizeof *sorted, compare_offsets);
+  for (guint i = 0; i < n; i++)
+    {
+      MsTensor *tensor = g_ptr_array_index (gguf->tensors, first + i);
+      guint low = 0, high = n; /* the first that begins later */
+
+      while (low < high)
+        if (sorted[(low + high) / 2] <= offsets[i])
+          low = (low + high) / 2 + 1;
+        else
+          high = (low + high) / 2;
+      if (tensor->type->block_values == 0 && sorted[low] > offsets[i])
+        tensor->size = (gsize) (sorted[low] - offsets[i]);
+    }
 }
 
 /* Places the tensors from number `first` on, whose offsets are given, in the data of the part. */
@@ -356,6 +413,13 @@ place_tensors (MsGguf *gguf, const Part *part, guint first, const guint64 *offse
                      "the data of tensor '%s' ends beyond the end of the file (%" G_GSIZE_FORMAT
                      " bytes long); download it again",
                      tensor->name, part->size);
+      /* No type packs more than eight values into a byte. */
+      if (tensor->type->block_values == 0
+          && tensor->ne[0] > (gint64) (tensor->size * 8 / (gsize) ms_tensor_n_rows (tensor)))
+        return fail (error, MS_COLLECTOR_ERROR_CORRUPT, part->path,
+                     "tensor '%s' has %" G_GSIZE_FORMAT " bytes, too few for its %" G_GINT64_FORMAT
+                     " rows of %" G_GINT64_FORMAT " values",
+                     tensor->name, tensor->size, ms_tensor_n_rows (tensor), tensor->ne[0]);
       tensor->data = part->bytes + part->data_start + offset;
     }
   return TRUE;
@@ -429,6 +493,7 @@ add_part (MsGguf *gguf, const char *path, GHashTable *keys, GError **error)
   if (n_tensors > 0 && take (&cursor, padding) == NULL)
     return fail_truncated (error, part, "list of tensors");
   part->data_start = cursor.at;
+  measure_tensors (gguf, part, first, offsets);
   return place_tensors (gguf, part, first, offsets, alignment, error);
 }
 
@@ -439,6 +504,7 @@ ms_gguf_close (MsGguf *gguf)
     return;
   g_hash_table_unref (gguf->by_name);
   g_ptr_array_unref (gguf->tensors);
+  g_hash_table_unref (gguf->types);
   g_hash_table_unref (gguf->keys);
   g_ptr_array_unref (gguf->parts);
   g_free (gguf);
@@ -465,6 +531,22 @@ ms_gguf_check (const MsGguf *gguf, GError **error)
                    part->size);
     }
   return TRUE;
+}
+
+guint
+ms_gguf_n_parts (const MsGguf *gguf)
+{
+  return gguf->parts->len;
+}
+
+gint64
+ms_gguf_bytes (const MsGguf *gguf)
+{
+  gint64 bytes = 0;
+
+  for (guint i = 0; i < gguf->parts->len; i++)
+    bytes += (gint64) ((const Part *) g_ptr_array_index (gguf->parts, i))->size;
+  return bytes;
 }
 
 char *
@@ -881,6 +963,7 @@ ms_gguf_open (const char *path, GError **error)
   gguf->keys = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, key_free);
   gguf->tensors = g_ptr_array_new_with_free_func (tensor_free);
   gguf->by_name = g_hash_table_new (g_str_hash, g_str_equal);
+  gguf->types = g_hash_table_new_full (NULL, NULL, NULL, type_free);
   if (!add_part (gguf, path, gguf->keys, error) || !add_other_parts (gguf, path, error))
     return NULL;
   return g_steal_pointer (&gguf);
@@ -924,10 +1007,15 @@ ms_gguf_want (const MsGguf *gguf, const char *name, gint64 ne0, gint64 ne1, gint
                    " x %" G_GINT64_FORMAT ", but %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
                    " x %" G_GINT64_FORMAT " follows from the metadata (0: any)",
                    name, found->ne[0], found->ne[1], found->ne[2], ne0, ne1, ne2);
-  if (!ms_tensor_check (found, error))
+  if (found->type->to_float == NULL)
     {
-      g_prefix_error (error, "%s: ", ms_gguf_path (gguf));
-      return FALSE;
+      guint n = 0;
+
+      for (guint i = 0; i < gguf->tensors->len; i++)
+        n += ms_gguf_tensor (gguf, i)->type == found->type;
+      return fail (error, MS_COLLECTOR_ERROR_UNSUPPORTED, ms_gguf_path (gguf),
+                   "tensors of type %s cannot be read: %u of %u, for example %s", found->type->name,
+                   n, gguf->tensors->len, name);
     }
   *tensor = found;
   return TRUE;
@@ -949,17 +1037,6 @@ gint64
 ms_tensor_n_rows (const MsTensor *tensor)
 {
   return tensor->ne[1] * tensor->ne[2] * tensor->ne[3];
-}
-
-gboolean
-ms_tensor_check (const MsTensor *tensor, GError **error)
-{
-  if (tensor->type->to_float != NULL)
-    return TRUE;
-  g_set_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_UNSUPPORTED,
-               "tensor %s has type %s, which moescope cannot read yet", tensor->name,
-               tensor->type->name);
-  return FALSE;
 }
 
 void

@@ -20,7 +20,7 @@ typedef enum
 typedef struct
 {
   const char *name;   /* "Q8_0" */
-  guint block_values; /* values per block: a row is a whole number of blocks */
+  guint block_values; /* values per block: a row is a whole number of blocks; 0: not known */
   guint block_bytes;
   /* Writes n values (a multiple of block_values) to out; `blocks` needs no alignment.  NULL: the type
    * is known by name and size only. */
@@ -29,5 +29,8 @@ typedef struct
 
 /* The row of type `number`; NULL when no such type exists (or it was withdrawn). */
 const MsTensorType *ms_tensor_type (guint32 number);
+/* The name of a type that files hold and moescope knows nothing else of: withdrawn ones, and those of forks
+ * such as ik_llama.cpp's IQ4_KS or, with interleaved rows, IQ4_KS_R4.  NULL for other numbers. */
+const char *ms_tensor_type_foreign (guint32 number);
 
 G_END_DECLS
