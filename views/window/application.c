@@ -85,7 +85,7 @@ open_files (GApplication *application, GFile **files, int n, const char *hint)
       g_autoptr (GError) error = NULL;
 
       if (path != NULL)
-        ms_workbench_open (ms_window_get_bench (window), path);
+        gtk_widget_activate_action (GTK_WIDGET (window), "win.open-path", "s", path);
       if (self->select != NULL
           && !ms_session_set_text (ms_workbench_get_session (ms_window_get_bench (window)),
                                    self->select, &error))
