@@ -5,6 +5,8 @@
  * that the bits are those of any other exact implementation. */
 #include "quant-private.h"
 
+#include "quant-grids-private.h"
+
 #include <string.h>
 
 /* Plain loops that compilers vectorize, compiled twice on x86: for any processor and for those with
@@ -374,6 +376,312 @@ iq4_xs_values (const guint8 *in, gsize n, float *out)
 }
 KERNEL (iq4_xs)
 
+/* --- One and two bits, ternary ----------------------------------------------------------------- */
+
+/* Block of 128: half scale, a bit each: minus or plus. */
+VALUES
+q1_0_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 128; b++, in += 18, out += 128)
+    {
+      float scale = half (load16 (in));
+
+      for (guint byte = 0; byte < 16; byte++)
+        for (guint i = 0; i < 8; i++)
+          out[8 * byte + i] = ((in[2 + byte] >> i) & 1) != 0 ? scale : -scale;
+    }
+}
+KERNEL (q1_0)
+
+/* Block of 64: half scale, two bits each, neighbours in a byte, stored plus 1. */
+VALUES
+q2_0_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 64; b++, in += 18, out += 64)
+    {
+      float scale = half (load16 (in));
+
+      for (guint byte = 0; byte < 16; byte++)
+        for (guint i = 0; i < 4; i++)
+          out[4 * byte + i] = scale * (float) ((gint) ((in[2 + byte] >> (2 * i)) & 3) - 1);
+    }
+}
+KERNEL (q2_0)
+
+/* Digit `power` / 3 (3^0, 3^1, ...) of the fraction `byte` / 256 in base 3, less 1. */
+static inline __attribute__ ((always_inline)) float
+ternary (guint8 byte, guint8 power)
+{
+  guint8 rest = (guint8) (byte * power);
+
+  return (float) ((gint) ((guint16) (rest * 3) >> 8) - 1);
+}
+
+/* n bytes of `digits` values each, value d n + i being digit d of byte i. */
+static inline __attribute__ ((always_inline)) void
+ternaries (const guint8 *in, guint n, guint digits, float scale, float *out)
+{
+  static const guint8 powers[] = { 1, 3, 9, 27, 81 };
+
+  for (guint d = 0; d < digits; d++)
+    for (guint i = 0; i < n; i++)
+      out[d * n + i] = scale * ternary (in[i], powers[d]);
+}
+
+/* Block of 256: 32 and 16 bytes of five ternary values, 4 of four, half scale. */
+VALUES
+tq1_0_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 256; b++, in += 54, out += 256)
+    {
+      float scale = half (load16 (in + 52));
+
+      ternaries (in, 32, 5, scale, out);
+      ternaries (in + 32, 16, 5, scale, out + 160);
+      ternaries (in + 48, 4, 4, scale, out + 240);
+    }
+}
+KERNEL (tq1_0)
+
+/* Block of 256: two bits each, 128 values sharing 32 bytes, stored plus 1; half scale. */
+VALUES
+tq2_0_values (const guint8 *in, gsize n, float *out)
+{
+  for (gsize b = 0; b < n / 256; b++, in += 66, out += 256)
+    {
+      float scale = half (load16 (in + 64));
+
+      for (guint s = 0; s < 8; s++)
+        for (guint i = 0; i < 32; i++)
+          out[32 * s + i] = scale * (float) ((gint) ((in[s / 4 * 32 + i] >> (s % 4 * 2)) & 3) - 1);
+    }
+}
+KERNEL (tq2_0)
+
+/* Half of a number of four bits of exponent and three of mantissa, without a sign; its NaN is 0. */
+static inline __attribute__ ((always_inline)) float
+half_e4m3 (guint8 bits)
+{
+  guint exponent = (bits >> 3) & 15, mantissa = bits & 7;
+
+  if (bits == 0x7f)
+    return 0;
+  return exponent == 0 ? (float) mantissa * 0x1p-10f
+                       : from_bits ((exponent + 119) << 23 | mantissa << 20);
+}
+
+/* Block of 64: four scales of sub-blocks of 16, 8 bytes of two four-bit floats for each, as MXFP4. */
+VALUES
+nvfp4_values (const guint8 *in, gsize n, float *out)
+{
+  static const gint8 doubled[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
+
+  for (gsize b = 0; b < n / 64; b++, in += 36, out += 64)
+    for (guint s = 0; s < 4; s++)
+      {
+        const guint8 *quants = in + 4 + 8 * s;
+        float scale = half_e4m3 (in[s]);
+
+        for (guint i = 0; i < 8; i++)
+          {
+            out[16 * s + i] = scale * (float) doubled[quants[i] & 15];
+            out[16 * s + 8 + i] = scale * (float) doubled[quants[i] >> 4];
+          }
+      }
+}
+KERNEL (nvfp4)
+
+/* --- Points of grids (quant-grids.c) --------------------------------------------------------------- */
+
+/* All products of these types are exact: few bits each. */
+static inline __attribute__ ((always_inline)) void
+signed_point (const gint8 *sizes, const gint8 *signs, guint n, float times, float *out)
+{
+  for (guint i = 0; i < n; i++)
+    out[i] = times * (float) (sizes[i] * signs[i]);
+}
+
+static inline __attribute__ ((always_inline)) guint32
+load32 (const guint8 *in)
+{
+  guint32 value;
+
+  memcpy (&value, in, sizeof value);
+  return value;
+}
+
+/* Half scale; 8 sub-blocks of 32: four points, then a word of four times seven signs and a scale. */
+VALUES
+iq2_xxs_values (const guint8 *in, gsize n, float *out)
+{
+  const MsGrids *grids = ms_grids ();
+
+  for (gsize b = 0; b < n / 256; b++, in += 66)
+    {
+      float scale = half (load16 (in));
+
+      for (guint s = 0; s < 8; s++)
+        {
+          const guint8 *points = in + 2 + 8 * s;
+          guint32 rest = load32 (points + 4);
+          float times = scale * (0.5f + (float) (rest >> 28)) * 0.25f;
+
+          for (guint i = 0; i < 4; i++, out += 8)
+            signed_point (grids->iq2_xxs[points[i]], grids->even_signs[rest >> (7 * i) & 127], 8,
+                          times, out);
+        }
+    }
+}
+KERNEL (iq2_xxs)
+
+/* Half scale; 32 words of a point and seven signs; 16 scales of four bits. */
+VALUES
+iq2_xs_values (const guint8 *in, gsize n, float *out)
+{
+  const MsGrids *grids = ms_grids ();
+
+  for (gsize b = 0; b < n / 256; b++, in += 74)
+    {
+      float scale = half (load16 (in));
+
+      for (guint i = 0; i < 32; i++, out += 8)
+        {
+          guint word = load16 (in + 2 + 2 * i);
+          guint four = (in[66 + i / 4] >> (i % 4 / 2 * 4)) & 15u;
+
+          signed_point (grids->iq2_xs[word & 511], grids->even_signs[word >> 9], 8,
+                        scale * (0.5f + (float) four) * 0.25f, out);
+        }
+    }
+}
+KERNEL (iq2_xs)
+
+/* Half scale; 32 points, 32 bytes of signs, two further bits of four points in each of 8 bytes, 16 scales. */
+VALUES
+iq2_s_values (const guint8 *in, gsize n, float *out)
+{
+  const MsGrids *grids = ms_grids ();
+
+  for (gsize b = 0; b < n / 256; b++, in += 82)
+    {
+      float scale = half (load16 (in));
+
+      for (guint i = 0; i < 32; i++, out += 8)
+        {
+          guint point = in[2 + i] | ((in[66 + i / 4] >> (i % 4 * 2)) & 3u) << 8;
+          guint four = (in[74 + i / 4] >> (i % 4 / 2 * 4)) & 15u;
+
+          signed_point (grids->iq2_s[point], grids->signs[in[34 + i]], 8,
+                        scale * (0.5f + (float) four) * 0.25f, out);
+        }
+    }
+}
+KERNEL (iq2_s)
+
+/* Half scale; 64 points of four values; 8 words of four times seven signs and a scale. */
+VALUES
+iq3_xxs_values (const guint8 *in, gsize n, float *out)
+{
+  const MsGrids *grids = ms_grids ();
+
+  for (gsize b = 0; b < n / 256; b++, in += 98)
+    {
+      float scale = half (load16 (in));
+
+      for (guint i = 0; i < 32; i++, out += 8)
+        {
+          guint32 rest = load32 (in + 66 + i / 4 * 4);
+          const gint8 *signs = grids->even_signs[rest >> (7 * (i % 4)) & 127];
+          float times = scale * (0.5f + (float) (rest >> 28)) * 0.5f;
+
+          signed_point (grids->iq3_xxs[in[2 + 2 * i]], signs, 4, times, out);
+          signed_point (grids->iq3_xxs[in[3 + 2 * i]], signs + 4, 4, times, out + 4);
+        }
+    }
+}
+KERNEL (iq3_xxs)
+
+/* Half scale; 64 points of four values, a further bit of each, 32 bytes of signs, 8 scales of four bits. */
+VALUES
+iq3_s_values (const guint8 *in, gsize n, float *out)
+{
+  const MsGrids *grids = ms_grids ();
+
+  for (gsize b = 0; b < n / 256; b++, in += 110)
+    {
+      float scale = half (load16 (in));
+
+      for (guint i = 0; i < 32; i++, out += 8)
+        {
+          guint high = (guint) in[66 + i / 4] >> (i % 4 * 2);
+          const gint8 *signs = grids->signs[in[74 + i]];
+          guint four = (in[106 + i / 8] >> (i % 8 / 4 * 4)) & 15u;
+          float times = scale * (float) (1 + 2 * four);
+
+          signed_point (grids->iq3_s[in[2 + 2 * i] | (high & 1) << 8], signs, 4, times, out);
+          signed_point (grids->iq3_s[in[3 + 2 * i] | (high & 2) << 7], signs + 4, 4, times,
+                        out + 4);
+        }
+    }
+}
+KERNEL (iq3_s)
+
+static inline __attribute__ ((always_inline)) void
+shifted_point (const gint8 *point, gboolean down, float times, float *out)
+{
+  float shift = down ? -0.125f : 0.125f;
+
+  for (guint i = 0; i < 8; i++)
+    out[i] = times * ((float) point[i] + shift);
+}
+
+/* Half scale; 32 points; 8 words: three further bits of four points, a scale, whether all shift down. */
+VALUES
+iq1_s_values (const guint8 *in, gsize n, float *out)
+{
+  const MsGrids *grids = ms_grids ();
+
+  for (gsize b = 0; b < n / 256; b++, in += 50)
+    {
+      float scale = half (load16 (in));
+
+      for (guint i = 0; i < 32; i++, out += 8)
+        {
+          guint word = load16 (in + 34 + i / 4 * 2);
+          guint point = in[2 + i] | (word >> (i % 4 * 3) & 7u) << 8;
+
+          shifted_point (grids->iq1[point], (word & 0x8000) != 0,
+                         scale * (float) (2 * (word >> 12 & 7u) + 1), out);
+        }
+    }
+}
+KERNEL (iq1_s)
+
+/* 32 points; four bits of each: three further ones and whether it shifts down; four words of four scales, with
+ * a quarter of the half scale above them. */
+VALUES
+iq1_m_values (const guint8 *in, gsize n, float *out)
+{
+  const MsGrids *grids = ms_grids ();
+
+  for (gsize b = 0; b < n / 256; b++, in += 56)
+    {
+      const guint8 *words = in + 48;
+      float scale = half ((guint32) words[1] >> 4 | (words[3] & 0xf0u) | (words[5] & 0xf0u) << 4
+                          | (words[7] & 0xf0u) << 8);
+
+      for (guint i = 0; i < 32; i++, out += 8)
+        {
+          guint four = (in[32 + i / 2] >> (i % 2 * 4)) & 15u;
+          guint eighth = load16 (words + i / 8 * 2) >> (i % 8 / 2 * 3) & 7u;
+
+          shifted_point (grids->iq1[in[i] | (four & 7) << 8], (four & 8) != 0,
+                         scale * (float) (2 * eighth + 1), out);
+        }
+    }
+}
+KERNEL (iq1_m)
+
 static void
 f32 (const guint8 *in, gsize n, float *out)
 {
@@ -397,27 +705,27 @@ static const MsTensorType types[] = {
   [13] = { "Q5_K", 256, 176, q5_k },
   [14] = { "Q6_K", 256, 210, q6_k },
   [15] = { "Q8_K", 256, 292, NULL },
-  [16] = { "IQ2_XXS", 256, 66, NULL },
-  [17] = { "IQ2_XS", 256, 74, NULL },
-  [18] = { "IQ3_XXS", 256, 98, NULL },
-  [19] = { "IQ1_S", 256, 50, NULL },
+  [16] = { "IQ2_XXS", 256, 66, iq2_xxs },
+  [17] = { "IQ2_XS", 256, 74, iq2_xs },
+  [18] = { "IQ3_XXS", 256, 98, iq3_xxs },
+  [19] = { "IQ1_S", 256, 50, iq1_s },
   [20] = { "IQ4_NL", 32, 18, iq4_nl },
-  [21] = { "IQ3_S", 256, 110, NULL },
-  [22] = { "IQ2_S", 256, 82, NULL },
+  [21] = { "IQ3_S", 256, 110, iq3_s },
+  [22] = { "IQ2_S", 256, 82, iq2_s },
   [23] = { "IQ4_XS", 256, 136, iq4_xs },
   [24] = { "I8", 1, 1, NULL },
   [25] = { "I16", 1, 2, NULL },
   [MS_TYPE_I32] = { "I32", 1, 4, NULL },
   [27] = { "I64", 1, 8, NULL },
   [28] = { "F64", 1, 8, NULL },
-  [29] = { "IQ1_M", 256, 56, NULL },
+  [29] = { "IQ1_M", 256, 56, iq1_m },
   [MS_TYPE_BF16] = { "BF16", 1, 2, bf16 },
-  [34] = { "TQ1_0", 256, 54, NULL },
-  [35] = { "TQ2_0", 256, 66, NULL },
+  [34] = { "TQ1_0", 256, 54, tq1_0 },
+  [35] = { "TQ2_0", 256, 66, tq2_0 },
   [39] = { "MXFP4", 32, 17, mxfp4 },
-  [40] = { "NVFP4", 64, 36, NULL },
-  [41] = { "Q1_0", 128, 18, NULL },
-  [42] = { "Q2_0", 64, 18, NULL },
+  [40] = { "NVFP4", 64, 36, nvfp4 },
+  [41] = { "Q1_0", 128, 18, q1_0 },
+  [42] = { "Q2_0", 64, 18, q2_0 },
 };
 
 const MsTensorType *
