@@ -30,6 +30,8 @@ static const Case cases[] = {
   { "granitemoe-shared", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "granitehybrid", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "jamba", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "dbrx", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "phimoe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "nemotron_h_moe", 1e-4, 2e-5, 2e-4, 5e-5 },
   { "minicpm-moe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "olmoe", 1e-4, 2e-5, 2e-4, 2e-5 },

@@ -84,6 +84,17 @@ test_soft_cap (void)
     }
 }
 
+static void
+test_clamp (void)
+{
+  float x[] = { -3, 3, 0.5f, -1.5f, 1.5f, 1.6f, -1e9f, INFINITY, NAN };
+  const float right[] = { -1.5f, 1.5f, 0.5f, -1.5f, 1.5f, 1.5f, -1.5f, 1.5f };
+
+  ms_clamp (x, 1.5f, G_N_ELEMENTS (x));
+  g_assert_cmpint (memcmp (x, right, sizeof right), ==, 0);
+  g_assert_true (isnan (x[8]));
+}
+
 /* --- Norms ----------------------------------------------------------------------------------- */
 
 /* All kinds, with a mean far from 0, where a layer norm differs from an RMS norm; in place too. */
@@ -195,6 +206,7 @@ main (int argc, char **argv)
   g_test_add_func ("/kinds/gelu", test_gelu);
   g_test_add_func ("/kinds/relu-squared", test_relu_squared);
   g_test_add_func ("/kinds/soft-cap", test_soft_cap);
+  g_test_add_func ("/kinds/clamp", test_clamp);
   g_test_add_func ("/kinds/norms", test_norms);
   g_test_add_func ("/kinds/head", test_head);
   return g_test_run ();

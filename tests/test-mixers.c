@@ -1,9 +1,10 @@
-/* Recurrent mixers alone against plain loops in double, on a file of one block: several documents in one wave,
- * any number of threads; each of their tensors missing or of a wrong shape. */
+/* Mixers alone against plain loops in double, on a file of one block: several documents in one wave, any number
+ * of threads; each tensor of recurrent mixers missing or of a wrong shape. */
 #include "base.h"
 #include "engine-private.h"
 #include "loose-model.h"
 #include "mixer-private.h"
+#include "positions-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -207,6 +208,104 @@ naive_mamba (const Space *s, const double *x, guint n, double *y)
     }
 }
 
+/* --- Attention with limited queries, keys and values, and angles that go by a document's length ------ */
+
+#define HEADS    4
+#define KV_HEADS 2
+#define HEAD     6 /* width of a head */
+#define LIMIT    0.4f
+#define CONTEXT  10   /* longer documents turn otherwise */
+#define FACTOR   1.25 /* of cosines and sines */
+
+static gboolean
+make_attention (LooseModel *model, const LooseFault *fault, GError **error)
+{
+  loose_model_init (model, "dbrx", fault);
+  loose_model_u32 (model, "embedding_length", D);
+  loose_model_u32 (model, "block_count", 1);
+  loose_model_u32 (model, "attention.head_count", HEADS);
+  loose_model_u32 (model, "attention.head_count_kv", KV_HEADS);
+  loose_model_u32 (model, "expert_count", 2);
+  loose_model_u32 (model, "expert_used_count", 1);
+  loose_model_u32 (model, "rope.scaling.original_context_length", CONTEXT);
+  loose_model_float (model, "rope.scaling.attn_factor", (float) FACTOR);
+  loose_model_float (model, "rope.freq_base", 100);
+  loose_model_float (model, "attention.layer_norm_epsilon", LOOSE_EPSILON);
+  loose_model_float (model, "attention.clamp_kqv", LIMIT);
+  loose_model_add (model, "token_embd.weight", D, 8, 0);
+  loose_model_add (model, "output_norm.weight", D, 0, 0);
+  loose_model_add (model, "rope_factors_short.weight", HEAD / 2, 0, 0);
+  loose_model_add (model, "rope_factors_long.weight", HEAD / 2, 0, 0);
+  loose_model_add (model, "blk.0.attn_norm.weight", D, 0, 0);
+  loose_model_add (model, "blk.0.attn_output_norm.weight", D, 0, 0);
+  loose_model_add (model, "blk.0.attn_qkv.weight", D, (HEADS + 2 * KV_HEADS) * HEAD, 0);
+  loose_model_add (model, "blk.0.attn_output.weight", HEADS * HEAD, D, 0);
+  loose_model_add (model, "blk.0.ffn_gate_inp.weight", D, 2, 0);
+  loose_model_add (model, "blk.0.ffn_gate_exps.weight", D, 4, 2);
+  loose_model_add (model, "blk.0.ffn_up_exps.weight", D, 4, 2);
+  loose_model_add (model, "blk.0.ffn_down_exps.weight", 4, D, 2);
+  return loose_model_load (model, error);
+}
+
+static void
+turn (double *head, guint position, const float *divisors)
+{
+  for (guint i = 0; i < HEAD / 2; i++)
+    {
+      double angle = position * pow (100, -2.0 * i / HEAD) / (double) divisors[i];
+      double a = head[i], b = head[i + HEAD / 2];
+
+      head[i] = FACTOR * (a * cos (angle) - b * sin (angle));
+      head[i + HEAD / 2] = FACTOR * (a * sin (angle) + b * cos (angle));
+    }
+}
+
+static void
+naive_attention (const Space *unused, const double *x, guint n, double *y)
+{
+  const guint row = (HEADS + 2 * KV_HEADS) * HEAD;
+  g_autofree double *qkv = g_new (double, (gsize) n *row), *p = g_new (double, n);
+  g_autofree float *divisors = loose_values (
+      n > CONTEXT ? "rope_factors_long.weight" : "rope_factors_short.weight", HEAD / 2);
+
+  g_assert_null (unused);
+  for (guint t = 0; t < n; t++)
+    {
+      double *of = qkv + t * row;
+
+      loose_apply ("blk.0.attn_qkv.weight", 0, x + t * D, D, row, of);
+      for (guint i = 0; i < row; i++)
+        of[i] = CLAMP (of[i], -(double) LIMIT, (double) LIMIT);
+      for (guint h = 0; h < HEADS + KV_HEADS; h++)
+        turn (of + h * HEAD, t, divisors);
+    }
+  for (guint t = 0; t < n; t++)
+    {
+      double mixed[HEADS * HEAD] = { 0 };
+
+      for (guint h = 0; h < HEADS; h++)
+        {
+          guint kv = h / (HEADS / KV_HEADS);
+          double sum = 0;
+
+          for (guint s = 0; s <= t; s++)
+            {
+              const double *q = qkv + t * row + h * HEAD;
+              const double *k = qkv + s * row + (HEADS + kv) * HEAD;
+
+              p[s] = 0;
+              for (guint i = 0; i < HEAD; i++)
+                p[s] += q[i] * k[i];
+              sum += p[s] = exp (p[s] / sqrt (HEAD));
+            }
+          for (guint s = 0; s <= t; s++)
+            for (guint i = 0; i < HEAD; i++)
+              mixed[h * HEAD + i] += p[s] / sum * qkv[s * row + (HEADS + KV_HEADS + kv) * HEAD + i];
+        }
+      loose_apply ("blk.0.attn_output.weight", 0, mixed, HEADS * HEAD, D, y + t * D);
+    }
+}
+
 /* --- Tests ----------------------------------------------------------------------------------- */
 
 /* The mixer's output (n, D) for documents of these lengths, their inputs one after the other.  (transfer full) */
@@ -220,6 +319,7 @@ run_mixer (const MsPlan *plan, float *x, const gsize *starts, guint n_documents,
   g_autoptr (MsArena) arena = ms_arena_new (1 << 20);
   g_autofree guint32 *positions = g_new (guint32, n);
   const MsOperand in = { x, NULL, D };
+  g_autofree MsAngles *angles = g_new0 (MsAngles, plan->rotations->len + 1);
   float *y = g_new (float, n *D);
   const MsEngine engine = { .plan = plan,
                             .options = &options,
@@ -227,47 +327,77 @@ run_mixer (const MsPlan *plan, float *x, const gsize *starts, guint n_documents,
                             .n = n,
                             .products = products,
                             .arena = arena,
+                            .angles = angles,
                             .positions = positions,
                             .block = plan->blocks };
 
   for (guint d = 0; d < n_documents; d++)
     for (gsize t = starts[d]; t < starts[d + 1]; t++)
       positions[t] = (guint32) (t - starts[d]);
+  for (guint i = 0; i < plan->rotations->len; i++)
+    {
+      const MsRotation *rotation = g_ptr_array_index (plan->rotations, i);
+
+      angles[i].cosines = ms_arena_array (arena, float, n * rotation->n_pairs);
+      angles[i].sines = ms_arena_array (arena, float, n * rotation->n_pairs);
+      for (gsize p = 0; p < n; p++)
+        ms_rotation_angles (rotation, p, angles[i].cosines + p * rotation->n_pairs,
+                            angles[i].sines + p * rotation->n_pairs);
+    }
   plan->blocks[0].mixer->run (
       &engine, plan->blocks[0].mixer_part, &in,
       (MsProduct){ .kind = MS_PRODUCT_STORE, .rows = n, .y = y, .y_width = D });
   return y;
 }
 
+typedef void (*NaiveFunc) (const Space *s, const double *x, guint n, double *y);
+
 static void
-test_space (gconstpointer data)
+compare_mixer (const MsPlan *plan, NaiveFunc naive, const Space *s)
 {
   static const gsize starts[] = { 0, 7, 8, 150, 153 };
-  const Space *s = data;
   const guint n_documents = G_N_ELEMENTS (starts) - 1;
   gsize n = starts[n_documents];
-  g_autoptr (GError) error = NULL;
-  g_auto (LooseModel) model = { 0 };
   g_autofree float *x = loose_values ("x", n * D), *one = NULL, *three = NULL;
   g_autofree double *wide = g_new (double, n *D), *right = g_new (double, n *D);
 
-  make_model (&model, s, NULL, &error);
-  g_assert_no_error (error);
-  g_assert_cmpuint (model.plan->warnings->len, ==, 0);
-  one = run_mixer (model.plan, x, starts, n_documents, 1);
-  three = run_mixer (model.plan, x, starts, n_documents, 3);
-  g_assert_cmpint (memcmp (one, three, n * D * sizeof *one), ==, 0);
   for (gsize i = 0; i < n * D; i++)
     wide[i] = (double) (x[i] *= 3);
-  g_free (one);
-  one = run_mixer (model.plan, x, starts, n_documents, 2);
+  one = run_mixer (plan, x, starts, n_documents, 1);
+  three = run_mixer (plan, x, starts, n_documents, 3);
+  g_assert_cmpint (memcmp (one, three, n * D * sizeof *one), ==, 0);
   for (guint d = 0; d < n_documents; d++)
-    (strcmp (s->architecture, "jamba") == 0 ? naive_mamba : naive_mamba_2) (
-        s, wide + starts[d] * D, (guint) (starts[d + 1] - starts[d]), right + starts[d] * D);
+    naive (s, wide + starts[d] * D, (guint) (starts[d + 1] - starts[d]), right + starts[d] * D);
   for (gsize i = 0; i < n * D; i++)
     if (!(fabs ((double) one[i] - right[i]) < 1e-5 * (1 + fabs (right[i]))))
       g_error ("token %" G_GSIZE_FORMAT ": %.9g found, %.9g is right", i / D, (double) one[i],
                right[i]);
+}
+
+static void
+test_space (gconstpointer data)
+{
+  const Space *s = data;
+  g_autoptr (GError) error = NULL;
+  g_auto (LooseModel) model = { 0 };
+
+  make_model (&model, s, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (model.plan->warnings->len, ==, 0);
+  compare_mixer (model.plan, strcmp (s->architecture, "jamba") == 0 ? naive_mamba : naive_mamba_2,
+                 s);
+}
+
+static void
+test_attention (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (LooseModel) model = { 0 };
+
+  make_attention (&model, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (model.plan->warnings->len, ==, 0);
+  compare_mixer (model.plan, naive_attention, NULL);
 }
 
 /* Every tensor that the mixer must have, missing or too long: the error names it. */
@@ -307,5 +437,6 @@ main (int argc, char **argv)
       g_test_add_data_func (name, &spaces[i], test_space);
       g_test_add_data_func (faults, &spaces[i], test_faults);
     }
+  g_test_add_func ("/mixers/attention-by-length", test_attention);
   return g_test_run ();
 }

@@ -49,6 +49,8 @@ void ms_scan_step_each (float *state, gsize n, const float *b, const float *c, c
 void ms_gelu_times (float *gate, const float *up, gsize n);
 /* x = max (x, 0)^2, all (n); up is NULL.  (So et al. 2021) */
 void ms_relu_squared (float *x, const float *up, gsize n);
+/* x = x within -limit..limit, all (n); NaN stays. */
+void ms_clamp (float *x, float limit, gsize n);
 /* x = cap * tanh (x / cap), all (n). */
 void ms_soft_cap (float *x, float cap, gsize n);
 /* x = x * ln (1 + exp (gate)), all (n). */

@@ -260,6 +260,14 @@ ms_relu_squared_body (float *x, const float *up, gsize n)
 }
 KERNEL (void, , ms_relu_squared, (float *x, const float *up, gsize n), (x, up, n))
 
+INLINE void
+ms_clamp_body (float *x, float limit, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+}
+KERNEL (void, , ms_clamp, (float *x, float limit, gsize n), (x, limit, n))
+
 /* Near 0 a series, where the quotient would lose digits.  (Cephes' tanhf) */
 INLINE float
 hyperbolic_tangent (float x)

@@ -60,6 +60,7 @@ typedef guint64 MsSwitches;
 
 /* The norms of a block and of the model. */
 #define MS_FFN_NORM_POST  MS_SWITCH (10) /* what router and experts read: post_attention_norm */
+#define MS_FFN_NORM_OUT   MS_SWITCH (60) /* ... or attn_output_norm */
 #define MS_LAST_NORM_EMBD MS_SWITCH (6)  /* the last norm is named token_embd_norm */
 
 #define MS_HEAD_BIAS MS_SWITCH (28) /* the output head must have a bias */
@@ -69,6 +70,7 @@ typedef guint64 MsSwitches;
 #define MS_LATENT_EXPERTS MS_SWITCH (37) /* of a block, by its tensors: ffn_latent_down, _up */
 
 #define MS_ROPE_IF_FINETUNED MS_SWITCH (35) /* rope.scaling.finetuned false: no positions */
+#define MS_ROPE_BY_LENGTH    MS_SWITCH (39) /* of a file, by its tensors: rope_factors_long, _short */
 
 /* Keys that scale, cap or clamp (scales.c): who does not have the switch refuses the key. */
 #define MS_EMBEDDING_SCALE MS_SWITCH (29) /* embedding_scale */
@@ -77,6 +79,7 @@ typedef guint64 MsSwitches;
 #define MS_LOGIT_SCALE     MS_SWITCH (32) /* logit_scale multiplies, */
 #define MS_LOGITS_DIVIDED  MS_SWITCH (33) /* or divides */
 #define MS_LOGIT_CAP       MS_SWITCH (34) /* final_logit_softcapping */
+#define MS_CLAMP_QKV       MS_SWITCH (38) /* attention.clamp_kqv */
 
 /* Which blocks attend within a window instead of the whole document before a token. */
 typedef struct
@@ -135,6 +138,7 @@ typedef struct
   float attention; /* scores of attention; not set: 1 / sqrt (head width) */
   float logits;    /* of the output head ... */
   float logit_cap; /* ... which then are cap tanh (logit / cap) */
+  float clamp;     /* queries, keys and values stay within -clamp..clamp */
 } MsScales;
 
 /* The most kinds of mixers in one architecture. */
@@ -156,6 +160,7 @@ typedef struct
   MsScales scales;         /* where the file has no keys; those below go with the model's size */
   float residual_by_depth; /* the residual scale is this / sqrt (blocks) */
   float logits_by_width;   /* the logit scale is this / D */
+  const char *note;        /* what a user should know of it, a warning of each plan; or NULL */
 } MsArchitecture;
 
 /* NULL for a name that is not in the table. */

@@ -33,6 +33,8 @@ typedef void (*MsTokenFunc) (const MsEngine *engine, gsize from, gsize to, gpoin
 
 /* Calls run on pieces of 0..n-1, cut by n alone. */
 void ms_engine_for_tokens (const MsEngine *engine, gsize n, MsTokenFunc run, gpointer data);
+/* Turns a head's values to the position of token t of the wave.  Any thread. */
+void ms_engine_turn (const MsEngine *engine, const MsRotation *rotation, gsize t, float *head);
 /* Room for rows of activations in the form that products take, from the arena. */
 MsOperand ms_engine_operand (const MsEngine *engine, gsize rows, gsize width);
 void ms_operand_put (MsOperand *operand, gsize row, const float *from);

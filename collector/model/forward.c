@@ -70,6 +70,34 @@ ms_engine_for_tokens (const MsEngine *engine, gsize n, MsTokenFunc run, gpointer
   ms_parallel (engine->options->threads, (guint) ((n + TOKENS - 1) / TOKENS), run_tokens, &tokens);
 }
 
+/* Tokens of the document that token t belongs to. */
+static gsize
+document_length (const MsEngine *engine, gsize t)
+{
+  const gsize *starts = engine->wave->starts;
+  gsize low = 0, high = engine->wave->n_documents; /* starts[low] <= t < starts[high] */
+
+  while (high - low > 1)
+    {
+      gsize middle = low + (high - low) / 2;
+
+      *(starts[middle] <= t ? &low : &high) = middle;
+    }
+  return starts[low + 1] - starts[low];
+}
+
+void
+ms_engine_turn (const MsEngine *engine, const MsRotation *rotation, gsize t, float *head)
+{
+  const MsAngles *angles;
+  gsize at = engine->positions[t] * (gsize) rotation->n_pairs;
+
+  if (rotation->longer != NULL && document_length (engine, t) > rotation->longest)
+    rotation = rotation->longer;
+  angles = &engine->angles[rotation->index];
+  ms_rotate (head, angles->cosines + at, angles->sines + at, rotation->n_pairs, rotation->halves);
+}
+
 MsOperand
 ms_engine_operand (const MsEngine *engine, gsize rows, gsize width)
 {

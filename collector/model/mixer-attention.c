@@ -354,17 +354,38 @@ place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
             ms_scale (row + h * stride, ms_temperature (heads->temperature, engine->positions[t]),
                       width, row + h * stride);
           if (rotation != NULL)
-            {
-              const MsAngles *angles = &engine->angles[rotation->index];
-              gsize at = engine->positions[t] * (gsize) rotation->n_pairs;
-
-              ms_rotate (row + h * stride, angles->cosines + at, angles->sines + at,
-                         rotation->n_pairs, rotation->halves);
-            }
+            ms_engine_turn (engine, rotation, t, row + h * stride);
           if (per_head && turned)
             norm->kind->apply (norm, row + h * stride, width, row + h * stride);
         }
     }
+}
+
+typedef struct
+{
+  float *values; /* (n, width) */
+  gsize width;
+  float limit;
+} Limited;
+
+static void
+limit (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const Limited *limited = data;
+  gsize width = limited->width;
+
+  (void) engine;
+  ms_clamp (limited->values + from * width, limited->limit, (to - from) * width);
+}
+
+/* Keeps queries, keys or values within the model's clamp, where it has one. */
+static void
+clamp (const MsEngine *engine, float *values, gsize width)
+{
+  Limited limited = { values, width, engine->plan->scales.clamp };
+
+  if (limited.limit > 0)
+    ms_engine_for_tokens (engine, engine->n, limit, &limited);
 }
 
 static void
@@ -390,6 +411,9 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
   Heads keys = { part, k, part->n_kv_heads, part->head_width, &part->k_norm, NULL };
 
   ms_products_run (engine->products, inward, G_N_ELEMENTS (inward) - (n_gates == 0));
+  clamp (engine, q, nq);
+  clamp (engine, k, nk);
+  clamp (engine, v, nv);
   ms_engine_for_tokens (engine, n, place_heads, &queries);
   ms_engine_for_tokens (engine, n, place_heads, &keys);
   ms_attention_run (&(const MsAttention){

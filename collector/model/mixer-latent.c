@@ -266,16 +266,8 @@ typedef struct
 static void
 turn (const MsEngine *engine, const Part *part, gsize token, float *values)
 {
-  const MsRotation *rotation = part->rotation;
-
-  if (rotation != NULL)
-    {
-      const MsAngles *angles = &engine->angles[rotation->index];
-      gsize at = engine->positions[token] * (gsize) rotation->n_pairs;
-
-      ms_rotate (values, angles->cosines + at, angles->sines + at, rotation->n_pairs,
-                 rotation->halves);
-    }
+  if (part->rotation != NULL)
+    ms_engine_turn (engine, part->rotation, token, values);
 }
 
 /* Norms what came of the first matrices, and turns the keys' shared part. */

@@ -28,14 +28,17 @@ typedef struct
 } MsFeedForward;
 
 /* Rotary positions: angle of pair i at position p is p * step[i], the result scaled by magnitude. */
-typedef struct
+typedef struct MsRotation MsRotation;
+struct MsRotation
 {
   guint index; /* in the plan's array */
   guint n_pairs;
   gboolean halves; /* MS_ROPE_HALVES */
   double *step;    /* (n_pairs) */
   float magnitude;
-} MsRotation;
+  const MsRotation *longer; /* of documents of more than `longest` tokens; NULL: there is none */
+  gsize longest;
+};
 
 /* A block: a mixer that moves values between tokens, then experts or one dense network; of some
  * architectures only one of the two. */

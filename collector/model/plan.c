@@ -67,12 +67,17 @@ static const MsTensorRule block_rules[] = {
     .form = MS_FORM_NORM,
     .shape = { SIZE_MODEL },
     .required = MS_ALWAYS,
-    .unless = MS_FFN_NORM_POST | MS_ONE_PART,
+    .unless = MS_FFN_NORM_POST | MS_FFN_NORM_OUT | MS_ONE_PART,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
   { .name = "attn_norm",
     .form = MS_FORM_NORM,
     .shape = { SIZE_MODEL },
     .required = MS_ONE_PART,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
+  { .name = "attn_output_norm",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_FFN_NORM_OUT,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
   { .name = "post_attention_norm",
     .form = MS_FORM_NORM,
@@ -284,6 +289,9 @@ warn_of_the_rest (const MsLoader *loader)
       && ms_gguf_get_u32 (loader->gguf, window_key, MS_KEY_OPTIONAL, &window, NULL) && window != 0)
     ms_loader_warn (loader, "%s is %u and is not applied: attention sees whole documents",
                     window_key, window);
+  if (loader->plan->architecture->note != NULL)
+    ms_loader_warn (loader, "%s: %s", loader->plan->architecture->name,
+                    loader->plan->architecture->note);
   ms_recipe_warn (loader);
 }
 

@@ -12,12 +12,29 @@ enum
   SIZE_PAIRS = MS_SIZE_ONE + 1,
 };
 
+/* For documents of any length, or for those within the original context and those beyond it (LongRoPE, Ding
+ * et al. 2024). */
+typedef struct
+{
+  float *any, *within, *beyond; /* (pairs) or NULL */
+} Divisors;
+
 static const MsTensorRule divisor_rules[] = {
   { .name = "rope_freqs.weight",
     .form = MS_FORM_VECTOR,
     .shape = { SIZE_PAIRS },
     .taken = MS_ALWAYS,
-    .offset = 0 },
+    .offset = G_STRUCT_OFFSET (Divisors, any) },
+  { .name = "rope_factors_short.weight",
+    .form = MS_FORM_VECTOR,
+    .shape = { SIZE_PAIRS },
+    .required = MS_ROPE_BY_LENGTH,
+    .offset = G_STRUCT_OFFSET (Divisors, within) },
+  { .name = "rope_factors_long.weight",
+    .form = MS_FORM_VECTOR,
+    .shape = { SIZE_PAIRS },
+    .required = MS_ROPE_BY_LENGTH,
+    .offset = G_STRUCT_OFFSET (Divisors, beyond) },
 };
 static const MsTensorTable divisor_table = { divisor_rules, G_N_ELEMENTS (divisor_rules) };
 
@@ -59,6 +76,14 @@ read_turned (const MsLoader *loader, gboolean windowed, Keys *k, GError **error)
   return TRUE;
 }
 
+/* Whether divisors go by the length of a document. */
+static gboolean
+has_factors (const MsLoader *loader)
+{
+  return ms_gguf_find (loader->gguf, "rope_factors_long.weight") != NULL
+         || ms_gguf_find (loader->gguf, "rope_factors_short.weight") != NULL;
+}
+
 /* `windows`: of the architecture, in blocks that attend within one; otherwise NULL. */
 static gboolean
 read_keys (const MsLoader *loader, guint head_width, const MsWindows *windows, Keys *k,
@@ -97,9 +122,12 @@ read_keys (const MsLoader *loader, guint head_width, const MsWindows *windows, K
                          &k->context, error))
     return FALSE;
   k->yarn = strcmp (type, "yarn") == 0;
-  if (!k->yarn && strcmp (type, "linear") != 0 && strcmp (type, "none") != 0)
+  if (!k->yarn && strcmp (type, "linear") != 0 && strcmp (type, "none") != 0
+      && !(strcmp (type, "longrope") == 0 && has_factors (loader)))
     return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
-                             "%s is '%s'; none, linear and yarn can be run", type_key, type);
+                             "%s is '%s'; none, linear, yarn and, with tensors rope_factors_long "
+                             "and _short, longrope can be run",
+                             type_key, type);
   if (k->n == 0 || k->n % 2 != 0 || k->n > head_width)
     return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
                              "%s.rope.dimension_count is %u with heads of %u; an even number up to "
@@ -162,7 +190,8 @@ keep_once (MsPlan *plan, MsRotation *rotation)
       const MsRotation *other = g_ptr_array_index (plan->rotations, i);
 
       if (other->n_pairs == rotation->n_pairs && other->halves == rotation->halves
-          && other->magnitude == rotation->magnitude
+          && other->magnitude == rotation->magnitude && other->longer == rotation->longer
+          && other->longest == rotation->longest
           && memcmp (other->step, rotation->step, rotation->n_pairs * sizeof (double)) == 0)
         {
           ms_rotation_free (rotation);
@@ -172,6 +201,25 @@ keep_once (MsPlan *plan, MsRotation *rotation)
   rotation->index = plan->rotations->len;
   g_ptr_array_add (plan->rotations, rotation);
   return rotation;
+}
+
+/* One for all documents, or one that hands the long ones on to another. */
+static const MsRotation *
+make_rotations (MsPlan *plan, const Keys *keys, gboolean halves, const Divisors *divisors)
+{
+  gboolean by_length = divisors->any == NULL && divisors->within != NULL;
+  MsRotation *rotation = make_rotation (keys, by_length ? divisors->within : divisors->any);
+
+  rotation->halves = halves;
+  if (by_length && keys->context > 0)
+    {
+      MsRotation *longer = make_rotation (keys, divisors->beyond);
+
+      longer->halves = halves;
+      rotation->longer = keep_once (plan, longer);
+      rotation->longest = keys->context;
+    }
+  return keep_once (plan, rotation);
 }
 
 gboolean
@@ -184,8 +232,10 @@ ms_rotation_load (MsLoader *loader, guint head_width, gboolean windowed,
   gboolean finetuned = TRUE;
   g_autofree char *finetuned_key = ms_loader_key (loader, "rope.scaling.finetuned");
   gint64 sizes[] = { 1, 0 };
-  g_autofree float *divisors = NULL;
-  MsRotation *made;
+  const MsTensorPlace place
+      = { .block = -1, .sizes = sizes, .switches = has_factors (loader) ? MS_ROPE_BY_LENGTH : 0 };
+  Divisors divisors = { 0 };
+  gboolean loaded;
 
   *rotation = NULL;
   if (!ms_gguf_get_bool (loader->gguf, finetuned_key, MS_KEY_OPTIONAL, &finetuned, error))
@@ -196,14 +246,12 @@ ms_rotation_load (MsLoader *loader, guint head_width, gboolean windowed,
   if (!read_keys (loader, head_width, windows, &keys, error))
     return FALSE;
   sizes[SIZE_PAIRS] = keys.most / 2;
-  if ((windows == NULL || !windows->plain_rope)
-      && !ms_tensors_load (loader, &divisor_table,
-                           &(const MsTensorPlace){ .block = -1, .sizes = sizes }, &divisors, error))
-    return FALSE;
-  made = make_rotation (&keys, divisors);
-  made->halves = rope == MS_ROPE_HALVES;
-  *rotation = keep_once (loader->plan, made);
-  return TRUE;
+  loaded = (windows != NULL && windows->plain_rope)
+           || ms_tensors_load (loader, &divisor_table, &place, &divisors, error);
+  if (loaded)
+    *rotation = make_rotations (loader->plan, &keys, rope == MS_ROPE_HALVES, &divisors);
+  ms_tensors_clear (&divisor_table, &divisors);
+  return loaded;
 }
 
 gboolean

@@ -19,7 +19,7 @@ static const struct
   { "attention.scale", MS_ATTENTION_SCALE, G_STRUCT_OFFSET (MsScales, attention) },
   { "logit_scale", MS_LOGIT_SCALE | MS_LOGITS_DIVIDED, G_STRUCT_OFFSET (MsScales, logits) },
   { "final_logit_softcapping", MS_LOGIT_CAP, G_STRUCT_OFFSET (MsScales, logit_cap) },
-  { "attention.clamp_kqv", 0, BY_OTHERS },
+  { "attention.clamp_kqv", MS_CLAMP_QKV, G_STRUCT_OFFSET (MsScales, clamp) },
   { "attention.temperature_scale", MS_LATENT_TEMPERATURE, BY_OTHERS },
   { "attention.value_scale", 0, BY_OTHERS },
   { "attn_logit_softcapping", 0, BY_OTHERS },
