@@ -55,8 +55,9 @@ parse (Typed *typed, int *argc, char ***argv)
     { "scores", 0, 0, G_OPTION_ARG_STRING, &typed->scores,
       "What scores are: auto, logits or probabilities (default: auto)", "WHAT" },
     { "gating", 0, 0, G_OPTION_ARG_STRING, &typed->gating,
-      "The model's rule: softmax, sigmoid, softmax-selected or sqrt-softplus (default: unknown "
-      "with decisions, softmax for scores alone)",
+      "The model's rule: softmax, sigmoid, softmax-selected, sqrt-softplus or sigmoid-selected "
+      "(default: "
+      "unknown with decisions, softmax for scores alone)",
       "HOW" },
     { "renormalise", 0, 0, G_OPTION_ARG_NONE, &typed->renormalise,
       "The model divides the weights of a token by their sum", NULL },

@@ -71,6 +71,8 @@ static const Case cases[] = {
   { "laguna", 1e-4, 2e-5, 2e-4, 5e-5 },
   { "hy_v3", 1e-4, 2e-5, 2e-4, 5e-5 },
   { "step35", 1e-4, 2e-5, 2e-4, 6e-5 },
+  { "mimo2", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "llama4", 1e-3, 2e-5, 2e-4, 2e-5 },
   { "qwen35moe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "qwen3next", 1e-4, 2e-5, 2e-4, 2e-5 },
 };

@@ -50,7 +50,9 @@ twin_scores (const MsGate *gate, const float *logits, Twin *twin)
                         : gate->scoring == MS_SCORING_SIGMOID       ? power / (power + 1)
                         : gate->scoring == MS_SCORING_SQRT_SOFTPLUS ? sqrt (log (1 + power))
                                                                     : (double) logits[e];
-      if (gate->scoring != MS_SCORING_SELECTED)
+      if (gate->scoring == MS_SCORING_SIGMOID_SELECTED)
+        p[e] = power / (power + 1);
+      else if (gate->scoring != MS_SCORING_SELECTED)
         p[e] = twin->scores[e];
     }
   for (guint e = 0; e < E; e++)
@@ -102,7 +104,9 @@ twin_weights (const MsGate *gate, Twin *twin)
     {
       double score = twin->scores[twin->experts[j]];
 
-      twin->weights[j] = gate->scoring == MS_SCORING_SELECTED ? exp (score) : score;
+      twin->weights[j] = gate->scoring == MS_SCORING_SELECTED           ? exp (score)
+                         : gate->scoring == MS_SCORING_SIGMOID_SELECTED ? 1 / (1 + exp (-score))
+                                                                        : score;
       sum += twin->weights[j];
     }
   for (guint j = 0; j < gate->k; j++)
@@ -183,14 +187,14 @@ test_switches (void)
   guint64 state = 11;
   guint n = 0;
 
-  for (guint i = 0; i < 4 * G_N_ELEMENTS (groups) * 2 * 2 * 2 * 2 * G_N_ELEMENTS (ks) * 6; i++)
+  for (guint i = 0; i < 5 * G_N_ELEMENTS (groups) * 2 * 2 * 2 * 2 * G_N_ELEMENTS (ks) * 6; i++)
     {
       guint at = i;
       guint shape, tokens, digit;
       MsGate gate = { .n_experts = E };
 
 #define NEXT(choices) (digit = at % (guint) (choices), at /= (guint) (choices), digit)
-      gate.scoring = (MsScoring) (NEXT (4) + 1);
+      gate.scoring = (MsScoring) (NEXT (MS_N_SCORINGS - 1) + 1);
       shape = NEXT (G_N_ELEMENTS (groups));
       gate.groups = groups[shape].groups;
       gate.groups_used = groups[shape].used;
@@ -228,7 +232,7 @@ test_relabelled (void)
 
   for (guint round = 0; round < 200; round++)
     {
-      MsGate gate = { .scoring = (MsScoring) (round % 4 + 1),
+      MsGate gate = { .scoring = (MsScoring) (round % 5 + 1),
                       .n_experts = E,
                       .k = 1 + round % 5,
                       .renormalise = round % 3 == 0,
@@ -370,6 +374,8 @@ test_words (void)
       "softmax on selected, top 4 of 32" },
     { { MS_SCORING_SQRT_SOFTPLUS, 8, 2, 0, 0, 0, FALSE, 1, TRUE, NULL },
       "sqrt of softplus, top 2 of 8, selection bias, not renormalised" },
+    { { MS_SCORING_SIGMOID_SELECTED, 16, 1, 0, 0, 0, FALSE, 1, FALSE, NULL },
+      "sigmoid on selected, top 1 of 16, not renormalised" },
   };
   MsGate old = { .n_experts = 4, .k = 2, .scale = 1 };
 

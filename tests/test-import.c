@@ -281,6 +281,7 @@ test_gating (void)
     { MS_SCORING_SOFTMAX, TRUE, 4.0 / 6, 2.0 / 6, 0 },
     { MS_SCORING_SELECTED, FALSE, 4.0 / 6, 2.0 / 6, 0 },
     { MS_SCORING_SIGMOID, FALSE, 0.8, 2.0 / 3, 0 },
+    { MS_SCORING_SIGMOID_SELECTED, FALSE, 0.8, 2.0 / 3, 0 },
   };
   const char *const files[] = { "logits.csv", logits, NULL };
   const double p[] = { 1.0 / 9, 2.0 / 9, 2.0 / 9, 4.0 / 9 };
@@ -304,7 +305,7 @@ test_gating (void)
       assert_close (chunk->weights[0], cases[i].first);
       assert_close (chunk->weights[1], cases[i].second);
       assert_close (chunk->margin[0], cases[i].margin);
-      if (cases[i].scoring != MS_SCORING_SIGMOID)
+      if (cases[i].scoring != MS_SCORING_SIGMOID && cases[i].scoring != MS_SCORING_SIGMOID_SELECTED)
         assert_close (chunk->entropy[0], entropy);
       g_assert_false (ms_reader_run (reader)->probabilities);
     }

@@ -77,6 +77,21 @@ static const Rules rules[] = {
   { .file = "laguna", .period = 4, .whole_first = TRUE, .plain_windows = TRUE, .softplus = TRUE },
   { .file = "hy_v3" },
   { .file = "step35", .plain_windows = TRUE, .window_base = 10000, .half = TRUE },
+  { .file = "mimo2",
+    .plain_windows = TRUE,
+    .window_base = 10000,
+    .value_scale = 0.7,
+    .scoring = 2,
+    .norm_weights = TRUE },
+  { .file = "llama4",
+    .pairs = TRUE,
+    .period = 4,
+    .chunk = 8192,
+    .positions = NOT_IN_FOURTH,
+    .late_norms = TRUE,
+    .scoring = 2,
+    .by_logit = TRUE,
+    .weight_first = TRUE },
 };
 
 typedef struct

@@ -52,7 +52,11 @@ typedef guint64 MsSwitches;
 #define MS_GATE_SOFTPLUS MS_SWITCH (44) /* or by softplus */
 #define MS_ROPE_HALF     MS_SWITCH (45) /* blocks without window turn half of rope.dimension_count */
 
-#define MS_BIAS_BARE MS_SWITCH (46) /* the selection bias is named exp_probs_b alone */
+#define MS_QK_NORM_PLAIN                                                                           \
+  MS_SWITCH (47) /* queries and keys are normed without weights after turning */
+#define MS_PLACED_UNLESS MS_SWITCH (48) /* models without windows have positions everywhere */
+#define MS_VALUE_SCALE   MS_SWITCH (49) /* attention.value_scale: what the mixer adds is multiplied */
+#define MS_BIAS_BARE     MS_SWITCH (46) /* the selection bias is named exp_probs_b alone */
 
 /* The experts. */
 #define MS_SHARED       MS_SWITCH (4) /* experts of every token (ffn_*_shexp), weight 1 */
@@ -126,6 +130,7 @@ typedef struct
   MsTold scoring_told; /* key expert_gating_func */
   gboolean renormalise;
   MsTold renormalise_told; /* key expert_weights_norm */
+  gboolean weight_first;   /* the weight multiplies what an expert reads, not what it puts out */
   /* Models of so many blocks and words score by sigmoid where no key says how; 0: none do. */
   guint sigmoid_least_blocks, sigmoid_most_blocks, sigmoid_vocabulary;
 } MsRecipe;

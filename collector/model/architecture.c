@@ -32,6 +32,12 @@ static const MsWindows three_of_four = { .period = 4 };
 static const MsWindows but_first_of_four = { .period = 4, .whole_first = TRUE, .plain_rope = TRUE };
 static const MsWindows told_by_block
     = { .needed = TRUE, .by_block = TRUE, .plain_rope = TRUE, .rope_base = 10000 };
+static const MsRecipe sigmoid_renormalised = { .scoring = MS_SCORING_SIGMOID, .renormalise = TRUE };
+static const MsRecipe sigmoid_of_chosen
+    = { .scoring = MS_SCORING_SIGMOID_SELECTED, .weight_first = TRUE };
+
+static const MsWindows chunks = { .period = 4, .chunk = 8192 };
+static const MsTemperature every_8192 = { .scale = 0.1f, .offset = 1, .length = 8192 };
 static const MsWindows every_other = { .period = 2, .needed = TRUE };
 
 /* DeepSeek-V2 by softmax; GLM-4.7-Flash, of 47 blocks and one that predicts further, by sigmoid. */
@@ -289,6 +295,24 @@ static const MsArchitecture architectures[] = {
     .recipe = &sigmoid_by_key,
     .windows = &told_by_block,
     .switches = MS_QK_NORM_MAY | MS_GATED_MAY | MS_ROPE_HALF | MS_SHARED },
+  { .name = "mimo2",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &sigmoid_renormalised,
+    .windows = &told_by_block,
+    .switches = MS_SINKS_MAY | MS_VALUE_SCALE },
+  { .name = "llama4",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &sigmoid_of_chosen,
+    .windows = &chunks,
+    .placed = MS_PLACED_NOT_IN_FOURTH,
+    .temperature = &every_8192,
+    .switches = MS_QK_NORM_PLAIN | MS_PLACED_UNLESS | MS_SHARED },
 };
 
 const MsArchitecture *

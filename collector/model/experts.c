@@ -106,22 +106,40 @@ typedef struct
 {
   const Groups *groups;
   gsize from, to;
-  const float
-      *rows;     /* (n, Z): what the experts read; Z is D unless they have a width of their own */
+  /* (n, Z): what the experts read; Z is D unless they have a width of their own. */
+  const float *rows;
   MsOperand in;  /* (to - from, Z) */
   float *out;    /* (to - from, Z): what the experts give */
   float *routed; /* (n, Z): their weighted sum */
 } Batch;
 
+/* The weight of the pair at a place, by its token's slot. */
+static float
+weight_of (const MsEngine *engine, const Groups *groups, gsize place)
+{
+  guint k = engine->block->gate.k;
+  gsize token = groups->tokens[place], slot = 0;
+
+  while (groups->places[token * k + slot] != place)
+    slot++;
+  return engine->layer->weights[(engine->first + token) * k + slot];
+}
+
 static void
 gather (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
   Batch *batch = data;
+  gboolean weighted = engine->plan->architecture->recipe->weight_first;
+  g_autofree float *scaled = weighted ? g_new (float, batch->in.width) : NULL;
 
-  (void) engine;
   for (gsize i = from; i < to; i++)
-    ms_operand_put (&batch->in, i,
-                    batch->rows + batch->groups->tokens[batch->from + i] * batch->in.width);
+    {
+      const float *row = batch->rows + batch->groups->tokens[batch->from + i] * batch->in.width;
+
+      if (weighted)
+        ms_scale (row, weight_of (engine, batch->groups, batch->from + i), batch->in.width, scaled);
+      ms_operand_put (&batch->in, i, weighted ? scaled : row);
+    }
 }
 
 /* Adds the batch's outputs to each token's sum, in the order of expert ids. */
@@ -130,6 +148,7 @@ combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
   const Batch *batch = data;
   MsDecisions *layer = engine->layer;
+  gboolean weighted = engine->plan->architecture->recipe->weight_first;
   guint k = engine->block->gate.k;
   gsize d = batch->in.width;
 
@@ -151,7 +170,7 @@ combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
           next = (gsize) places[slot] + 1;
           out = batch->out + (places[slot] - batch->from) * d;
           row = (engine->first + t) * k + slot;
-          ms_add_scaled (batch->routed + t * d, out, layer->weights[row], d);
+          ms_add_scaled (batch->routed + t * d, out, weighted ? 1 : layer->weights[row], d);
           if (layer->norms != NULL)
             layer->norms[row] = sqrtf (ms_dot (out, out, d));
           if (layer->peaks != NULL)

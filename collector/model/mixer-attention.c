@@ -19,6 +19,7 @@ typedef struct
   guint window;     /* tokens that one sees, or of a chunk; 0: all of its document before it */
   gboolean chunked; /* a token sees those of its chunk */
   const MsTemperature *temperature; /* of the queries, or NULL */
+  float value_scale;                /* of what the block adds; 0: none */
   gboolean gated;                   /* a gate as wide stands behind each head's query */
   const MsRotation *rotation;
   MsMatrix q, k, v, out;
@@ -159,20 +160,30 @@ load_geometry (MsLoader *loader, guint block, Part *part, GError **error)
   return TRUE;
 }
 
+/* The model's window, 0 where it has none. */
+static gboolean
+load_width (MsLoader *loader, guint32 *window, GError **error)
+{
+  const MsWindows *windows = loader->plan->architecture->windows;
+
+  *window = windows != NULL ? windows->chunk : 0;
+  return windows == NULL
+         || ms_loader_u32 (loader, "attention.sliding_window",
+                           windows->needed ? MS_KEY_REQUIRED : MS_KEY_OPTIONAL, window, error);
+}
+
 static gboolean
 load_window (MsLoader *loader, guint block, Part *part, GError **error)
 {
   const MsWindows *windows = loader->plan->architecture->windows;
   g_autofree char *key = ms_loader_key (loader, "attention.sliding_window_pattern");
-  guint32 window = 0, period;
+  guint32 window, period;
   gint32 windowed;
 
   if (windows == NULL)
     return TRUE;
   period = windows->period;
-  window = windows->chunk;
-  if (!ms_loader_u32 (loader, "attention.sliding_window",
-                      windows->needed ? MS_KEY_REQUIRED : MS_KEY_OPTIONAL, &window, error))
+  if (!load_width (loader, &window, error))
     return FALSE;
   /* One number is a period, an array tells it block by block. */
   if ((!windows->by_block && !ms_gguf_has (loader->gguf, key))
@@ -192,7 +203,12 @@ load_positions (MsLoader *loader, guint block, Part *part, GError **error)
 {
   const MsArchitecture *architecture = loader->plan->architecture;
   MsPlaced placed = architecture->placed;
+  guint32 window;
 
+  if (!load_width (loader, &window, error))
+    return FALSE;
+  if (window == 0 && (architecture->switches & MS_PLACED_UNLESS) != 0)
+    placed = MS_PLACED_ALL;
   if ((placed == MS_PLACED_IN_WINDOWS && part->window == 0)
       || (placed == MS_PLACED_NOT_IN_FOURTH && block % 4 == 3))
     {
@@ -200,6 +216,23 @@ load_positions (MsLoader *loader, guint block, Part *part, GError **error)
       return TRUE;
     }
   return ms_rotation_load (loader, part->head_width, part->window > 0, &part->rotation, error);
+}
+
+/* Norms without weights behind the rotation, which the largest models of the architecture do without. */
+static gboolean
+load_plain_norms (MsLoader *loader, Part *part, GError **error)
+{
+  const MsArchitecture *architecture = loader->plan->architecture;
+  guint32 n_experts = 0;
+
+  if ((architecture->switches & MS_QK_NORM_PLAIN) == 0 || part->rotation == NULL)
+    return TRUE;
+  if (!ms_loader_u32 (loader, "expert_count", MS_KEY_OPTIONAL, &n_experts, error))
+    return FALSE;
+  if (n_experts != 128)
+    part->q_norm = part->k_norm
+        = (MsNorm){ .kind = architecture->norm, .epsilon = loader->plan->epsilon };
+  return TRUE;
 }
 
 static gboolean
@@ -261,7 +294,9 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
   MsTensorPlace place = { .block = (gint) block, .sizes = sizes };
 
   if (!load_window (loader, block, part, error) || !load_geometry (loader, block, part, error)
-      || !load_positions (loader, block, part, error))
+      || !load_positions (loader, block, part, error) || !load_plain_norms (loader, part, error)
+      || !ms_loader_float (loader, "attention.value_scale", MS_KEY_OPTIONAL, &part->value_scale,
+                           error))
     return FALSE;
   sizes[SIZE_MODEL] = loader->plan->width;
   sizes[SIZE_HEADS] = part->n_heads;
@@ -337,7 +372,7 @@ place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
   const MsRotation *rotation = heads->part->rotation;
   MsSwitches switches = engine->plan->architecture->switches;
   gboolean per_head = norm->kind != NULL && (switches & MS_QK_NORM_WHOLE) == 0;
-  gboolean turned = (switches & MS_QK_NORM_TURNED) != 0;
+  gboolean turned = (switches & (MS_QK_NORM_TURNED | MS_QK_NORM_PLAIN)) != 0;
   gsize width = heads->part->head_width, stride = heads->stride, all = heads->n_heads * stride;
 
   for (gsize t = from; t < to; t++)
@@ -444,6 +479,8 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
   out.w = &part->out;
   out.bias = part->out_bias;
   out.x = mixed;
+  if (part->value_scale != 0)
+    out.factor = part->value_scale * (out.factor != 0 ? out.factor : 1);
   ms_products_run (engine->products, &out, 1);
 }
 

@@ -8,6 +8,7 @@ static const char *const scorings[] = {
   [MS_SCORING_SIGMOID] = "sigmoid",
   [MS_SCORING_SELECTED] = "softmax of the chosen",
   [MS_SCORING_SQRT_SOFTPLUS] = "square root of softplus",
+  [MS_SCORING_SIGMOID_SELECTED] = "sigmoid of the chosen",
 };
 
 /* Whether the model is one of those that score by sigmoid and whose files do not say so. */
@@ -37,6 +38,8 @@ load_scoring (const MsLoader *loader, MsGate *gate, GError **error)
     return FALSE;
   if (recipe->scoring_told == MS_TOLD_BY_ARCHITECTURE)
     {
+      if (recipe->scoring == MS_SCORING_SIGMOID_SELECTED && scoring == MS_SCORING_SIGMOID)
+        scoring = recipe->scoring; /* which files cannot tell apart */
       if (scoring != recipe->scoring && scoring != 0)
         return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
                                  "%s.expert_gating_func is %u, but models of this architecture "

@@ -21,7 +21,7 @@ static const struct
   { "final_logit_softcapping", MS_LOGIT_CAP, G_STRUCT_OFFSET (MsScales, logit_cap) },
   { "attention.clamp_kqv", MS_CLAMP_QKV, G_STRUCT_OFFSET (MsScales, clamp) },
   { "attention.temperature_scale", MS_LATENT_TEMPERATURE, BY_OTHERS },
-  { "attention.value_scale", 0, BY_OTHERS },
+  { "attention.value_scale", MS_VALUE_SCALE, BY_OTHERS },
   { "attn_logit_softcapping", 0, BY_OTHERS },
   { "rope.scaling.yarn_log_multiplier", MS_YARN_LOG, BY_OTHERS },
 };

@@ -29,6 +29,7 @@ static const struct
   [MS_SCORING_SIGMOID] = { "sigmoid", "sigmoid" },
   [MS_SCORING_SELECTED] = { "softmax-selected", "softmax on selected" },
   [MS_SCORING_SQRT_SOFTPLUS] = { "sqrt-softplus", "sqrt of softplus" },
+  [MS_SCORING_SIGMOID_SELECTED] = { "sigmoid-selected", "sigmoid on selected" },
 };
 G_STATIC_ASSERT (G_N_ELEMENTS (scorings) == MS_N_SCORINGS);
 
@@ -225,7 +226,8 @@ ms_gate_distribution (const MsGate *gate, const float *logits, double *p)
   for (guint e = 0; e < gate->n_experts; e++)
     largest = (double) logits[e] > largest ? (double) logits[e] : largest;
   for (guint e = 0; e < gate->n_experts; e++)
-    p[e] = gate->scoring == MS_SCORING_SIGMOID         ? sigmoid ((double) logits[e])
+    p[e] = gate->scoring == MS_SCORING_SIGMOID || gate->scoring == MS_SCORING_SIGMOID_SELECTED
+               ? sigmoid ((double) logits[e])
            : gate->scoring == MS_SCORING_SQRT_SOFTPLUS ? sqrt_softplus ((double) logits[e])
                                                        : exp ((double) logits[e] - largest);
   share (p, gate->n_experts);
@@ -388,7 +390,9 @@ ms_gate_weigh (const MsGate *gate, const float *scores, const guint16 *experts, 
   float sum = 0;
 
   for (guint j = 0; j < k; j++)
-    weights[j] = scores[experts[j]];
+    weights[j] = gate->scoring == MS_SCORING_SIGMOID_SELECTED
+                     ? (float) sigmoid ((double) scores[experts[j]])
+                     : scores[experts[j]];
   if (gate->scoring == MS_SCORING_SELECTED && k > 0)
     softmax (weights, k, weights);
   else if (gate->renormalise)
@@ -428,5 +432,7 @@ ms_gate_choose (const MsGate *gate, const float *logits, float *scratch, MsDecis
     decision->weights[j] = 0;
   if (gate->scoring == MS_SCORING_SELECTED)
     softmax (logits, n, scores);
+  for (guint e = 0; e < n && gate->scoring == MS_SCORING_SIGMOID_SELECTED; e++)
+    scores[e] = (float) sigmoid ((double) logits[e]);
   decision->entropy = entropy_of_scores (scores, n);
 }

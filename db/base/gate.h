@@ -25,18 +25,20 @@ typedef enum
   MS_GATE_ERROR_INVALID, /* the numbers contradict each other */
 } MsGateError;
 
-/* How logits a become scores s.  From 1 on the numbers are those of GGUF's key ARCH.expert_gating_func. */
+/* How logits a become scores s.  1 to 4 are the numbers of GGUF's key ARCH.expert_gating_func. */
 typedef enum
 {
-  MS_SCORING_UNKNOWN = 0,       /* nobody said: analyses that need the rule refuse and say so */
-  MS_SCORING_SOFTMAX = 1,       /* s = softmax (a) over all experts */
-  MS_SCORING_SIGMOID = 2,       /* s = sigmoid (a) */
-  MS_SCORING_SELECTED = 3,      /* s = a; the weights are the softmax of the chosen */
-  MS_SCORING_SQRT_SOFTPLUS = 4, /* s = sqrt (ln (1 + e^a)) */
+  MS_SCORING_UNKNOWN = 0,          /* nobody said: analyses that need the rule refuse and say so */
+  MS_SCORING_SOFTMAX = 1,          /* s = softmax (a) over all experts */
+  MS_SCORING_SIGMOID = 2,          /* s = sigmoid (a) */
+  MS_SCORING_SELECTED = 3,         /* s = a; the weights are the softmax of the chosen */
+  MS_SCORING_SQRT_SOFTPLUS = 4,    /* s = sqrt (ln (1 + e^a)) */
+  MS_SCORING_SIGMOID_SELECTED = 5, /* s = a; the weights are the sigmoids of the chosen (Llama 4) */
   MS_N_SCORINGS
 } MsScoring;
 
-/* The word for command lines: "softmax", "sigmoid", "softmax-selected", "sqrt-softplus", "unknown". */
+/* The word for command lines: "softmax", "sigmoid", "softmax-selected", "sqrt-softplus",
+ * "sigmoid-selected", "unknown". */
 const char *ms_scoring_name (MsScoring scoring);
 /* The scoring of that word; MS_SCORING_UNKNOWN when there is none. */
 MsScoring ms_scoring_parse (const char *name);
@@ -84,8 +86,8 @@ gboolean ms_gate_read_words (MsGate *gate, const char *words);
 /* scores (E) of logits (E), which may be the same array. */
 void ms_gate_scores (const MsGate *gate, const float *logits, float *scores);
 
-/* p (E): the scores of the logits (E), in double precision, over their sum; softmax (a) for
- * MS_SCORING_SELECTED, whose scores may be negative.  All NaN when a logit is NaN or all scores are 0. */
+/* p (E): the scores of the logits (E), in double precision, over their sum; softmax (a) or sigmoid (a) for
+ * those that choose by logits, which may be negative.  All NaN when a logit is NaN or all scores are 0. */
 void ms_gate_distribution (const MsGate *gate, const float *logits, double *p);
 /* p (n): recorded scores (n) or probabilities over their sum, likewise. */
 void ms_gate_distribution_of_scores (const float *scores, guint n, double *p);

@@ -188,6 +188,8 @@ judge (const MsImportLayout *layout, const float *recorded, gboolean decided, fl
               = MS_SCORING_SOFTMAX; /* a softmax of the chosen is that of all, renormalised */
           weights.renormalise = TRUE;
         }
+      else if (layout->probabilities && gate->scoring == MS_SCORING_SIGMOID_SELECTED)
+        weights.scoring = MS_SCORING_SIGMOID; /* recorded probabilities are the weights already */
       ms_gate_weigh (&weights, scores, decision->experts, gate->k, decision->weights);
     }
   if (!defined)
