@@ -6,7 +6,7 @@
 
 typedef struct
 {
-  char *output, *plot, *width, *height, *theme, *title, *panel, *palette;
+  char *output, *plot, *width, *height, *theme, *title, *panel, *palette, *font, *caption;
   double font_size, dpi;
   gboolean data, list, no_margins;
 } Options;
@@ -22,6 +22,8 @@ clear_options (Options *options)
   g_free (options->title);
   g_free (options->panel);
   g_free (options->palette);
+  g_free (options->font);
+  g_free (options->caption);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, clear_options)
@@ -80,6 +82,44 @@ parse_length (const char *text, double *inches)
   return FALSE;
 }
 
+/* The caption for LaTeX, with a label of the analysis's and the plot's name. */
+static gboolean
+write_caption (const Options *options, const MsAnalysis *analysis, MsFigure *figure, double width,
+               double height, GError **error)
+{
+  static const struct
+  {
+    char plain;
+    const char *latex;
+  } marks[] = { { '\\', "\\textbackslash{}" },
+                { '~', "\\textasciitilde{}" },
+                { '^', "\\textasciicircum{}" },
+                { '&', "\\&" },
+                { '%', "\\%" },
+                { '$', "\\$" },
+                { '#', "\\#" },
+                { '_', "\\_" },
+                { '{', "\\{" },
+                { '}', "\\}" } };
+  g_autofree char *text = ms_figure_caption (figure, width * 96, height * 96);
+  g_autoptr (GString) out = g_string_new ("\\caption{");
+
+  for (const char *c = text; *c != '\0'; c++)
+    {
+      const char *latex = NULL;
+
+      for (guint i = 0; i < G_N_ELEMENTS (marks) && latex == NULL; i++)
+        latex = marks[i].plain == *c ? marks[i].latex : NULL;
+      if (latex != NULL)
+        g_string_append (out, latex);
+      else
+        g_string_append_c (out, *c);
+    }
+  g_string_append_printf (out, "}\n\\label{fig:%s-%s}\n", analysis->name,
+                          ms_figure_plot (figure)->name);
+  return ms_command_write (options->caption, out->str, out->len, error);
+}
+
 static MsExit
 draw (MsJob *job, const Options *options, const MsPlotDef *plot, const MsFigureOptions *look,
       double width, double height)
@@ -110,6 +150,8 @@ draw (MsJob *job, const Options *options, const MsPlotDef *plot, const MsFigureO
   comment = g_strdup_printf ("moescope %s: %s", MS_VERSION, ms_command_line ());
   if (figure == NULL
       || !ms_figure_save (figure, options->output, width, height, options->dpi, comment, &error)
+      || (options->caption != NULL
+          && !write_caption (options, job->analysis, figure, width, height, &error))
       || (options->data
           && !ms_plot_data_write (job, result, figure, options->output, note, &error)))
     return ms_command_fail (job->command, error);
@@ -137,6 +179,11 @@ run (int argc, char **argv)
       "Colours of values without a middle: viridis or cividis", "NAME" },
     { "font-size", 0, 0, G_OPTION_ARG_DOUBLE, &options.font_size,
       "Size of labels (default: the theme's)", "POINTS" },
+    { "font", 0, 0, G_OPTION_ARG_STRING, &options.font,
+      "Font of the text (default on paper: a Times-like one that is installed)", "FAMILY" },
+    { "caption", 0, 0, G_OPTION_ARG_FILENAME, &options.caption,
+      "Write title and notes as a LaTeX caption with a label, and leave them out of the figure",
+      "FILE.tex" },
     { "title", 0, 0, G_OPTION_ARG_STRING, &options.title,
       "Title inside the figure; \"\" for none, \"auto\" for the plot's own", "TEXT" },
     { "no-margins", 0, 0, G_OPTION_ARG_NONE, &options.no_margins, "Leave out the bars beside a map",
@@ -191,6 +238,10 @@ run (int argc, char **argv)
     return ms_command_misuse (
         &ms_command_plot, "--width and --height: a length such as 3.25in, 82mm or 600px, between "
                           "0.5 and 100 inches, is needed");
+  if (options.font != NULL && !ms_font_is_installed (options.font))
+    return ms_command_misuse (&ms_command_plot,
+                              "--font: no font '%s' is installed (fc-list : family lists them)",
+                              options.font);
   if (options.font_size != 0 && !(options.font_size >= 1 && options.font_size <= 100))
     return ms_command_misuse (&ms_command_plot, "--font-size: between 1 and 100 points");
   if (!(options.dpi >= 10 && options.dpi <= 2400))
@@ -200,6 +251,8 @@ run (int argc, char **argv)
     const MsFigureOptions look = { .theme = &theme,
                                    .title = automatic ? plot->title : options.title,
                                    .panel = options.panel,
+                                   .font = options.font,
+                                   .captioned = options.caption != NULL,
                                    .no_margins = options.no_margins,
                                    .font_points = options.font_size };
 

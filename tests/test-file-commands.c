@@ -716,6 +716,26 @@ test_terminal (void)
   }
 }
 
+/* What a caption says is not said in the figure as well; a font that is not there is not replaced in silence. */
+static void
+test_caption (void)
+{
+  {
+    SHELL (0,
+           "S=$MOESCOPE_SOURCE_ROOT/samples/sample.db; cd $F; p () { $M plot \"$S\" load --plot "
+           "max-vio "
+           "--bootstrap 20 \"$@\" || exit 9; }; "
+           "p -o a.svg --caption a.tex; p -o b.svg; "
+           "grep -q '^.caption{MaxVio by layer\\. Band: 95 .% interval' a.tex || exit 1; "
+           "grep -q '^.label{fig:load-max-vio}$' a.tex || exit 2; "
+           "grep -q Band: b.svg || exit 3; ! grep -q Band: a.svg || exit 4; rm a.svg a.tex b.svg");
+  }
+  {
+    RUN (2, "plot", database, "load", "-o", "x.svg", "--font", "No Such Face");
+    ASSERT_HAS (err, "no font 'No Such Face' is installed");
+  }
+}
+
 /* A word that is nearly a command's or an analysis's name gets a suggestion. */
 static void
 test_misspelt (void)
@@ -995,6 +1015,7 @@ main (int argc, char **argv)
   g_test_add_func ("/file-commands/manual", test_manual);
   g_test_add_func ("/file-commands/man", test_man);
   g_test_add_func ("/file-commands/terminal", test_terminal);
+  g_test_add_func ("/file-commands/caption", test_caption);
   g_test_add_func ("/file-commands/misspelt", test_misspelt);
   g_test_add_func ("/file-commands/completion", test_completion);
   g_test_add_func ("/file-commands/round-trip", test_round_trip);

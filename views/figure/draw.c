@@ -249,7 +249,7 @@ ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height)
   g_auto (MsPen) pen = { 0 };
   MsColour ink;
   double em = layout->em;
-  g_autofree char *notes = ms_figure_notes (figure, layout->shown);
+  g_autofree char *notes = ms_figure_drawn_notes (figure, layout->shown);
   g_autofree char *x_title = ms_figure_x_title (figure);
   g_autofree char *y_title = ms_figure_y_title (figure);
 

@@ -305,8 +305,8 @@ struct MsFigure
   const MsPlotDef *plot;
   const MsMarkClass *mark;
   MsTheme theme;
-  char *title, *panel, *note;   /* NULL = none */
-  gboolean compact, no_margins; /* MsFigureOptions */
+  char *title, *panel, *note;              /* NULL = none */
+  gboolean compact, captioned, no_margins; /* MsFigureOptions */
   guint n_rows;
   guint32 *rows; /* the rows that `where` leaves, NULL = all */
   MsChannel x, y, value, series, facet, low, high, label, x2, reference;
@@ -367,6 +367,8 @@ char *ms_figure_y_title (const MsFigure *figure);
 char *ms_facet_title (const MsFigure *figure, guint facet);
 /* "Coloured are the 7 of 23 ...", what is left out, and the caller's note; NULL for none. */
 char *ms_figure_notes (const MsFigure *figure, guint panels_shown);
+/* Those that are drawn; NULL for none. */
+char *ms_figure_drawn_notes (const MsFigure *figure, guint panels_shown);
 
 /* Cells of two categories, for heatmap and matrix.  Row MS_NONE = no cell. */
 gboolean ms_grid_prepare (MsFigure *figure, GError **error);

@@ -164,9 +164,12 @@ ms_figure_new (MsTable *table, const MsPlotDef *plot, const MsFigureOptions *opt
   figure->theme = options->theme != NULL ? *options->theme : *ms_theme_find ("screen");
   if (options->font_points > 0)
     figure->theme.font_points = options->font_points;
+  if (options->font != NULL)
+    figure->theme.font = options->font;
+  figure->captioned = options->captioned;
   if (options->title != NULL)
     figure->title = options->title[0] != '\0' ? g_strdup (options->title) : NULL;
-  else if (figure->theme.titles)
+  else if (figure->theme.titles && !figure->captioned)
     figure->title = g_strdup (plot->title);
   if (options->panel != NULL && options->panel[0] != '\0')
     figure->panel = g_strdup_printf ("(%s)", options->panel);

@@ -61,6 +61,9 @@ gboolean ms_plot_is_curves (const MsPlotDef *plot);
  * NULL when the plot has no intervals or all are undefined. */
 char *ms_plot_note (const MsPlotDef *plot, const MsTable *table, const char *interval);
 
+/* Whether a font family of that name is installed. */
+gboolean ms_font_is_installed (const char *family);
+
 typedef struct MsFigure MsFigure;
 
 typedef struct
@@ -71,6 +74,8 @@ typedef struct
   double low, high;     /* fixed limits of the value scale; both 0 = from the data */
   double font_points;   /* 0 = the theme's */
   const char *note;     /* small text below, e.g. what the interval is; NULL = none */
+  const char *font;     /* Pango family list; NULL = the theme's; must outlive the figure */
+  gboolean captioned;   /* notes and the plot's own title stand in a caption, not in it */
   gboolean no_margins;  /* leave out the bars beside a heatmap */
   gboolean
       compact; /* SVG for browsers alone: maps as images, texts as wide as the font makes them */
@@ -88,6 +93,9 @@ const MsPlotDef *ms_figure_plot (MsFigure *figure);
 /* Whether the plot is about that row of the table (MsPlotDef.where). */
 gboolean ms_figure_has_row (MsFigure *figure, guint row);
 
+/* What a caption below the figure says, drawn so large (units of 1/96 inch): its title and all notes, in
+ * sentences (newly allocated). */
+char *ms_figure_caption (MsFigure *figure, double width, double height);
 /* Draws into (0, 0, width, height), in units of 1/96 inch. */
 void ms_figure_draw (MsFigure *figure, cairo_t *cr, double width, double height);
 /* The table row whose mark is at (x, y), -1 for none; same geometry as drawing. */

@@ -130,7 +130,7 @@ place_bottom (Plan *plan, guint shown)
   MsFigure *figure = plan->figure;
   MsLayout *layout = plan->layout;
   double gap = plan->gap, bottom = gap * 0.6;
-  g_autofree char *notes = ms_figure_notes (figure, shown);
+  g_autofree char *notes = ms_figure_drawn_notes (figure, shown);
   g_autofree char *x_title = ms_figure_x_title (figure);
 
   if (notes != NULL)

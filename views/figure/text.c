@@ -458,3 +458,17 @@ ms_slot_draw (const MsTheme *theme, guint slot, cairo_t *cr, double width, doubl
   ms_pen_init (&pen, theme, cr);
   ms_swatch_line (&pen, slot, theme->series[slot], (MsRect){ 0, 0, width, height });
 }
+
+gboolean
+ms_font_is_installed (const char *family)
+{
+  PangoFontFamily **families = NULL;
+  gboolean found = FALSE;
+  int n = 0;
+
+  pango_font_map_list_families (pango_cairo_font_map_get_default (), &families, &n);
+  for (int i = 0; i < n; i++)
+    found = found || g_ascii_strcasecmp (pango_font_family_get_name (families[i]), family) == 0;
+  g_free (families);
+  return found;
+}

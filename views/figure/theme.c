@@ -49,7 +49,9 @@ static const MsTheme themes[] = {
     .paper = RGB (0xffffff),
     .ink = RGB (0x000000),
     .faint = RGB (0xb8b8b8),
-    .font = "Latin Modern Roman, STIX Two Text, STIX, DejaVu Serif, serif",
+    .font
+    = "Times New Roman, Tinos, Liberation Serif, Nimbus Roman, TeX Gyre Termes, STIX Two Text, "
+      "Latin Modern Roman, DejaVu Serif, serif",
     .font_points = 7.5,
     .line_points = 0.9,
     .titles = FALSE,

@@ -77,6 +77,23 @@ ms_figure_notes (const MsFigure *figure, guint panels_shown)
   return g_strjoinv (" ", (char **) notes->pdata);
 }
 
+char *
+ms_figure_drawn_notes (const MsFigure *figure, guint panels_shown)
+{
+  return figure->captioned ? NULL : ms_figure_notes (figure, panels_shown);
+}
+
+char *
+ms_figure_caption (MsFigure *figure, double width, double height)
+{
+  double used = height > 0 ? height : ms_figure_natural_height (figure, width);
+  g_autofree char *notes = ms_figure_notes (figure, ms_figure_layout (figure, width, used)->shown);
+  gboolean ended = g_str_has_suffix (figure->plot->title, ".");
+
+  return g_strconcat (figure->plot->title, ended ? "" : ".", notes != NULL ? " " : "",
+                      notes != NULL ? notes : "", NULL);
+}
+
 /* "Layer 3" for numbers, the text itself for names. */
 static void
 name_place (GString *out, const MsFigure *figure, const MsChannel *channel, guint row)
