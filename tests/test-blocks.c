@@ -39,13 +39,13 @@ struct Case
   {
     const char *name;
     double value;
-  } keys[14];
+  } keys[16];
   const char *text_keys[2]; /* a key and its text, or none */
   struct
   {
     const char *name;
     gint64 ne[3];
-  } tensors[20];
+  } tensors[28];
 };
 
 /* --- Plain loops ----------------------------------------------------------------------------- */
@@ -477,6 +477,251 @@ mix_attention (const Naive *naive)
     }
 }
 
+/* --- Compressed attention and streams --------------------------------------------------------- */
+
+/* Turns the last values of a head to a position, forward or back. */
+static void
+turn_last (const Case *model, double *head, guint width, guint position, gboolean back)
+{
+  guint rotated = (guint) key (model, "rope.dimension_count", 0);
+  double ratio = key (model, "attention.compress_ratios", 0);
+  double base = ratio > 0 ? key (model, "attention.compress_rope_freq_base", 0) : 10000;
+  double *x = head + width - rotated;
+
+  for (guint i = 0; i < rotated / 2; i++)
+    {
+      double angle = position * pow (base, -2.0 * i / rotated) * (back ? -1 : 1);
+      double a = x[2 * i], b = x[2 * i + 1];
+
+      x[2 * i] = a * cos (angle) - b * sin (angle);
+      x[2 * i + 1] = a * sin (angle) + b * cos (angle);
+    }
+}
+
+/* The compressed keys (n / ratio, width) of a compressor whose tensors' names begin with `stem`. */
+static void
+compress (const Naive *naive, const char *stem, guint width, guint ratio, double *keys)
+{
+  guint spans = ratio == 4 ? 2 : 1, columns = spans * width;
+  g_autofree char *kv_name = g_strconcat (stem, "_kv.weight", NULL);
+  g_autofree char *gate_name = g_strconcat (stem, "_gate.weight", NULL);
+  g_autofree char *place_name = g_strconcat (stem, "_ape.weight", NULL);
+  g_autofree char *norm_name = g_strconcat (stem, "_norm.weight", NULL);
+  g_autofree float *place = values (place_name, ratio * columns);
+  g_autofree double *kv = g_new (double, naive->n *columns);
+  g_autofree double *gate = g_new (double, naive->n *columns);
+
+  for (guint t = 0; t < naive->n; t++)
+    {
+      apply (kv_name, naive->h + t * WIDTH, WIDTH, 0, columns, columns, kv + t * columns);
+      apply (gate_name, naive->h + t * WIDTH, WIDTH, 0, columns, columns, gate + t * columns);
+    }
+  for (guint b = 0; b < naive->n / ratio; b++)
+    {
+      for (guint j = 0; j < width; j++)
+        {
+          double sum = 0, total = 0;
+
+          for (guint span = 0; span < spans; span++)
+            for (guint i = 0; i < ratio; i++)
+              {
+                gint64 t = ((gint64) b - (spans - 1 - span)) * ratio + i;
+                guint column = span * width + j;
+                double weight
+                    = t < 0
+                          ? 0
+                          : exp (gate[t * columns + column] + (double) place[i * columns + column]);
+
+                total += weight;
+                sum += t < 0 ? 0 : weight * kv[t * columns + column];
+              }
+          keys[b * width + j] = sum / total;
+        }
+      norm (norm_name, keys + b * width, width);
+      turn_last (naive->model, keys + b * width, width, b * ratio, FALSE);
+    }
+}
+
+/* Which compressed keys token t sees: the `top` of highest index score. */
+static void
+choose_keys (const Naive *naive, guint t, const double *short_q, const double *index_keys,
+             gboolean *seen)
+{
+  const Case *model = naive->model;
+  guint heads = (guint) key (model, "attention.indexer.head_count", 0);
+  guint width = (guint) key (model, "attention.indexer.key_length", 0);
+  guint top = (guint) key (model, "attention.indexer.top_k", 0), n = (t + 1) / 4;
+  double q[64], weights[8], scores[MAX_TOKENS];
+
+  apply ("indexer.attn_q_b.weight", short_q, 12, 0, heads * width, heads * width, q);
+  apply ("indexer.proj.weight", naive->h + t * WIDTH, WIDTH, 0, heads, heads, weights);
+  for (guint h = 0; h < heads; h++)
+    turn_last (model, q + h * width, width, t, FALSE);
+  for (guint b = 0; b < n; b++)
+    {
+      scores[b] = 0;
+      for (guint h = 0; h < heads; h++)
+        {
+          double dot = 0;
+
+          for (guint i = 0; i < width; i++)
+            dot += q[h * width + i] * index_keys[b * width + i];
+          scores[b] += MAX (dot, 0) * weights[h] / sqrt (heads * width);
+        }
+    }
+  for (guint b = 0; b < n; b++)
+    {
+      guint better = 0;
+
+      for (guint other = 0; other < n; other++)
+        better += scores[other] > scores[b];
+      seen[b] = better < top;
+    }
+}
+
+static void
+mix_compressed (const Naive *naive)
+{
+  const Case *model = naive->model;
+  guint n = naive->n, heads = (guint) key (model, "attention.head_count", 0);
+  guint d = (guint) key (model, "attention.key_length", 0);
+  guint ratio = (guint) key (model, "attention.compress_ratios", 0);
+  guint window = (guint) key (model, "attention.sliding_window", 0);
+  guint groups = (guint) key (model, "attention.output_group_count", 0);
+  guint rank = (guint) key (model, "attention.output_lora_rank", 0);
+  guint index_width = (guint) key (model, "attention.indexer.key_length", 0);
+  guint n_keys = ratio > 0 ? n / ratio : 0, of_group = heads / groups * d;
+  g_autofree float *sinks = values ("attn_sinks.weight", heads);
+  g_autofree double *kv = g_new (double, n *d), *keys = g_new (double, n_keys *d + 1);
+  g_autofree double *index_keys = g_new (double, n_keys *index_width + 1);
+  g_autofree double *q = g_new (double, heads *d), *out = g_new (double, heads *d);
+  g_autofree double *mixed = g_new (double, groups *rank);
+  double short_q[12];
+
+  if (ratio > 0)
+    compress (naive, "attn_compressor", d, ratio, keys);
+  if (ratio == 4)
+    compress (naive, "indexer_compressor", index_width, ratio, index_keys);
+  for (guint t = 0; t < n; t++)
+    {
+      gboolean seen[MAX_TOKENS];
+      guint first = t + 1 > window ? t + 1 - window : 0;
+
+      apply ("attn_kv.weight", naive->h + t * WIDTH, WIDTH, 0, d, d, kv + t * d);
+      norm ("attn_kv_a_norm.weight", kv + t * d, d);
+      turn_last (model, kv + t * d, d, t, FALSE);
+      apply ("attn_q_a.weight", naive->h + t * WIDTH, WIDTH, 0, 12, 12, short_q);
+      norm ("attn_q_a_norm.weight", short_q, 12);
+      apply ("attn_q_b.weight", short_q, 12, 0, heads * d, heads * d, q);
+      for (guint b = 0; b < n_keys; b++)
+        seen[b] = (b + 1) * ratio <= t + 1;
+      if (ratio == 4)
+        choose_keys (naive, t, short_q, index_keys, seen);
+      for (guint h = 0; h < heads; h++)
+        {
+          double *head = q + h * d, squares = 0, sum = exp ((double) sinks[h]);
+
+          for (guint i = 0; i < d; i++)
+            squares += head[i] * head[i];
+          for (guint i = 0; i < d; i++)
+            head[i] /= sqrt (squares / d + (double) EPSILON);
+          turn_last (model, head, d, t, FALSE);
+          memset (out + h * d, 0, d * sizeof *out);
+          for (guint s = first; s <= t + n_keys; s++)
+            {
+              const double *k = s <= t ? kv + s * d : keys + (s - t - 1) * d;
+              double dot = 0;
+
+              if (s > t && (!seen[s - t - 1] || (s - t) * ratio > t + 1))
+                continue;
+              for (guint i = 0; i < d; i++)
+                dot += head[i] * k[i];
+              dot = exp (dot / sqrt (d));
+              sum += dot;
+              for (guint i = 0; i < d; i++)
+                out[h * d + i] += dot * k[i];
+            }
+          for (guint i = 0; i < d; i++)
+            out[h * d + i] /= sum;
+          turn_last (model, out + h * d, d, t, TRUE);
+        }
+      for (guint g = 0; g < groups; g++)
+        apply ("attn_output_a.weight", out + g * of_group, of_group, g * rank, rank, groups * rank,
+               mixed + g * rank);
+      apply ("attn_output_b.weight", mixed, groups * rank, 0, WIDTH, WIDTH, naive->out + t * WIDTH);
+    }
+}
+
+/* What a half of a block reads of the streams (n, WIDTH) of a token, and the weights of writing. */
+static void
+read_streams (const Case *model, const char *stem, const double *streams, guint n, double *x,
+              double *post, double *c)
+{
+  g_autofree char *fn = g_strconcat (stem, "_fn.weight", NULL);
+  g_autofree char *base_name = g_strconcat (stem, "_base.weight", NULL);
+  g_autofree char *scale_name = g_strconcat (stem, "_scale.weight", NULL);
+  guint n_mixes = (2 + n) * n,
+        rounds = (guint) key (model, "hyper_connection.sinkhorn_iterations", 0);
+  g_autofree float *base = values (base_name, n_mixes), *scale = values (scale_name, 3);
+  double mixes[64], squares = 0, epsilon = key (model, "hyper_connection.epsilon", 0);
+
+  apply (fn, streams, n * WIDTH, 0, n_mixes, n_mixes, mixes);
+  for (guint i = 0; i < n * WIDTH; i++)
+    squares += streams[i] * streams[i];
+  for (guint i = 0; i < n_mixes; i++)
+    mixes[i] = mixes[i] / sqrt (squares / (n * WIDTH) + (double) EPSILON)
+                   * (double) scale[i < n       ? 0
+                                    : i < 2 * n ? 1
+                                                : 2]
+               + (double) base[i];
+  memset (x, 0, WIDTH * sizeof *x);
+  for (guint s = 0; s < n; s++)
+    {
+      double sum = 0;
+
+      for (guint i = 0; i < WIDTH; i++)
+        x[i] += (sigmoid (mixes[s]) + epsilon) * streams[s * WIDTH + i];
+      post[s] = 2 * sigmoid (mixes[n + s]);
+      for (guint d = 0; d < n; d++)
+        sum += exp (mixes[2 * n + s * n + d]);
+      for (guint d = 0; d < n; d++)
+        c[s * n + d] = exp (mixes[2 * n + s * n + d]) / sum + epsilon;
+    }
+  for (guint round = 0; round < rounds; round++)
+    for (guint columns = 0; columns < 2; columns++)
+      for (guint i = 0; i < n; i++)
+        {
+          double sum = epsilon;
+
+          if (round == 0 && columns == 0)
+            continue;
+          for (guint j = 0; j < n; j++)
+            sum += columns ? c[j * n + i] : c[i * n + j];
+          for (guint j = 0; j < n; j++)
+            *(columns ? &c[j * n + i] : &c[i * n + j]) /= sum;
+        }
+}
+
+/* What the second half of a block reads, the mixer having given `out` (WIDTH) from x. */
+static void
+pass_streams (const Case *model, const double *x, double *out)
+{
+  guint n = (guint) key (model, "hyper_connection.count", 0);
+  double streams[4 * WIDTH], after[4 * WIDTH], read[WIDTH], post[4], c[16];
+
+  for (guint s = 0; s < n; s++)
+    memcpy (streams + s * WIDTH, x, WIDTH * sizeof *x);
+  read_streams (model, "hc_attn", streams, n, read, post, c);
+  for (guint d = 0; d < n; d++)
+    for (guint i = 0; i < WIDTH; i++)
+      {
+        after[d * WIDTH + i] = post[d] * out[i];
+        for (guint s = 0; s < n; s++)
+          after[d * WIDTH + i] += c[s * n + d] * streams[s * WIDTH + i];
+      }
+  read_streams (model, "hc_ffn", after, n, out, post, c);
+}
+
 /* --- The models ------------------------------------------------------------------------------ */
 
 #define DELTA_KEYS                                                                                 \
@@ -506,6 +751,41 @@ mix_attention (const Naive *naive)
     "attn_output.weight",                                                                          \
     {                                                                                              \
       heads * 12, WIDTH                                                                            \
+    }                                                                                              \
+  }
+#define COMPRESSED_KEYS(ratio)                                                                     \
+  { "attention.head_count", 4 }, { "attention.key_length", 16 }, { "rope.dimension_count", 6 },    \
+      { "attention.sliding_window", 21 }, { "attention.output_group_count", 2 },                   \
+      { "attention.output_lora_rank", 10 }, { "attention.indexer.head_count", 7 },                 \
+      { "attention.indexer.key_length", 8 }, { "attention.indexer.top_k", 9 },                     \
+      { "attention.compress_rope_freq_base", 30000 }, { "attention.compress_ratios", ratio },      \
+      { "hyper_connection.count", 4 }, { "hyper_connection.sinkhorn_iterations", 3 },              \
+      { "hyper_connection.epsilon", 1e-3 },                                                        \
+  {                                                                                                \
+    "hash_layer_count", 0                                                                          \
+  }
+#define COMPRESSED_TENSORS                                                                         \
+  { "attn_q_a.weight", { WIDTH, 12 } }, { "attn_q_a_norm.weight", { 12 } },                        \
+      { "attn_q_b.weight", { 12, 64 } }, { "attn_kv.weight", { WIDTH, 16 } },                      \
+      { "attn_kv_a_norm.weight", { 16 } }, { "attn_sinks.weight", { 4 } },                         \
+      { "attn_output_a.weight", { 32, 20 } }, { "attn_output_b.weight", { 20, WIDTH } },           \
+      { "hc_attn_fn.weight", { 4 * WIDTH, 24 } }, { "hc_attn_base.weight", { 24 } },               \
+      { "hc_attn_scale.weight", { 3 } }, { "hc_ffn_fn.weight", { 4 * WIDTH, 24 } },                \
+      { "hc_ffn_base.weight", { 24 } },                                                            \
+  {                                                                                                \
+    "hc_ffn_scale.weight",                                                                         \
+    {                                                                                              \
+      3                                                                                            \
+    }                                                                                              \
+  }
+#define COMPRESSOR_TENSORS(columns, ratio)                                                         \
+  { "attn_compressor_kv.weight", { WIDTH, columns } },                                             \
+      { "attn_compressor_gate.weight", { WIDTH, columns } },                                       \
+      { "attn_compressor_ape.weight", { columns, ratio } },                                        \
+  {                                                                                                \
+    "attn_compressor_norm.weight",                                                                 \
+    {                                                                                              \
+      16                                                                                           \
     }                                                                                              \
   }
 #define YARN_KEYS                                                                                  \
@@ -618,6 +898,34 @@ static const Case cases[] = {
       { "attn_output.weight", { 32, WIDTH } },
       { "attn_q_norm.weight", { 8 } },
       { "attn_k_norm.weight", { 8 } } } },
+  { "compressed-none",
+    "deepseek4",
+    mix_compressed,
+    "ffn_norm.weight",
+    { COMPRESSED_KEYS (0) },
+    { NULL },
+    { COMPRESSED_TENSORS } },
+  { "compressed-chosen",
+    "deepseek4",
+    mix_compressed,
+    "ffn_norm.weight",
+    { COMPRESSED_KEYS (4) },
+    { NULL },
+    { COMPRESSED_TENSORS,
+      COMPRESSOR_TENSORS (32, 4),
+      { "indexer.attn_q_b.weight", { 12, 56 } },
+      { "indexer.proj.weight", { WIDTH, 7 } },
+      { "indexer_compressor_kv.weight", { WIDTH, 16 } },
+      { "indexer_compressor_gate.weight", { WIDTH, 16 } },
+      { "indexer_compressor_ape.weight", { 16, 4 } },
+      { "indexer_compressor_norm.weight", { 8 } } } },
+  { "compressed-all",
+    "deepseek4",
+    mix_compressed,
+    "ffn_norm.weight",
+    { COMPRESSED_KEYS (16) },
+    { NULL },
+    { COMPRESSED_TENSORS, COMPRESSOR_TENSORS (16, 16) } },
   { "attention-gated",
     "qwen35moe",
     mix_attention,
@@ -660,9 +968,11 @@ write_model (const Case *model, const char *wrong, gboolean missing)
                   { "block_count", 1 },
                   { "expert_count", EXPERTS },
                   { "expert_used_count", 2 },
-                  { "expert_gating_func", 1 } };
-  static const char *const floats[] = { "rope.scaling.factor", "rope.scaling.yarn_log_multiplier",
-                                        "attention.temperature_scale", NULL };
+                  { "expert_gating_func", has_tensor (model, "hc_attn_fn.weight") ? 4 : 1 } };
+  static const char *const floats[]
+      = { "rope.scaling.factor",         "rope.scaling.yarn_log_multiplier",
+          "attention.temperature_scale", "attention.compress_rope_freq_base",
+          "hyper_connection.epsilon",    NULL };
   g_autofree char *epsilon
       = g_strconcat (model->architecture, ".attention.layer_norm_rms_epsilon", NULL);
   g_autofree char *ffn_norm = g_strconcat ("blk.0.", model->ffn_norm, NULL);
@@ -691,6 +1001,12 @@ write_model (const Case *model, const char *wrong, gboolean missing)
       gguf_add_string (writer, name, model->text_keys[1]);
     }
   add (writer, "token_embd.weight", WIDTH, WORDS, 0);
+  if (key (model, "hyper_connection.count", 0) > 0)
+    {
+      add (writer, "output_hc_fn.weight", 4 * WIDTH, 4, 0);
+      add (writer, "output_hc_base.weight", 4, 0, 0);
+      add (writer, "output_hc_scale.weight", 1, 0, 0);
+    }
   add (writer, "blk.0.attn_norm.weight", WIDTH, 0, 0);
   add (writer, ffn_norm, WIDTH, 0, 0);
   add (writer, "blk.0.ffn_gate_inp.weight", WIDTH, EXPERTS, 0);
@@ -766,19 +1082,30 @@ static void
 run_naive (const Case *model, const gint32 *ids, guint n, double *logits)
 {
   g_autofree float *embedding = toy_model_values (&values_of, "token_embd.weight", WORDS * WIDTH);
-  g_autofree double *h = g_new (double, n *WIDTH), *out = g_new (double, n *WIDTH);
+  g_autofree double *x = g_new (double, n *WIDTH), *h = g_new (double, n *WIDTH);
+  g_autofree double *out = g_new (double, n *WIDTH);
+  guint streams = (guint) key (model, "hyper_connection.count", 0);
+  double unused[4], also_unused[16];
 
   for (guint t = 0; t < n; t++)
     {
+      double all[4 * WIDTH];
+
       for (guint i = 0; i < WIDTH; i++)
-        h[t * WIDTH + i] = (double) embedding[ids[t] * WIDTH + (gint) i];
+        h[t * WIDTH + i] = x[t * WIDTH + i] = (double) embedding[ids[t] * WIDTH + (gint) i];
+      for (guint i = 0; i < streams * WIDTH; i++)
+        all[i] = x[t * WIDTH + i % WIDTH];
+      if (streams > 0)
+        read_streams (model, "hc_attn", all, streams, h + t * WIDTH, unused, also_unused);
       norm ("attn_norm.weight", h + t * WIDTH, WIDTH);
     }
   model->mix (&(const Naive){ model, n, h, out });
   for (guint t = 0; t < n; t++)
     {
-      for (guint i = 0; i < WIDTH; i++)
-        out[t * WIDTH + i] += (double) embedding[ids[t] * WIDTH + (gint) i];
+      for (guint i = 0; i < WIDTH && streams == 0; i++)
+        out[t * WIDTH + i] += x[t * WIDTH + i];
+      if (streams > 0)
+        pass_streams (model, x + t * WIDTH, out + t * WIDTH);
       norm (model->ffn_norm, out + t * WIDTH, WIDTH);
       apply ("ffn_gate_inp.weight", out + t * WIDTH, WIDTH, 0, EXPERTS, EXPERTS,
              logits + t * EXPERTS);
@@ -894,6 +1221,78 @@ test_damaged (gconstpointer data)
   remove_path (path);
 }
 
+/* A model whose block chooses by token ids, `wrong` being an expert that word 3 is sent to; NULL: none. */
+static MsGguf *
+open_hashed (const char *path, const gint32 *wrong, gint32 *table)
+{
+  Case model = { 0 };
+  g_autoptr (GgufWriter) writer = NULL;
+  MsGguf *gguf;
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    if (g_str_equal (cases[i].name, "compressed-none"))
+      model = cases[i];
+  for (guint i = 0; model.keys[i].name != NULL; i++)
+    if (g_str_equal (model.keys[i].name, "hash_layer_count"))
+      model.keys[i].value = 1;
+  for (guint i = 0; i < 2 * WORDS; i++)
+    table[i] = (gint32) ((i * 7 + i / 2) % EXPERTS);
+  if (wrong != NULL)
+    table[2 * 3 + 1] = *wrong;
+  writer = write_model (&model, NULL, FALSE);
+  gguf_add_tensor (writer, "blk.0.ffn_gate_tid2eid.weight", MS_TYPE_I32, 2, WORDS, 0, table,
+                   2 * WORDS * sizeof *table);
+  gguf_writer_save (writer, path);
+  gguf = ms_gguf_open (path, NULL);
+  g_assert_nonnull (gguf);
+  return gguf;
+}
+
+/* Experts come from the table, weights from the scores; a table that leads astray is refused. */
+static void
+test_hashed (void)
+{
+  g_autofree char *path = new_path ();
+  gint32 table[2 * WORDS], ids[ALL_TOKENS];
+  static const gint32 wrong[] = { EXPERTS, -1 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsGguf) gguf = open_hashed (path, NULL, table);
+  g_autoptr (MsPlan) plan = ms_plan_new (gguf, &error);
+  g_autoptr (MsRows) rows = NULL;
+  const gsize starts[] = { 0, 100, ALL_TOKENS };
+  MsBroken broken;
+
+  g_assert_no_error (error);
+  rows = ms_rows_new (plan,
+                      MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN
+                          | MS_CHUNK_LOGITS,
+                      FALSE, ALL_TOKENS);
+  draw_ids (ids);
+  g_assert_cmpint (ms_forward_run (plan, &(const MsForwardOptions){ .threads = 2 },
+                                   &(const MsWave){ ids, starts, 2 }, rows, 0, NULL, NULL, &broken),
+                   ==, MS_FORWARD_DONE);
+  for (guint t = 0; t < ALL_TOKENS; t++)
+    for (guint j = 0; j < 2; j++)
+      {
+        guint expert = rows->layers[0].experts[2 * t + j];
+        double logit = (double) rows->layers[0].logits[t * EXPERTS + expert];
+
+        g_assert_cmpint (expert, ==, table[2 * ids[t] + (gint) j]);
+        g_assert_cmpfloat_with_epsilon ((double) rows->layers[0].weights[2 * t + j],
+                                        sqrt (log1p (exp (logit))), 1e-5);
+        g_assert_true (isnan (rows->layers[0].margin[t]));
+      }
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      g_autoptr (MsGguf) bad = open_hashed (path, &wrong[i], table);
+      g_autoptr (GError) refusal = NULL;
+
+      g_assert_null (ms_plan_new (bad, &refusal));
+      g_assert_nonnull (strstr (refusal->message, "ffn_gate_tid2eid"));
+    }
+  remove_path (path);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -908,5 +1307,6 @@ main (int argc, char **argv)
       g_test_add_data_func (wrong, &cases[i], test_wrong);
       g_test_add_data_func (damaged, &cases[i], test_damaged);
     }
+  g_test_add_func ("/blocks/hashed", test_hashed);
   return g_test_run ();
 }

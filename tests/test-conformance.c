@@ -57,6 +57,7 @@ static const Case cases[] = {
   { "deepseek2-v3", 1e-4, 2e-5, 2e-4, 5e-5 },
   { "mistral4", 1e-4, 2e-5, 2e-4, 5e-5 },
   { "kimi-linear", 1e-4, 2e-5, 2e-4, 4.8e-5 },
+  { "deepseek4", 1e-4, 2e-5, 2e-4, 3e-5 },
   { "bailingmoe2", 1e-4, 2e-5, 2e-4, 5e-5 },
   { "bailingmoe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "mistral3-moe", 1e-4, 2e-5, 2e-4, 2e-5 },

@@ -24,11 +24,19 @@ typedef struct
   const float *gate;
   gsize gate_head, gate_width;
   void (*gate_by) (float *x, const float *gate, gsize n);
+  /* Further keys and values, each of `span` tokens of a document in turn: (.., n_kv_heads * width), those of
+   * document d from span_starts[d] on.  A token sees those whose tokens all lie up to itself, or of them
+   * those that `chosen` (n, n_chosen) names, up to the first -1.  span 0: none. */
+  gsize span;
+  const gsize *span_starts;
+  const float *span_k, *span_v;
+  const gint32 *chosen; /* NULL: all */
+  gsize n_chosen;
   MsOperand out; /* (n, out.width), of which the first n_heads * value_width are written */
 } MsAttention;
 
 void ms_attention_run (const MsAttention *attention);
-/* Bytes of scratch per worker. */
+/* Bytes of scratch per worker; `longest` counts a document's further keys too. */
 gsize ms_attention_worker_bytes (gsize key_width, gsize value_width, gsize longest);
 
 G_END_DECLS

@@ -12,7 +12,9 @@
 #include <string.h>
 
 #define QUERIES 128 /* of a block */
-#define STACK   4   /* most heads of one key-value head that are multiplied together */
+#define HIDDEN                                                                                     \
+  1.7e-38f      /* what exponentials of minus infinity are at most, as ms_exponentials makes them */
+#define STACK 4 /* most heads of one key-value head that are multiplied together */
 
 typedef struct
 {
@@ -78,6 +80,36 @@ gate_head (const MsAttention *a, gsize head, float *out)
   ms_scale (out, by, a->value_width, out);
 }
 
+/* How many further keys a token sees, or may choose among. */
+static gsize
+spans_seen (const MsAttention *a, gsize query)
+{
+  return a->span > 0 ? (query + 1) / a->span : 0;
+}
+
+/* Hides what a query does not see of its scores: `spans` further keys, then `keys` tokens, of which it
+ * sees from..to-1.  Returns how many scores to take. */
+static gsize
+hide (const MsAttention *a, gsize token, gsize query, float *scores, gsize spans, gsize from,
+      gsize to)
+{
+  gsize seen = spans_seen (a, query);
+  const gint32 *chosen = a->chosen != NULL ? a->chosen + token * a->n_chosen : NULL;
+  g_autofree float *kept = NULL;
+
+  for (gsize i = seen; i < spans + from; i++)
+    scores[i] = -INFINITY;
+  if (chosen != NULL && seen > a->n_chosen)
+    {
+      kept = g_memdup2 (scores, seen * sizeof *scores);
+      for (gsize i = 0; i < seen; i++)
+        scores[i] = -INFINITY;
+      for (gsize i = 0; i < a->n_chosen && chosen[i] >= 0; i++)
+        scores[chosen[i]] = kept[chosen[i]];
+    }
+  return spans + to;
+}
+
 /* One block of queries, for some heads that share keys and values. */
 static void
 run_block (guint index, guint worker, gpointer data)
@@ -91,14 +123,16 @@ run_block (guint index, guint worker, gpointer data)
   Scratch *s = &work->scratch[worker];
   gsize start = a->starts[block->document], length = a->starts[block->document + 1] - start;
   gsize n = MIN (QUERIES, length - block->query), first_key = first_seen (a, block->query);
-  gsize keys = block->query + n - first_key;
+  gsize keys = block->query + n - first_key, spans = spans_seen (a, block->query + n - 1);
+  gsize row_length = spans + keys;
   gsize dk = a->key_width, dv = a->value_width, q_head = a->q_head > 0 ? a->q_head : dk;
   gsize k_row = a->n_kv_heads * dk, v_row = a->n_kv_heads * dv;
 
   if (s->queries == NULL)
     {
       s->queries = ms_aligned_alloc (STACK * QUERIES * dk * sizeof (float));
-      s->scores = ms_aligned_alloc (STACK * QUERIES * work->longest * sizeof (float));
+      s->scores = ms_aligned_alloc (
+          STACK * QUERIES * (work->longest + spans_seen (a, work->longest)) * sizeof (float));
       s->mixed = ms_aligned_alloc (STACK * QUERIES * dv * sizeof (float));
     }
   for (guint h = 0; h < heads; h++)
@@ -107,19 +141,35 @@ run_block (guint index, guint worker, gpointer data)
               a->q + ((start + block->query + i) * a->n_heads + kv * group + first + h) * q_head,
               dk * sizeof (float));
   ms_gemm (FALSE, TRUE, heads * n, keys, dk, a->scale, s->queries, dk,
-           a->k + (start + first_key) * k_row + kv * dk, k_row, 0, s->scores, keys);
+           a->k + (start + first_key) * k_row + kv * dk, k_row, 0, s->scores + spans, row_length);
+  if (spans > 0)
+    ms_gemm (FALSE, TRUE, heads * n, spans, dk, a->scale, s->queries, dk,
+             a->span_k + a->span_starts[block->document] * k_row + kv * dk, k_row, 0, s->scores,
+             row_length);
   for (gsize i = 0; i < heads * n; i++)
     {
       gsize query = block->query + i % n, from = first_seen (a, query) - first_key;
       gsize to = query + 1 - first_key;
-      float *row = s->scores + i * keys;
+      float *row = s->scores + i * row_length;
 
+      if (a->span > 0)
+        {
+          to = hide (a, start + query, query, row, spans, from, to);
+          s->sums[i] = take_softmax (a, kv * group + first + i / n, row, to);
+          for (gsize j = 0; j < to; j++)
+            row[j] = row[j] > HIDDEN ? row[j] : 0;
+          memset (row + to, 0, (row_length - to) * sizeof (float));
+          continue;
+        }
       s->sums[i] = take_softmax (a, kv * group + first + i / n, row + from, to - from);
       memset (row, 0, from * sizeof (float));
       memset (row + to, 0, (keys - to) * sizeof (float));
     }
-  ms_gemm (FALSE, FALSE, heads * n, dv, keys, 1, s->scores, keys,
+  ms_gemm (FALSE, FALSE, heads * n, dv, keys, 1, s->scores + spans, row_length,
            a->v + (start + first_key) * v_row + kv * dv, v_row, 0, s->mixed, dv);
+  if (spans > 0)
+    ms_gemm (FALSE, FALSE, heads * n, dv, spans, 1, s->scores, row_length,
+             a->span_v + a->span_starts[block->document] * v_row + kv * dv, v_row, 1, s->mixed, dv);
   for (guint h = 0; h < heads; h++)
     for (gsize i = 0; i < n; i++)
       {

@@ -223,6 +223,20 @@ KERNEL (void, , ms_silu_times_limited, (float *gate, const float *up, gsize n, f
         (gate, up, n, limit))
 
 INLINE void
+ms_silu_times_bounded_body (float *gate, const float *up, gsize n, float limit)
+{
+  for (gsize i = 0; i < n; i++)
+    {
+      float g = gate[i] > limit ? limit : gate[i];
+      float u = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+
+      gate[i] = g / (1.0f + exponential (-g)) * u;
+    }
+}
+KERNEL (void, , ms_silu_times_bounded, (float *gate, const float *up, gsize n, float limit),
+        (gate, up, n, limit))
+
+INLINE void
 ms_clamped_swiglu_body (float *gate, const float *up, gsize n)
 {
   for (gsize i = 0; i < n; i++)

@@ -45,6 +45,10 @@ typedef guint64 MsSwitches;
 #define MS_LATENT_WHOLE       MS_SWITCH (24) /* of a block, by its tensors: attn_kv_b */
 #define MS_LATENT_TEMPERATURE MS_SWITCH (25) /* attention.temperature_scale counts */
 
+#define MS_YARN_FLAT         MS_SWITCH (63) /* YaRN has no magnitude */
+#define MS_COMPRESSED        MS_SWITCH (60) /* of a block, by its key: compressed keys, */
+#define MS_COMPRESSED_CHOSEN MS_SWITCH (61) /* and an index that chooses among them */
+
 #define MS_SINKS         MS_SWITCH (40) /* attn_sinks: a score that takes part in each head's softmax, */
 #define MS_SINKS_MAY     MS_SWITCH (41) /* or where the block has it */
 #define MS_GATED         MS_SWITCH (42) /* attn_gate gates heads, or each value of them, */
@@ -58,7 +62,12 @@ typedef guint64 MsSwitches;
 #define MS_VALUE_SCALE   MS_SWITCH (49) /* attention.value_scale: what the mixer adds is multiplied */
 #define MS_BIAS_BARE     MS_SWITCH (46) /* the selection bias is named exp_probs_b alone */
 
+/* The stream is several side by side, mixed before and after each half of a block (streams.c). */
+#define MS_STREAMS MS_SWITCH (62)
+
 /* The experts. */
+#define MS_HASHED                                                                                  \
+  MS_SWITCH (27) /* of the first hash_layer_count blocks a table of token ids chooses */
 #define MS_SHARED       MS_SWITCH (4) /* experts of every token (ffn_*_shexp), weight 1 */
 #define MS_SHARED_GATED MS_SWITCH (5) /* ... times sigmoid (ffn_gate_inp_shexp . x) */
 
@@ -97,6 +106,8 @@ typedef struct
   guint chunk;
   gboolean plain_rope; /* positions in windows are neither scaled nor divided */
   float rope_base;     /* in windows, without rope.freq_base_swa; 0: as elsewhere */
+  /* NULL, or the key of the base of positions in blocks without windows. */
+  const char *whole_base_key;
 } MsWindows;
 
 /* Which blocks have rotary positions. */

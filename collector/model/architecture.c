@@ -38,6 +38,8 @@ static const MsRecipe sigmoid_of_chosen
 
 static const MsWindows chunks = { .period = 4, .chunk = 8192 };
 static const MsTemperature every_8192 = { .scale = 0.1f, .offset = 1, .length = 8192 };
+static const MsWindows compressed_windows
+    = { .plain_rope = TRUE, .whole_base_key = "attention.compress_rope_freq_base" };
 static const MsWindows every_other = { .period = 2, .needed = TRUE };
 
 /* DeepSeek-V2 by softmax; GLM-4.7-Flash, of 47 blocks and one that predicts further, by sigmoid. */
@@ -50,6 +52,9 @@ static const MsRecipe deepseek2 = { .scoring = MS_SCORING_SOFTMAX,
 
 static const MsRecipe sigmoid_renormalised_by_key
     = { .scoring = MS_SCORING_SIGMOID, .renormalise_told = MS_TOLD_BY_KEY };
+static const MsRecipe sqrt_softplus_by_key = { .scoring = MS_SCORING_SQRT_SOFTPLUS,
+                                               .scoring_told = MS_TOLD_BY_NEEDED_KEY,
+                                               .renormalise_told = MS_TOLD_BY_KEY };
 
 static const MsArchitecture architectures[] = {
   { .name = "llama", /* Mixtral */
@@ -199,6 +204,14 @@ static const MsArchitecture architectures[] = {
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &by_key_renormalised,
     .switches = MS_SHARED },
+  { .name = "deepseek4",
+    .mixers = { &ms_mixer_compressed_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu_bounded,
+    .recipe = &sqrt_softplus_by_key,
+    .windows = &compressed_windows,
+    .switches = MS_SHARED | MS_YARN_FLAT | MS_STREAMS | MS_HASHED },
   { .name = "bailingmoe2",
     .mixers = { &ms_mixer_attention },
     .rope = MS_ROPE_HALVES,

@@ -35,7 +35,7 @@ static void
 describe_routers (const MsPlan *plan, JsonBuilder *builder)
 {
   g_autoptr (GString) types = g_string_new (NULL);
-  guint n_bias = 0, n_selection = 0, n_quantised = 0;
+  guint n_bias = 0, n_selection = 0, n_quantised = 0, n_hashed = 0;
 
   for (guint b = 0; b < plan->n_blocks; b++)
     {
@@ -47,6 +47,7 @@ describe_routers (const MsPlan *plan, JsonBuilder *builder)
       n_bias += block->router_bias != NULL;
       n_selection += block->selection_bias != NULL;
       n_quantised += type->block_values > 1;
+      n_hashed += block->by_token != NULL;
       if (strstr (types->str, type->name) == NULL)
         g_string_append_printf (types, "%s%s", types->len > 0 ? ", " : "", type->name);
     }
@@ -55,6 +56,8 @@ describe_routers (const MsPlan *plan, JsonBuilder *builder)
   add_text (builder, "router_type", types->str);
   add_share (builder, "router_bias", n_bias, plan->n_moe);
   add_share (builder, "selection_bias", n_selection, plan->n_moe);
+  if (n_hashed > 0)
+    add_share (builder, "chosen_by_token", n_hashed, plan->n_moe);
 }
 
 /* Each kind of mixer once, by the last block that has it. */

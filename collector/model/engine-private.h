@@ -22,6 +22,9 @@ typedef struct
   MsProducts *products;
   MsArena *arena;           /* of half a block */
   float *x, *normed;        /* (n, D): the residual stream; its norm */
+  float *streams;           /* (n, streams * D) where there are several: x is then what a half of a
+                             * block reads, and afterwards what it gives */
+  float *mixes;             /* how it is read and written (streams.c) */
   MsAngles *angles;         /* of the plan's rotations */
   guint32 *positions;       /* (n) within the document */
   const MsPlanBlock *block; /* under way */

@@ -10,6 +10,7 @@
 #include "kernels-private.h"
 
 #include <math.h>
+#include <string.h>
 
 /* --- The router ------------------------------------------------------------------------------ */
 
@@ -21,6 +22,22 @@ any_undefined (const float *values, gsize n)
   for (gsize i = 0; i < n; i++)
     any |= values[i] != values[i];
   return any;
+}
+
+/* The choice of a block whose table knows each token's experts: scores weigh and do not choose. */
+static void
+look_up (const MsEngine *engine, gsize t, const float *logits, float *scores, MsDecision *decision)
+{
+  const MsGate *gate = &engine->block->gate;
+  g_autofree double *p = g_new (double, gate->n_experts);
+
+  memcpy (decision->experts, engine->block->by_token + (gsize) engine->wave->ids[t] * gate->k,
+          gate->k * sizeof (guint16));
+  ms_gate_scores (gate, logits, scores);
+  ms_gate_weigh (gate, scores, decision->experts, gate->k, decision->weights);
+  ms_gate_distribution (gate, logits, p);
+  decision->entropy = (float) ms_gate_entropy (p, gate->n_experts);
+  decision->margin = NAN;
 }
 
 static void
@@ -36,7 +53,10 @@ choose (const MsEngine *engine, gsize from, gsize to, gpointer data)
       MsDecision decision = { .experts = engine->layer->experts + row * gate->k,
                               .weights = engine->layer->weights + row * gate->k };
 
-      ms_gate_choose (gate, logits + t * gate->n_experts, scratch, &decision);
+      if (engine->block->by_token != NULL)
+        look_up (engine, t, logits + t * gate->n_experts, scratch, &decision);
+      else
+        ms_gate_choose (gate, logits + t * gate->n_experts, scratch, &decision);
       if (any_undefined (logits + t * gate->n_experts, gate->n_experts))
         decision.weights[0] = NAN; /* for the executor to find: the choice is worth nothing */
       engine->layer->entropy[row] = decision.entropy;

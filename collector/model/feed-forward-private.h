@@ -13,10 +13,12 @@ struct MsFeedForwardKind
   MsTensorTable tensors; /* in MsFeedForward; '*' is "" (dense), "_exps", "_shexp" or ".EXPERT" */
   MsActivation activate; /* hidden = activate (gate x, up x), or activate (up x) without gate */
   MsLimitedActivation
-      limited; /* where swiglu_clamp_exp or swiglu_clamp_shexp is set; NULL: never */
+      limited;        /* where swiglu_clamp_exp or swiglu_clamp_shexp is set; NULL: never */
+  gboolean one_limit; /* without swiglu_clamp_shexp all networks have the limit of routed experts */
 };
 
-extern const MsFeedForwardKind ms_feed_forward_silu; /* down (silu (gate x) * up x) */
+extern const MsFeedForwardKind ms_feed_forward_silu;         /* down (silu (gate x) * up x) */
+extern const MsFeedForwardKind ms_feed_forward_silu_bounded; /* its limits are put before SiLU */
 /* down (g sigmoid (1.702 g) (u + 1)), g and u being gate x and up x clamped (ms_clamped_swiglu) */
 extern const MsFeedForwardKind ms_feed_forward_clamped;
 

@@ -43,6 +43,14 @@ const MsFeedForwardKind ms_feed_forward_silu = {
   .limited = ms_silu_times_limited,
 };
 
+const MsFeedForwardKind ms_feed_forward_silu_bounded = {
+  .name = "gated SiLU, bounded",
+  .tensors = { gated_rules, G_N_ELEMENTS (gated_rules) },
+  .activate = ms_silu_times,
+  .limited = ms_silu_times_bounded,
+  .one_limit = TRUE,
+};
+
 const MsFeedForwardKind ms_feed_forward_clamped = {
   .name = "clamped SwiGLU",
   .tensors = { gated_rules, G_N_ELEMENTS (gated_rules) },
@@ -87,10 +95,14 @@ static gboolean
 load_limits (MsLoader *loader, guint block, gboolean routed, guint count, MsFeedForward *networks,
              GError **error)
 {
+  const MsFeedForwardKind *kind = loader->plan->architecture->feed_forward;
   float limit = 0;
 
-  if (loader->plan->architecture->feed_forward->limited == NULL)
+  if (kind->limited == NULL)
     return TRUE;
+  if (kind->one_limit
+      && !ms_loader_float_of_block (loader, "swiglu_clamp_exp", block, &limit, error))
+    return FALSE;
   if (!ms_loader_float_of_block (loader, routed ? "swiglu_clamp_exp" : "swiglu_clamp_shexp", block,
                                  &limit, error))
     return FALSE;

@@ -35,6 +35,7 @@
 #include "mixer-private.h"
 #include "norm-private.h"
 #include "positions-private.h"
+#include "streams-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -202,19 +203,24 @@ static void
 run_mixer (const MsEngine *engine)
 {
   const MsPlanBlock *block = engine->block;
-  MsOperand in = normalize (engine, &block->mixer_norm);
+  MsOperand in;
   MsProduct out = { .kind = MS_PRODUCT_ADD,
                     .factor = engine->plan->scales.residual,
                     .rows = engine->n,
                     .y = engine->x,
                     .y_width = engine->plan->width };
 
+  ms_streams_read (engine, &block->mixer_mix);
+  in = normalize (engine, &block->mixer_norm);
+  ms_streams_empty (engine);
   block->mixer->run (engine, block->mixer_part, &in, out);
+  ms_streams_write (engine);
 }
 
 static void
 run_block (MsEngine *engine, gboolean last)
 {
+  const MsPlanBlock *block = engine->block;
   MsOperand in;
 
   ms_arena_reset (engine->arena);
@@ -223,17 +229,21 @@ run_block (MsEngine *engine, gboolean last)
   if (engine->block->networks == NULL)
     return;
   ms_arena_reset (engine->arena);
-  in = normalize (engine, &engine->block->ffn_norm);
-  if (!engine->block->is_moe)
-    {
-      ms_feed_forward_run (engine, engine->block->networks, &in, NULL);
-      return;
-    }
-  ms_experts_route (engine);
+  ms_streams_read (engine, &block->ffn_mix);
+  in = normalize (engine, &block->ffn_norm);
+  ms_streams_empty (engine);
+  if (block->is_moe)
+    ms_experts_route (engine);
   if (last)
     return;
-  ms_experts_run (engine, &in);
-  ms_experts_run_shared (engine, &in);
+  if (block->is_moe)
+    {
+      ms_experts_run (engine, &in);
+      ms_experts_run_shared (engine, &in);
+    }
+  else
+    ms_feed_forward_run (engine, block->networks, &in, NULL);
+  ms_streams_write (engine);
 }
 
 /* Whether one of n values is infinite or no number: then all bits of its exponent are set. */
@@ -311,6 +321,7 @@ predict (const MsEngine *engine)
   targets = ms_arena_array (engine->arena, gint32, engine->n);
   for (gsize t = 0; t < engine->n; t++)
     targets[t] = t + 1 < engine->n && engine->positions[t + 1] > 0 ? engine->wave->ids[t + 1] : -1;
+  ms_streams_read (engine, &plan->head_mix);
   in = normalize (engine, &plan->output_norm);
   ms_products_predict (engine->products, &plan->head, &in, engine->n, targets,
                        engine->rows->predicted + engine->first, engine->rows->loss + engine->first);
@@ -351,7 +362,8 @@ ms_forward_token_bytes (const MsPlan *plan, const MsForwardOptions *options)
 
       most = MAX (most, MAX (mixer, experts));
     }
-  return 2 * d * sizeof (float) + copy + most + sizeof (guint32) + sizeof (gint32);
+  return 2 * d * sizeof (float) + ms_streams_token_bytes (plan) + copy + most + sizeof (guint32)
+         + sizeof (gint32);
 }
 
 /* Bytes of the angles of documents of up to `longest` tokens. */
@@ -428,7 +440,8 @@ ms_forward_run (const MsPlan *plan, const MsForwardOptions *options, const MsWav
         positions[wave->starts[i] + p] = (guint32) p;
     }
   engine.longest = longest;
-  lasting = ms_arena_new (2 * n * d * sizeof (float) + angle_bytes (plan, longest) + 4096);
+  lasting = ms_arena_new (n * (2 * d * sizeof (float) + ms_streams_token_bytes (plan))
+                          + angle_bytes (plan, longest) + 4096);
   engine.arena = arena = ms_arena_new (n * ms_forward_token_bytes (plan, options));
   engine.x = ms_arena_array (lasting, float, n *d);
   engine.normed = ms_arena_array (lasting, float, n *d);
@@ -442,6 +455,7 @@ ms_forward_run (const MsPlan *plan, const MsForwardOptions *options, const MsWav
       ms_engine_for_tokens (&engine, longest, fill_angles, rotation);
     }
   ms_engine_for_tokens (&engine, n, embed, NULL);
+  ms_streams_start (&engine, lasting);
   for (guint b = 0; b <= last; b++)
     {
       if (begin != NULL && !begin (b, data))

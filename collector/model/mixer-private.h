@@ -33,7 +33,9 @@ struct MsMixer
   void (*describe) (gconstpointer part, JsonBuilder *details);
 };
 
-extern const MsMixer ms_mixer_attention;         /* grouped-query attention */
+extern const MsMixer ms_mixer_attention; /* grouped-query attention */
+extern const MsMixer
+    ms_mixer_compressed_attention;               /* a window, and a key per few tokens before it */
 extern const MsMixer ms_mixer_gated_delta_net;   /* a decay per head */
 extern const MsMixer ms_mixer_kimi_delta;        /* a decay per channel */
 extern const MsMixer ms_mixer_latent_attention;  /* keys and values from one short vector */

@@ -40,6 +40,13 @@ struct MsRotation
   gsize longest;
 };
 
+/* How streams side by side are read and written (streams-private.h). */
+typedef struct
+{
+  MsMatrix w;          /* (mixes, streams * D); tensor NULL: there is one stream */
+  float *base, *scale; /* (mixes); of the parts of the mixes */
+} MsStreamMix;
+
 /* A block: a mixer that moves values between tokens, then experts or one dense network; of some
  * architectures only one of the two. */
 typedef struct
@@ -53,12 +60,14 @@ typedef struct
   MsMatrix logits;       /* (E, D) */
   float *router_bias;    /* (E) or NULL */
   float *selection_bias; /* (E) or NULL */
+  guint16 *by_token;     /* (V, K): the experts of each token id, whatever its logits; or NULL */
   const MsFeedForwardKind *feed_forward;
   MsFeedForward *networks; /* (E) experts, or (1) of a dense layer; NULL: none */
   /* Experts that read and write vectors of a width Z of their own: (Z, D), (D, Z); or absent. */
   MsMatrix latent_down, latent_up;
   MsFeedForward shared; /* tensors NULL: none */
   MsMatrix shared_gate; /* (1, D) or absent */
+  MsStreamMix mixer_mix, ffn_mix;
 } MsPlanBlock;
 
 typedef struct
@@ -75,6 +84,10 @@ typedef struct
   MsNorm output_norm;   /* (D), kind NULL in files without an output head */
   MsHead head;          /* its matrix the embedding when tied; absent without output_norm */
   MsScales scales;      /* the file's, or the architecture's where it has none */
+  guint n_streams;      /* side by side; 0: one as ever, and nothing of the following */
+  guint stream_rounds;  /* in which C is made */
+  float stream_epsilon;
+  MsStreamMix head_mix; /* of what the last norm reads */
   GPtrArray *warnings;  /* of char* */
 } MsPlan;
 

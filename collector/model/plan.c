@@ -10,6 +10,7 @@
 #include "positions-private.h"
 #include "recipe-private.h"
 #include "scales-private.h"
+#include "streams-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -144,6 +145,7 @@ ms_plan_block_each (const MsPlanBlock *block, MsTableFunc visit, gpointer data)
   MsPlanBlock *own = (MsPlanBlock *) block; /* `visit` says whether it changes anything */
 
   visit (&block_table, own, data);
+  visit (&ms_streams_block_table, own, data);
   visit (&router_table, own, data);
   visit (&shared_table, own, data);
   if (block->mixer_part != NULL)
@@ -177,6 +179,52 @@ choose_mixer (const MsLoader *loader, guint b)
   return (loader->plan->architecture->switches & MS_ONE_PART) != 0 ? NULL : mixers[0];
 }
 
+/* The table of a block that chooses experts by token ids. */
+static gboolean
+load_hash (MsLoader *loader, guint b, MsPlanBlock *block, GError **error)
+{
+  g_autofree char *name = g_strdup_printf ("blk.%u.ffn_gate_tid2eid.weight", b);
+  const MsTensor *tensor = ms_gguf_find (loader->gguf, name);
+  gsize n = (gsize) loader->plan->vocabulary * block->gate.k;
+  guint32 n_hashed = 0;
+
+  if ((loader->plan->architecture->switches & MS_HASHED) == 0)
+    return TRUE;
+  if (!ms_loader_u32 (loader, "hash_layer_count", MS_KEY_REQUIRED, &n_hashed, error))
+    return FALSE;
+  if (b >= n_hashed)
+    return TRUE;
+  if (tensor == NULL)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_MISSING, error,
+                             "tensor %s is missing, and block %u chooses experts by it", name, b);
+  if (tensor->number != MS_TYPE_I32 || tensor->ne[0] != block->gate.k
+      || tensor->ne[1] != loader->plan->vocabulary || tensor->ne[2] != 1)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "tensor %s: %u numbers (I32) for each of %u tokens are expected", name,
+                             block->gate.k, loader->plan->vocabulary);
+  g_hash_table_add (loader->used, (gpointer) tensor);
+  block->by_token = g_new (guint16, n);
+  for (gsize i = 0; i < n; i++)
+    {
+      gint32 expert;
+
+      memcpy (&expert, tensor->data + i * sizeof expert, sizeof expert);
+      if (expert < 0 || (guint) expert >= block->gate.n_experts)
+        return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                                 "tensor %s sends token %" G_GSIZE_FORMAT " to expert %d of %u",
+                                 name, i / block->gate.k, expert, block->gate.n_experts);
+      block->by_token[i] = (guint16) expert;
+    }
+  g_clear_pointer (&block->selection_bias, g_free);
+  if (b == 0)
+    ms_loader_warn (loader,
+                    "%s.hash_layer_count is %u: in so many first blocks a table of token ids "
+                    "(ffn_gate_tid2eid) chooses the experts; scores weigh and do not choose, and "
+                    "margins are undefined",
+                    loader->plan->architecture->name, n_hashed);
+  return TRUE;
+}
+
 static gboolean
 load_moe (MsLoader *loader, guint b, MsTensorPlace *place, MsPlanBlock *block, GError **error)
 {
@@ -195,6 +243,8 @@ load_moe (MsLoader *loader, guint b, MsTensorPlace *place, MsPlanBlock *block, G
     width = block->latent_down.n_rows;
   if (!ms_feed_forward_load_experts (loader, b, width, block->gate.n_experts, block->networks,
                                      error))
+    return FALSE;
+  if (!load_hash (loader, b, block, error))
     return FALSE;
   block->gate.selection_bias = block->selection_bias;
   block->gate.biased = block->selection_bias != NULL;
@@ -216,7 +266,8 @@ load_block (MsLoader *loader, guint b, const MsGate *gate, GError **error)
 
   block->mixer = choose_mixer (loader, b);
   block->feed_forward = plan->architecture->feed_forward;
-  if (!ms_tensors_load (loader, &block_table, &place, block, error))
+  if (!ms_tensors_load (loader, &block_table, &place, block, error)
+      || !ms_streams_load (loader, block, b, error))
     return FALSE;
   if (block->mixer != NULL)
     {
@@ -337,7 +388,8 @@ load (MsLoader *loader, GError **error)
   if (!ms_scales_load (loader, error))
     return FALSE;
   sizes[SIZE_MODEL] = width;
-  if (!ms_tensors_load (loader, &model_table, &place, plan, error))
+  if (!ms_tensors_load (loader, &model_table, &place, plan, error)
+      || !ms_streams_load (loader, NULL, 0, error))
     return FALSE;
   plan->vocabulary = (guint) MIN (plan->embedding.n_rows, G_MAXINT32);
   for (guint b = 0; b < n_blocks; b++)
@@ -414,9 +466,11 @@ ms_plan_free (MsPlan *plan)
       ms_plan_block_each (&plan->blocks[b], clear_table, NULL);
       g_free (plan->blocks[b].mixer_part);
       g_free (plan->blocks[b].networks);
+      g_free (plan->blocks[b].by_token);
     }
   g_free (plan->blocks);
   ms_tensors_clear (&model_table, plan);
+  ms_tensors_clear (&ms_streams_model_table, plan);
   g_ptr_array_unref (plan->rotations);
   g_ptr_array_unref (plan->warnings);
   g_free (plan);

@@ -44,7 +44,7 @@ typedef struct
   guint32 n, most,
       context; /* values of a head that turn, most in any block; original context length */
   float base, factor, magnitude;
-  gboolean yarn, level;
+  gboolean yarn, flat;
   float mix, fast, slow; /* of YaRN */
   float log_multiplier;  /* 0: not set */
 } Keys;
@@ -105,6 +105,7 @@ read_keys (const MsLoader *loader, guint head_width, const MsWindows *windows, K
                  { "rope.scaling.yarn_beta_slow", &k->slow },
                  { "rope.scaling.yarn_log_multiplier", &k->log_multiplier } };
   MsSwitches switches = loader->plan->architecture->switches;
+  const MsWindows *own = loader->plan->architecture->windows;
 
   *k = (Keys){ .n = head_width, .base = 10000, .magnitude = 1, .mix = 1, .fast = 32, .slow = 1 };
   for (guint i = 0; i < G_N_ELEMENTS (floats); i++)
@@ -112,6 +113,9 @@ read_keys (const MsLoader *loader, guint head_width, const MsWindows *windows, K
       return FALSE;
   if (windows != NULL && windows->rope_base > 0)
     k->base = windows->rope_base;
+  if (windows == NULL && own != NULL && own->whole_base_key != NULL
+      && !ms_loader_float (loader, own->whole_base_key, MS_KEY_REQUIRED, &k->base, error))
+    return FALSE;
   if (windows != NULL
       && !ms_loader_float (loader, "rope.freq_base_swa", MS_KEY_OPTIONAL, &k->base, error))
     return FALSE;
@@ -145,7 +149,8 @@ read_keys (const MsLoader *loader, guint head_width, const MsWindows *windows, K
     k->factor = k->magnitude = 1;
   k->yarn = k->yarn && k->factor != 1;
   k->log_multiplier *= (switches & MS_YARN_LOG) == 0 ? 0 : (switches & MS_YARN_TENTHS) ? 10 : 1;
-  k->level = (switches & MS_YARN_LEVEL) != 0;
+  k->flat = (switches & MS_YARN_FLAT) != 0
+            || ((switches & MS_YARN_LEVEL) != 0 && k->log_multiplier != 0);
   return TRUE;
 }
 
@@ -176,7 +181,7 @@ make_rotation (const Keys *k, const float *divisors)
       rotation->step[i] = free_step / (double) k->factor * (1 - kept) + free_step * kept;
     }
   rotation->magnitude = k->magnitude;
-  if (k->yarn && k->mix != 0 && !(k->level && k->log_multiplier != 0))
+  if (k->yarn && k->mix != 0 && !k->flat)
     rotation->magnitude *= yarn_magnitude (k, 1) / yarn_magnitude (k, k->log_multiplier);
   return rotation;
 }
@@ -259,7 +264,7 @@ ms_rotation_score_scale (const MsLoader *loader, guint head_width, float *scale,
 {
   Keys keys;
 
-  if (!read_keys (loader, head_width, FALSE, &keys, error))
+  if (!read_keys (loader, head_width, NULL, &keys, error))
     return FALSE;
   *scale = keys.yarn ? yarn_magnitude (&keys, keys.log_multiplier) : 1;
   *scale *= *scale;

@@ -48,10 +48,14 @@ load_scoring (const MsLoader *loader, MsGate *gate, GError **error)
                                  recipe->scoring);
       scoring = recipe->scoring;
     }
-  else if (scoring != MS_SCORING_SOFTMAX && scoring != MS_SCORING_SIGMOID)
-    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
-                             "%s.expert_gating_func is %u; softmax (1) and sigmoid (2) can be run",
-                             architecture->name, scoring);
+  else if (recipe->scoring == MS_SCORING_SQRT_SOFTPLUS
+               ? scoring != MS_SCORING_SQRT_SOFTPLUS
+               : scoring != MS_SCORING_SOFTMAX && scoring != MS_SCORING_SIGMOID)
+    return ms_loader_refuse (
+        loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error, "%s.expert_gating_func is %u; %s can be run",
+        architecture->name, scoring,
+        recipe->scoring == MS_SCORING_SQRT_SOFTPLUS ? "square root of softplus (4)"
+                                                    : "softmax (1) and sigmoid (2)");
   gate->scoring = (MsScoring) scoring;
   return TRUE;
 }
