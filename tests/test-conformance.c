@@ -30,6 +30,8 @@ static const Case cases[] = {
   { "granitemoe-shared", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "granitehybrid", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "jamba", 1e-4, 2e-5, 2e-4, 2e-5 },
+  { "grok", 1e-4, 2e-5, 1e-2, 2e-3 },
+  { "grok-2", 1e-4, 2e-5, 1e-2, 2e-3 },
   { "dbrx", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "phimoe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "nemotron_h_moe", 1e-4, 2e-5, 2e-4, 5e-5 },

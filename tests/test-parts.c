@@ -11,6 +11,7 @@
 #define E      6
 #define K      2
 #define TOKENS 9
+#define FIRST  4 /* of them in the first of two documents */
 #define BLOCKS 2
 #define NARROW 8 /* width of the experts' own */
 #define WIDTH  5 /* of an expert */
@@ -23,7 +24,7 @@ static const gint32 ids[TOKENS] = { 3, 1, 4, 1, 5, 9, 2, 6, 5 };
 static void
 run_engine (const MsPlan *plan, float *logits, float *similarity)
 {
-  static const gsize starts[] = { 0, 4, TOKENS };
+  static const gsize starts[] = { 0, FIRST, TOKENS };
   const MsForwardOptions options = { .threads = 2 };
   const MsWave wave = { ids, starts, 2 };
   const guint columns = MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN
@@ -223,6 +224,252 @@ test_nemotron_faults (void)
     }
 }
 
+/* --- Norms behind, a dense network beside the experts, capped scores (Grok) ------------------- */
+
+#define HEAD   8   /* width of a head; two of queries share one of keys */
+#define SCALE  0.7 /* of scores */
+#define CAP    0.9 /* of scores */
+#define EMBED  3.0
+#define BESIDE 9 /* width of the dense network */
+
+typedef struct
+{
+  gboolean beside;
+  const char *post; /* name of the norm behind the networks */
+} Grok;
+
+static const Grok groks[] = { { FALSE, "layer_output_norm" }, { TRUE, "post_ffw_norm" } };
+
+static void
+add_grok_block (LooseModel *model, guint b, const Grok *grok)
+{
+  g_autofree char *post = g_strconcat (grok->post, ".weight", NULL);
+  const struct
+  {
+    const char *name;
+    gint64 ne[3];
+  } tensors[] = { { "attn_norm.weight", { D } },
+                  { "attn_q.weight", { D, 2 * HEAD } },
+                  { "attn_k.weight", { D, HEAD } },
+                  { "attn_v.weight", { D, HEAD } },
+                  { "attn_output.weight", { 2 * HEAD, D } },
+                  { "attn_output_norm.weight", { D } },
+                  { "ffn_norm.weight", { D } },
+                  { post, { D } },
+                  { "ffn_gate_inp.weight", { D, E } },
+                  { "ffn_gate_exps.weight", { D, WIDTH, E } },
+                  { "ffn_up_exps.weight", { D, WIDTH, E } },
+                  { "ffn_down_exps.weight", { WIDTH, D, E } },
+                  { "ffn_gate.weight", { D, BESIDE } },
+                  { "ffn_up.weight", { D, BESIDE } },
+                  { "ffn_down.weight", { BESIDE, D } } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tensors) - (grok->beside ? 0 : 3); i++)
+    {
+      g_autofree char *name = g_strdup_printf ("blk.%u.%s", b, tensors[i].name);
+
+      loose_model_add (model, name, tensors[i].ne[0], tensors[i].ne[1], tensors[i].ne[2]);
+    }
+}
+
+static gboolean
+make_grok (LooseModel *model, const Grok *grok, const LooseFault *fault, GError **error)
+{
+  loose_model_init (model, "grok", fault);
+  loose_model_u32 (model, "embedding_length", D);
+  loose_model_u32 (model, "block_count", BLOCKS);
+  loose_model_u32 (model, "attention.head_count", 2);
+  loose_model_u32 (model, "attention.head_count_kv", 1);
+  loose_model_u32 (model, "expert_count", E);
+  loose_model_u32 (model, "expert_used_count", K);
+  loose_model_float (model, "embedding_scale", (float) EMBED);
+  loose_model_float (model, "attention.output_scale", (float) SCALE);
+  loose_model_float (model, "attn_logit_softcapping", (float) CAP);
+  loose_model_add (model, "token_embd.weight", D, WORDS, 0);
+  loose_model_add (model, "output_norm.weight", D, 0, 0);
+  for (guint b = 0; b < BLOCKS; b++)
+    add_grok_block (model, b, grok);
+  return loose_model_load (model, error);
+}
+
+static void
+turn (double *head, guint position)
+{
+  for (guint i = 0; i < HEAD / 2; i++)
+    {
+      double angle = position * pow (10000, -2.0 * i / HEAD), a = head[i], b = head[i + HEAD / 2];
+
+      head[i] = a * cos (angle) - b * sin (angle);
+      head[i + HEAD / 2] = a * sin (angle) + b * cos (angle);
+    }
+}
+
+/* Attention of block b on n tokens of a document, x (n, D): the stream behind it. */
+static void
+attend (guint b, guint n, double *x)
+{
+  g_autofree double *q = g_new (double, n * 2 * HEAD), *k = g_new (double, n *HEAD);
+  g_autofree double *v = g_new (double, n *HEAD), *p = g_new (double, n);
+  char names[6][32];
+  static const char *const parts[]
+      = { "attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "attn_output_norm" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
+    g_snprintf (names[i], sizeof names[i], "blk.%u.%s.weight", b, parts[i]);
+  for (guint t = 0; t < n; t++)
+    {
+      double h[D];
+
+      memcpy (h, x + t * D, sizeof h);
+      loose_norm (names[0], 0, D, h);
+      loose_apply (names[1], 0, h, D, 2 * HEAD, q + t * 2 * HEAD);
+      loose_apply (names[2], 0, h, D, HEAD, k + t * HEAD);
+      loose_apply (names[3], 0, h, D, HEAD, v + t * HEAD);
+      turn (q + t * 2 * HEAD, t);
+      turn (q + t * 2 * HEAD + HEAD, t);
+      turn (k + t * HEAD, t);
+    }
+  for (guint t = 0; t < n; t++)
+    {
+      double mixed[2 * HEAD] = { 0 }, out[D];
+
+      for (guint h = 0; h < 2; h++)
+        {
+          double sum = 0;
+
+          for (guint s = 0; s <= t; s++)
+            {
+              double score = 0;
+
+              for (guint i = 0; i < HEAD; i++)
+                score += q[(t * 2 + h) * HEAD + i] * k[s * HEAD + i];
+              sum += p[s] = exp (CAP * tanh (SCALE * score / CAP));
+            }
+          for (guint s = 0; s <= t; s++)
+            for (guint i = 0; i < HEAD; i++)
+              mixed[h * HEAD + i] += p[s] / sum * v[s * HEAD + i];
+        }
+      loose_apply (names[4], 0, mixed, 2 * HEAD, D, out);
+      loose_norm (names[5], 0, D, out);
+      for (guint i = 0; i < D; i++)
+        x[t * D + i] += out[i];
+    }
+}
+
+/* down (gelu (gate x) * up x) of expert e of block 0, or of the only one. */
+static void
+feed_gated (const char *suffix, guint e, const double *x, guint width, double *out)
+{
+  g_autofree char *gate_name = g_strdup_printf ("blk.0.ffn_gate%s.weight", suffix);
+  g_autofree char *up_name = g_strdup_printf ("blk.0.ffn_up%s.weight", suffix);
+  g_autofree char *down_name = g_strdup_printf ("blk.0.ffn_down%s.weight", suffix);
+  double gate[BESIDE], up[BESIDE];
+
+  loose_apply (gate_name, e * width, x, D, width, gate);
+  loose_apply (up_name, e * width, x, D, width, up);
+  for (guint i = 0; i < width; i++)
+    gate[i] = up[i] * 0.5 * gate[i]
+              * (1 + tanh (sqrt (2 / G_PI) * (gate[i] + 0.044715 * gate[i] * gate[i] * gate[i])));
+  loose_apply (down_name, e * D, gate, width, D, out);
+}
+
+/* The networks of block 0 on one token. */
+static void
+naive_networks (const Grok *grok, double *x, double *logits, double *similarity)
+{
+  g_autofree char *post = g_strdup_printf ("blk.0.%s.weight", grok->post);
+  double h[D], out[D], sum[D] = { 0 }, kept = 0, before = 0, after = 0, across = 0;
+  guint chosen[K];
+
+  memcpy (h, x, sizeof h);
+  loose_norm ("blk.0.ffn_norm.weight", 0, D, h);
+  loose_apply ("blk.0.ffn_gate_inp.weight", 0, h, D, E, logits);
+  choose (logits, chosen);
+  for (guint j = 0; j < K; j++)
+    kept += exp (logits[chosen[j]]);
+  for (guint j = 0; j < K; j++)
+    {
+      feed_gated ("_exps", chosen[j], h, WIDTH, out);
+      for (guint i = 0; i < D; i++)
+        sum[i] += exp (logits[chosen[j]]) / kept * out[i];
+    }
+  if (grok->beside)
+    {
+      feed_gated ("", 0, h, BESIDE, out);
+      for (guint i = 0; i < D; i++)
+        sum[i] = (sum[i] + out[i]) * sqrt (0.5);
+    }
+  loose_norm (post, 0, D, sum);
+  for (guint i = 0; i < D; i++)
+    {
+      before += x[i] * x[i];
+      across += x[i] * (x[i] + sum[i]);
+      x[i] += sum[i];
+      after += x[i] * x[i];
+    }
+  *similarity = across / sqrt (before * after);
+}
+
+static void
+test_grok (gconstpointer data)
+{
+  const Grok *grok = data;
+  g_auto (LooseModel) model = { 0 };
+  g_autoptr (GError) error = NULL;
+  g_autofree float *embedding = loose_values ("token_embd.weight", WORDS * D);
+  static float logits[BLOCKS * TOKENS * E], similarity[TOKENS];
+  double x[TOKENS * D];
+
+  make_grok (&model, grok, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (model.plan->warnings->len, ==, 0);
+  run_engine (model.plan, logits, similarity);
+  for (guint t = 0; t < TOKENS; t++)
+    for (guint i = 0; i < D; i++)
+      x[t * D + i] = EMBED * (double) embedding[ids[t] * D + i];
+  for (guint b = 0; b < BLOCKS; b++)
+    {
+      attend (b, FIRST, x);
+      attend (b, TOKENS - FIRST, x + FIRST * D);
+      for (guint t = 0; t < TOKENS; t++)
+        {
+          double right[E], alike = 0;
+
+          if (b == 0)
+            {
+              naive_networks (grok, x + t * D, right, &alike);
+              assert_near ((double) similarity[t], alike);
+            }
+          else
+            {
+              loose_norm ("blk.1.ffn_norm.weight", 0, D, x + t * D);
+              loose_apply ("blk.1.ffn_gate_inp.weight", 0, x + t * D, D, E, right);
+            }
+          for (guint e = 0; e < E; e++)
+            assert_near ((double) logits[(b * TOKENS + t) * E + e], right[e]);
+        }
+    }
+}
+
+static void
+test_grok_faults (void)
+{
+  static const LooseFault faults[]
+      = { { "attn_output_norm", TRUE },    { "attn_output_norm", FALSE }, { "post_ffw_norm", TRUE },
+          { "ffn_down.weight", TRUE },     { "ffn_down.weight", FALSE },  { "ffn_norm", TRUE },
+          { "ffn_gate_inp.weight", FALSE } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (faults); i++)
+    {
+      g_auto (LooseModel) model = { 0 };
+      g_autoptr (GError) error = NULL;
+
+      g_assert_false (make_grok (&model, &groks[1], &faults[i], &error));
+      if (strstr (error->message, faults[i].name) == NULL)
+        g_error ("'%s' expected in: %s", faults[i].name, error->message);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -230,5 +477,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/parts/one-part", GUINT_TO_POINTER (0), test_nemotron);
   g_test_add_data_func ("/parts/latent-experts", GUINT_TO_POINTER (NARROW), test_nemotron);
   g_test_add_func ("/parts/latent-experts/faults", test_nemotron_faults);
+  g_test_add_data_func ("/parts/norms-behind", &groks[0], test_grok);
+  g_test_add_data_func ("/parts/beside", &groks[1], test_grok);
+  g_test_add_func ("/parts/beside/faults", test_grok_faults);
   return g_test_run ();
 }

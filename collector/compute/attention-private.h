@@ -12,6 +12,7 @@ typedef struct
   guint n_heads, n_kv_heads;
   gsize key_width, value_width; /* of a head */
   float scale;                  /* of the scores */
+  float cap;                    /* scores then are cap tanh (score / cap); 0: none */
   gsize window;                 /* a token sees the last so many, itself among them; 0: all */
   gboolean chunked;             /* it sees instead those of its own chunk of `window` tokens */
   const float *sinks;  /* (n_heads) of scores that take part in the softmax alone, or NULL */

@@ -58,9 +58,12 @@ first_seen (const MsAttention *a, gsize query)
 static float
 take_softmax (const MsAttention *a, gsize head, float *scores, gsize n)
 {
-  float largest = a->sinks != NULL ? ms_largest (scores, n) : 0;
-  float sum = ms_exponentials (scores, n);
+  float largest, sum;
 
+  if (a->cap != 0)
+    ms_soft_cap (scores, a->cap, n);
+  largest = a->sinks != NULL ? ms_largest (scores, n) : 0;
+  sum = ms_exponentials (scores, n);
   return a->sinks != NULL ? sum + expf (a->sinks[head] - largest) : sum;
 }
 

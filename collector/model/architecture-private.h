@@ -70,10 +70,16 @@ typedef guint64 MsSwitches;
   MS_SWITCH (27) /* of the first hash_layer_count blocks a table of token ids chooses */
 #define MS_SHARED       MS_SWITCH (4) /* experts of every token (ffn_*_shexp), weight 1 */
 #define MS_SHARED_GATED MS_SWITCH (5) /* ... times sigmoid (ffn_gate_inp_shexp . x) */
+#define MS_BESIDE_MAY                                                                              \
+  MS_SWITCH (13) /* a dense network beside the experts, where the block has one */
 
 /* The norms of a block and of the model. */
-#define MS_FFN_NORM_POST  MS_SWITCH (10) /* what router and experts read: post_attention_norm */
-#define MS_FFN_NORM_OUT   MS_SWITCH (60) /* ... or attn_output_norm */
+#define MS_FFN_NORM_POST MS_SWITCH (10) /* what router and experts read: post_attention_norm */
+#define MS_FFN_NORM_OUT  MS_SWITCH (15) /* ... or attn_output_norm */
+/* What a mixer, or a block's networks together, give is normed before it is added. */
+#define MS_POST_NORM_OUT                                                                           \
+  MS_SWITCH (11) /* of mixers: attn_output_norm; of networks: post_ffw_norm */
+#define MS_POST_NORM_LAST MS_SWITCH (12) /* of a block, by its tensors: layer_output_norm instead */
 #define MS_LAST_NORM_EMBD MS_SWITCH (6)  /* the last norm is named token_embd_norm */
 
 #define MS_HEAD_BIAS MS_SWITCH (28) /* the output head must have a bias */
@@ -93,6 +99,7 @@ typedef guint64 MsSwitches;
 #define MS_LOGITS_DIVIDED  MS_SWITCH (33) /* or divides */
 #define MS_LOGIT_CAP       MS_SWITCH (34) /* final_logit_softcapping */
 #define MS_CLAMP_QKV       MS_SWITCH (38) /* attention.clamp_kqv */
+#define MS_SCORES_CAPPED   MS_SWITCH (14) /* attention.output_scale, attn_logit_softcapping */
 
 /* Which blocks attend within a window instead of the whole document before a token. */
 typedef struct
@@ -152,6 +159,8 @@ typedef struct
   float embedding; /* rows of the embedding */
   float residual;  /* what a mixer, or the experts with the shared ones, add to the stream */
   float attention; /* scores of attention; not set: 1 / sqrt (head width) */
+  float score_cap; /* ... which then are cap tanh (score / cap) */
+  float beside;    /* the sum of experts and of a dense network beside them */
   float logits;    /* of the output head ... */
   float logit_cap; /* ... which then are cap tanh (logit / cap) */
   float clamp;     /* queries, keys and values stay within -clamp..clamp */
@@ -176,6 +185,7 @@ typedef struct
   MsScales scales;         /* where the file has no keys; those below go with the model's size */
   float residual_by_depth; /* the residual scale is this / sqrt (blocks) */
   float logits_by_width;   /* the logit scale is this / D */
+  float yarn_fast;         /* rope.scaling.yarn_beta_fast where the key is absent; 0: 32 */
   const char *note;        /* what a user should know of it, a warning of each plan; or NULL */
 } MsArchitecture;
 

@@ -86,6 +86,20 @@ static const MsArchitecture architectures[] = {
     .recipe = &softmax_renormalised,
     .switches = MS_SHARED | MS_EMBEDDING_SCALE | MS_RESIDUAL_SCALE | MS_ATTENTION_SCALE
                 | MS_LOGITS_DIVIDED | MS_ROPE_IF_FINETUNED },
+  { .name = "grok", /* Grok-1 and Grok-2, whose files name everything */
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_gelu,
+    .recipe = &softmax_renormalised,
+    .switches = MS_POST_NORM_OUT | MS_BESIDE_MAY | MS_EMBEDDING_SCALE | MS_SCORES_CAPPED
+                | MS_LOGIT_SCALE | MS_LOGIT_CAP,
+    .scales = { .embedding = 78.38367176906169f,
+                .attention = 0.08838834764831845f,
+                .score_cap = 30,
+                .beside = 0.70710678118654752f,
+                .logits = 0.5773502691896257f },
+    .yarn_fast = 8 },
   { .name = "jamba",
     .mixers = { &ms_mixer_mamba, &ms_mixer_attention },
     .rope = MS_ROPE_NONE,

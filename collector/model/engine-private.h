@@ -25,6 +25,7 @@ typedef struct
   float *streams;           /* (n, streams * D) where there are several: x is then what a half of a
                              * block reads, and afterwards what it gives */
   float *mixes;             /* how it is read and written (streams.c) */
+  float *sum;               /* (n, D): to what networks add; the stream, or what is normed first */
   MsAngles *angles;         /* of the plan's rotations */
   guint32 *positions;       /* (n) within the document */
   const MsPlanBlock *block; /* under way */

@@ -199,7 +199,8 @@ combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
     }
 }
 
-/* Adds the routed sum to the residual stream, by the residual scale where there is one. */
+/* Adds the routed sum to engine->sum, by the residual scale where there is one.  Where that is not the
+ * stream, what becomes of the stream shows later (forward.c). */
 static void
 add_routed (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
@@ -209,12 +210,12 @@ add_routed (const MsEngine *engine, gsize from, gsize to, gpointer data)
 
   for (gsize t = from; t < to; t++)
     {
-      float *x = engine->x + t * d;
+      float *x = engine->sum + t * d;
       float before = ms_dot (x, x, d), across = scale * ms_dot (x, routed + t * d, d), after;
 
       ms_add_scaled (x, routed + t * d, scale, d);
       after = ms_dot (x, x, d);
-      if (engine->layer->similarity != NULL)
+      if (engine->layer->similarity != NULL && engine->sum == engine->x)
         engine->layer->similarity[engine->first + t]
             = (before + across) / (sqrtf (before) * sqrtf (after));
     }

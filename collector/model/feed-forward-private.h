@@ -42,8 +42,7 @@ MsProduct ms_feed_forward_inward (const MsFeedForwardKind *kind, const MsFeedFor
                                   MsOperand x, gsize row, gsize rows, MsOperand hidden);
 MsProduct ms_feed_forward_outward (const MsFeedForward *network, MsOperand hidden, gsize row,
                                    gsize rows);
-/* Adds scale (n, or NULL: 1) times the residual scale times the network's output for every token to the
- * residual stream. */
+/* Adds scale (n, or NULL: 1) times the residual scale times the network's output for every token to engine->sum. */
 void ms_feed_forward_run (const MsEngine *engine, const MsFeedForward *network, const MsOperand *in,
                           const float *scale);
 

@@ -211,7 +211,7 @@ ms_feed_forward_run (const MsEngine *engine, const MsFeedForward *network, const
       outward.kind = MS_PRODUCT_ADD;
       outward.factor = engine->plan->scales.residual;
       outward.scale = scale != NULL ? scale + from : NULL;
-      outward.y = engine->x + from * d;
+      outward.y = engine->sum + from * d;
       outward.y_width = d;
       ms_products_run (engine->products, &inward, 1);
       ms_products_run (engine->products, &outward, 1);

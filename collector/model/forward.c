@@ -8,7 +8,8 @@
  *       dense block:  x += network (normed)                                     (feed-forward.c)
  *       MoE block:    logits = router (normed); the gate chooses     (experts.c, db/base/gate.c)
  *                     x += sum of weight * expert (normed), tokens grouped by expert (experts.c)
- *                     x += shared experts (normed)
+ *                     x += a dense network beside them, shared experts (normed)
+ *       Some architectures norm what the mixer or the networks give before it is added to x.
  *     predict          where asked for: losses of the output head                    (product.c)
  *
  * What must hold:
@@ -199,22 +200,99 @@ advise (const MsPlanBlock *block, int advice)
   ms_plan_block_each (block, advise_table, &advice);
 }
 
+typedef struct
+{
+  const MsNorm *norm;
+  float *values;     /* (n, D) */
+  float factor;      /* before the norm; 0 = 1 */
+  float *similarity; /* (n) of the stream before and behind, or NULL */
+} Post;
+
+static void
+add_normed (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const Post *post = data;
+  gsize d = engine->plan->width;
+  float scale = engine->plan->scales.residual != 0 ? engine->plan->scales.residual : 1;
+
+  for (gsize t = from; t < to; t++)
+    {
+      float *x = engine->x + t * d, *values = post->values + t * d;
+      float before = ms_dot (x, x, d), across, after;
+
+      if (post->factor != 0)
+        ms_scale (values, post->factor, d, values);
+      post->norm->kind->apply (post->norm, values, d, values);
+      across = scale * ms_dot (x, values, d);
+      ms_add_scaled (x, values, scale, d);
+      after = ms_dot (x, x, d);
+      if (post->similarity != NULL)
+        post->similarity[t] = (before + across) / (sqrtf (before) * sqrtf (after));
+    }
+}
+
 static void
 run_mixer (const MsEngine *engine)
 {
   const MsPlanBlock *block = engine->block;
+  gsize d = engine->plan->width;
   MsOperand in;
   MsProduct out = { .kind = MS_PRODUCT_ADD,
                     .factor = engine->plan->scales.residual,
                     .rows = engine->n,
                     .y = engine->x,
-                    .y_width = engine->plan->width };
+                    .y_width = d };
+  Post post = { .norm = &block->mixer_post };
 
   ms_streams_read (engine, &block->mixer_mix);
   in = normalize (engine, &block->mixer_norm);
   ms_streams_empty (engine);
+  if (post.norm->kind != NULL)
+    {
+      out.kind = MS_PRODUCT_STORE;
+      out.y = post.values = ms_arena_array (engine->arena, float, engine->n *d);
+    }
   block->mixer->run (engine, block->mixer_part, &in, out);
+  if (post.norm->kind != NULL)
+    ms_engine_for_tokens (engine, engine->n, add_normed, &post);
   ms_streams_write (engine);
+}
+
+/* Experts, what stands beside them, shared experts; or the dense network.  All add to engine->sum. */
+static void
+add_networks (const MsEngine *engine, const MsOperand *in)
+{
+  const MsPlanBlock *block = engine->block;
+
+  if (!block->is_moe)
+    {
+      ms_feed_forward_run (engine, block->networks, in, NULL);
+      return;
+    }
+  ms_experts_run (engine, in);
+  if (block->beside.up.tensor != NULL)
+    ms_feed_forward_run (engine, &block->beside, in, NULL);
+  ms_experts_run_shared (engine, in);
+}
+
+static void
+run_networks (MsEngine *engine, const MsOperand *in)
+{
+  const MsPlanBlock *block = engine->block;
+  gsize bytes = engine->n * engine->plan->width * sizeof (float);
+  Post post = { .norm = &block->ffn_post };
+
+  engine->sum = engine->x;
+  if (post.norm->kind != NULL)
+    engine->sum = post.values = ms_arena_alloc0 (engine->arena, bytes);
+  add_networks (engine, in);
+  if (post.norm->kind == NULL)
+    return;
+  if (block->beside.up.tensor != NULL)
+    post.factor = engine->plan->scales.beside;
+  if (block->is_moe && engine->layer->similarity != NULL)
+    post.similarity = engine->layer->similarity + engine->first;
+  ms_engine_for_tokens (engine, engine->n, add_normed, &post);
 }
 
 static void
@@ -224,9 +302,9 @@ run_block (MsEngine *engine, gboolean last)
   MsOperand in;
 
   ms_arena_reset (engine->arena);
-  if (engine->block->mixer != NULL)
+  if (block->mixer != NULL)
     run_mixer (engine);
-  if (engine->block->networks == NULL)
+  if (block->networks == NULL)
     return;
   ms_arena_reset (engine->arena);
   ms_streams_read (engine, &block->ffn_mix);
@@ -236,13 +314,7 @@ run_block (MsEngine *engine, gboolean last)
     ms_experts_route (engine);
   if (last)
     return;
-  if (block->is_moe)
-    {
-      ms_experts_run (engine, &in);
-      ms_experts_run_shared (engine, &in);
-    }
-  else
-    ms_feed_forward_run (engine, block->networks, &in, NULL);
+  run_networks (engine, &in);
   ms_streams_write (engine);
 }
 
@@ -360,6 +432,9 @@ ms_forward_token_bytes (const MsPlan *plan, const MsForwardOptions *options)
       gsize mixer = mixer_bytes (block, operand, 0).token;
       gsize experts = block->is_moe ? ms_experts_token_bytes (block, d, operand) : 0;
 
+      /* What is normed before it is added lies in the arena first. */
+      mixer += block->mixer_post.kind != NULL ? d * sizeof (float) : 0;
+      experts += block->ffn_post.kind != NULL ? d * sizeof (float) : 0;
       most = MAX (most, MAX (mixer, experts));
     }
   return 2 * d * sizeof (float) + ms_streams_token_bytes (plan) + copy + most + sizeof (guint32)

@@ -458,6 +458,7 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
       .key_width = part->head_width,
       .value_width = part->value_width,
       .scale = part->scale,
+      .cap = engine->plan->scales.score_cap,
       .window = part->window,
       .chunked = part->chunked,
       .sinks = part->sinks,

@@ -55,6 +55,8 @@ typedef struct
   const MsMixer *mixer; /* NULL: none */
   gpointer mixer_part;  /* the mixer's own struct: its geometry and weights */
   MsNorm ffn_norm;      /* (D) of what router and experts read */
+  /* (D) of what the mixer gives, and of what the networks give together, before it is added; kind NULL: none. */
+  MsNorm mixer_post, ffn_post;
   gboolean is_moe;
   MsGate gate;           /* how logits become choices and weights */
   MsMatrix logits;       /* (E, D) */
@@ -66,6 +68,7 @@ typedef struct
   /* Experts that read and write vectors of a width Z of their own: (Z, D), (D, Z); or absent. */
   MsMatrix latent_down, latent_up;
   MsFeedForward shared; /* tensors NULL: none */
+  MsFeedForward beside; /* a dense network that reads what the router reads; tensors NULL: none */
   MsMatrix shared_gate; /* (1, D) or absent */
   MsStreamMix mixer_mix, ffn_mix;
 } MsPlanBlock;

@@ -80,6 +80,22 @@ static const MsTensorRule block_rules[] = {
     .shape = { SIZE_MODEL },
     .required = MS_FFN_NORM_OUT,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
+  { .name = "attn_output_norm",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_POST_NORM_OUT,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, mixer_post) },
+  { .name = "post_ffw_norm",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_POST_NORM_OUT,
+    .unless = MS_POST_NORM_LAST,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_post) },
+  { .name = "layer_output_norm",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_POST_NORM_LAST,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_post) },
   { .name = "post_attention_norm",
     .form = MS_FORM_NORM,
     .shape = { SIZE_MODEL },
@@ -153,7 +169,10 @@ ms_plan_block_each (const MsPlanBlock *block, MsTableFunc visit, gpointer data)
   for (guint i = 0; i < ms_plan_block_networks (block) && block->networks != NULL; i++)
     visit (&block->feed_forward->tensors, &own->networks[i], data);
   if (block->feed_forward != NULL)
-    visit (&block->feed_forward->tensors, &own->shared, data);
+    {
+      visit (&block->feed_forward->tensors, &own->shared, data);
+      visit (&block->feed_forward->tensors, &own->beside, data);
+    }
 }
 
 /* --- One block ------------------------------------------------------------------------------ */
@@ -248,6 +267,9 @@ load_moe (MsLoader *loader, guint b, MsTensorPlace *place, MsPlanBlock *block, G
     return FALSE;
   block->gate.selection_bias = block->selection_bias;
   block->gate.biased = block->selection_bias != NULL;
+  if ((loader->plan->architecture->switches & MS_BESIDE_MAY) != 0
+      && !ms_feed_forward_load (loader, b, "", loader->plan->width, 0, TRUE, &block->beside, error))
+    return FALSE;
   if ((loader->plan->architecture->switches & MS_SHARED) == 0)
     return TRUE;
   return ms_feed_forward_load (loader, b, "_shexp", loader->plan->width, 0, TRUE, &block->shared,
@@ -266,6 +288,9 @@ load_block (MsLoader *loader, guint b, const MsGate *gate, GError **error)
 
   block->mixer = choose_mixer (loader, b);
   block->feed_forward = plan->architecture->feed_forward;
+  if ((plan->architecture->switches & MS_POST_NORM_OUT) != 0
+      && block_has (loader, b, "layer_output_norm.weight"))
+    place.switches |= MS_POST_NORM_LAST;
   if (!ms_tensors_load (loader, &block_table, &place, block, error)
       || !ms_streams_load (loader, block, b, error))
     return FALSE;

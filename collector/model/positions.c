@@ -108,6 +108,8 @@ read_keys (const MsLoader *loader, guint head_width, const MsWindows *windows, K
   const MsWindows *own = loader->plan->architecture->windows;
 
   *k = (Keys){ .n = head_width, .base = 10000, .magnitude = 1, .mix = 1, .fast = 32, .slow = 1 };
+  if (loader->plan->architecture->yarn_fast > 0)
+    k->fast = loader->plan->architecture->yarn_fast;
   for (guint i = 0; i < G_N_ELEMENTS (floats); i++)
     if (!ms_loader_float (loader, floats[i].name, MS_KEY_OPTIONAL, floats[i].value, error))
       return FALSE;

@@ -22,9 +22,29 @@ static const struct
   { "attention.clamp_kqv", MS_CLAMP_QKV, G_STRUCT_OFFSET (MsScales, clamp) },
   { "attention.temperature_scale", MS_LATENT_TEMPERATURE, BY_OTHERS },
   { "attention.value_scale", MS_VALUE_SCALE, BY_OTHERS },
-  { "attn_logit_softcapping", 0, BY_OTHERS },
+  { "attention.output_scale", MS_SCORES_CAPPED, G_STRUCT_OFFSET (MsScales, attention) },
+  { "attn_logit_softcapping", MS_SCORES_CAPPED, G_STRUCT_OFFSET (MsScales, score_cap) },
   { "rope.scaling.yarn_log_multiplier", MS_YARN_LOG, BY_OTHERS },
 };
+
+/* Keys of models with capped scores that would change the result and that llama.cpp, which set the reference,
+ * reads without applying. */
+static const char *const unapplied[]
+    = { "router_logit_softcapping", "attention.temperature_length" };
+
+static void
+warn_of_unapplied (const MsLoader *loader)
+{
+  gboolean capped = (loader->plan->architecture->switches & MS_SCORES_CAPPED) != 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (unapplied) && capped; i++)
+    {
+      g_autofree char *key = ms_loader_key (loader, unapplied[i]);
+
+      if (ms_gguf_has (loader->gguf, key))
+        ms_loader_warn (loader, "%s is not applied, as llama.cpp does not", key);
+    }
+}
 
 gboolean
 ms_scales_load (MsLoader *loader, GError **error)
@@ -61,5 +81,6 @@ ms_scales_load (MsLoader *loader, GError **error)
     }
   plan->head.scale = scales->logits;
   plan->head.cap = scales->logit_cap;
+  warn_of_unapplied (loader);
   return TRUE;
 }
