@@ -14,7 +14,7 @@ install_missing () {
 }
 
 packages_build='gcc libc6-dev meson ninja-build pkg-config libglib2.0-dev libsqlite3-dev libcsv-dev libjson-glib-dev
-  libpcre2-dev libxxhash-dev libdnnl-dev libopenblas-dev libcairo2-dev libpango1.0-dev fonts-dejavu-core
+  libpcre2-dev libxxhash-dev zlib1g-dev libzstd-dev libdnnl-dev libopenblas-dev libcairo2-dev libpango1.0-dev fonts-dejavu-core
   libgtk-4-dev libadwaita-1-dev libgtksourceview-5-dev gettext adwaita-icon-theme'
 packages_test='xvfb xauth dbus at-spi2-core python3 python3-gi gir1.2-atspi-2.0 libgl1-mesa-dri poppler-utils
   sqlite3 clang-format desktop-file-utils appstream locales'

@@ -401,20 +401,67 @@ narrow_to_group (MsTrace *trace, const MsGroups *groups, guint group)
   return ms_trace_narrow (trace, numbers, kept);
 }
 
-/* The documents of `other` that have the names of those of `trace`: the same texts in another run. */
-static MsTrace *
-narrow_alike (MsTrace *other, const MsTrace *trace)
+/* What a trace is grouped by: documents, or tokens by their own labels. */
+typedef struct
 {
+  const char *by;
+  MsGroups *groups;  /* of documents; NULL = */
+  GPtrArray *values; /* of char*: of the tokens' labels */
+} Grouping;
+
+static void
+grouping_clear (Grouping *grouping)
+{
+  g_clear_pointer (&grouping->groups, ms_groups_free);
+  g_clear_pointer (&grouping->values, g_ptr_array_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Grouping, grouping_clear)
+
+static gboolean
+find_groups (const MsTrace *trace, const char *by, Grouping *grouping, GError **error)
+{
+  grouping->by = by;
+  grouping->values = ms_trace_token_values (trace, by);
+  if (grouping->values == NULL)
+    grouping->groups = ms_trace_group (trace, by, error);
+  return grouping->values != NULL || grouping->groups != NULL;
+}
+
+static const char *
+group_name (const Grouping *grouping, guint group)
+{
+  return grouping->values != NULL ? grouping->values->pdata[group] : grouping->groups->names[group];
+}
+
+static MsTrace *
+narrow (MsTrace *trace, const Grouping *grouping, guint group)
+{
+  return grouping->values != NULL
+             ? ms_trace_narrow_label (trace, grouping->by, grouping->values->pdata[group])
+             : narrow_to_group (trace, grouping->groups, group);
+}
+
+/* The documents of `other` that have the names of those of `trace`, and of them the tokens of the group where
+ * tokens are grouped: the same texts in another run. */
+static MsTrace *
+narrow_alike (MsTrace *other, const MsTrace *trace, const Grouping *grouping, guint group)
+{
+  g_autoptr (GPtrArray) values
+      = grouping->values != NULL ? ms_trace_token_values (other, grouping->by) : NULL;
+  g_autoptr (MsTrace) part
+      = values != NULL ? ms_trace_narrow_label (other, grouping->by, group_name (grouping, group))
+                       : ms_trace_ref (other);
   g_autoptr (GHashTable) names = g_hash_table_new (g_str_hash, g_str_equal);
-  guint n = ms_trace_n_documents (other), kept = 0;
+  guint n = ms_trace_n_documents (part), kept = 0;
   g_autofree guint *numbers = g_new (guint, n);
 
   for (guint i = 0; i < ms_trace_n_documents (trace); i++)
     g_hash_table_add (names, ms_trace_document (trace, i)->name);
   for (guint i = 0; i < n; i++)
-    if (g_hash_table_contains (names, ms_trace_document (other, i)->name))
-      numbers[kept++] = ms_trace_document_number (other, i);
-  return ms_trace_narrow (other, numbers, kept);
+    if (g_hash_table_contains (names, ms_trace_document (part, i)->name))
+      numbers[kept++] = ms_trace_document_number (part, i);
+  return ms_trace_narrow (part, numbers, kept);
 }
 
 void
@@ -467,11 +514,11 @@ ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const 
                     GError **error)
 {
   g_autoptr (MsResult) all = NULL;
-  g_autoptr (MsGroups) groups = NULL;
+  g_auto (Grouping) grouping = { 0 };
   g_autoptr (GPtrArray) labels = g_ptr_array_new (); /* of groups with a result, and their notes */
   g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func ((GDestroyNotify) g_ptr_array_unref);
   g_autoptr (GString) summary = g_string_new (NULL);
-  guint done = 0;
+  guint done = 0, n;
 
   if (context->trace == NULL)
     {
@@ -479,23 +526,23 @@ ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const 
                    "%s: grouping needs a recorded run", analysis->name);
       return NULL;
     }
-  groups = ms_trace_group (context->trace, by, error);
-  if (groups == NULL)
+  if (!find_groups (context->trace, by, &grouping, error))
     return NULL;
+  n = grouping.values != NULL ? grouping.values->len : grouping.groups->n;
   all = ms_result_new (analysis, ms_table_new_grouped);
   all->by = g_strdup (by);
-  for (guint g = 0; g < groups->n; g++)
+  for (guint g = 0; g < n; g++)
     {
-      g_autoptr (MsTrace) trace = narrow_to_group (context->trace, groups, g);
+      g_autoptr (MsTrace) trace = narrow (context->trace, &grouping, g);
       g_autoptr (GPtrArray) others
           = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_trace_unref);
-      MsPartProgress progress = { context, (double) g / groups->n, 1.0 / groups->n };
+      MsPartProgress progress = { context, (double) g / n, 1.0 / n };
       MsContext part = *context;
       g_autoptr (MsResult) one = NULL;
       g_autoptr (GError) failure = NULL;
 
       for (guint i = 0; i < context->n_others; i++)
-        g_ptr_array_add (others, narrow_alike (context->others[i], trace));
+        g_ptr_array_add (others, narrow_alike (context->others[i], trace, &grouping, g));
       part.trace = trace;
       part.others = (MsTrace **) others->pdata;
       part.progress = ms_part_progress;
@@ -505,23 +552,23 @@ ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *context, const 
         {
           /* A group that has too little for the analysis does not spoil the others. */
           if (!g_error_matches (failure, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS)
-              || (done == 0 && g + 1 == groups->n))
+              || (done == 0 && g + 1 == n))
             {
               g_propagate_prefixed_error (error, g_steal_pointer (&failure), "%s %s: ", by,
-                                          groups->names[g]);
+                                          group_name (&grouping, g));
               return NULL;
             }
-          ms_result_note (all, "%s left out: %s", groups->names[g], failure->message);
+          ms_result_note (all, "%s left out: %s", group_name (&grouping, g), failure->message);
           continue;
         }
       for (guint i = 0; i < all->n_tables; i++)
-        ms_table_append_group (all->tables[i], groups->names[g], one->tables[i]);
-      g_ptr_array_add (labels, groups->names[g]);
+        ms_table_append_group (all->tables[i], group_name (&grouping, g), one->tables[i]);
+      g_ptr_array_add (labels, (gpointer) group_name (&grouping, g));
       g_ptr_array_add (notes, g_ptr_array_ref (one->notes));
-      ms_result_add_findings (all, groups->names[g], 0, one);
+      ms_result_add_findings (all, group_name (&grouping, g), 0, one);
       all->seconds += one->seconds;
-      g_string_append_printf (summary, "%s%s: %s", done++ > 0 ? "\n" : "", groups->names[g],
-                              one->summary != NULL ? one->summary : "");
+      g_string_append_printf (summary, "%s%s: %s", done++ > 0 ? "\n" : "",
+                              group_name (&grouping, g), one->summary != NULL ? one->summary : "");
     }
   all->summary = g_strdup (summary->str);
   ms_result_join_notes (all, (const char *const *) labels->pdata, (GPtrArray **) notes->pdata,

@@ -180,6 +180,22 @@ values_of (MsSelection *selection, const char *name)
   return choice->values;
 }
 
+void
+ms_selection_set_label (MsSelection *selection, const char *name, const char *value)
+{
+  GPtrArray **known = strcmp (name, "language") == 0 ? &selection->languages
+                      : strcmp (name, "domain") == 0 ? &selection->domains
+                      : strcmp (name, "phase") == 0  ? &selection->phases
+                                                     : NULL;
+  GPtrArray *values;
+
+  if (known != NULL && *known == NULL)
+    *known = g_ptr_array_new_with_free_func (g_free);
+  values = known != NULL ? *known : values_of (selection, name);
+  g_ptr_array_set_size (values, 0);
+  g_ptr_array_add (values, g_strdup (value));
+}
+
 static gboolean
 parse_number (const char *text, gsize length, gint64 *value)
 {

@@ -53,6 +53,8 @@ MsSelection *ms_selection_copy (const MsSelection *selection);
  * inside it are looked at by ms_trace_open alone. */
 gboolean ms_selection_has_document (const MsSelection *selection, const MsCorpus *corpus,
                                     guint number);
+/* Wants the one value of the label called `name`, instead of what was wanted of it. */
+void ms_selection_set_label (MsSelection *selection, const char *name, const char *value);
 /* Adds a run to the further ones, or takes it out. */
 void ms_selection_show_run (MsSelection *selection, gint64 run, gboolean shown);
 /* The numbers of the further runs shown beside run `main`, ascending, *n of them (newly allocated, NULL

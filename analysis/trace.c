@@ -126,14 +126,37 @@ compare_ranges (gconstpointer a, gconstpointer b)
   return (left->first > right->first) - (left->first < right->first);
 }
 
+/* The label that import gives tokens which are perhaps no routing; where none are, it has the value "no". */
+#define SUSPECT "suspect"
+
+/* The first label of single tokens under this name that ends behind position `from`, or where it would stand:
+ * those of one name are ascending and apart. */
+static guint
+find_range (const MsCorpus *corpus, const char *name, gint64 from)
+{
+  guint low = 0, high = corpus->n_ranges;
+
+  while (low < high)
+    {
+      guint middle = low + (high - low) / 2;
+      const MsTokenLabel *at = &corpus->ranges[middle];
+      int names = strcmp (at->name, name);
+
+      if (names < 0 || (names == 0 && at->first_token + at->n_tokens <= from))
+        low = middle + 1;
+      else
+        high = middle;
+    }
+  return low;
+}
+
 /* Whether the corpus has labels of single tokens under this name. */
 static gboolean
 has_ranges (const MsCorpus *corpus, const char *name)
 {
-  for (guint i = 0; i < corpus->n_ranges; i++)
-    if (strcmp (corpus->ranges[i].name, name) == 0)
-      return TRUE;
-  return FALSE;
+  guint at = find_range (corpus, name, 0);
+
+  return at < corpus->n_ranges && strcmp (corpus->ranges[at].name, name) == 0;
 }
 
 /* What a selection says of labels: all of these hold. */
@@ -169,6 +192,8 @@ document_fulfils (const MsCorpus *corpus, guint number, const Condition *conditi
 {
   int label = ms_corpus_find_label (corpus, condition->name);
 
+  if (label < 0 && strcmp (condition->name, SUSPECT) == 0)
+    return in_texts (condition->values, "no");
   return label >= 0
          && in_texts (condition->values,
                       ms_document_label (&corpus->documents[number], (guint) label));
@@ -224,13 +249,15 @@ cut_tokens (GArray *ranges, const MsCorpus *corpus, guint number, const Conditio
   const MsDocument *document = &corpus->documents[number];
   g_autoptr (GArray) kept = g_array_new (FALSE, FALSE, sizeof (MsRange));
 
-  for (guint i = 0; i < corpus->n_ranges; i++)
+  for (guint i = find_range (corpus, condition->name, document->first_token); i < corpus->n_ranges;
+       i++)
     {
       const MsTokenLabel *label = &corpus->ranges[i];
 
-      if (strcmp (label->name, condition->name) == 0
-          && label->first_token < document->first_token + document->n_tokens
-          && label->first_token + label->n_tokens > document->first_token)
+      if (strcmp (label->name, condition->name) != 0
+          || label->first_token >= document->first_token + document->n_tokens)
+        break;
+      if (label->first_token + label->n_tokens > document->first_token)
         cut_range (ranges, label->first_token, label->first_token + label->n_tokens - 1, kept,
                    in_texts (condition->values, label->value));
     }
@@ -364,7 +391,8 @@ check_labels (const MsCorpus *corpus, const MsSelection *selection, GError **err
       const char *name = ((const MsLabelChoice *) selection->labels->pdata[i])->name;
       g_autofree char *there = NULL;
 
-      if (ms_corpus_find_label (corpus, name) >= 0 || has_ranges (corpus, name))
+      if (ms_corpus_find_label (corpus, name) >= 0 || has_ranges (corpus, name)
+          || strcmp (name, SUSPECT) == 0)
         continue;
       there = list_labels (corpus);
       g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_SELECTION,
@@ -950,6 +978,50 @@ ms_trace_group (const MsTrace *trace, const char *by, GError **error)
         = LABEL (i) != NULL ? (int) GPOINTER_TO_UINT (g_hash_table_lookup (seen, LABEL (i))) : -1;
 #undef LABEL
   return groups;
+}
+
+GPtrArray *
+ms_trace_token_values (const MsTrace *trace, const char *label)
+{
+  const MsCorpus *corpus = trace->source->corpus;
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  int of_document = ms_corpus_find_label (corpus, label);
+  GPtrArray *values;
+  guint n;
+  g_autofree char **texts = NULL;
+
+  if (!has_ranges (corpus, label))
+    return NULL;
+  for (guint i = 0; i < trace->n_documents && of_document >= 0; i++)
+    if (ms_document_label (&trace->documents[i], (guint) of_document) != NULL)
+      g_hash_table_add (seen,
+                        (gpointer) ms_document_label (&trace->documents[i], (guint) of_document));
+  for (guint i = 0; i < trace->n_spans; i++)
+    {
+      const Span *span = &trace->spans[i];
+
+      for (guint r = find_range (corpus, label, span->position);
+           r < corpus->n_ranges && strcmp (corpus->ranges[r].name, label) == 0
+           && corpus->ranges[r].first_token < span->position + span->n;
+           r++)
+        g_hash_table_add (seen, corpus->ranges[r].value);
+    }
+  values = g_ptr_array_new_with_free_func (g_free);
+  texts = (char **) g_hash_table_get_keys_as_array (seen, &n);
+  for (guint i = 0; i < n; i++)
+    g_ptr_array_add (values, g_strdup (texts[i]));
+  g_ptr_array_sort (values, compare_names);
+  return values;
+}
+
+MsTrace *
+ms_trace_narrow_label (MsTrace *trace, const char *label, const char *value)
+{
+  MsSelection *selection = ms_selection_copy (trace->selection);
+
+  ms_selection_set_label (selection, label, value);
+  g_atomic_ref_count_inc (&trace->source->refs);
+  return trace_new (trace->source, selection);
 }
 
 void

@@ -91,6 +91,12 @@ MsGroups *ms_trace_group (const MsTrace *trace, const char *by, GError **error);
 void ms_groups_free (MsGroups *groups);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsGroups, ms_groups_free)
 
+/* The values, sorted, that the selected tokens have of a label that changes inside documents; NULL when the label
+ * is one of whole documents, or there is none.  (transfer full) */
+GPtrArray *ms_trace_token_values (const MsTrace *trace, const char *label);
+/* The part of the trace whose tokens have the value of such a label. */
+MsTrace *ms_trace_narrow_label (MsTrace *trace, const char *label, const char *value);
+
 /* Which documents are independent of each other: those of different clusters.  Documents go together when they
  * hold the same tokens (without token ids: when the first layer decides the same), and when they have the
  * same value of a label. */

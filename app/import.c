@@ -6,6 +6,7 @@
 #include <string.h>
 
 static const char *const severities[] = { "note", "doubt", "fault" };
+static const char *const restart_kinds[] = { "error", "document", "continue" };
 static const char *const score_kinds[] = { "auto", "logits", "probabilities" };
 
 /* What the options say, as they are typed. */
@@ -16,7 +17,10 @@ typedef struct
   int experts, top_k;
   gboolean renormalise;
   double scale;
-  char *holes;
+  char *holes, *restarts, *axes, *mapped;
+  char **map;
+  int layers;
+  gboolean exclude_suspect;
 } Typed;
 
 static void
@@ -28,6 +32,10 @@ typed_clear (Typed *typed)
   g_free (typed->scores);
   g_free (typed->format);
   g_free (typed->holes);
+  g_free (typed->restarts);
+  g_free (typed->axes);
+  g_free (typed->mapped);
+  g_strfreev (typed->map);
   g_strfreev (typed->sequences);
   g_strfreev (typed->tokens);
 }
@@ -67,6 +75,21 @@ parse (Typed *typed, int *argc, char ***argv)
       "A token without a row at a layer: error, or token, which goes to no expert there (default: "
       "error)",
       "WHAT" },
+    { "map", 'm', 0, G_OPTION_ARG_STRING_ARRAY, &typed->map,
+      "What columns mean, see below; may be given several times", "ROLE=COLUMN,..." },
+    { "restarts", 0, 0, G_OPTION_ARG_STRING, &typed->restarts,
+      "Positions that begin anew in a sequence: error, document (each pass is one) or continue "
+      "(default: error)",
+      "WHAT" },
+    { "exclude-suspect", 0, 0, G_OPTION_ARG_NONE, &typed->exclude_suspect,
+      "Leave out tokens that look like start-up rows or filler; otherwise they are labelled and "
+      "--select suspect=no leaves them out",
+      NULL },
+    { "axes", 0, 0, G_OPTION_ARG_STRING, &typed->axes,
+      "Axes of an array that does not tell them: T (token), L (layer), K (choice), E (expert)",
+      "TLK" },
+    { "layers", 0, 0, G_OPTION_ARG_INT, &typed->layers,
+      "Layers of a flat array (default: the file says)", "N" },
     { 0 }
   };
 
@@ -75,7 +98,7 @@ parse (Typed *typed, int *argc, char ***argv)
 
 /* The options as import takes them; MS_EXIT_USAGE when they make no sense. */
 static MsExit
-take_options (const Typed *typed, MsImportOptions *options)
+take_options (Typed *typed, MsImportOptions *options)
 {
   if (typed->output == NULL)
     return ms_command_misuse (&ms_command_import, "give the database with -o RUN.db");
@@ -100,6 +123,16 @@ take_options (const Typed *typed, MsImportOptions *options)
   options->renormalise = typed->renormalise;
   options->scale = (float) typed->scale;
   options->holes = g_strcmp0 (typed->holes, "token") == 0;
+  if (typed->layers < 0 || typed->layers > 1000000)
+    return ms_command_misuse (&ms_command_import, "--layers is 1..1000000");
+  options->n_layers = (guint) typed->layers;
+  options->axes = typed->axes;
+  options->exclude_suspect = typed->exclude_suspect;
+  if (typed->map != NULL)
+    options->map = typed->mapped = g_strjoinv (",", typed->map);
+  while (typed->restarts != NULL && strcmp (typed->restarts, restart_kinds[options->restarts]) != 0)
+    if (++options->restarts == G_N_ELEMENTS (restart_kinds))
+      return ms_command_misuse (&ms_command_import, "--restarts is error, document or continue");
   for (guint i = 0; i < G_N_ELEMENTS (score_kinds); i++)
     if (typed->scores == NULL || strcmp (typed->scores, score_kinds[i]) == 0)
       {

@@ -167,7 +167,9 @@ typedef struct
   gint64 corpus;
   char *started;   /* ISO 8601, UTC */
   char *finished;  /* NULL while unfinished */
-  char *precision; /* "reference", "fast", "imported", ... */
+  char *precision; /* "reference", "fast", "imported", ..., or: */
+#define MS_PRECISION_COUNTS                                                                        \
+  "counts"         /* only the counts of the decisions are real (import/counts.c) */
   char *collector; /* program and version */
   char *command;   /* the command line, may be NULL */
   MsStorage storage;
@@ -373,6 +375,14 @@ typedef enum
   MS_IMPORT_SCORES_PROBABILITIES,
 } MsImportScores;
 
+/* When the positions of a sequence begin anew. */
+typedef enum
+{
+  MS_IMPORT_RESTARTS_ERROR,    /* the rows repeat others: an error */
+  MS_IMPORT_RESTARTS_DOCUMENT, /* each pass is a document of its own */
+  MS_IMPORT_RESTARTS_CONTINUE, /* the next pass goes on where the last ended */
+} MsImportRestarts;
+
 /* A form in which traces lie in files. */
 typedef struct
 {
@@ -402,6 +412,18 @@ typedef struct
   float scale;          /* factor of the model's weights, 0 = none */
   /* A token without a row at some layer goes to no expert there; else it is an error. */
   gboolean holes;
+  /* What columns mean: "unit=query,destination=model,weight=score", as `moescope import --help` says; NULL =
+   * their names say it. */
+  const char *map;
+  /* What happens when a sequence's positions begin anew at a layer. */
+  MsImportRestarts restarts;
+  /* Leaves out what is suspected to be no routing: start-up rows and filler. */
+  gboolean exclude_suspect;
+  /* The order of the axes of arrays that do not tell it, of the letters T (token), L (layer), K (slot), E
+   * (expert): "TLK", "LTK"; NULL = as the format says. */
+  const char *axes;
+  /* Layers of flat arrays, 0 = the format says. */
+  guint n_layers;
 } MsImportOptions;
 
 typedef struct

@@ -1,4 +1,5 @@
-/* A file that is read once from front to back, so that a pipe is as good as a file. */
+/* A file that is read once from front to back, so that a pipe is as good as a file, and one packed with gzip or zstd
+ * as good as a plain one. */
 #pragma once
 
 #include <glib.h>
@@ -21,5 +22,8 @@ const char *ms_file_reader_head (MsFileReader *input, gsize *length, GError **er
 /* The next bytes, borrowed until the next call; *length = 0 at the end. */
 gboolean ms_file_reader_read (MsFileReader *input, const char **bytes, gsize *length,
                               GError **error);
+/* All bytes from the front, of a file that was not read yet (but its head looked at): mapped where it is a plain
+ * file, else read, at most `most` bytes.  (transfer full) */
+GBytes *ms_file_reader_take_all (MsFileReader *input, gsize most, GError **error);
 
 G_END_DECLS

@@ -146,7 +146,8 @@ test_pairs (void)
     { "sequences.csv", "sequence,language\n7,de\n", "sequence '7' has no decisions" },
     { "sequences.csv", "sequence,language\n0,de\n0,en\n", "line 3: this row repeats line 2" },
     { "tokens.csv", "sequence,token,token_id\n0,0,5\n", "token 1, layer 0 is missing" },
-    { "other.csv", HEAD "0,0,0,0,1,1\n", "already in" },
+    { "other.csv", HEAD "0,0,0,0,1,1\n", "other.csv, line 2: this row repeats line 2 of " },
+    { "counts.csv", "layer,expert,count\n0,1,7\n", "counts cannot stand beside the decisions" },
     { "outputs.csv", "sequence,token,expert,h0\n0,0,1,3\n", "output of expert 2" },
   };
   const char *const good[] = { "trace.csv", trace, NULL };
@@ -434,7 +435,10 @@ test_remarks (void)
     { "token,rank,expert,weigth\n0,0,1,0.5\n", 4,
       "no-weights 0 0\ntrace.csv: not read: 'weigth' (is 'weight' meant?)" },
     { "token,rank,expert\n0,0,1\n1,0,8\n", 0, "no-weights 0 0\nids-from-1 1 1" },
-    { "token,rank,expert,weight,phase\n0,0,1,0.5,a\n1,0,2,0.5,b\n", 4, "label-changes 0 1" },
+    { "token,rank,expert,weight,phase\n0,0,1,0.5,a\n1,0,2,0.5,b\n", 4, "" },
+    { "token,rank,expert,weight,price\n0,0,1,0.5,a\n0,1,2,0.5,b\n", 4,
+      "weights-sum-to-1 0 1\nlabel-differs 0 1" },
+    { "token,rank,expert\n0,0,1\n1,0,-1\n", 4, "padding 0 1\nno-weights 0 0" },
     { "token,rank,expert,weight,phase\n0,0,1,0.5,a\n1,0,2,0.5,a\n", 4, "" },
   };
 
@@ -638,6 +642,376 @@ test_pairing (void)
       else
         g_assert_nonnull (strstr (remarks->str, "scores-of-other-tokens 2 "));
     }
+}
+
+/* --- Columns with other names ---------------------------------------------------------------- */
+
+static MsCorpus *
+load_corpus (MsReader *reader)
+{
+  g_autofree char *path = in_folder ("run.db");
+  g_autoptr (MsDb) db = ms_db_open (path, MS_DB_READ, NULL);
+
+  return ms_db_load_corpus (db, ms_reader_run (reader)->corpus, NULL);
+}
+
+/* Queries to models: units, named destinations in the order of their names, outcomes where known, a label. */
+static void
+test_map (void)
+{
+  static const char trace[] = "query,model,score,ndcg,topic\n"
+                              "q1,small,0.25,0.5,law\nq1,big,0.75,,law\nq2,mid,1,0.125,art\n";
+  const char *const files[] = { "trace.csv", trace, NULL };
+  MsImportOptions options
+      = { .map = "unit=query,destination=model,weight=score,quality=ndcg,label=topic" };
+  g_autofree char *message = import_texts (files, options);
+  g_autoptr (MsReader) reader = NULL;
+  g_autoptr (MsCorpus) corpus = NULL;
+  const MsModel *model;
+  const MsChunk *chunk;
+
+  g_assert_cmpstr (message, ==, NULL);
+  reader = open_run ();
+  corpus = load_corpus (reader);
+  model = ms_reader_model (reader);
+  chunk = ms_reader_chunk (reader, 0, 0, ms_reader_run (reader)->columns, 0, NULL);
+  g_assert_cmpstr (corpus->unit, ==, "query");
+  g_assert_cmpuint (corpus->n_documents, ==, 2);
+  g_assert_cmpstr (corpus->more[0], ==, "topic");
+  g_assert_cmpstr (corpus->documents[1].more[0], ==, "art");
+  g_assert_cmpuint (model->n_destinations, ==, 3);
+  g_assert_cmpstr (model->destinations[0].name, ==, "big");
+  g_assert_cmpstr (model->destinations[2].name, ==, "small");
+  g_assert_cmpstr (model->destinations[2].kind, ==, "model");
+  /* The larger weight is the better rank. */
+  g_assert_cmpuint (chunk->experts[0], ==, 0);
+  g_assert_cmpuint (chunk->experts[1], ==, 2);
+  g_assert_cmpuint (chunk->experts[2], ==, 1);
+  g_assert_cmpfloat (chunk->weights[1], ==, 0.25f);
+  g_assert_cmpstr (ms_reader_run (reader)->outcome, ==, "quality");
+  g_assert_cmpfloat (chunk->outcome[2], ==, 0.5f);
+  g_assert_true (isnan (chunk->outcome[0]));
+  g_assert_cmpfloat (chunk->outcome[3 + 1], ==, 0.125f);
+}
+
+/* What is wrong with a map, and what a header without a meaning is told to write. */
+static void
+test_map_faults (void)
+{
+  static const struct
+  {
+    const char *text, *map, *about;
+  } cases[] = {
+    { "query,model\nq,m\n", NULL, "--map token=query,destination=model" },
+    { "query,model\nq,m\n", "unit=query,destination=modle", "no column 'modle'" },
+    { "query,model\nq,m\n", "units=query", "'units=query' is not ROLE=COLUMN" },
+    { "query,model\nq,m\n", "unit=query,destination=model,expert=model", "given twice" },
+    { "query,model,score\nq,,1\n", "unit=query,destination=model,weight=score",
+      "line 2: the name of the destination is empty" },
+    { "query,model,chosen,ndcg\nq,m,0,1\n", "unit=query,destination=model,quality=ndcg",
+      "none of its rows is chosen" },
+    { "query,model,chosen\nq,m,2\n", "unit=query,destination=model", "'2' is no integer" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const char *const files[] = { "trace.csv", cases[i].text, NULL };
+      g_autofree char *message = import_texts (files, (MsImportOptions){ .map = cases[i].map });
+
+      if (message == NULL || strstr (message, cases[i].about) == NULL)
+        g_error ("case %u: '%s' is not about '%s'", i, message, cases[i].about);
+    }
+}
+
+/* Traces with the columns of other tools are the same trace. */
+static void
+test_foreign_headers (void)
+{
+  static const char same[] = HEAD "0,0,2,0,3,0.5\n0,0,2,1,7,0.25\n0,0,5,0,1,0.5\n0,0,5,1,2,0.25\n"
+                                  "0,1,2,0,4,0.5\n0,1,2,1,3,0.25\n0,1,5,0,0,0.5\n0,1,5,1,6,0.25\n";
+  static const struct
+  {
+    const char *name, *text;
+    guint k;
+  } cases[] = {
+    { "t.csv",
+      "step,layer_idx,token_pos,topk_experts,topk_weights\n0,2,0,\"[3, 7]\",\"[0.5, 0.25]\"\n"
+      "0,5,0,\"[1, 2]\",\"[0.5, 0.25]\"\n0,2,1,\"[4, 3]\",\"[0.5, 0.25]\"\n"
+      "0,5,1,\"[0, 6]\",\"[0.5, 0.25]\"\n",
+      0 },
+    { "t.csv",
+      "phase,token,layer,rank,expert,weight\np,0,2,0,3,.5\np,0,2,1,7,.25\np,0,5,0,1,.5\n"
+      "p,0,5,1,2,.25\nd,1,2,0,4,.5\nd,1,2,1,3,.25\nd,1,5,0,0,.5\nd,1,5,1,6,.25\n",
+      0 },
+    { "t.csv",
+      "layer,expert,weight\n2,3,.5\n2,7,.25\n2,4,.5\n2,3,.25\n5,1,.5\n5,2,.25\n5,0,.5\n5,6,.25\n",
+      2 },
+    { "t.jsonl",
+      "{\"layer\":2,\"topk_ids\":[[3,7],[4,3]],\"topk_weights\":[[0.5,0.25],[0.5,0.25]]}\n"
+      "{\"layer\":5,\"topk_ids\":[[1,2],[0,6]],\"topk_weights\":[[0.5,0.25],[0.5,0.25]]}\n",
+      0 },
+    { "t.json",
+      "[{\"token_idx\":0,\"layer\":2,\"experts\":[3,7],\"gating_probs\":[0.5,0.25]},\n"
+      " {\"token_idx\":0,\"layer\":5,\"experts\":[1,2],\"gating_probs\":[0.5,0.25]},\n"
+      " {\"token_idx\":1,\"layer\":2,\n  \"experts\":[4,3],\"gating_probs\":[0.5,0.25]},\n"
+      " {\"gating_probs\":[0.5,0.25],\"token_idx\":1,\"layer\":5,\"experts\":[0,6]}]\n",
+      0 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const char *const files[] = { cases[i].name, cases[i].text, NULL };
+      g_autofree char *message
+          = import_texts (files, (MsImportOptions){ .n_experts = 8, .k = cases[i].k });
+      g_autofree char *dump = NULL;
+
+      g_assert_cmpstr (message, ==, NULL);
+      dump = dump_run ();
+      g_assert_cmpstr (dump, ==, same);
+    }
+}
+
+/* Records with a meaning of their own: Megatron's router trace, moe-atlas, speculative-moe. */
+static void
+test_shapes (void)
+{
+  static const struct
+  {
+    const char *text, *dump, *remarks;
+  } cases[] = {
+    { "{\"step\":4,\"stage\":\"pre_dispatch\",\"block\":\"decoder\",\"layer\":1,\"rank\":0,"
+      "\"num_tokens\":2,\"topk\":2,\"top_indices\":[[1,3],[0,2]]}\n"
+      "{\"step\":4,\"stage\":\"pre_dispatch\",\"block\":\"mtp\",\"mtp_idx\":0,\"layer\":1,\"rank\":"
+      "0,"
+      "\"num_tokens\":2,\"topk\":2,\"top_indices\":[[1,3],[0,2]]}\n"
+      "{\"step\":5,\"stage\":\"pre_dispatch\",\"block\":\"decoder\",\"layer\":1,\"rank\":0,"
+      "\"num_tokens\":1,\"topk\":2,\"top_indices\":[[2,3]]}\n",
+      HEAD "0/4,0,1,0,1,\n0/4,0,1,1,3,\n0/4,1,1,0,0,\n0/4,1,1,1,2,\n0/5,0,1,0,2,\n0/5,0,1,1,3,\n",
+      "1 records of other blocks than the decoder" },
+    { "{\"model_id\":\"m\",\"num_layers\":1,\"num_experts\":8,\"top_k\":2,\"text\":\"a [b\","
+      "\"token_strs\":[\"a\"],\"activations\":[{\"layer\":0,\"token_idx\":0,\"expert_idx\":2,"
+      "\"gate_weight\":0.25},{\"layer\":0,\"token_idx\":0,\"expert_idx\":5,\"gate_weight\":0.5}],"
+      "\"timestamp\":1}\n",
+      HEAD "text-0,0,0,0,5,0.5\ntext-0,0,0,1,2,0.25\n", "'text'" },
+    { "{\"dataset\":\"gsm8k\",\"problem_id\":3,\"layer\":0,\"experts\":[1,0],\"gating_probs\":[0."
+      "75,0.25],"
+      "\"token_idx\":0}\n{\"dataset\":\"humaneval\",\"problem_id\":3,\"layer\":0,\"experts\":[1,0],"
+      "\"gating_probs\":[0.75,0.25],\"token_idx\":0}\n",
+      HEAD
+      "gsm8k/3,0,0,0,1,0.75\ngsm8k/3,0,0,1,0,0.25\nhumaneval/3,0,0,0,1,0.75\nhumaneval/3,0,0,1,0,"
+      "0.25\n",
+      "weights-sum-to-1" },
+    { "{\"type\":\"meta\",\"layers_logged\":[0,12],\"top_k\":1}\n{\"type\":\"route\",\"token_idx\":"
+      "0,"
+      "\"layer\":60,\"topk_ids\":[1]}\n",
+      HEAD "0,0,60,0,1,\n", "layers-not-announced 1 1" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const char *const files[] = { "trace.jsonl", cases[i].text, NULL };
+      g_autofree char *message = import_texts (files, (MsImportOptions){ .n_experts = 8 });
+      g_autofree char *dump = NULL;
+
+      g_assert_cmpstr (message, ==, NULL);
+      dump = dump_run ();
+      g_assert_cmpstr (dump, ==, cases[i].dump);
+      if (strstr (remarks->str, cases[i].remarks) == NULL)
+        g_error ("case %u: '%s' is not in '%s'", i, cases[i].remarks, remarks->str);
+    }
+}
+
+/* A label that changes inside documents is of tokens; one that does not, of documents; numbers of each row none. */
+static void
+test_token_labels (void)
+{
+  g_autoptr (GString) trace = g_string_new ("document,token,layer,rank,expert,phase,source,time\n");
+  g_autoptr (MsReader) reader = NULL;
+  g_autoptr (MsCorpus) corpus = NULL;
+  g_autofree char *message = NULL;
+
+  for (guint l = 0; l < 2; l++)
+    for (guint t = 0; t < 1200; t++)
+      g_string_append_printf (trace, "d%u,%u,%u,0,%u,%s,%s,%u.5\n", t / 600, t % 600, l, t % 3,
+                              t < 900 ? "prefill" : "decode", t < 600 ? "web" : "", t);
+  {
+    const char *const files[] = { "trace.csv", trace->str, NULL };
+
+    message = import_texts (files, (MsImportOptions){ .n_experts = 4 });
+  }
+  g_assert_cmpstr (message, ==, NULL);
+  reader = open_run ();
+  corpus = load_corpus (reader);
+  g_assert_cmpstr (corpus->documents[0].phase, ==, "prefill");
+  g_assert_null (corpus->documents[1].phase);
+  g_assert_cmpuint (corpus->n_ranges, ==, 2);
+  g_assert_cmpstr (corpus->ranges[0].name, ==, "phase");
+  g_assert_cmpstr (corpus->ranges[1].value, ==, "decode");
+  g_assert_cmpint (corpus->ranges[1].first_token, ==, 900);
+  g_assert_cmpint (corpus->ranges[1].n_tokens, ==, 300);
+  g_assert_cmpuint (corpus->n_more, ==, 1);
+  g_assert_cmpstr (corpus->documents[0].more[0], ==, "web");
+  g_assert_null (ms_document_label (&corpus->documents[1], MS_N_KNOWN_LABELS));
+}
+
+/* Positions that begin anew: an error, documents of their own, or more of the same document. */
+static void
+test_restarts (void)
+{
+  static const char trace[]
+      = HEAD "a,0,0,0,1,1\na,1,0,0,2,1\na,0,0,0,3,1\na,0,1,0,1,1\na,1,1,0,2,1\n"
+             "a,0,1,0,0,1\n";
+  const char *const files[] = { "trace.csv", trace, NULL };
+  g_autofree char *message = import_texts (files, (MsImportOptions){ 0 });
+  g_autofree char *documents = NULL, *one = NULL;
+
+  g_assert_nonnull (strstr (message, "line 4: this row repeats line 2; if positions begin anew"));
+  g_assert_null (
+      import_texts (files, (MsImportOptions){ .restarts = MS_IMPORT_RESTARTS_DOCUMENT }));
+  g_assert_nonnull (strstr (remarks->str, "restarted-positions 0 2"));
+  documents = dump_run ();
+  g_assert_cmpstr (documents, ==,
+                   HEAD "a,0,0,0,1,1\na,0,1,0,1,1\na,1,0,0,2,1\na,1,1,0,2,1\na#2,0,0,0,3,1\n"
+                        "a#2,0,1,0,0,1\n");
+  g_assert_null (
+      import_texts (files, (MsImportOptions){ .restarts = MS_IMPORT_RESTARTS_CONTINUE }));
+  one = dump_run ();
+  g_assert_cmpstr (one, ==,
+                   HEAD "a,0,0,0,1,1\na,0,1,0,1,1\na,1,0,0,2,1\na,1,1,0,2,1\na,2,0,0,3,1\n"
+                        "a,2,1,0,0,1\n");
+}
+
+/* Start-up rows as a logger in vLLM writes them, a file for each layer: named, labelled, and left out when told. */
+static void
+test_suspects (void)
+{
+  g_autoptr (GString) first = g_string_new (NULL), second = g_string_new (NULL);
+  GString *const layers[2] = { first, second };
+  const char *const files[] = { "layer0.jsonl", NULL, "layer8.jsonl", NULL, NULL };
+  const char *inputs[5];
+  g_autofree char *message = NULL;
+  MsImportOptions options = { .restarts = MS_IMPORT_RESTARTS_DOCUMENT, .n_experts = 60 };
+
+  for (guint l = 0; l < 2; l++)
+    {
+      g_string_printf (layers[l], "{\"type\":\"meta\",\"layers_logged\":[%u],\"top_k\":2}\n",
+                       l * 8);
+      for (guint t = 0; t < 64 + 16 + 40; t++)
+        g_string_append_printf (
+            layers[l],
+            "{\"type\":\"route\",\"req_id\":\"r0\",\"token_idx\":%u,\"layer\":%u,"
+            "\"topk_ids\":[%u,%u],\"topk_weights\":[0.5,0.25]}\n",
+            t < 64   ? t
+            : t < 80 ? t - 64
+                     : t - 80,
+            l * 8, t < 80 ? 7 : (t * 17 + l) % 30, t < 80 ? 9 : 30 + t % 30);
+    }
+  memcpy (inputs, files, sizeof inputs);
+  inputs[1] = layers[0]->str;
+  inputs[3] = layers[1]->str;
+  for (guint excluded = 0; excluded < 2; excluded++)
+    {
+      g_autoptr (MsReader) reader = NULL;
+      g_autoptr (MsCorpus) corpus = NULL;
+
+      options.exclude_suspect = excluded;
+      g_free (message);
+      message = import_texts (inputs, options);
+      g_assert_cmpstr (message, ==, NULL);
+      g_assert_nonnull (strstr (remarks->str, "repeated-rows 1 80"));
+      reader = open_run ();
+      corpus = load_corpus (reader);
+      g_assert_cmpuint (corpus->n_documents, ==, excluded ? 1 : 3);
+      g_assert_cmpint (corpus->n_tokens, ==, excluded ? 40 : 120);
+      g_assert_cmpstr (corpus->documents[excluded ? 0 : 2].name, ==, "r0#3");
+      g_assert_cmpstr (corpus->more[0], ==, "suspect");
+      g_assert_cmpstr (corpus->documents[0].more[0], ==, excluded ? "no" : "yes");
+      if (excluded)
+        {
+          const MsChunk *chunk = ms_reader_chunk (reader, 0, 1, MS_CHUNK_EXPERTS, 0, NULL);
+
+          g_assert_cmpuint (chunk->experts[0], ==, (80 * 17 + 1) % 30);
+        }
+    }
+}
+
+/* Counts become a run with the same counts, and no token has an expert twice. */
+static void
+test_counts (void)
+{
+  static const guint64 expected[2][4] = { { 5, 0, 3, 4 }, { 1, 2, 6, 3 } };
+  const char *const files[]
+      = { "counts.csv",
+          "layer,expert,count\n3,0,5\n3,1,0\n3,2,3\n3,3,4\n4,0,1\n4,1,2\n4,2,6\n4,3,3\n", NULL };
+  const char *const equal[]
+      = { "counts.csv", "layer,expert,count\n0,0,9\n0,1,9\n1,0,10\n1,1,8\n", NULL };
+  g_autofree char *message = import_texts (files, (MsImportOptions){ .k = 2 });
+  g_autoptr (MsReader) reader = NULL;
+
+  g_assert_cmpstr (message, ==, NULL);
+  g_assert_cmpstr (remarks->str, ==, "counts-only 0 8");
+  reader = open_run ();
+  g_assert_cmpstr (ms_reader_run (reader)->precision, ==, MS_PRECISION_COUNTS);
+  for (guint l = 0; l < 2; l++)
+    {
+      const MsChunk *chunk = ms_reader_chunk (reader, 0, l, MS_CHUNK_EXPERTS, l, NULL);
+      guint64 counts[4] = { 0 };
+
+      ms_chunk_count (chunk, 0, chunk->n_tokens, counts);
+      g_assert_cmpmem (counts, sizeof counts, expected[l], sizeof expected[l]);
+      for (guint t = 0; t < chunk->n_tokens; t++)
+        g_assert_true (chunk->experts[2 * t] != chunk->experts[2 * t + 1]);
+      g_assert_true (isnan (ms_reader_chunk (reader, 0, l, MS_CHUNK_WEIGHTS, l, NULL)->weights[0]));
+    }
+  g_assert_null (import_texts (equal, (MsImportOptions){ 0 }));
+  g_assert_nonnull (strstr (remarks->str, "equal-counts 2 1"));
+}
+
+/* Packed files are the files, whatever their name; what is cut off is told. */
+static void
+test_packed (void)
+{
+  /* printf 'token,rank,expert\n0,0,3\n1,0,1\n' | gzip -9n, and the same through zstd. */
+  static const guint8 gzip[]
+      = { 0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x2b, 0xc9,
+          0xcf, 0x4e, 0xcd, 0xd3, 0x29, 0x4a, 0xcc, 0xcb, 0xd6, 0x49, 0xad, 0x28,
+          0x48, 0x2d, 0x2a, 0xe1, 0x32, 0xd0, 0x31, 0xd0, 0x31, 0xe6, 0x32, 0x04,
+          0x92, 0x86, 0x5c, 0x00, 0x31, 0x3d, 0x38, 0xc4, 0x1e, 0x00, 0x00, 0x00 };
+  static const guint8 zstd[]
+      = { 0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x68, 0xf1, 0x00, 0x00, 0x74, 0x6f, 0x6b, 0x65, 0x6e, 0x2c,
+          0x72, 0x61, 0x6e, 0x6b, 0x2c, 0x65, 0x78, 0x70, 0x65, 0x72, 0x74, 0x0a, 0x30, 0x2c, 0x30,
+          0x2c, 0x33, 0x0a, 0x31, 0x2c, 0x30, 0x2c, 0x31, 0x0a, 0x25, 0x2d, 0x67, 0x1c };
+  const struct
+  {
+    const guint8 *bytes;
+    gsize n;
+  } cases[] = { { gzip, sizeof gzip }, { zstd, sizeof zstd } };
+  g_autofree char *path = in_folder ("packed"), *output = in_folder ("run.db");
+  const char *inputs[] = { path, NULL };
+  MsImportOptions options = { .inputs = inputs, .output = output, .n_experts = 4 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    for (gsize cut = 0; cut < cases[i].n; cut += 3)
+      {
+        MsImportSummary summary;
+        GError *error = NULL;
+
+        g_remove (output);
+        g_file_set_contents (path, (const char *) cases[i].bytes, (gssize) (cases[i].n - cut),
+                             NULL);
+        if (ms_import (&options, &summary, &error))
+          {
+            g_autofree char *dump = dump_run ();
+
+            g_assert_cmpuint (cut, ==, 0);
+            g_assert_cmpstr (dump, ==, HEAD "0,0,0,0,3,\n0,1,0,0,1,\n");
+            ms_import_summary_clear (&summary);
+            continue;
+          }
+        g_assert_cmpuint (cut, >, 0);
+        g_assert_nonnull (strstr (error->message, "packed"));
+        g_error_free (error);
+      }
 }
 
 /* --- Every format ---------------------------------------------------------------------------- */
@@ -936,6 +1310,15 @@ main (int argc, char **argv)
   g_test_add_func ("/import/scores", test_scores);
   g_test_add_func ("/import/pairing", test_pairing);
   g_test_add_func ("/import/outcomes", test_outcomes);
+  g_test_add_func ("/import/map", test_map);
+  g_test_add_func ("/import/map-faults", test_map_faults);
+  g_test_add_func ("/import/foreign-headers", test_foreign_headers);
+  g_test_add_func ("/import/shapes", test_shapes);
+  g_test_add_func ("/import/token-labels", test_token_labels);
+  g_test_add_func ("/import/restarts", test_restarts);
+  g_test_add_func ("/import/suspects", test_suspects);
+  g_test_add_func ("/import/counts", test_counts);
+  g_test_add_func ("/import/packed", test_packed);
   g_test_add_func ("/import/formats", test_formats);
   g_test_add_func ("/import/golden", test_golden);
   status = g_test_run ();

@@ -186,6 +186,11 @@ check_repeated (MsImportLayout *layout)
                   first.sequence = i;
                   first.token = (gint32) (t - run);
                 }
+              {
+                MsImportSpan span = { i, (gint32) (t - run), (gint32) (t - 1) };
+
+                g_array_append_val (layout->suspects, span);
+              }
               total += run;
               longest = MAX (longest, run);
               starts += t == run;
@@ -199,8 +204,8 @@ check_repeated (MsImportLayout *layout)
         "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " tokens stand in runs of equal "
         "decisions at all layers (first: sequence '%s', token %d; longest: %" G_GINT64_FORMAT
         "; at the start of %" G_GINT64_FORMAT " of %u sequences): "
-        "start-up rows, padding or filler of an engine look so; leave them out if "
-        "they are",
+        "start-up rows, padding or filler of an engine look so; --exclude-suspect and "
+        "--select suspect=no leave them out",
         total, layout->n_tokens, ms_importer_sequence (importer, first.sequence), first.token,
         longest, starts, importer->documents->len);
 }
@@ -349,13 +354,187 @@ check_ties (MsImportLayout *layout)
                         ties, n);
 }
 
+/* Suspected tokens are labelled, so that a selection can leave them out. */
+static void
+label_suspects (MsImportLayout *layout)
+{
+  MsImporter *importer = layout->importer;
+  guint next = 0;
+
+  if (layout->suspects->len == 0)
+    return;
+  for (guint i = 0; i < importer->documents->len; i++)
+    {
+      const MsDocument *document = importer->documents->pdata[i];
+      gint32 at = 0;
+
+      for (; next < layout->suspects->len; next++)
+        {
+          const MsImportSpan *span = &g_array_index (layout->suspects, MsImportSpan, next);
+
+          if (span->sequence != i)
+            break;
+          if (span->first > at)
+            ms_import_labels_put (importer->labels, "suspect", "no", i, at, span->first - 1);
+          ms_import_labels_put (importer->labels, "suspect", "yes", i, span->first, span->last);
+          at = span->last + 1;
+        }
+      if (at < document->n_tokens)
+        ms_import_labels_put (importer->labels, "suspect", "no", i, at,
+                              (gint32) document->n_tokens - 1);
+    }
+}
+
+/* Positions that began anew, layers that were not announced, and layers with fewer tokens than the others. */
+static void
+check_numbering (MsImportLayout *layout)
+{
+  MsImporter *importer = layout->importer;
+  g_autoptr (GString) numbers = g_string_new (NULL);
+  guint foreign = 0;
+
+  if (importer->n_restarts > 0)
+    ms_importer_remark (importer, "restarted-positions", MS_SEVERITY_NOTE, importer->n_restarts,
+                        NULL, "positions begin anew %" G_GINT64_FORMAT " times: %s",
+                        importer->n_restarts,
+                        importer->options->restarts == MS_IMPORT_RESTARTS_DOCUMENT
+                            ? "each pass is a document of its own"
+                            : "each pass goes on where the last one ended");
+  for (guint i = 0; importer->announced != NULL && i < importer->layers->len; i++)
+    {
+      gint32 number = g_array_index (importer->layers, gint32, i);
+      gboolean announced = FALSE;
+
+      for (guint j = 0; j < importer->announced->len && !announced; j++)
+        announced = g_array_index (importer->announced, gint32, j) == number;
+      if (!announced && foreign++ < 8)
+        g_string_append_printf (numbers, "%s%d", foreign > 1 ? ", " : "", number);
+    }
+  if (foreign > 0)
+    ms_importer_remark (importer, "layers-not-announced", MS_SEVERITY_DOUBT, foreign, NULL,
+                        "the trace says which layers it is about, but %u of its %u layers are none "
+                        "of these (%s%s): their numbers may be those of hooks, not of layers",
+                        foreign, importer->layers->len, numbers->str, foreign > 8 ? ", ..." : "");
+}
+
+/* Layers whose experts all have the same count: what old importance matrices keep is one count for all. */
+static void
+check_equal_counts (MsImportLayout *layout)
+{
+  MsImporter *importer = layout->importer;
+  guint equal = 0;
+
+  for (guint i = 0; i < layout->n_layers; i++)
+    {
+      g_autofree guint64 *counts = g_new0 (guint64, layout->n_experts);
+      gboolean same = layout->n_experts > 1;
+
+      for (gsize j = 0; j < (gsize) layout->n_tokens * layout->k; j++)
+        if (layout->layers[i].experts[j] != MS_NO_EXPERT)
+          counts[layout->layers[i].experts[j]]++;
+      for (guint e = 1; e < layout->n_experts && same; e++)
+        same = counts[e] == counts[0];
+      equal += same && counts[0] >= 8;
+    }
+  if (equal > 0)
+    ms_importer_remark (importer, "equal-counts", MS_SEVERITY_FAULT, equal, NULL,
+                        "at %u of %u layers all experts have the same count: one count was written "
+                        "for all of them, which says nothing about routing",
+                        equal, layout->n_layers);
+}
+
 void
 ms_import_layout_check (MsImportLayout *layout)
 {
+  layout->suspects = g_array_new (FALSE, FALSE, sizeof (MsImportSpan));
+  check_numbering (layout);
+  if (layout->importer->tables[MS_RECORD_COUNT].file != NULL)
+    {
+      check_equal_counts (layout);
+      return;
+    }
   check_weights (layout);
   check_repeated (layout);
   check_constant (layout);
   check_ids (layout);
   check_pairing (layout);
   check_ties (layout);
+  label_suspects (layout);
+}
+
+/* --- Left out -------------------------------------------------------------------------------- */
+
+/* Moves the rows of tokens that stay to the front of the arrays. */
+static void
+close_up (MsImportLayout *layout, const gint32 *to, gint64 n_tokens)
+{
+  const MsImporter *importer = layout->importer;
+
+  for (guint l = 0; l < layout->n_layers; l++)
+    {
+      gsize at = 0;
+
+      for (guint i = 0; i < importer->documents->len; i++)
+        {
+          const MsDocument *document = importer->documents->pdata[i];
+
+          for (gint64 t = 0; t < document->n_tokens; t++)
+            if (to[document->first_token + t] >= 0)
+              ms_decisions_copy (&layout->layers[l], at++, &layout->layers[l],
+                                 (gsize) (document->first_token + t), 1, layout->k,
+                                 layout->n_experts);
+        }
+    }
+  layout->n_tokens = n_tokens;
+}
+
+gboolean
+ms_import_layout_exclude (MsImportLayout *layout, GError **error)
+{
+  MsImporter *importer = layout->importer;
+  g_autofree gint32 *to = g_new0 (gint32, (gsize) layout->n_tokens);
+  gint64 n = 0, first = 0;
+
+  if (!importer->options->exclude_suspect || layout->suspects->len == 0)
+    return TRUE;
+  for (guint i = 0; i < layout->suspects->len; i++)
+    {
+      const MsImportSpan *span = &g_array_index (layout->suspects, MsImportSpan, i);
+      const MsDocument *document = importer->documents->pdata[span->sequence];
+
+      for (gint32 t = span->first; t <= span->last; t++)
+        to[document->first_token + t] = -1;
+    }
+  for (guint i = 0; i < importer->documents->len; i++)
+    {
+      const MsDocument *document = importer->documents->pdata[i];
+      gint32 next = 0;
+
+      for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
+        if (to[t] >= 0)
+          to[t] = next++;
+      n += next;
+    }
+  if (n == 0)
+    return ms_import_fail (error, importer->options->inputs[0], 0,
+                           "all tokens are suspected to be no routing (--exclude-suspect)");
+  ms_importer_note (importer,
+                    "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " tokens are left out, which "
+                    "are suspected to be no routing",
+                    layout->n_tokens - n, layout->n_tokens);
+  ms_importer_renumber (importer, &importer->tables[MS_RECORD_TOKEN], to);
+  ms_import_labels_renumber (importer->labels, importer, to);
+  close_up (layout, to, n);
+  for (guint i = 0; i < importer->documents->len; i++)
+    {
+      MsDocument *document = importer->documents->pdata[i];
+      gint64 kept = 0;
+
+      for (gint64 t = 0; t < document->n_tokens; t++)
+        kept += to[document->first_token + t] >= 0;
+      document->first_token = first;
+      document->n_tokens = kept;
+      first += kept;
+    }
+  return TRUE;
 }

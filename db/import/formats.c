@@ -114,8 +114,17 @@ ms_format_find (const char *name, MsFileReader *input, GError **error)
 }
 
 void
+ms_source_init (MsSource *source, const MsFormat *format, const MsFileReader *input)
+{
+  *source = (MsSource){ .format = format,
+                        .name = g_strdup (ms_file_reader_name (input)),
+                        .unused = g_ptr_array_new_with_free_func (g_free) };
+}
+
+void
 ms_source_clear (MsSource *source)
 {
+  g_clear_pointer (&source->announced, g_array_unref);
   g_clear_pointer (&source->name, g_free);
   g_clear_pointer (&source->unused, g_ptr_array_unref);
 }

@@ -39,11 +39,21 @@ document_free (gpointer data)
   MsDocument *document = data;
 
   g_free (document->name);
-  g_free (document->language);
-  g_free (document->domain);
-  g_free (document->parallel);
-  g_free (document->phase);
   g_free (document);
+}
+
+static void
+names_init (MsImportNames *names)
+{
+  names->numbers = g_hash_table_new (g_str_hash, g_str_equal);
+  names->names = g_ptr_array_new_with_free_func (g_free);
+}
+
+static void
+names_clear (MsImportNames *names)
+{
+  g_hash_table_unref (names->numbers);
+  g_ptr_array_unref (names->names);
 }
 
 static void
@@ -56,8 +66,10 @@ importer_init (MsImporter *importer, const MsImportOptions *options, MsImportSum
   importer->documents = g_ptr_array_new_with_free_func (document_free);
   importer->scores = g_array_new (FALSE, FALSE, sizeof (float));
   importer->layers = g_array_new (FALSE, FALSE, sizeof (gint32));
-  importer->unsettled = g_hash_table_new (NULL, NULL);
-  importer->changing = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  importer->files = g_ptr_array_new_with_free_func (g_free);
+  importer->labels = ms_import_labels_new ();
+  names_init (&importer->stages);
+  names_init (&importer->destinations);
 }
 
 static void
@@ -72,8 +84,12 @@ importer_clear (MsImporter *importer)
   g_ptr_array_unref (importer->documents);
   g_array_unref (importer->scores);
   g_array_unref (importer->layers);
-  g_hash_table_unref (importer->unsettled);
-  g_hash_table_unref (importer->changing);
+  g_ptr_array_unref (importer->files);
+  ms_import_labels_free (importer->labels);
+  names_clear (&importer->stages);
+  names_clear (&importer->destinations);
+  g_clear_pointer (&importer->announced, g_array_unref);
+  g_clear_pointer (&importer->restarts, g_hash_table_unref);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (MsImporter, importer_clear)
@@ -103,7 +119,7 @@ ms_import (const MsImportOptions *options, MsImportSummary *summary, GError **er
       && ms_import_layout_fill (&layout, error))
     {
       ms_import_layout_check (&layout);
-      if (!ms_import_layout_store (&layout, error))
+      if (!ms_import_layout_exclude (&layout, error) || !ms_import_layout_store (&layout, error))
         {
           ms_import_summary_clear (summary);
           return FALSE;

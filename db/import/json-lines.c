@@ -1,37 +1,42 @@
-/* JSON lines as loggers in vLLM write them: one object for each token and layer, with the ids and weights of
- * the chosen experts in order of rank.
+/* JSON lines: one object after the other, as loggers and tracers write them; a list of objects, or objects over several
+ * lines, are read alike.
  *
- * A line is read strictly: one object, no deeper than needed, whole numbers exactly whole.  An object of
- * another shape is refused with its keys; keys that are not read are named. */
-#include "import-private.h"
+ * Each object is looked through strictly before it is read.  Its members are the cells of a row (row-plan.c).
+ * Shapes with a meaning of their own: lines of type "meta" tell the geometry, records with "activations" hold a
+ * list of rows, records with "top_indices" a list of experts for each of their tokens. */
+#include "json-slice-private.h"
+#include "row-plan-private.h"
 
-#include <json-glib/json-glib.h>
-#include <math.h>
 #include <string.h>
 
-#define LINE_BYTES (16 << 20)
-#define DEPTH      4
+#define MOST_BYTES (64 << 20)
+#define DEPTH      12
+
+/* Members of Megatron's router traces that say where its sidecars hold more. */
+#define SIDECARS "hs_offset", "hs_bytes", "hs_shape", "logit_offset", "logit_bytes", "logit_shape"
 
 typedef struct
 {
   MsSource source;
+  const MsImportOptions *options;
   MsFileReader *input;
-  JsonParser *parser;
   const char *block; /* bytes read, not yet taken */
   gsize n;
-  GString *text; /* the line */
-  guint line;
-  gboolean ended;
-  GHashTable *unused; /* keys of routes that are not read */
-  /* The route being handed out, one expert after the other. */
-  char *request;
-  gint32 token, layer;
-  JsonArray *ids, *weights; /* of the parser's object; ids = NULL: none */
-  guint rank;
+  GString *text; /* the object */
+  guint line, first_line;
+  gboolean ended, listed; /* the file is one list */
+  MsRowPlan *plan;
+  MsImportOptions shaped; /* the options with what the shape of the records says */
+  GPtrArray *names;       /* of char*: the members that the plan knows, in its order */
+  GHashTable *unused;     /* members that no plan knows */
+  GString *cells;         /* texts of the row's cells, each with its end */
+  GArray *starts;         /* of gsize, into cells */
+  GPtrArray *row;         /* of const char*: the cells */
+  guint n_records;
+  const char *inner; /* in text: where the list of rows goes on; NULL = none */
+  char *document;    /* name of the record whose rows are given, NULL = rows name theirs */
+  guint n_other;     /* records of other blocks than the decoder */
 } JsonSource;
-
-static const char *const route_keys[]
-    = { "type", "req_id", "token_idx", "layer", "topk_ids", "topk_weights", NULL };
 
 static gboolean G_GNUC_PRINTF (3, 4)
     json_fail (const JsonSource *self, GError **error, const char *format, ...)
@@ -42,284 +47,368 @@ static gboolean G_GNUC_PRINTF (3, 4)
   va_start (args, format);
   message = g_strdup_vprintf (format, args);
   va_end (args);
-  return ms_import_fail (error, self->source.name, self->line, "%s", message);
+  return ms_import_fail (error, self->source.name, self->first_line, "%s", message);
 }
 
-/* --- Lines ----------------------------------------------------------------------------------- */
+/* --- Objects of the file --------------------------------------------------------------------- */
 
-/* The next line that is not blank into text; *more = FALSE at the end of the file. */
+/* The next byte, '\0' at the end of the file. */
 static gboolean
-read_line (JsonSource *self, gboolean *more, GError **error)
+next_byte (JsonSource *self, char *byte, GError **error)
 {
-  *more = TRUE;
-  while (TRUE)
+  *byte = '\0';
+  if (self->n == 0 && !self->ended)
     {
-      gboolean whole = FALSE;
+      if (!ms_file_reader_read (self->input, &self->block, &self->n, error))
+        return FALSE;
+      self->ended = self->n == 0;
+    }
+  if (self->ended)
+    return TRUE;
+  *byte = *self->block++;
+  self->n--;
+  self->line += *byte == '\n';
+  if (*byte == '\0') /* no JSON: the look through the object says so */
+    *byte = '\x01';
+  return TRUE;
+}
 
-      g_string_truncate (self->text, 0);
-      self->line++;
-      while (!whole && !self->ended)
-        {
-          const char *end;
-          gsize n;
+/* Appends the rest of an object whose first byte is in text, as far as brackets and quotes tell. */
+static gboolean
+read_rest (JsonSource *self, GError **error)
+{
+  guint depth = 1;
+  gboolean quoted = FALSE, escaped = FALSE;
 
-          if (self->n == 0 && !ms_file_reader_read (self->input, &self->block, &self->n, error))
-            return FALSE;
-          self->ended = self->n == 0;
-          end = self->n == 0 ? NULL : memchr (self->block, '\n', self->n);
-          whole = end != NULL;
-          n = whole ? (gsize) (end - self->block) : self->n;
-          if (self->text->len + n > LINE_BYTES)
-            return json_fail (self, error, "the line is longer than %d bytes", LINE_BYTES);
-          g_string_append_len (self->text, self->block, (gssize) n);
-          n += whole;
-          self->block += n;
-          self->n -= n;
-        }
-      if (strspn (self->text->str, " \t\r") < self->text->len)
+  while (depth > 0)
+    {
+      char byte;
+
+      if (!next_byte (self, &byte, error))
+        return FALSE;
+      if (byte == '\0')
         return TRUE;
-      if (self->ended)
+      if (self->text->len >= MOST_BYTES)
+        return json_fail (self, error, "the object is longer than %d bytes", MOST_BYTES);
+      g_string_append_c (self->text, byte);
+      if (quoted)
         {
-          *more = FALSE;
-          return TRUE;
+          quoted = escaped || byte != '"';
+          escaped = !escaped && byte == '\\';
+          continue;
+        }
+      quoted = byte == '"';
+      depth += byte == '{' || byte == '[';
+      depth -= byte == '}' || byte == ']';
+    }
+  return TRUE;
+}
+
+/* The next object into text; *more = FALSE at the end of the file. */
+static gboolean
+read_object (JsonSource *self, gboolean *more, GError **error)
+{
+  char byte = ' ';
+  const char *objection;
+
+  g_string_truncate (self->text, 0);
+  *more = TRUE;
+  while (g_ascii_isspace (byte) || (self->listed && (byte == ',' || byte == ']')))
+    {
+      self->first_line = self->line;
+      if (!next_byte (self, &byte, error))
+        return FALSE;
+      if (byte == '[' && !self->listed && self->n_records == 0)
+        {
+          self->listed = TRUE;
+          byte = ' ';
         }
     }
-}
-
-/* Whether the line can be given to the parser: one object, not nested deeper than any shape needs. */
-static gboolean
-check_line (const JsonSource *self, GError **error)
-{
-  const char *text = self->text->str;
-  const char *objection = ms_json_objection (text, self->text->len, DEPTH);
-
-  if (text[strspn (text, " \t\r")] != '{')
+  *more = byte != '\0';
+  if (!*more)
+    return TRUE;
+  if (byte != '{')
     return json_fail (self, error, "a line must be one JSON object and begin with '{'");
+  g_string_append_c (self->text, byte);
+  if (!read_rest (self, error))
+    return FALSE;
+  objection = ms_json_objection (self->text->str, self->text->len, DEPTH);
   return objection == NULL
          || json_fail (self, error, "this is no JSON (%s); a line must be one object", objection);
 }
 
-static JsonObject *
-parse_line (JsonSource *self, GError **error)
-{
-  g_autoptr (GError) failure = NULL;
-  JsonNode *root;
-
-  if (!check_line (self, error))
-    return NULL;
-  if (!json_parser_load_from_data (self->parser, self->text->str, (gssize) self->text->len,
-                                   &failure))
-    {
-      json_fail (self, error, "this is no JSON: %s", failure->message);
-      return NULL;
-    }
-  root = json_parser_get_root (self->parser);
-  if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root))
-    {
-      json_fail (self, error, "a line must be one JSON object");
-      return NULL;
-    }
-  return json_node_get_object (root);
-}
-
-/* --- Values ---------------------------------------------------------------------------------- */
+/* --- Rows ------------------------------------------------------------------------------------ */
 
 static gboolean
-is_int (JsonNode *node)
-{
-  return node != NULL && JSON_NODE_HOLDS_VALUE (node)
-         && json_node_get_value_type (node) == G_TYPE_INT64;
-}
-
-/* The member as a whole number in least..most. */
-static gboolean
-read_int (const JsonSource *self, JsonNode *node, const char *name, gint64 least, gint64 most,
-          gint32 *value, GError **error)
-{
-  gint64 number = is_int (node) ? json_node_get_int (node) : least - 1;
-
-  if (number < least || number > most)
-    return json_fail (self, error,
-                      "'%s' is no whole number between %" G_GINT64_FORMAT " and %" G_GINT64_FORMAT,
-                      name, least, most);
-  *value = (gint32) number;
-  return TRUE;
-}
-
-/* The member, when it is there, as a list. */
-static gboolean
-read_list (const JsonSource *self, JsonObject *object, const char *name, JsonArray **list,
-           GError **error)
-{
-  JsonNode *node = json_object_get_member (object, name);
-
-  *list = NULL;
-  if (node == NULL)
-    return TRUE;
-  if (!JSON_NODE_HOLDS_ARRAY (node))
-    return json_fail (self, error, "'%s' is no list", name);
-  *list = json_node_get_array (node);
-  return TRUE;
-}
-
-/* The request's name, a text or a whole number; "0" when the object has none. */
-static gboolean
-read_request (JsonSource *self, JsonObject *object, GError **error)
-{
-  JsonNode *node = json_object_get_member (object, "req_id");
-
-  g_clear_pointer (&self->request, g_free);
-  if (node == NULL)
-    self->request = g_strdup ("0");
-  else if (is_int (node))
-    self->request = g_strdup_printf ("%" G_GINT64_FORMAT, json_node_get_int (node));
-  else if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
-    self->request = json_node_dup_string (node);
-  else
-    return json_fail (self, error, "'req_id' is neither a text nor a whole number");
-  return TRUE;
-}
-
-/* --- Objects --------------------------------------------------------------------------------- */
-
-static gboolean
-fail_shape (const JsonSource *self, JsonObject *object, GError **error)
+fail_shape (const JsonSource *self, GError **error)
 {
   g_autoptr (GString) keys = g_string_new (NULL);
-  g_autoptr (GList) members = json_object_get_members (object);
   g_autofree char *clean = NULL;
-  guint n = 0;
+  const char *at = self->text->str;
+  MsJsonSlice name, value;
 
-  for (GList *at = members; at != NULL && n < 12; at = at->next, n++)
-    g_string_append_printf (keys, "%s%.40s", n > 0 ? ", " : "", (const char *) at->data);
+  for (guint n = 0; n < 12 && ms_json_slice_next (&at, &name, &value); n++)
+    g_string_append_printf (keys, "%s%.*s", n > 0 ? ", " : "", (int) MIN (name.length, 40),
+                            name.text);
   clean = ms_text_printable (keys->str, -1);
   return json_fail (self, error,
                     "JSON lines of this shape are not read: its keys are %s; token_idx, layer and "
-                    "topk_ids are needed (`moescope import --help`)",
+                    "topk_ids are needed, or say with --map token=KEY,layer=KEY,experts=KEY what "
+                    "they mean (`moescope import --help`)",
                     *clean != '\0' ? clean : "none");
 }
 
-/* The geometry that a line of type "meta" tells. */
+/* A plan for rows with the members of the object `text`. */
 static gboolean
-take_meta (JsonSource *self, JsonObject *object, GError **error)
+make_plan (JsonSource *self, const char *text, const char *map, GError **error)
 {
-  const struct
+  const char *at = text;
+  MsJsonSlice name, value;
+  GError *failure = NULL;
+  guint kinds = self->source.kinds;
+
+  while (ms_json_slice_next (&at, &name, &value))
+    {
+      GString *cell = g_string_new (NULL);
+
+      ms_json_slice_append (cell, &(MsJsonSlice){ name.text - 1, name.length + 2 });
+      g_ptr_array_add (self->names, g_string_free (cell, FALSE));
+    }
+  self->shaped = *self->options;
+  if (map != NULL && self->options->map == NULL)
+    self->shaped.map = map;
+  self->plan
+      = ms_row_plan_new (&self->shaped, &self->source, (const char *const *) self->names->pdata,
+                         self->names->len, self->first_line, &failure);
+  if (self->plan == NULL && self->options->map == NULL)
+    {
+      g_clear_error (&failure);
+      return fail_shape (self, error);
+    }
+  if (self->plan == NULL)
+    {
+      g_propagate_error (error, failure);
+      return FALSE;
+    }
+  if (kinds != 0 && (self->source.kinds & ~kinds))
+    return fail_shape (self, error);
+  return TRUE;
+}
+
+/* The cells of the object `text` in the plan's order; members that it does not know are kept as unused. */
+static gboolean
+take_row (JsonSource *self, const char *text, GError **error)
+{
+  const char *at = text;
+  MsJsonSlice name, value;
+  guint expected = 0, n = self->names->len;
+
+  g_string_truncate (self->cells, 0);
+  g_string_append_c (self->cells, '\0');
+  g_array_set_size (self->starts, 0);
+  g_array_set_size (self->starts, n);
+  memset (self->starts->data, 0, n * sizeof (gsize)); /* the empty cell */
+  while (ms_json_slice_next (&at, &name, &value))
+    {
+      guint i = 0;
+
+      for (; i < n; i++)
+        {
+          const char *known = self->names->pdata[(expected + i) % n];
+
+          if (strncmp (known, name.text, name.length) == 0 && known[name.length] == '\0')
+            break;
+        }
+      if (i == n)
+        {
+          g_autofree char *clean = ms_text_printable (name.text, (gssize) name.length);
+
+          if (g_hash_table_size (self->unused) < 20)
+            g_hash_table_add (self->unused, g_strdup_printf ("'%s'", clean));
+          continue;
+        }
+      i = (expected + i) % n;
+      expected = i + 1;
+      g_array_index (self->starts, gsize, i) = self->cells->len;
+      ms_json_slice_append (self->cells, &value);
+      g_string_append_c (self->cells, '\0');
+    }
+  g_ptr_array_set_size (self->row, (int) n);
+  for (guint i = 0; i < n; i++)
+    self->row->pdata[i] = self->cells->str + g_array_index (self->starts, gsize, i);
+  return ms_row_plan_take (self->plan, (const char *const *) self->row->pdata, self->first_line,
+                           error);
+}
+
+/* --- Shapes ---------------------------------------------------------------------------------- */
+
+static gboolean
+is_text (const MsJsonSlice *value, const char *text)
+{
+  return value->length == strlen (text) + 2 && *value->text == '"'
+         && memcmp (value->text + 1, text, value->length - 2) == 0;
+}
+
+/* A whole number of the object, which may be missing. */
+static gboolean
+take_number (JsonSource *self, const char *key, guint *number, GError **error)
+{
+  MsJsonSlice value;
+  guint64 read;
+
+  if (!ms_json_slice_member (self->text->str, key, &value) || *value.text == 'n')
+    return TRUE;
   {
-    const char *key;
-    guint *value;
-  } facts[] = { { "num_experts", &self->source.n_experts }, { "top_k", &self->source.k } };
+    g_autofree char *word = g_strndup (value.text, value.length);
 
-  for (guint i = 0; i < G_N_ELEMENTS (facts); i++)
-    {
-      JsonNode *node = json_object_get_member (object, facts[i].key);
-      gint32 value = 0;
-
-      if (node == NULL || JSON_NODE_HOLDS_NULL (node))
-        continue;
-      if (!read_int (self, node, facts[i].key, 1, MS_MAX_EXPERTS, &value, error))
-        return FALSE;
-      *facts[i].value = (guint) value;
-    }
+    if (!g_ascii_string_to_unsigned (word, 10, 1, MS_MAX_EXPERTS, &read, NULL))
+      return json_fail (self, error, "'%s' is no whole number between 1 and %u", key,
+                        MS_MAX_EXPERTS);
+  }
+  *number = (guint) read;
   return TRUE;
 }
 
-/* Keys that are there and not read, each once. */
+/* The layers that a line of type "meta" announces. */
 static void
-note_unused (JsonSource *self, JsonObject *object)
+take_announced (JsonSource *self)
 {
-  g_autoptr (GList) members = json_object_get_members (object);
+  MsJsonSlice value, layer;
+  const char *at;
 
-  for (GList *at = members; at != NULL; at = at->next)
+  if (!ms_json_slice_member (self->text->str, "layers_logged", &value) || *value.text != '[')
+    return;
+  if (self->source.announced == NULL)
+    self->source.announced = g_array_new (FALSE, FALSE, sizeof (gint32));
+  for (at = value.text; ms_json_slice_next (&at, NULL, &layer);)
     {
-      g_autofree char *clean = ms_text_printable (at->data, -1);
+      gint32 number = (gint32) g_ascii_strtoll (layer.text, NULL, 10);
 
-      if (g_strv_contains (route_keys, (const char *) at->data))
-        continue;
-      if (g_hash_table_size (self->unused) < 20
-          && g_hash_table_add (self->unused, g_strdup_printf ("'%s'", clean)))
-        continue;
+      g_array_append_val (self->source.announced, number);
     }
 }
 
+/* A record of Megatron's router trace: a list of experts for each of its tokens. */
 static gboolean
-take_route (JsonSource *self, JsonObject *object, GError **error)
+take_megatron (JsonSource *self, GError **error)
 {
-  if (!json_object_has_member (object, "token_idx") || !json_object_has_member (object, "layer")
-      || !json_object_has_member (object, "topk_ids"))
-    return fail_shape (self, object, error);
-  if (!read_request (self, object, error)
-      || !read_int (self, json_object_get_member (object, "token_idx"), "token_idx", 0,
-                    G_MAXINT32 - 1, &self->token, error)
-      || !read_int (self, json_object_get_member (object, "layer"), "layer", 0, 1000000,
-                    &self->layer, error)
-      || !read_list (self, object, "topk_ids", &self->ids, error)
-      || !read_list (self, object, "topk_weights", &self->weights, error))
+  static const char *const aside[]
+      = { "block", "stage", "num_tokens", "topk", "mtp_idx", SIDECARS };
+  MsJsonSlice value;
+
+  if (ms_json_slice_member (self->text->str, "block", &value) && !is_text (&value, "decoder"))
+    {
+      self->n_other++;
+      return TRUE;
+    }
+  if (self->plan == NULL)
+    {
+      g_autoptr (GString) map = g_string_new ("layer=layer,experts=top_indices");
+
+      if (ms_json_slice_member (self->text->str, "rank", &value))
+        g_string_append (map, ",document=rank");
+      if (ms_json_slice_member (self->text->str, "step", &value))
+        g_string_append (map, ",document=step");
+      for (guint i = 0; i < G_N_ELEMENTS (aside); i++)
+        if (ms_json_slice_member (self->text->str, aside[i], &value))
+          g_string_append_printf (map, ",none=%s", aside[i]);
+      if (!take_number (self, "topk", &self->source.k, error)
+          || !make_plan (self, self->text->str, map->str, error))
+        return FALSE;
+      if (ms_json_slice_member (self->text->str, "hs_offset", &value)
+          || ms_json_slice_member (self->text->str, "logit_offset", &value))
+        g_hash_table_add (self->unused, g_strdup ("hidden states and logits in sidecar files"));
+    }
+  return take_row (self, self->text->str, error);
+}
+
+/* A text with a list of rows, "activations"; the record is the document. */
+static gboolean
+take_activations (JsonSource *self, const char *list, GError **error)
+{
+  static const char *const read[] = { "activations", "num_experts", "top_k" };
+  const char *at = self->text->str;
+  MsJsonSlice name, value;
+
+  if (!take_number (self, "num_experts", &self->source.n_experts, error)
+      || !take_number (self, "top_k", &self->source.k, error))
     return FALSE;
-  if (self->weights != NULL
-      && json_array_get_length (self->weights) != json_array_get_length (self->ids))
-    return json_fail (self, error, "there are %u topk_weights for %u topk_ids",
-                      json_array_get_length (self->weights), json_array_get_length (self->ids));
-  note_unused (self, object);
-  self->rank = 0;
+  while (ms_json_slice_next (&at, &name, &value))
+    {
+      g_autofree char *clean = ms_text_printable (name.text, (gssize) name.length);
+      guint i = 0;
+
+      while (i < G_N_ELEMENTS (read) && strcmp (clean, read[i]) != 0)
+        i++;
+      if (i == G_N_ELEMENTS (read))
+        g_hash_table_add (self->unused, g_strdup_printf ("'%s'", clean));
+    }
+  self->inner = list;
+  g_free (self->document);
+  self->document = g_strdup_printf ("text-%u", self->n_records - 1);
   return TRUE;
 }
 
 static gboolean
-take_line (JsonSource *self, GError **error)
+take_object (JsonSource *self, GError **error)
 {
-  JsonObject *object = parse_line (self, error);
-  JsonNode *type;
+  const char *text = self->text->str;
+  MsJsonSlice type, list;
 
-  self->ids = NULL;
-  if (object == NULL)
+  self->n_records++;
+  if (ms_json_slice_member (text, "activations", &list) && *list.text == '[')
+    return take_activations (self, list.text, error);
+  if (ms_json_slice_member (text, "top_indices", &list) && *list.text == '[')
+    return take_megatron (self, error);
+  if (ms_json_slice_member (text, "type", &type))
+    {
+      if (*type.text != '"')
+        return json_fail (self, error, "'type' is no text");
+      if (is_text (&type, "meta"))
+        {
+          take_announced (self);
+          return take_number (self, "num_experts", &self->source.n_experts, error)
+                 && take_number (self, "top_k", &self->source.k, error);
+        }
+      if (!is_text (&type, "route") && self->options->map == NULL)
+        return fail_shape (self, error);
+    }
+  if (self->plan == NULL && !make_plan (self, text, NULL, error))
     return FALSE;
-  type = json_object_get_member (object, "type");
-  if (type == NULL)
-    return take_route (self, object, error);
-  if (!JSON_NODE_HOLDS_VALUE (type) || json_node_get_value_type (type) != G_TYPE_STRING)
-    return json_fail (self, error, "'type' is no text");
-  if (strcmp (json_node_get_string (type), "meta") == 0)
-    return take_meta (self, object, error);
-  return strcmp (json_node_get_string (type), "route") == 0 ? take_route (self, object, error)
-                                                            : fail_shape (self, object, error);
+  return take_row (self, text, error);
 }
 
-/* The expert of the current rank as a record. */
+/* The next row of the list in the record. */
 static gboolean
-give_expert (JsonSource *self, MsRecord *record, GError **error)
+take_inner (JsonSource *self, GError **error)
 {
-  JsonNode *id = json_array_get_element (self->ids, self->rank);
+  MsJsonSlice row;
 
-  *record = (MsRecord){ .kind = MS_RECORD_DECISION,
-                        .fields = MS_FIELD_LAYER | MS_FIELD_RANK
-                                  | (self->weights != NULL ? MS_FIELD_WEIGHT : 0),
-                        .line = self->line,
-                        .sequence = self->request,
-                        .token = self->token,
-                        .layer = self->layer,
-                        .rank = (gint32) self->rank,
-                        .valid = TRUE,
-                        .token_id = -1,
-                        .predicted = -1,
-                        .weight = NAN,
-                        .loss = NAN };
-  if (!read_int (self, id, "topk_ids", 0, MS_MAX_EXPERTS - 1, &record->expert, error))
-    return FALSE;
-  if (self->weights != NULL)
+  if (!ms_json_slice_next (&self->inner, NULL, &row))
     {
-      JsonNode *node = json_array_get_element (self->weights, self->rank);
-      gboolean real
-          = JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_DOUBLE;
-      double weight = real            ? json_node_get_double (node)
-                      : is_int (node) ? (double) json_node_get_int (node)
-                                      : NAN;
-
-      if (!(fabs (weight) <= (double) G_MAXFLOAT))
-        return json_fail (self, error, "one of the topk_weights is no finite number");
-      record->weight = (float) weight;
+      self->inner = NULL;
+      return TRUE;
     }
-  self->rank++;
-  return TRUE;
+  if (*row.text != '{')
+    return json_fail (self, error, "an element of 'activations' is no object");
+  if (self->plan == NULL && !make_plan (self, row.text, NULL, error))
+    return FALSE;
+  return take_row (self, row.text, error);
+}
+
+/* What was not read is known at the end. */
+static void
+finish (JsonSource *self)
+{
+  g_autoptr (GList) keys
+      = g_list_sort (g_hash_table_get_keys (self->unused), (GCompareFunc) strcmp);
+
+  for (GList *key = keys; key != NULL; key = key->next)
+    g_ptr_array_add (self->source.unused, g_strdup (key->data));
+  if (self->n_other > 0)
+    g_ptr_array_add (
+        self->source.unused,
+        g_strdup_printf ("%u records of other blocks than the decoder", self->n_other));
 }
 
 static gboolean
@@ -327,25 +416,33 @@ json_next (MsSource *source, MsRecord *record, gboolean *more, GError **error)
 {
   JsonSource *self = (JsonSource *) source;
 
-  while (self->ids == NULL || self->rank == json_array_get_length (self->ids))
+  while (TRUE)
     {
-      if (!read_line (self, more, error))
+      *more = FALSE;
+      if (self->plan != NULL && !ms_row_plan_give (self->plan, record, more, error))
         return FALSE;
-      if (*more && !take_line (self, error))
+      if (*more)
+        {
+          if (self->document != NULL)
+            record->sequence = self->document;
+          return TRUE;
+        }
+      if (self->inner != NULL)
+        {
+          if (!take_inner (self, error))
+            return FALSE;
+          continue;
+        }
+      if (!read_object (self, more, error))
         return FALSE;
       if (!*more)
         {
-          GHashTableIter iter;
-          gpointer key;
-
-          g_hash_table_iter_init (&iter, self->unused);
-          while (g_hash_table_iter_next (&iter, &key, NULL))
-            g_ptr_array_add (source->unused, g_strdup (key));
+          finish (self);
           return TRUE;
         }
+      if (!take_object (self, error))
+        return FALSE;
     }
-  *more = TRUE;
-  return give_expert (self, record, error);
 }
 
 static guint
@@ -364,28 +461,35 @@ json_close (MsSource *source)
 {
   JsonSource *self = (JsonSource *) source;
 
+  ms_row_plan_free (self->plan);
   ms_file_reader_free (self->input);
-  g_object_unref (self->parser);
   g_string_free (self->text, TRUE);
+  g_string_free (self->cells, TRUE);
+  g_array_unref (self->starts);
+  g_ptr_array_unref (self->row);
+  g_ptr_array_unref (self->names);
   g_hash_table_unref (self->unused);
-  g_free (self->request);
+  g_free (self->document);
   ms_source_clear (source);
   g_free (self);
 }
 
 static MsSource *
-json_open (MsFileReader *input, GError **error)
+json_open (MsFileReader *input, const MsImportOptions *options, GError **error)
 {
   JsonSource *self = g_new0 (JsonSource, 1);
 
   (void) error;
-  self->source = (MsSource){ .format = &ms_format_json_lines,
-                             .name = g_strdup (ms_file_reader_name (input)),
-                             .kinds = 1u << MS_RECORD_DECISION,
-                             .unused = g_ptr_array_new_with_free_func (g_free) };
+  ms_source_init (&self->source, &ms_format_json_lines, input);
+  self->source.kinds = 1u << MS_RECORD_DECISION;
+  self->options = options;
   self->input = input;
-  self->parser = json_parser_new ();
+  self->line = 1;
   self->text = g_string_new (NULL);
+  self->cells = g_string_new (NULL);
+  self->starts = g_array_new (FALSE, FALSE, sizeof (gsize));
+  self->row = g_ptr_array_new ();
+  self->names = g_ptr_array_new_with_free_func (g_free);
   self->unused = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   return &self->source;
 }
@@ -394,15 +498,23 @@ const MsFormat ms_format_json_lines = {
   .about = {
     .name = "json-lines",
     .title = "JSON lines",
-    .extensions = (const char *const[]){ "jsonl", "ndjson", NULL },
+    .extensions = (const char *const[]){ "jsonl", "ndjson", "json", NULL },
     .help
-    = "One JSON object on each line, as loggers in vLLM write them:\n"
+    = "One JSON object after the other, or a list of them; a member is what a column is in CSV:\n"
       "  {\"type\":\"meta\",\"num_experts\":64,\"top_k\":2}                 optional\n"
       "  {\"type\":\"route\",\"req_id\":\"r1\",\"token_idx\":0,\"layer\":0,\n"
-      "   \"topk_ids\":[3,7],\"topk_weights\":[0.6,0.4]}\n"
-      "Of a route token_idx, layer and topk_ids (best first) are needed; type, req_id (a\n"
-      "document) and topk_weights may be missing; of meta num_experts and top_k are read.\n"
-      "Other keys are named and not used; objects of another shape are refused.\n",
+      "   \"topk_ids\":[3,7],\"topk_weights\":[0.6,0.4]}            loggers in vLLM\n"
+      "  {\"dataset\":\"gsm8k\",\"problem_id\":4,\"layer\":0,\"token_idx\":0,\n"
+      "   \"experts\":[3,7],\"gating_probs\":[0.6,0.4]}           speculative-moe\n"
+      "  {\"step\":0,\"block\":\"decoder\",\"layer\":3,\"rank\":0,\"topk\":2,\n"
+      "   \"top_indices\":[[3,7],[1,2]]}                          Megatron router_trace\n"
+      "  {\"num_experts\":64,\"top_k\":2,\"activations\":[{\"layer\":0,\"token_idx\":0,\n"
+      "   \"expert_idx\":3,\"gate_weight\":0.6}, ...]}             moe-atlas\n"
+      "Lists of lists hold a list for each of the following tokens (a batch in a line); without\n"
+      "token_idx the tokens of a document at a layer are counted.  Megatron's documents are\n"
+      "RANK/STEP; blocks other than the decoder are left out and named.  Other members are\n"
+      "labels, those of another meaning can be given it with --map, and what is not read is\n"
+      "named.\n",
   },
   .sniff = json_sniff,
   .open = json_open,

@@ -11,6 +11,7 @@ ms_import_layout_clear (MsImportLayout *layout)
   for (guint i = 0; i < layout->n_layers && layout->layers != NULL; i++)
     ms_decisions_clear (&layout->layers[i]);
   g_free (layout->layers);
+  g_clear_pointer (&layout->suspects, g_array_unref);
 }
 
 /* What the decisions use: the largest expert id, the fewest and the most slots of a token. */
@@ -32,21 +33,41 @@ check_decisions (const MsImporter *importer, guint most, Used *used, GError **er
 
       n = i > 0 && ms_import_row_same (row, row - 1) ? n + 1 : 1;
       if ((guint) row->slot + 1 != n)
-        return ms_import_fail (error, table->file, row->line,
+        return ms_import_fail (error, ms_import_row_file (importer, row), row->line,
                                "rank %d stands where rank %u is expected%s", row->slot, n - 1,
                                n == 1 && row->slot == 1 ? "; ranks count from 0" : "");
       if (most > 0 && n > most)
-        return ms_import_fail (error, table->file, row->line,
+        return ms_import_fail (error, ms_import_row_file (importer, row), row->line,
                                "rank %d is not below --top-k %u; leave it out to take the largest "
                                "number of experts of a token",
                                row->slot, most);
       if (importer->n_scores > 0 && row->value >= (gint32) importer->n_scores)
-        return ms_import_fail (error, table->file, row->line, "there is no expert %d of %u",
-                               row->value, importer->n_scores);
+        return ms_import_fail (error, ms_import_row_file (importer, row), row->line,
+                               "there is no expert %d of %u", row->value, importer->n_scores);
       if (i + 1 == table->rows->len || !ms_import_row_same (row, row + 1))
         used->least = MIN (used->least, n);
       used->most = MAX (used->most, n);
       used->largest = MAX (used->largest, (guint) MAX (row->value, 0));
+    }
+  return TRUE;
+}
+
+/* The experts that counts name. */
+static gboolean
+check_counts (const MsImporter *importer, Used *used, GError **error)
+{
+  const MsImportTable *table = &importer->tables[MS_RECORD_COUNT];
+  guint n = importer->options->n_experts;
+
+  for (guint i = 0; i < table->rows->len; i++)
+    {
+      const MsImportRow *row = ms_import_row (table, i);
+
+      used->largest = MAX (used->largest, row->slot);
+      if (n > 0 && row->slot >= n)
+        return ms_import_fail (error, ms_import_row_file (importer, row), row->line,
+                               "there is no expert %u: with --experts %u they are 0 to %u",
+                               row->slot, n, n - 1);
     }
   return TRUE;
 }
@@ -60,7 +81,8 @@ size_experts (MsImportLayout *layout, const Used *used, GError **error)
   if (options->n_experts > 0 && importer->n_scores > 0 && options->n_experts != importer->n_scores)
     return ms_import_fail (error, importer->tables[MS_RECORD_SCORES].file, 1,
                            "%u scores for --experts %u", importer->n_scores, options->n_experts);
-  layout->n_experts = MAX (options->n_experts, importer->n_scores);
+  layout->n_experts
+      = MAX (MAX (options->n_experts, importer->n_scores), importer->destinations.names->len);
   if (layout->n_experts == 0 && used->largest < importer->n_experts)
     layout->n_experts = importer->n_experts;
   if (layout->n_experts == 0)
@@ -88,7 +110,9 @@ size_slots (MsImportLayout *layout, const Used *used, GError **error)
                            "--top-k %u, but no token goes to more than %u experts: leave --top-k "
                            "out, or give %u",
                            options->k, used->most, used->most);
-  layout->k = options->k > 0 ? options->k : used->most;
+  layout->k = options->k > 0                                   ? options->k
+              : importer->tables[MS_RECORD_COUNT].file != NULL ? importer->k
+                                                               : used->most;
   if (layout->k == 0)
     return ms_import_fail (
         error, importer->tables[MS_RECORD_SCORES].file, 0,
@@ -158,7 +182,7 @@ find_output (const MsImportLayout *layout, const MsImportRow *decision, MsImport
   MsImportRow wanted = *decision;
   guint at;
 
-  wanted.slot = decision->value;
+  wanted.slot = (guint16) decision->value;
   if (!g_array_binary_search (table->rows, &wanted, ms_import_row_compare, &at))
     return ms_import_fail (
         error, table->file, 0,
@@ -174,12 +198,13 @@ static gboolean
 place_decision (MsImportLayout *layout, MsDecisions *layer, const MsImportRow *row, gsize first,
                 gsize at, GError **error)
 {
+  const MsImporter *importer = layout->importer;
   const MsImportTable *table = &layout->importer->tables[MS_RECORD_DECISION];
 
   for (gsize j = first; j < at; j++)
     if (layer->experts[j] == row->value)
       return ms_import_fail (
-          error, table->file, row->line,
+          error, ms_import_row_file (importer, row), row->line,
           "expert %d is already at rank %u; rows that name one expert twice are "
           "often an engine's filler and no routing: leave them out, or mark them "
           "with a column valid = 0",
@@ -203,9 +228,8 @@ place_decision (MsImportLayout *layout, MsDecisions *layer, const MsImportRow *r
   return TRUE;
 }
 
-/* The index of the layer with this number. */
-static guint
-find_layer (const MsImporter *importer, gint32 number)
+guint
+ms_import_find_layer (const MsImporter *importer, gint32 number)
 {
   guint i = 0;
 
@@ -240,8 +264,8 @@ place_decisions (MsImportLayout *layout, GError **error)
         used = 0;
       if (row->value < 0) /* not valid: the slot stays unused */
         continue;
-      if (!place_decision (layout, &layout->layers[find_layer (importer, row->layer)], row, first,
-                           first + used, error))
+      if (!place_decision (layout, &layout->layers[ms_import_find_layer (importer, row->layer)],
+                           row, first, first + used, error))
         return FALSE;
       used++;
     }
@@ -264,16 +288,16 @@ place_outcomes (MsImportLayout *layout, GError **error)
       const MsImportRow *row = ms_import_row (table, i);
       const MsDocument *document = importer->documents->pdata[row->sequence];
 
-      if (row->slot >= (gint32) layout->n_experts)
-        return ms_import_fail (error, table->file, row->line,
+      if (row->slot >= layout->n_experts)
+        return ms_import_fail (error, ms_import_row_file (importer, row), row->line,
                                "there is no expert %d among %u; give --experts if there are more",
                                row->slot, layout->n_experts);
       if (row->token >= document->n_tokens
           || !g_array_binary_search (importer->layers, &row->layer, compare_numbers, NULL))
-        return ms_import_fail (error, table->file, row->line,
+        return ms_import_fail (error, ms_import_row_file (importer, row), row->line,
                                "sequence '%s' has no decision for token %d at layer %d",
                                document->name, row->token, row->layer);
-      layout->layers[find_layer (importer, row->layer)]
+      layout->layers[ms_import_find_layer (importer, row->layer)]
           .outcome[(gsize) (document->first_token + row->token) * layout->n_experts
                    + (gsize) row->slot]
           = row->a;
@@ -292,13 +316,16 @@ ms_import_layout_fill (MsImportLayout *layout, GError **error)
   for (guint i = 0; i < importer->documents->len; i++)
     layout->n_tokens += ((const MsDocument *) importer->documents->pdata[i])->n_tokens;
   if (!check_decisions (importer, importer->options->k, &used, error)
-      || !size_experts (layout, &used, error) || !size_slots (layout, &used, error))
+      || !check_counts (importer, &used, error) || !size_experts (layout, &used, error)
+      || !size_slots (layout, &used, error))
     return FALSE;
   if (!ms_import_layout_take_gate (layout, error))
     return FALSE;
   layout->columns = choose_columns (layout);
   if (!make_room (layout, error) || !place_decisions (layout, error))
     return FALSE;
+  if (importer->tables[MS_RECORD_COUNT].file != NULL)
+    ms_import_layout_place_counts (layout);
   if (layout->columns & MS_CHUNK_OUTCOME && !place_outcomes (layout, error))
     return FALSE;
   if (importer->n_scores > 0)

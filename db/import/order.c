@@ -2,12 +2,66 @@
  * tokens.  After this, row follows row as cell follows cell in the arrays. */
 #include "import-private.h"
 
+#include <math.h>
 #include <string.h>
+
+/* By place, then the larger weight, then as they stand in the files. */
+static int
+compare_unranked (gconstpointer a, gconstpointer b)
+{
+  const MsImportRow *x = a, *y = b;
+
+  if (!ms_import_row_same (x, y))
+    return ms_import_row_compare (x, y);
+  if (x->a != y->a && !isnan (x->a) && !isnan (y->a))
+    return x->a > y->a ? -1 : 1;
+  if (x->file != y->file)
+    return x->file < y->file ? -1 : 1;
+  return (x->line > y->line) - (x->line < y->line);
+}
+
+/* Gives decisions that tell no rank one. */
+static gboolean
+rank_rows (MsImporter *importer, GError **error)
+{
+  MsImportTable *table = &importer->tables[MS_RECORD_DECISION];
+  MsImportRow *rows = (MsImportRow *) (void *) table->rows->data;
+  gboolean unranked = FALSE;
+  guint n = 0;
+
+  for (guint i = 0; i < table->rows->len && !unranked; i++)
+    unranked = rows[i].second & MS_IMPORT_UNRANKED;
+  if (!unranked)
+    return TRUE;
+  g_array_sort (table->rows, compare_unranked);
+  for (guint i = 0; i < table->rows->len; i++)
+    {
+      n = i > 0 && ms_import_row_same (&rows[i], &rows[i - 1]) ? n + 1 : 0;
+      if (n >= MS_MAX_EXPERTS)
+        return ms_import_fail (error, ms_import_row_file (importer, &rows[i]), rows[i].line,
+                               "one token has more than %u rows", MS_MAX_EXPERTS);
+      if (rows[i].second & MS_IMPORT_UNRANKED)
+        rows[i].slot = (guint16) n;
+      rows[i].second &= ~MS_IMPORT_UNRANKED;
+    }
+  if (n > 0 || table->fields & MS_FIELD_WEIGHT)
+    ms_importer_note (importer,
+                      table->fields & MS_FIELD_WEIGHT
+                          ? "the trace tells no ranks: the larger weight is the better rank"
+                          : "the trace tells no ranks: the earlier row is the better rank");
+  return TRUE;
+}
+
+/* What to do about a repeated decision. */
+#define RESTARTED                                                                                  \
+  "; if positions begin anew in each request or batch, give --restarts document or --restarts "    \
+  "continue, or name the column that tells sequences apart with --map document=COLUMN"
 
 /* Sorts; a repetition is an error. */
 static gboolean
-sort_rows (MsImportTable *table, GError **error)
+sort_rows (MsImporter *importer, MsImportTable *table, GError **error)
 {
+  const char *advice = table == &importer->tables[MS_RECORD_DECISION] ? RESTARTED : "";
   const MsImportRow *rows = (const MsImportRow *) (void *) table->rows->data;
   gboolean sorted = TRUE;
 
@@ -17,8 +71,12 @@ sort_rows (MsImportTable *table, GError **error)
     g_array_sort (table->rows, ms_import_row_compare);
   for (guint i = 1; i < table->rows->len && !sorted; i++)
     if (ms_import_row_compare (&rows[i - 1], &rows[i]) == 0)
-      return ms_import_fail (error, table->file, rows[i].line, "this row repeats line %u",
-                             rows[i - 1].line);
+      return rows[i].file == rows[i - 1].file
+                 ? ms_import_fail (error, ms_import_row_file (importer, &rows[i]), rows[i].line,
+                                   "this row repeats line %u%s", rows[i - 1].line, advice)
+                 : ms_import_fail (error, ms_import_row_file (importer, &rows[i]), rows[i].line,
+                                   "this row repeats line %u of %s%s", rows[i - 1].line,
+                                   ms_import_row_file (importer, &rows[i - 1]), advice);
   return TRUE;
 }
 
@@ -40,7 +98,7 @@ merge_ids (MsImporter *importer, GError **error)
       if (last == NULL || !ms_import_row_same (last, row))
         *ms_import_row (table, kept++) = *row;
       else if (last->value != row->value)
-        return ms_import_fail (error, table->file, row->line,
+        return ms_import_fail (error, ms_import_row_file (importer, row), row->line,
                                "token id %d of sequence '%s', token %d is %d in line %u",
                                row->value, ms_importer_sequence (importer, row->sequence),
                                row->token, last->value, last->line);
@@ -98,6 +156,22 @@ take_geometry (MsImporter *importer, const MsImportTable *table)
     }
 }
 
+/* Sequences that other records than decisions brought have decisions, too. */
+static gboolean
+check_documents (const MsImporter *importer, GError **error)
+{
+  for (guint i = 0; i < importer->documents->len; i++)
+    {
+      const MsDocument *document = importer->documents->pdata[i];
+
+      if (document->n_tokens == 0)
+        return ms_import_fail (error, importer->options->inputs[0], 0,
+                               "sequence '%s' has no decision: none of its rows is chosen",
+                               document->name);
+    }
+  return TRUE;
+}
+
 /* Says which cell is missing before `row` (NULL: at the end), and what to do about it. */
 static gboolean
 fail_missing (const MsImporter *importer, const MsImportTable *table, const MsImportRow *missing,
@@ -109,7 +183,8 @@ fail_missing (const MsImporter *importer, const MsImportTable *table, const MsIm
 
   if (row != NULL && missing->token == 0 && row->token == 1 && row->sequence == missing->sequence)
     advice = "; tokens count from 0";
-  return ms_import_fail (error, table->file, row != NULL ? row->line : 0,
+  return ms_import_fail (error, row != NULL ? ms_import_row_file (importer, row) : table->file,
+                         row != NULL ? row->line : 0,
                          "sequence '%s', token %d, layer %d is missing%s%s",
                          ms_importer_sequence (importer, missing->sequence), missing->token,
                          missing->layer, row != NULL ? " before this row" : "", advice);
@@ -117,15 +192,14 @@ fail_missing (const MsImporter *importer, const MsImportTable *table, const MsIm
 
 /* Says that `row` is about a token that has no decision. */
 static gboolean
-fail_surplus (const MsImporter *importer, const MsImportTable *table, const MsImportRow *row,
-              GError **error)
+fail_surplus (const MsImporter *importer, const MsImportRow *row, GError **error)
 {
   const MsDocument *document = importer->documents->pdata[row->sequence];
   gboolean beyond = row->token == document->n_tokens;
 
   return ms_import_fail (
-      error, table->file, row->line, "sequence '%s', token %d, layer %d has no decision%s",
-      document->name, row->token, row->layer,
+      error, ms_import_row_file (importer, row), row->line,
+      "sequence '%s', token %d, layer %d has no decision%s", document->name, row->token, row->layer,
       beyond ? "; an engine does not route the last token that it samples: leave that row out"
              : "");
 }
@@ -152,7 +226,7 @@ check_complete (const MsImporter *importer, const MsImportTable *table, const gi
       if (row == NULL || (!ended && ms_import_row_compare (&cell, &next) > 0))
         return fail_missing (importer, table, &next, row, error);
       if (ended || ms_import_row_compare (&cell, &next) < 0)
-        return fail_surplus (importer, table, row, error);
+        return fail_surplus (importer, row, error);
       if (++layer == n)
         {
           const MsDocument *document = importer->documents->pdata[next.sequence];
@@ -188,8 +262,8 @@ widen_scores (MsImporter *importer, GError **error)
     {
       MsImportRow row = *ms_import_row (from, i);
 
-      if ((guint) row.slot != i % n)
-        return ms_import_fail (error, from->file, row.line,
+      if (row.slot != i % n)
+        return ms_import_fail (error, ms_import_row_file (importer, &row), row.line,
                                "expert %u of sequence '%s', token %d is missing before this row",
                                i % n, ms_importer_sequence (importer, row.sequence), row.token);
       if (row.slot == 0)
@@ -240,8 +314,8 @@ find_padding (const MsImporter *importer, gint64 n, gint64 *n_padding)
 }
 
 /* Takes the rows about padding out of a table and counts the tokens of the others anew. */
-static void
-renumber (const MsImporter *importer, MsImportTable *table, const gint32 *to)
+void
+ms_importer_renumber (const MsImporter *importer, MsImportTable *table, const gint32 *to)
 {
   guint kept = 0;
 
@@ -274,7 +348,8 @@ leave_padding_out (MsImporter *importer, GError **error)
   if (n_padding == 0)
     return TRUE;
   for (guint kind = 0; kind < MS_RECORD_LABELS; kind++)
-    renumber (importer, &importer->tables[kind], to);
+    ms_importer_renumber (importer, &importer->tables[kind], to);
+  ms_import_labels_renumber (importer->labels, importer, to);
   for (guint i = 0; i < importer->documents->len; i++)
     {
       MsDocument *document = importer->documents->pdata[i];
@@ -290,10 +365,11 @@ leave_padding_out (MsImporter *importer, GError **error)
       document->n_tokens = n_kept;
       first += n_kept;
     }
-  ms_importer_remark (importer, "padding", MS_SEVERITY_NOTE, n_padding, NULL,
-                      "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " tokens are padding (valid = 0) "
-                      "and are left out",
-                      n_padding, n);
+  ms_importer_remark (
+      importer, "padding", MS_SEVERITY_NOTE, n_padding, NULL,
+      "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " tokens are padding (%s) and are "
+      "left out",
+      n_padding, n, importer->n_sentinels > 0 ? "expert -1: cached or never routed" : "valid = 0");
   return TRUE;
 }
 
@@ -336,15 +412,21 @@ ms_importer_arrange (MsImporter *importer, GError **error)
   MsImportTable *tables = importer->tables;
   const gint32 zero = 0;
 
+  if (!rank_rows (importer, error))
+    return FALSE;
   for (guint kind = 0; kind < MS_RECORD_N_KINDS; kind++)
     if ((kind == MS_RECORD_TOKEN && !merge_ids (importer, error))
-        || !sort_rows (&tables[kind], error))
+        || !sort_rows (importer, &tables[kind], error))
       return FALSE;
   if (!widen_scores (importer, error))
     return FALSE;
-  take_geometry (
-      importer,
-      &tables[tables[MS_RECORD_DECISION].file != NULL ? MS_RECORD_DECISION : MS_RECORD_SCORES]);
+  take_geometry (importer, &tables[tables[MS_RECORD_DECISION].file != NULL ? MS_RECORD_DECISION
+                                   : tables[MS_RECORD_COUNT].file != NULL  ? MS_RECORD_COUNT
+                                                                           : MS_RECORD_SCORES]);
+  if (tables[MS_RECORD_COUNT].file != NULL)
+    return ms_importer_size_counts (importer, error);
+  if (!check_documents (importer, error))
+    return FALSE;
   if (importer->layers->len > 1 || g_array_index (importer->layers, gint32, 0) > 0)
     for (guint kind = MS_RECORD_SCORES; kind <= MS_RECORD_SIMILARITY; kind++)
       if (tables[kind].file != NULL && !place_rows (importer, &tables[kind], error))

@@ -129,7 +129,8 @@ ms_import_layout_take_gate (MsImportLayout *layout, GError **error)
 {
   MsImporter *importer = layout->importer;
   const MsImportOptions *options = importer->options;
-  gboolean decided = importer->tables[MS_RECORD_DECISION].file != NULL;
+  gboolean decided = importer->tables[MS_RECORD_DECISION].file != NULL
+                     || importer->tables[MS_RECORD_COUNT].file != NULL;
 
   if (importer->n_scores > 0 && !take_kind (layout, error))
     return FALSE;
