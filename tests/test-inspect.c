@@ -260,6 +260,10 @@ test_traps (void)
     HASHED,
     QUANTISED,
     TEXT,
+    DENSE,
+    FURTHER,
+    ALL,
+    PRE,
     N_TRAPS
   };
   static const char *const parts[N_TRAPS]
@@ -271,7 +275,11 @@ test_traps (void)
           "has 2 tokens, but there are 10 embeddings",
           "1 of 1 MoE layers take their experts from a table",
           "router matrices are quantised (Q8_0)",
-          "x.context_length is neither" };
+          "x.context_length is neither",
+          "leading_dense_block_count is 2, but the first",
+          "1 blocks have tensors for further tokens",
+          "each token uses all 4 experts of block 1",
+          "tokenizer.ggml.pre is missing" };
 
   for (guint trap = 0; trap < N_TRAPS; trap++)
     {
@@ -282,7 +290,12 @@ test_traps (void)
       gguf_add_u32 (writer, "x.block_count", 3);
       gguf_add_u32 (writer, "x.embedding_length", trap == WIDTH ? 17 : 16);
       gguf_add_u32 (writer, "x.expert_count", trap == EXPERTS ? 5 : 4);
-      gguf_add_u32 (writer, "x.expert_used_count", 2);
+      gguf_add_u32 (writer, "x.expert_used_count", trap == ALL ? 4 : 2);
+      gguf_add_u32 (writer, "x.leading_dense_block_count", trap == DENSE ? 2 : 1);
+      if (trap == PRE)
+        gguf_add_string (writer, "tokenizer.ggml.model", "gpt2");
+      if (trap == FURTHER)
+        add (writer, "blk.2.nextn.eh_proj.weight", 16, 16, 0);
       if (trap == VOCABULARY)
         gguf_add_strings (writer, "tokenizer.ggml.tokens", tokens, -1);
       if (trap == TEXT)
@@ -397,6 +410,27 @@ test_huge (void)
   g_unlink (path);
 }
 
+/* What is told of the routing is what the engine does. */
+static void
+check_gate (const MsInspection *found, const char *name)
+{
+  const MsGate *gate = &found->model->layers[0].gate;
+  g_autofree char *scoring = g_strdup_printf ("'%s'", ms_scoring_name (gate->scoring));
+  g_autofree char *groups = g_strdup_printf ("%u", gate->groups);
+  static const char *const facts[] = { "scoring", "renormalised", "groups" };
+  const char *const values[] = { scoring, gate->renormalise ? "true" : "false", groups };
+  const char *source;
+
+  g_assert_cmpuint (found->model->n_layers, ==, found->n_moe);
+  for (guint i = 0; i < G_N_ELEMENTS (facts); i++)
+    {
+      g_autofree char *got = fact (found, facts[i], &source);
+
+      if (g_strcmp0 (got, values[i]) != 0 && !(i == 2 && gate->groups == 0))
+        g_error ("%s: %s is told as %s, but the engine has %s", name, facts[i], got, values[i]);
+    }
+}
+
 /* Every model of the reference data, whether it can be run or not. */
 static void
 test_reference (void)
@@ -432,7 +466,7 @@ test_reference (void)
       for (guint b = 0; b < found->n_blocks; b++)
         g_assert_true (found->blocks[b].experts == 0 || found->blocks[b].k > 0);
       if (found->model != NULL)
-        g_assert_cmpuint (found->model->n_layers, ==, found->n_moe);
+        check_gate (found, name);
       for (guint i = 0; i < found->warnings->len; i++)
         g_test_message ("%s: %s", name, (char *) found->warnings->pdata[i]);
     }

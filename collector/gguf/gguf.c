@@ -14,6 +14,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <xxhash.h>
 
@@ -562,6 +563,8 @@ ms_gguf_fingerprint (const MsGguf *gguf)
       const Part *part = g_ptr_array_index (gguf->parts, i);
 
       XXH64_update (state, part->bytes, part->data_start);
+      /* The samples lie far apart: nothing around them is to be read. */
+      madvise ((gpointer) part->bytes, part->size, MADV_RANDOM);
     }
   for (guint i = 0; i < gguf->tensors->len; i++)
     {
@@ -571,6 +574,12 @@ ms_gguf_fingerprint (const MsGguf *gguf)
       XXH64_update (state, tensor->data, n);
       XXH64_update (state, tensor->data + (tensor->size - n) / 2, n);
       XXH64_update (state, tensor->data + (tensor->size - n), n);
+    }
+  for (guint i = 0; i < gguf->parts->len; i++)
+    {
+      const Part *part = g_ptr_array_index (gguf->parts, i);
+
+      madvise ((gpointer) part->bytes, part->size, MADV_NORMAL);
     }
   hash = XXH64_digest (state);
   XXH64_freeState (state);

@@ -3,37 +3,24 @@
  * Knows no architecture but by its row of the table, if it has one: a file that cannot be run is described
  * like any other.  What must hold: no byte of the tensors' data is looked at but what the plan of a model that
  * can be run reads (norms and biases) and the samples of its fingerprint. */
-#include "feed-forward-private.h"
-#include "mixer-private.h"
-#include "recipe-private.h"
+#include "inspect-private.h"
 
 #include <string.h>
-
-typedef struct
-{
-  const MsGguf *gguf;
-  MsInspection *found;
-  const MsArchitecture *architecture; /* NULL: none of the table */
-  guint n_blocks, n_further; /* all of them; those at the end that predict further tokens */
-  guint n_experts, k;        /* of most blocks, 0: not told */
-} Inspector;
 
 /* --- Facts ---------------------------------------------------------------------------------- */
 
 /* Takes source and the floating value; both sink into the list. */
-static void
-add_fact (Inspector *inspector, MsFactSection section, const char *name, GVariant *value,
-          char *source)
+void
+ms_inspector_fact (MsInspector *inspector, MsFactSection section, const char *name, GVariant *value,
+                   char *source)
 {
   MsFact fact = { section, g_strdup (name), g_variant_ref_sink (value), source };
 
   g_array_append_val (inspector->found->facts, fact);
 }
 
-static void warn (Inspector *inspector, const char *format, ...) G_GNUC_PRINTF (2, 3);
-
-static void
-warn (Inspector *inspector, const char *format, ...)
+void
+ms_inspector_warn (MsInspector *inspector, const char *format, ...)
 {
   va_list args;
 
@@ -42,10 +29,10 @@ warn (Inspector *inspector, const char *format, ...)
   va_end (args);
 }
 
-static void obstruct (Inspector *inspector, const char *format, ...) G_GNUC_PRINTF (2, 3);
+static void obstruct (MsInspector *inspector, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 static void
-obstruct (Inspector *inspector, const char *format, ...)
+obstruct (MsInspector *inspector, const char *format, ...)
 {
   va_list args;
 
@@ -55,17 +42,17 @@ obstruct (Inspector *inspector, const char *format, ...)
 }
 
 /* "ARCHITECTURE.name".  (transfer full) */
-static char *
-key_of (const Inspector *inspector, const char *name)
+char *
+ms_inspector_key (const MsInspector *inspector, const char *name)
 {
   return g_strconcat (inspector->found->architecture, ".", name, NULL);
 }
 
 /* The number of a key, of the first block where it holds one per block; FALSE: not there, or no number. */
-static gboolean
-get_number (const Inspector *inspector, const char *name, guint *value)
+gboolean
+ms_inspector_number (const MsInspector *inspector, const char *name, guint *value)
 {
-  g_autofree char *key = key_of (inspector, name);
+  g_autofree char *key = ms_inspector_key (inspector, name);
   gint32 first = 0;
   guint32 number;
 
@@ -84,9 +71,9 @@ get_number (const Inspector *inspector, const char *name, guint *value)
 
 /* The values of the key for each block, which may hold one for all.  (transfer full) NULL: not there. */
 static gint32 *
-get_per_block (const Inspector *inspector, const char *name)
+get_per_block (const MsInspector *inspector, const char *name)
 {
-  g_autofree char *key = key_of (inspector, name);
+  g_autofree char *key = ms_inspector_key (inspector, name);
   g_autofree gint32 *values = g_new0 (gint32, inspector->n_blocks + 1);
 
   if (!ms_gguf_has (inspector->gguf, key)
@@ -97,11 +84,12 @@ get_per_block (const Inspector *inspector, const char *name)
 }
 
 /* The key's value as a fact, whatever its type: numbers, truth, text; one number per block as "LEAST to MOST". */
-static gboolean
-add_key (Inspector *inspector, MsFactSection section, const char *name, const char *key_name)
+gboolean
+ms_inspector_add_key (MsInspector *inspector, MsFactSection section, const char *name,
+                      const char *key_name)
 {
   const MsGguf *gguf = inspector->gguf;
-  g_autofree char *key = key_of (inspector, key_name);
+  g_autofree char *key = ms_inspector_key (inspector, key_name);
   g_autofree gint32 *values = NULL;
   const char *text = NULL;
   guint64 number = 0;
@@ -133,10 +121,10 @@ add_key (Inspector *inspector, MsFactSection section, const char *name, const ch
     }
   else
     {
-      warn (inspector, "%s is neither a number nor text: it is not understood", key);
+      ms_inspector_warn (inspector, "%s is neither a number nor text: it is not understood", key);
       return FALSE;
     }
-  add_fact (inspector, section, name, value, g_strconcat ("key ", key, NULL));
+  ms_inspector_fact (inspector, section, name, value, g_strconcat ("key ", key, NULL));
   return TRUE;
 }
 
@@ -202,7 +190,7 @@ is_numbered_expert (const char *rest)
 }
 
 static MsTensorRole
-role_of (const Inspector *inspector, const MsTensor *tensor)
+role_of (const MsInspector *inspector, const MsTensor *tensor)
 {
   guint block;
   const char *rest;
@@ -224,8 +212,8 @@ role_of (const Inspector *inspector, const MsTensor *tensor)
   return MS_ROLE_OTHER;
 }
 
-static const MsTensor *
-find_in_block (const Inspector *inspector, guint block, const char *name)
+const MsTensor *
+ms_inspector_find (const MsInspector *inspector, guint block, const char *name)
 {
   g_autofree char *whole = g_strdup_printf ("blk.%u.%s", block, name);
 
@@ -287,7 +275,7 @@ compare_shares (gconstpointer a, gconstpointer b)
 
 /* Counts every tensor by type and role, and what a token uses of it. */
 static void
-count_tensors (Inspector *inspector)
+count_tensors (MsInspector *inspector)
 {
   MsInspection *found = inspector->found;
   gboolean has_output = ms_gguf_find (inspector->gguf, "output.weight") != NULL;
@@ -358,28 +346,28 @@ static const struct
 };
 
 static void
-look_at_block (Inspector *inspector, guint b, const gint32 *ks)
+look_at_block (MsInspector *inspector, guint b, const gint32 *ks)
 {
   MsBlockFacts *facts = &inspector->found->blocks[b];
-  const MsTensor *router = find_in_block (inspector, b, "ffn_gate_inp.weight");
-  const MsTensor *experts = find_in_block (inspector, b, "ffn_up_exps.weight");
+  const MsTensor *router = ms_inspector_find (inspector, b, "ffn_gate_inp.weight");
+  const MsTensor *experts = ms_inspector_find (inspector, b, "ffn_up_exps.weight");
 
   if (experts == NULL)
-    experts = find_in_block (inspector, b, "ffn_gate_up_exps.weight");
+    experts = ms_inspector_find (inspector, b, "ffn_gate_up_exps.weight");
   facts->mixer = "none";
   for (guint i = 0; i < G_N_ELEMENTS (mixers); i++)
-    if (find_in_block (inspector, b, mixers[i].mark) != NULL)
+    if (ms_inspector_find (inspector, b, mixers[i].mark) != NULL)
       {
         facts->mixer = mixers[i].name;
         break;
       }
   facts->further = b >= inspector->n_blocks - inspector->n_further;
-  facts->hashed = find_in_block (inspector, b, "ffn_gate_tid2eid.weight") != NULL;
-  facts->selection_bias = find_in_block (inspector, b, "exp_probs_b.bias") != NULL
-                          || find_in_block (inspector, b, "exp_probs_b") != NULL;
-  facts->router_bias = find_in_block (inspector, b, "ffn_gate_inp.bias") != NULL;
-  facts->shared = find_in_block (inspector, b, "ffn_up_shexp.weight") != NULL
-                  || find_in_block (inspector, b, "ffn_down_shexp.weight") != NULL;
+  facts->hashed = ms_inspector_find (inspector, b, "ffn_gate_tid2eid.weight") != NULL;
+  facts->selection_bias = ms_inspector_find (inspector, b, "exp_probs_b.bias") != NULL
+                          || ms_inspector_find (inspector, b, "exp_probs_b") != NULL;
+  facts->router_bias = ms_inspector_find (inspector, b, "ffn_gate_inp.bias") != NULL;
+  facts->shared = ms_inspector_find (inspector, b, "ffn_up_shexp.weight") != NULL
+                  || ms_inspector_find (inspector, b, "ffn_down_shexp.weight") != NULL;
   facts->router_type = router != NULL ? g_intern_string (router->type->name) : NULL;
   facts->router_quantised = router != NULL && router->type->block_values != 1;
   if (router == NULL && experts == NULL)
@@ -390,7 +378,7 @@ look_at_block (Inspector *inspector, guint b, const gint32 *ks)
 
 /* Blocks up to the last that a tensor names, or as many as the key says. */
 static void
-count_blocks (Inspector *inspector)
+count_blocks (MsInspector *inspector)
 {
   guint last = 0;
 
@@ -402,24 +390,24 @@ count_blocks (Inspector *inspector)
       if (split_name (ms_gguf_tensor (inspector->gguf, i)->name, &block, &rest))
         last = MAX (last, block + 1);
     }
-  if (!get_number (inspector, "block_count", &inspector->n_blocks))
+  if (!ms_inspector_number (inspector, "block_count", &inspector->n_blocks))
     inspector->n_blocks = last;
   else if (last > 0 && inspector->n_blocks != last)
-    warn (inspector, "%s.block_count is %u, but the tensors are of %u blocks",
-          inspector->found->architecture, inspector->n_blocks, last);
+    ms_inspector_warn (inspector, "%s.block_count is %u, but the tensors are of %u blocks",
+                       inspector->found->architecture, inspector->n_blocks, last);
   inspector->n_blocks = MIN (inspector->n_blocks, 1u << 16);
-  if (get_number (inspector, "nextn_predict_layers", &inspector->n_further)
+  if (ms_inspector_number (inspector, "nextn_predict_layers", &inspector->n_further)
       && inspector->n_further > inspector->n_blocks)
     inspector->n_further = inspector->n_blocks;
 }
 
 static void
-look_at_blocks (Inspector *inspector)
+look_at_blocks (MsInspector *inspector)
 {
   MsInspection *found = inspector->found;
   g_autofree gint32 *ks = get_per_block (inspector, "expert_used_count");
 
-  get_number (inspector, "expert_used_count", &inspector->k);
+  ms_inspector_number (inspector, "expert_used_count", &inspector->k);
   found->n_blocks = inspector->n_blocks;
   found->blocks = g_new0 (MsBlockFacts, inspector->n_blocks + 1);
   for (guint b = 0; b < inspector->n_blocks; b++)
@@ -461,23 +449,24 @@ static const struct
 
 /* A dimension of a tensor where no key tells it. */
 static void
-add_dimension (Inspector *inspector, const char *name, const MsTensor *tensor, guint dimension)
+add_dimension (MsInspector *inspector, const char *name, const MsTensor *tensor, guint dimension)
 {
   if (tensor != NULL)
-    add_fact (inspector, MS_FACTS_GEOMETRY, name, g_variant_new_int64 (tensor->ne[dimension]),
-              g_strconcat ("tensor ", tensor->name, NULL));
+    ms_inspector_fact (inspector, MS_FACTS_GEOMETRY, name,
+                       g_variant_new_int64 (tensor->ne[dimension]),
+                       g_strconcat ("tensor ", tensor->name, NULL));
 }
 
 static void
-tell_geometry (Inspector *inspector)
+tell_geometry (MsInspector *inspector)
 {
   const MsTensor *embedding = ms_gguf_find (inspector->gguf, "token_embd.weight");
   const MsTensor *experts = NULL;
 
   for (guint b = 0; b < inspector->n_blocks && experts == NULL; b++)
-    experts = find_in_block (inspector, b, "ffn_down_exps.weight");
+    experts = ms_inspector_find (inspector, b, "ffn_down_exps.weight");
   for (guint i = 0; i < G_N_ELEMENTS (geometry); i++)
-    if (!add_key (inspector, MS_FACTS_GEOMETRY, geometry[i].name, geometry[i].key))
+    if (!ms_inspector_add_key (inspector, MS_FACTS_GEOMETRY, geometry[i].name, geometry[i].key))
       {
         if (strcmp (geometry[i].name, "width") == 0)
           add_dimension (inspector, "width", embedding, 0);
@@ -487,266 +476,69 @@ tell_geometry (Inspector *inspector)
   add_dimension (inspector, "vocabulary", embedding, 1);
 }
 
-/* --- Routing ---------------------------------------------------------------------------------- */
-
-#define SOURCE_ARCHITECTURE "the architecture"
-#define NOT_KNOWN           "not known: no key says it, and the architecture is none that can be run"
-
-/* What the recipe says of a fact whose key may be there: the architecture's value unless a key is heeded. */
-static char *
-source_of (const Inspector *inspector, MsTold told, const char *name)
-{
-  g_autofree char *key = key_of (inspector, name);
-
-  if (ms_gguf_has (inspector->gguf, key)
-      && (inspector->architecture == NULL || told != MS_TOLD_BY_ARCHITECTURE))
-    return g_strconcat ("key ", key, NULL);
-  if (inspector->architecture == NULL)
-    return g_strdup (NOT_KNOWN);
-  if (told == MS_TOLD_BY_NEEDED_KEY)
-    return g_strconcat ("not known: ", key, " is missing, and must be there", NULL);
-  return told == MS_TOLD_BY_ARCHITECTURE
-             ? g_strdup (SOURCE_ARCHITECTURE)
-             : g_strconcat ("the architecture's default: there is no ", key, NULL);
-}
-
-static gboolean
-is_told (const char *source)
-{
-  return !g_str_has_prefix (source, "not known");
-}
-
-static MsScoring
-tell_scoring (Inspector *inspector)
-{
-  const MsRecipe *recipe = inspector->architecture ? inspector->architecture->recipe : NULL;
-  MsTold told = recipe ? recipe->scoring_told : MS_TOLD_BY_NEEDED_KEY;
-  g_autofree char *source = source_of (inspector, told, "expert_gating_func");
-  guint number = recipe ? recipe->scoring : MS_SCORING_UNKNOWN;
-
-  if (!is_told (source))
-    number = MS_SCORING_UNKNOWN;
-  else if (recipe == NULL || told != MS_TOLD_BY_ARCHITECTURE)
-    get_number (inspector, "expert_gating_func", &number);
-  if (number >= MS_N_SCORINGS)
-    {
-      warn (inspector, "%s.expert_gating_func is %u, which means nothing known",
-            inspector->found->architecture, number);
-      number = MS_SCORING_UNKNOWN;
-    }
-  add_fact (inspector, MS_FACTS_ROUTING, "scoring",
-            g_variant_new_string (ms_scoring_name ((MsScoring) number)), g_steal_pointer (&source));
-  return (MsScoring) number;
-}
-
-static void
-tell_renormalising (Inspector *inspector)
-{
-  const MsRecipe *recipe = inspector->architecture ? inspector->architecture->recipe : NULL;
-  MsTold told = recipe ? recipe->renormalise_told : MS_TOLD_BY_NEEDED_KEY;
-  g_autofree char *source = source_of (inspector, told, "expert_weights_norm");
-  g_autofree char *key = key_of (inspector, "expert_weights_norm");
-  gboolean renormalise = recipe ? recipe->renormalise : FALSE, told_at_all;
-
-  if (recipe == NULL || told != MS_TOLD_BY_ARCHITECTURE)
-    ms_gguf_get_bool (inspector->gguf, key, MS_KEY_OPTIONAL, &renormalise, NULL);
-  told_at_all = is_told (source);
-  add_fact (inspector, MS_FACTS_ROUTING, "renormalised",
-            told_at_all ? g_variant_new_boolean (renormalise) : g_variant_new_string ("unknown"),
-            g_steal_pointer (&source));
-}
-
-typedef gboolean (*BlockHas) (const MsBlockFacts *facts);
-
-static gboolean
-has_selection_bias (const MsBlockFacts *facts)
-{
-  return facts->selection_bias;
-}
-
-static gboolean
-has_router_bias (const MsBlockFacts *facts)
-{
-  return facts->router_bias;
-}
-
-static gboolean
-is_hashed (const MsBlockFacts *facts)
-{
-  return facts->hashed;
-}
-
-/* In how many MoE blocks of the pass. */
-static guint
-count_having (const Inspector *inspector, BlockHas has)
-{
-  guint n = 0;
-
-  for (guint b = 0; b < inspector->n_blocks; b++)
-    {
-      const MsBlockFacts *facts = &inspector->found->blocks[b];
-
-      n += facts->experts > 0 && !facts->further && has (facts);
-    }
-  return n;
-}
-
-static void
-tell_share (Inspector *inspector, const char *name, const char *tensor, BlockHas has)
-{
-  guint n = count_having (inspector, has), all = inspector->found->n_moe;
-
-  add_fact (inspector, MS_FACTS_ROUTING, name,
-            n == 0     ? g_variant_new_boolean (FALSE)
-            : n == all ? g_variant_new_boolean (TRUE)
-                       : g_variant_new_take_string (g_strdup_printf ("in %u of %u layers", n, all)),
-            g_strconcat (n > 0 ? "tensors blk.N." : "no tensors blk.N.", tensor, NULL));
-}
-
-/* Types of the router matrices, "F32" or "F32, Q8_0 (quantised)". */
-static void
-tell_router_types (Inspector *inspector)
-{
-  g_autoptr (GPtrArray) names = g_ptr_array_new ();
-  g_autofree char *all = NULL;
-  gboolean quantised = FALSE;
-
-  for (guint b = 0; b < inspector->n_blocks; b++)
-    {
-      const MsBlockFacts *facts = &inspector->found->blocks[b];
-
-      quantised |= facts->router_quantised;
-      if (facts->router_type != NULL
-          && !g_ptr_array_find_with_equal_func (names, facts->router_type, g_str_equal, NULL))
-        g_ptr_array_add (names, (gpointer) facts->router_type);
-    }
-  if (names->len == 0)
-    return;
-  g_ptr_array_add (names, NULL);
-  all = g_strjoinv (", ", (char **) names->pdata);
-  add_fact (inspector, MS_FACTS_ROUTING, "router_type", g_variant_new_string (all),
-            g_strdup ("tensors blk.N.ffn_gate_inp.weight"));
-  if (quantised)
-    warn (inspector,
-          "router matrices are quantised (%s): near ties they choose other experts than the "
-          "original ones",
-          all);
-}
-
-/* Keys whose absence means a value. */
-static void
-tell_key_or (Inspector *inspector, const char *name, const char *key, GVariant *otherwise)
-{
-  if (add_key (inspector, MS_FACTS_ROUTING, name, key))
-    g_variant_unref (g_variant_ref_sink (otherwise));
-  else
-    add_fact (inspector, MS_FACTS_ROUTING, name, otherwise,
-              g_strdup_printf ("there is no %s.%s", inspector->found->architecture, key));
-}
-
-static MsScoring
-tell_routing (Inspector *inspector)
-{
-  MsScoring scoring;
-  guint groups = 0;
-
-  if (!add_key (inspector, MS_FACTS_ROUTING, "experts", "expert_count"))
-    for (guint b = 0; b < inspector->n_blocks; b++)
-      if (inspector->found->blocks[b].experts > 0)
-        {
-          add_fact (inspector, MS_FACTS_ROUTING, "experts",
-                    g_variant_new_int64 (inspector->found->blocks[b].experts),
-                    g_strdup_printf ("tensor blk.%u.ffn_gate_inp.weight", b));
-          break;
-        }
-  add_key (inspector, MS_FACTS_ROUTING, "experts_per_token", "expert_used_count");
-  tell_key_or (inspector, "shared_experts", "expert_shared_count", g_variant_new_int64 (0));
-  scoring = tell_scoring (inspector);
-  tell_renormalising (inspector);
-  tell_key_or (inspector, "scale", "expert_weights_scale", g_variant_new_double (1));
-  tell_key_or (inspector, "groups", "expert_group_count", g_variant_new_int64 (0));
-  if (get_number (inspector, "expert_group_count", &groups) && groups > 1)
-    add_key (inspector, MS_FACTS_ROUTING, "groups_used", "expert_group_used_count");
-  tell_share (inspector, "selection_bias", "exp_probs_b", has_selection_bias);
-  tell_share (inspector, "router_bias", "ffn_gate_inp.bias", has_router_bias);
-  if (count_having (inspector, is_hashed) > 0)
-    tell_share (inspector, "hash_routed", "ffn_gate_tid2eid", is_hashed);
-  tell_router_types (inspector);
-  return scoring;
-}
-
-/* --- Traps ------------------------------------------------------------------------------------ */
-
-/* Architectures whose models choose by scores plus a bias (exp_probs_b). */
-static const char *const biased[]
-    = { "afmoe",      "bailingmoe2", "bailingmoe3",    "deepseek32", "deepseek4",
-        "dots1",      "exaone-moe",  "glm-dsa",        "glm4moe",    "hy_v3",
-        "kimi-k3",    "kimi-linear", "laguna",         "lfm2moe",    "mimo2",
-        "minimax-m2", "minimax-m3",  "nemotron_h_moe", "step35",     NULL };
-
-static void
-check_routing (Inspector *inspector, MsScoring scoring)
-{
-  const char *name = inspector->found->architecture;
-  guint n_bias = count_having (inspector, has_selection_bias), groups = 0;
-  guint all = inspector->found->n_moe, n_hashed = count_having (inspector, is_hashed);
-  g_autofree char *scoring_key = key_of (inspector, "expert_gating_func");
-  gboolean keyed = ms_gguf_has (inspector->gguf, scoring_key);
-
-  if (all == 0)
-    return;
-  if (inspector->architecture != NULL && !keyed && scoring == MS_SCORING_SOFTMAX && n_bias > 0
-      && inspector->architecture->recipe->scoring_told == MS_TOLD_BY_KEY)
-    warn (inspector,
-          "%s is missing, and the file has selection biases (exp_probs_b) as sigmoid models have: "
-          "it is "
-          "run as softmax, plausibly and perhaps wrongly; convert the model anew",
-          scoring_key);
-  if (n_bias == 0
-      && (g_strv_contains (biased, name)
-          || (strcmp (name, "deepseek2") == 0 && scoring == MS_SCORING_SIGMOID)))
-    warn (inspector,
-          "no selection bias (blk.N.exp_probs_b) is in the file, though models of architecture %s "
-          "have one: it chooses other experts than the original; convert the model anew",
-          name);
-  else if (n_bias > 0 && n_bias < all - n_hashed)
-    warn (inspector, "a selection bias (blk.N.exp_probs_b) is in %u of %u MoE layers only", n_bias,
-          all);
-  if (get_number (inspector, "expert_group_count", &groups) && groups > 1
-      && scoring == MS_SCORING_SOFTMAX && g_str_has_prefix (name, "deepseek2"))
-    warn (inspector, "experts are chosen within groups by the sum of a group's two best scores; "
-                     "DeepSeek-V2 itself "
-                     "took a group's best score");
-  if (n_hashed > 0)
-    warn (inspector,
-          "%u of %u MoE layers take their experts from a table of token ids (ffn_gate_tid2eid): "
-          "their "
-          "routers weigh, but do not choose",
-          n_hashed, all);
-  if (strcmp (name, "grovemoe") == 0)
-    warn (inspector,
-          "each layer has two sets of experts, the second (ffn_*_chexps) shared by groups "
-          "of the first: engines record two decisions per layer under one name");
-  if (strcmp (name, "phimoe") == 0)
-    warn (inspector,
-          "the weights are those of the common engine (softmax of all, renormalised); the "
-          "original model's sparse mixer weighs otherwise");
-}
+/* --- Traps of the geometry ------------------------------------------------------------------- */
 
 /* A number that a key tells, against what a tensor's shape tells. */
 static void
-compare_shape (Inspector *inspector, const char *key, const MsTensor *tensor, guint dimension)
+compare_shape (MsInspector *inspector, const char *key, const MsTensor *tensor, guint dimension)
 {
   guint told;
 
-  if (tensor != NULL && get_number (inspector, key, &told) && told != 0
+  if (tensor != NULL && ms_inspector_number (inspector, key, &told) && told != 0
       && tensor->ne[dimension] != told)
-    warn (inspector, "%s.%s is %u, but tensor %s has %" G_GINT64_FORMAT " of them",
-          inspector->found->architecture, key, told, tensor->name, tensor->ne[dimension]);
+    ms_inspector_warn (inspector, "%s.%s is %u, but tensor %s has %" G_GINT64_FORMAT " of them",
+                       inspector->found->architecture, key, told, tensor->name,
+                       tensor->ne[dimension]);
+}
+
+/* Blocks before the first with experts, and tensors of blocks for further tokens, against their keys. */
+static void
+check_dense (MsInspector *inspector)
+{
+  const MsInspection *found = inspector->found;
+  guint told, first = 0, further = 0;
+
+  while (first < inspector->n_blocks && found->blocks[first].experts == 0)
+    first++;
+  if (ms_inspector_number (inspector, "leading_dense_block_count", &told)
+      && first < inspector->n_blocks && told != first)
+    ms_inspector_warn (
+        inspector,
+        "%s.leading_dense_block_count is %u, but the first block with experts is number %u",
+        found->architecture, told, first);
+  for (guint b = 0; b < inspector->n_blocks; b++)
+    further
+        += !found->blocks[b].further && ms_inspector_find (inspector, b, "nextn.eh_proj.weight");
+  if (further > 0)
+    ms_inspector_warn (
+        inspector,
+        "%u blocks have tensors for further tokens (nextn), but %s.nextn_predict_layers does not "
+        "count them: they are taken for blocks of the pass",
+        further, found->architecture);
+}
+
+/* What a text becomes before it is routed. */
+static void
+check_tokenizer (MsInspector *inspector)
+{
+  const char *model = NULL, *pre = NULL;
+
+  ms_gguf_get_string (inspector->gguf, "tokenizer.ggml.model", MS_KEY_OPTIONAL, &model, NULL);
+  ms_gguf_get_string (inspector->gguf, "tokenizer.ggml.pre", MS_KEY_OPTIONAL, &pre, NULL);
+  if (model != NULL)
+    ms_inspector_fact (inspector, MS_FACTS_GEOMETRY, "tokenizer", g_variant_new_string (model),
+                       g_strdup ("key tokenizer.ggml.model"));
+  if (pre != NULL)
+    ms_inspector_fact (inspector, MS_FACTS_GEOMETRY, "pre_tokenizer", g_variant_new_string (pre),
+                       g_strdup ("key tokenizer.ggml.pre"));
+  if (model != NULL && pre == NULL && strcmp (model, "gpt2") == 0)
+    ms_inspector_warn (inspector,
+                       "tokenizer.ggml.pre is missing: texts are cut by the default rule, probably "
+                       "into other tokens than the model was trained on; convert the model anew");
 }
 
 static void
-check_geometry (Inspector *inspector)
+check_geometry (MsInspector *inspector)
 {
   const MsInspection *found = inspector->found;
   const MsTensor *embedding = ms_gguf_find (inspector->gguf, "token_embd.weight");
@@ -759,24 +551,24 @@ check_geometry (Inspector *inspector)
       && ms_gguf_get_strings (inspector->gguf, "tokenizer.ggml.tokens", MS_KEY_REQUIRED, &tokens,
                               &n_tokens, NULL)
       && (gint64) n_tokens != embedding->ne[1])
-    warn (inspector,
-          "the vocabulary has %" G_GSIZE_FORMAT " tokens, but there are %" G_GINT64_FORMAT
-          " embeddings",
-          n_tokens, embedding->ne[1]);
+    ms_inspector_warn (inspector,
+                       "the vocabulary has %" G_GSIZE_FORMAT
+                       " tokens, but there are %" G_GINT64_FORMAT " embeddings",
+                       n_tokens, embedding->ne[1]);
   for (guint b = 0; b < inspector->n_blocks; b++)
     if (found->blocks[b].experts > 0)
       {
-        const MsTensor *down = find_in_block (inspector, b, "ffn_down_exps.weight");
+        const MsTensor *down = ms_inspector_find (inspector, b, "ffn_down_exps.weight");
 
         if (n++ == 0)
           {
             first = b;
             compare_shape (inspector, "expert_count",
-                           find_in_block (inspector, b, "ffn_gate_inp.weight"), 1);
+                           ms_inspector_find (inspector, b, "ffn_gate_inp.weight"), 1);
             compare_shape (inspector, "expert_feed_forward_length", down, 0);
           }
         if (down != NULL && down->ne[2] != found->blocks[b].experts)
-          warn (
+          ms_inspector_warn (
               inspector,
               "the router of block %u chooses among %u experts, but tensor %s has %" G_GINT64_FORMAT
               " of them",
@@ -784,20 +576,22 @@ check_geometry (Inspector *inspector)
         odd += found->blocks[b].experts != found->blocks[first].experts;
       }
   if (odd > 0)
-    warn (inspector, "%u of %u MoE blocks have another number of experts than block %u (%u)", odd,
-          n, first, found->blocks[first].experts);
+    ms_inspector_warn (inspector,
+                       "%u of %u MoE blocks have another number of experts than block %u (%u)", odd,
+                       n, first, found->blocks[first].experts);
+  check_dense (inspector);
   if (inspector->n_further > 0)
-    warn (inspector,
-          "the last %u of %u blocks predict further tokens (%s.nextn_predict_layers); they are no "
-          "part "
-          "of the pass, and engines that record them number them like layers",
-          inspector->n_further, inspector->n_blocks, found->architecture);
+    ms_inspector_warn (
+        inspector,
+        "the last %u of %u blocks predict further tokens (%s.nextn_predict_layers); they are no "
+        "part of the pass, and engines that record them number them like layers",
+        inspector->n_further, inspector->n_blocks, found->architecture);
 }
 
 /* --- What stands in the way ------------------------------------------------------------------- */
 
 static void
-find_obstacles (Inspector *inspector)
+find_obstacles (MsInspector *inspector)
 {
   const MsInspection *found = inspector->found;
   guint n = ms_gguf_n_tensors (inspector->gguf);
@@ -829,7 +623,7 @@ find_obstacles (Inspector *inspector)
 
 /* The model as it would be stored, where nothing known stands in the way. */
 static gboolean
-plan (Inspector *inspector, const char *path, GError **error)
+plan (MsInspector *inspector, const char *path, GError **error)
 {
   g_autoptr (GError) failure = NULL;
   g_autoptr (MsPlan) made = NULL;
@@ -847,7 +641,9 @@ plan (Inspector *inspector, const char *path, GError **error)
       return TRUE;
     }
   for (guint i = 0; i < made->warnings->len; i++)
-    if (strstr (made->warnings->pdata[i], "nextn_predict_layers") == NULL)
+    /* Told above, also of files that cannot be run. */
+    if (strstr (made->warnings->pdata[i], "nextn_predict_layers") == NULL
+        && strstr (made->warnings->pdata[i], "ffn_gate_tid2eid") == NULL)
       g_ptr_array_add (inspector->found->warnings, g_strdup (made->warnings->pdata[i]));
   inspector->found->model = ms_plan_model (made, inspector->gguf, path);
   return ms_gguf_check (inspector->gguf, error);
@@ -913,7 +709,7 @@ ms_model_inspect (const char *path, GError **error)
 {
   g_autoptr (MsGguf) gguf = ms_gguf_open (path, error);
   g_autoptr (MsInspection) found = inspection_new ();
-  Inspector inspector = { .gguf = gguf, .found = found };
+  MsInspector inspector = { .gguf = gguf, .found = found };
   const char *architecture = NULL, *name = NULL;
   MsScoring scoring;
 
@@ -939,9 +735,10 @@ ms_model_inspect (const char *path, GError **error)
   look_at_blocks (&inspector);
   count_tensors (&inspector);
   tell_geometry (&inspector);
-  scoring = found->n_moe > 0 ? tell_routing (&inspector) : MS_SCORING_UNKNOWN;
-  check_routing (&inspector, scoring);
+  scoring = found->n_moe > 0 ? ms_inspector_tell_routing (&inspector) : MS_SCORING_UNKNOWN;
+  ms_inspector_check_routing (&inspector, scoring);
   check_geometry (&inspector);
+  check_tokenizer (&inspector);
   find_obstacles (&inspector);
   return plan (&inspector, path, error) ? g_steal_pointer (&found) : NULL;
 }
