@@ -20,6 +20,8 @@ void ms_scale (const float *x, float scale, gsize n, float *out);
 void ms_silu_times (float *gate, const float *up, gsize n);
 /* gate = silu (min (gate, limit)) * up, all (n), up within -limit..limit.  (DeepSeek-V4) */
 void ms_silu_times_bounded (float *gate, const float *up, gsize n, float limit);
+/* gate = max (gate, 0) * up, all (n). */
+void ms_relu_times (float *gate, const float *up, gsize n);
 /* gate = min (silu (gate), limit) * up, all (n), up within -limit..limit.  (Step 3.5) */
 void ms_silu_times_limited (float *gate, const float *up, gsize n, float limit);
 /* gate = gate * sigmoid (1.702 gate) * (up + 1), all (n), the gate at most 7, up within -7..7.  (gpt-oss) */

@@ -207,6 +207,14 @@ ms_silu_times_body (float *gate, const float *up, gsize n)
 }
 KERNEL (void, , ms_silu_times, (float *gate, const float *up, gsize n), (gate, up, n))
 
+INLINE void
+ms_relu_times_body (float *gate, const float *up, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    gate[i] = (gate[i] < 0 ? 0 : gate[i]) * up[i]; /* NaN stays NaN */
+}
+KERNEL (void, , ms_relu_times, (float *gate, const float *up, gsize n), (gate, up, n))
+
 /* Comparisons are so that a NaN stays. */
 INLINE void
 ms_silu_times_limited_body (float *gate, const float *up, gsize n, float limit)
