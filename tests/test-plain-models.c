@@ -92,6 +92,32 @@ static const Rules rules[] = {
     .scoring = 2,
     .by_logit = TRUE,
     .weight_first = TRUE },
+  { .file = "afmoe",
+    .period = 4,
+    .positions = NOT_IN_FOURTH,
+    .root_embedding = TRUE,
+    .mixer_post = "post_attention_norm",
+    .ffn_post = "post_ffw_norm" },
+  { .file = "smallthinker",
+    .period = 4,
+    .whole_first = TRUE,
+    .positions = NOT_IN_FIRST,
+    .activation = RELU,
+    .norm_weights = TRUE,
+    .flow = ROUTER_FIRST },
+  { .file = "arctic", .pairs = TRUE, .scoring = 1, .norm_weights = TRUE, .flow = EXPERTS_FIRST },
+  { .file = "gemma4-moe",
+    .plain_windows = TRUE,
+    .window_base = 10000,
+    .value_norm = TRUE,
+    .score_scale = 1,
+    .root_embedding = TRUE,
+    .mixer_post = "post_attention_norm",
+    .ffn_post = "post_ffw_norm",
+    .activation = GELU,
+    .scoring = 1,
+    .norm_weights = TRUE,
+    .flow = SIDE_BY_SIDE },
 };
 
 typedef struct
@@ -283,7 +309,7 @@ geometry_of (const Plain *p, guint b)
       g.base = number (p, "rope.freq_base_swa", r->window_base > 0 ? r->window_base : g.base);
     }
   g.turned = r->positions == EVERYWHERE || (r->positions == NOT_IN_FOURTH && b % 4 != 3)
-             || (r->positions == NOT_IN_FIRST && b % 4 != 0)
+             || (r->positions == NOT_IN_FIRST && (b % 4 != 0 || p->n_blocks == 4))
              || (r->positions == IN_WINDOWS_OR_DENSE
                  && (windowed || b < number (p, "leading_dense_block_count", 0)));
   return g;
@@ -553,19 +579,61 @@ norm_all (const Plain *p, guint b, const char *which, const double *x, double *o
     norm (p, weight, x + t * p->d, p->d, out + t * p->d);
 }
 
-/* What the network adds to the stream for token t, whose normed input is h (D). */
+/* A dense network and experts, each between norms of its own; the router reads a third. */
 static void
-run_network (Plain *p, guint b, guint t, const double *h, double *out)
+run_sides (Plain *p, guint b, guint t, const double *x, double *out)
 {
+  g_autofree double *h = g_new (double, p->d), *dense = g_new (double, p->d);
+  const double *scale = tensor (p, "blk.%u.ffn_gate_inp.scale", b);
+
+  norm (p, scale, x, p->d, h);
+  for (guint i = 0; i < p->d; i++)
+    h[i] /= sqrt (p->d);
+  route (p, b, t, h);
+  norm (p, tensor (p, "blk.%u.ffn_norm.weight", b), x, p->d, h);
+  feed (p, b, "", 0, h, dense);
+  norm (p, tensor (p, "blk.%u.post_ffw_norm_1.weight", b), dense, p->d, dense);
+  norm (p, tensor (p, "blk.%u.pre_ffw_norm_2.weight", b), x, p->d, h);
+  run_experts (p, b, t, h, out);
+  norm (p, tensor (p, "blk.%u.post_ffw_norm_2.weight", b), out, p->d, out);
+  for (guint i = 0; i < p->d; i++)
+    out[i] += dense[i];
+}
+
+/* What the network adds to the stream for token t, whose normed input is h (D) and whose stream is x. */
+static void
+run_network (Plain *p, guint b, guint t, const double *h, const double *x, double *out)
+{
+  Flow flow = p->rules->flow;
+
   memset (out, 0, p->d * sizeof *out);
   if (rows_of (p, b, "ffn_gate_inp.weight") == 0)
     {
       feed (p, b, "", 0, h, out);
       return;
     }
-  if (p->rules->flow == USUAL || p->rules->flow == PARALLEL)
+  if (flow == SIDE_BY_SIDE)
+    {
+      run_sides (p, b, t, x, out);
+      return;
+    }
+  if (flow == USUAL || flow == PARALLEL)
     route (p, b, t, h);
   run_experts (p, b, t, h, out);
+}
+
+/* What experts read and route by before attention. */
+static void
+route_before (Plain *p, guint b, double *early)
+{
+  gsize size = (gsize) p->n * p->d;
+
+  memcpy (early, p->x, size * sizeof *early);
+  if (p->rules->flow == EXPERTS_FIRST)
+    norm_all (p, b, "ffn_norm_exps", p->x, early);
+  if (p->rules->flow == EXPERTS_FIRST || p->rules->flow == ROUTER_FIRST)
+    for (guint t = 0; t < p->n; t++)
+      route (p, b, t, early + t * p->d);
 }
 
 static void
@@ -574,8 +642,10 @@ run_block (Plain *p, guint b)
   const Rules *r = p->rules;
   gsize size = (gsize) p->n * p->d;
   g_autofree double *h = g_new (double, size), *mixed = g_new (double, size);
-  g_autofree double *out = g_new (double, p->d);
+  g_autofree double *early = g_new (double, size), *out = g_new (double, p->d);
+  const double *scale = tensor (p, "blk.%u.layer_output_scale.weight", b);
 
+  route_before (p, b, early);
   norm_all (p, b, "attn_norm", p->x, h);
   attend (p, b, h, mixed);
   if (r->mixer_post != NULL)
@@ -586,11 +656,21 @@ run_block (Plain *p, guint b)
     norm_all (p, b, r->ffn_norm != NULL ? r->ffn_norm : "ffn_norm", p->x, h);
   for (guint t = 0; t < p->n; t++)
     {
-      run_network (p, b, t, h + t * p->d, out);
+      double *x = p->x + t * p->d;
+
+      if (r->flow == EXPERTS_FIRST)
+        {
+          run_network (p, b, t, early + t * p->d, x, out);
+          feed (p, b, "", 0, h + t * p->d, mixed);
+          for (guint i = 0; i < p->d; i++)
+            out[i] += mixed[i];
+        }
+      else
+        run_network (p, b, t, h + t * p->d, x, out);
       if (r->ffn_post != NULL)
         norm (p, tensor (p, "blk.%u.%s.weight", b, r->ffn_post), out, p->d, out);
       for (guint i = 0; i < p->d; i++)
-        p->x[t * p->d + i] += out[i];
+        x[i] = (x[i] + out[i]) * (scale != NULL ? scale[0] : 1);
     }
 }
 

@@ -58,9 +58,26 @@ typedef guint64 MsSwitches;
 
 #define MS_QK_NORM_PLAIN                                                                           \
   MS_SWITCH (47) /* queries and keys are normed without weights after turning */
-#define MS_PLACED_UNLESS MS_SWITCH (48) /* models without windows have positions everywhere */
-#define MS_VALUE_SCALE   MS_SWITCH (49) /* attention.value_scale: what the mixer adds is multiplied */
-#define MS_BIAS_BARE     MS_SWITCH (46) /* the selection bias is named exp_probs_b alone */
+#define MS_PLACED_UNLESS  MS_SWITCH (48) /* models without windows have positions everywhere */
+#define MS_PLACED_IN_FOUR MS_SWITCH (59) /* models of four blocks have positions everywhere */
+#define MS_VALUE_SCALE    MS_SWITCH (49) /* attention.value_scale: what the mixer adds is multiplied */
+#define MS_BIAS_BARE      MS_SWITCH (46) /* the selection bias is named exp_probs_b alone */
+
+/* Values may be the keys before their norm (no attn_v); of a block, by its tensors: they are. */
+#define MS_VALUES_MAY_BE_KEYS MS_SWITCH (55)
+#define MS_VALUES_ARE_KEYS    MS_SWITCH (56)
+#define MS_VALUES_NORMED      MS_SWITCH (57) /* values are normed without weights */
+
+/* What reads what in a block. */
+#define MS_POST_NORMS                                                                              \
+  MS_SWITCH (50) /* post_attention_norm, post_ffw_norm: before results are added */
+#define MS_PARALLEL     MS_SWITCH (51) /* networks read what the mixer reads */
+#define MS_ROUTER_FIRST MS_SWITCH (52) /* the router reads the stream before the mixer */
+#define MS_EXPERTS_FIRST                                                                           \
+  MS_SWITCH (53) /* router and experts read its ffn_norm_exps; the beside not */
+#define MS_SIDE_BY_SIDE MS_SWITCH (54) /* blocks may be scaled; those with experts have also: */
+#define MS_OWN_SIDES                                                                               \
+  MS_SWITCH (58) /* of a block: router, experts, beside with norms of their own */
 
 /* The stream is several side by side, mixed before and after each half of a block (streams.c). */
 #define MS_STREAMS MS_SWITCH (62)
@@ -161,6 +178,7 @@ typedef struct
   float attention; /* scores of attention; not set: 1 / sqrt (head width) */
   float score_cap; /* ... which then are cap tanh (score / cap) */
   float beside;    /* the sum of experts and of a dense network beside them */
+  float shared;    /* the sum of routed and shared experts, where a block has both */
   float logits;    /* of the output head ... */
   float logit_cap; /* ... which then are cap tanh (logit / cap) */
   float clamp;     /* queries, keys and values stay within -clamp..clamp */
@@ -183,6 +201,7 @@ typedef struct
   const MsTemperature *temperature; /* or NULL */
   MsSwitches switches;
   MsScales scales;         /* where the file has no keys; those below go with the model's size */
+  float embedding_by_root; /* the embedding scale is this * sqrt (D) */
   float residual_by_depth; /* the residual scale is this / sqrt (blocks) */
   float logits_by_width;   /* the logit scale is this / D */
   float yarn_fast;         /* rope.scaling.yarn_beta_fast where the key is absent; 0: 32 */

@@ -36,6 +36,7 @@ static const MsRecipe sigmoid_renormalised = { .scoring = MS_SCORING_SIGMOID, .r
 static const MsRecipe sigmoid_of_chosen
     = { .scoring = MS_SCORING_SIGMOID_SELECTED, .weight_first = TRUE };
 
+static const MsWindows but_first = { .period = 4, .whole_first = TRUE };
 static const MsWindows chunks = { .period = 4, .chunk = 8192 };
 static const MsTemperature every_8192 = { .scale = 0.1f, .offset = 1, .length = 8192 };
 static const MsWindows compressed_windows
@@ -340,6 +341,43 @@ static const MsArchitecture architectures[] = {
     .placed = MS_PLACED_NOT_IN_FOURTH,
     .temperature = &every_8192,
     .switches = MS_QK_NORM_PLAIN | MS_PLACED_UNLESS | MS_SHARED },
+  { .name = "afmoe",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &sigmoid_by_key,
+    .windows = &three_of_four,
+    .placed = MS_PLACED_NOT_IN_FOURTH,
+    .embedding_by_root = 1,
+    .switches = MS_QK_NORM_HEAD | MS_GATED | MS_POST_NORMS | MS_SHARED },
+  { .name = "smallthinker",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_relu,
+    .recipe = &by_key_renormalised,
+    .windows = &but_first,
+    .placed = MS_PLACED_IN_WINDOWS,
+    .switches = MS_PLACED_UNLESS | MS_PLACED_IN_FOUR | MS_ROUTER_FIRST },
+  { .name = "arctic",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised,
+    .switches = MS_EXPERTS_FIRST },
+  { .name = "gemma4",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_gelu,
+    .recipe = &softmax_renormalised,
+    .windows = &told_by_block,
+    .scales = { .attention = 1 },
+    .embedding_by_root = 1,
+    .switches = MS_QK_NORM_HEAD | MS_VALUES_MAY_BE_KEYS | MS_VALUES_NORMED | MS_POST_NORMS
+                | MS_SIDE_BY_SIDE | MS_LOGIT_CAP },
 };
 
 const MsArchitecture *

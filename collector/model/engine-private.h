@@ -20,14 +20,15 @@ typedef struct
   gsize first;      /* row of the wave's first token */
   gsize n, longest; /* tokens of the wave, of its longest document */
   MsProducts *products;
-  MsArena *arena;           /* of half a block */
-  float *x, *normed;        /* (n, D): the residual stream; its norm */
-  float *streams;           /* (n, streams * D) where there are several: x is then what a half of a
+  MsArena *arena;     /* of half a block */
+  float *x, *normed;  /* (n, D): the residual stream; its norm */
+  float *early;       /* (n, D) as `normed`, of blocks that read it before the mixer; or NULL */
+  float *streams;     /* (n, streams * D) where there are several: x is then what a half of a
                              * block reads, and afterwards what it gives */
-  float *mixes;             /* how it is read and written (streams.c) */
-  float *sum;               /* (n, D): to what networks add; the stream, or what is normed first */
-  MsAngles *angles;         /* of the plan's rotations */
-  guint32 *positions;       /* (n) within the document */
+  float *mixes;       /* how it is read and written (streams.c) */
+  float *sum;         /* (n, D): to what networks add; the stream, or what is normed first */
+  MsAngles *angles;   /* of the plan's rotations */
+  guint32 *positions; /* (n) within the document */
   const MsPlanBlock *block; /* under way */
   MsDecisions *layer;       /* its decisions */
 } MsEngine;
@@ -35,6 +36,8 @@ typedef struct
 /* Tokens from..to-1; any thread. */
 typedef void (*MsTokenFunc) (const MsEngine *engine, gsize from, gsize to, gpointer data);
 
+/* What results are multiplied by before they are added. */
+float ms_engine_factor (const MsEngine *engine);
 /* Calls run on pieces of 0..n-1, cut by n alone. */
 void ms_engine_for_tokens (const MsEngine *engine, gsize n, MsTokenFunc run, gpointer data);
 /* Turns a head's values to the position of token t of the wave.  Any thread. */

@@ -8,6 +8,7 @@
 
 #include "feed-forward-private.h"
 #include "kernels-private.h"
+#include "norm-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -65,7 +66,7 @@ choose (const MsEngine *engine, gsize from, gsize to, gpointer data)
 }
 
 void
-ms_experts_route (const MsEngine *engine)
+ms_experts_route (const MsEngine *engine, float *rows)
 {
   const MsPlanBlock *b = engine->block;
   gsize n_experts = b->gate.n_experts;
@@ -74,7 +75,7 @@ ms_experts_route (const MsEngine *engine)
                       : ms_arena_array (engine->arena, float, engine->n *n_experts);
   const MsProduct product = { .w = &b->logits,
                               .bias = b->router_bias,
-                              .x = { engine->normed, NULL, engine->plan->width },
+                              .x = { rows, NULL, engine->plan->width },
                               .rows = engine->n,
                               .y = logits,
                               .y_width = n_experts };
@@ -204,16 +205,20 @@ combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
 static void
 add_routed (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
-  const float *routed = data;
+  float *routed = data;
   gsize d = engine->plan->width;
-  float scale = engine->plan->scales.residual != 0 ? engine->plan->scales.residual : 1;
+  float scale = ms_engine_factor (engine);
+  const MsNorm *post = &engine->block->experts_post;
 
   for (gsize t = from; t < to; t++)
     {
-      float *x = engine->sum + t * d;
-      float before = ms_dot (x, x, d), across = scale * ms_dot (x, routed + t * d, d), after;
+      float *x = engine->sum + t * d, *sum = routed + t * d, before, across, after;
 
-      ms_add_scaled (x, routed + t * d, scale, d);
+      if (post->kind != NULL)
+        post->kind->apply (post, sum, d, sum);
+      before = ms_dot (x, x, d);
+      across = scale * ms_dot (x, sum, d);
+      ms_add_scaled (x, sum, scale, d);
       after = ms_dot (x, x, d);
       if (engine->layer->similarity != NULL && engine->sum == engine->x)
         engine->layer->similarity[engine->first + t]
@@ -307,7 +312,9 @@ ms_experts_run (const MsEngine *engine, const MsOperand *in)
   MsOperand hidden = ms_engine_operand (engine, most, (gsize) b->networks[0].up.n_rows);
   Batch batch = { .groups = &groups, .in = ms_engine_operand (engine, most, width) };
 
-  batch.rows = latent ? narrow (engine, in) : engine->normed;
+  batch.rows = latent                       ? narrow (engine, in)
+               : b->early_norm.kind != NULL ? engine->early
+                                            : engine->normed;
   batch.out = ms_arena_array (engine->arena, float, most *width);
   batch.routed = ms_arena_alloc0 (engine->arena, engine->n * width * sizeof (float));
   for (guint e = 0; batch.from < n_pairs; batch.from = batch.to)

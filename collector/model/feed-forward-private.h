@@ -19,6 +19,7 @@ struct MsFeedForwardKind
 
 extern const MsFeedForwardKind ms_feed_forward_silu;         /* down (silu (gate x) * up x) */
 extern const MsFeedForwardKind ms_feed_forward_silu_bounded; /* its limits are put before SiLU */
+extern const MsFeedForwardKind ms_feed_forward_relu;         /* down (max (gate x, 0) * up x) */
 /* down (g sigmoid (1.702 g) (u + 1)), g and u being gate x and up x clamped (ms_clamped_swiglu) */
 extern const MsFeedForwardKind ms_feed_forward_clamped;
 

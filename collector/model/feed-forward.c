@@ -14,6 +14,7 @@ enum
 {
   SIZE_MODEL = MS_SIZE_ONE + 1, /* D, or the experts' own */
   SIZE_HIDDEN,                  /* F, settled by the first tensor */
+  SIZE_BOTH,                    /* 2 F */
   N_SIZES,
 };
 
@@ -51,6 +52,12 @@ const MsFeedForwardKind ms_feed_forward_silu_bounded = {
   .one_limit = TRUE,
 };
 
+const MsFeedForwardKind ms_feed_forward_relu = {
+  .name = "gated ReLU",
+  .tensors = { gated_rules, G_N_ELEMENTS (gated_rules) },
+  .activate = ms_relu_times,
+};
+
 const MsFeedForwardKind ms_feed_forward_clamped = {
   .name = "clamped SwiGLU",
   .tensors = { gated_rules, G_N_ELEMENTS (gated_rules) },
@@ -76,18 +83,70 @@ const MsFeedForwardKind ms_feed_forward_relu_squared = {
   .activate = ms_relu_squared,
 };
 
+/* The file may hold gate and up in one matrix, gate first: the network's two borrow its rows. */
+static const MsTensorRule both_rules[] = {
+  MATRIX ("ffn_gate_up*.weight", SIZE_MODEL, SIZE_BOTH, gate),
+  BIAS ("ffn_gate_up*.bias", SIZE_BOTH, gate_bias),
+};
+static const MsTensorTable both_table = { both_rules, G_N_ELEMENTS (both_rules) };
+static const MsTensorRule down_rules[] = {
+  MATRIX ("ffn_down*.weight", SIZE_HIDDEN, SIZE_MODEL, down),
+  BIAS ("ffn_down*.bias", SIZE_MODEL, down_bias),
+};
+static const MsTensorTable down_table = { down_rules, G_N_ELEMENTS (down_rules) };
+
 /* --- Loading --------------------------------------------------------------------------------- */
 
-/* Whether the file has the kind's first tensor. */
+/* Whether the file has the tensor of a rule, which is a table's first. */
 static gboolean
-has_network (const MsLoader *loader, guint block, const char *stem)
+has_first (const MsLoader *loader, guint block, const char *stem, const MsTensorTable *table)
 {
-  const char *rule = loader->plan->architecture->feed_forward->tensors.rules[0].name;
-  const char *star = strchr (rule, '*');
+  const char *rule = table->rules[0].name, *star = strchr (rule, '*');
   g_autofree char *name
       = g_strdup_printf ("blk.%u.%.*s%s%s", block, (int) (star - rule), rule, stem, star + 1);
 
   return ms_gguf_find (loader->gguf, name) != NULL;
+}
+
+static gboolean
+has_both (const MsLoader *loader, guint block, const char *stem)
+{
+  return loader->plan->architecture->feed_forward->tensors.rules == gated_rules
+         && has_first (loader, block, stem, &both_table);
+}
+
+static gboolean
+has_network (const MsLoader *loader, guint block, const char *stem)
+{
+  return has_both (loader, block, stem)
+         || has_first (loader, block, stem, &loader->plan->architecture->feed_forward->tensors);
+}
+
+/* Networks whose gate and up are one matrix. */
+static gboolean
+load_both (MsLoader *loader, const MsTensorPlace *place, MsFeedForward *networks, GError **error)
+{
+  gint64 *sizes = place->sizes, width;
+
+  if (!ms_tensors_load (loader, &both_table, place, networks, error))
+    return FALSE;
+  width = sizes[SIZE_HIDDEN] = sizes[SIZE_BOTH] / 2;
+  if (width == 0 || sizes[SIZE_BOTH] % 2 != 0)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "%s has %" G_GINT64_FORMAT
+                             " rows; as many for the gate as for what it gates are expected",
+                             networks[0].gate.tensor->name, sizes[SIZE_BOTH]);
+  for (guint i = 0; i < MAX (place->count, 1); i++)
+    {
+      MsFeedForward *network = &networks[i];
+
+      network->up = network->gate;
+      network->gate.n_rows = network->up.n_rows = width;
+      network->up.first_row += width;
+      if (network->gate_bias != NULL)
+        network->up_bias = g_memdup2 (network->gate_bias + width, (gsize) width * sizeof (float));
+    }
+  return ms_tensors_load (loader, &down_table, place, networks, error);
 }
 
 /* Limits of the hidden values: one key for routed experts, one for all other networks of the block. */
@@ -116,17 +175,17 @@ ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, gint64 wi
                       gboolean optional, MsFeedForward *networks, GError **error)
 {
   gint64 sizes[N_SIZES] = { 1, width };
+  const MsTensorPlace place = {
+    .block = (gint) block, .stem = stem, .sizes = sizes, .count = count, .stride = sizeof *networks
+  };
 
   if (optional && !has_network (loader, block, stem))
     return TRUE;
   if (!load_limits (loader, block, count > 0 || stem[0] == '.', count, networks, error))
     return FALSE;
-  return ms_tensors_load (loader, &loader->plan->architecture->feed_forward->tensors,
-                          &(const MsTensorPlace){ .block = (gint) block,
-                                                  .stem = stem,
-                                                  .sizes = sizes,
-                                                  .count = count,
-                                                  .stride = sizeof *networks },
+  if (has_both (loader, block, stem))
+    return load_both (loader, &place, networks, error);
+  return ms_tensors_load (loader, &loader->plan->architecture->feed_forward->tensors, &place,
                           networks, error);
 }
 
@@ -209,7 +268,7 @@ ms_feed_forward_run (const MsEngine *engine, const MsFeedForward *network, const
       MsProduct outward = ms_feed_forward_outward (network, hidden, 0, rows);
 
       outward.kind = MS_PRODUCT_ADD;
-      outward.factor = engine->plan->scales.residual;
+      outward.factor = ms_engine_factor (engine);
       outward.scale = scale != NULL ? scale + from : NULL;
       outward.y = engine->sum + from * d;
       outward.y_width = d;

@@ -141,7 +141,8 @@ embed (const MsEngine *engine, gsize from, gsize to, gpointer data)
 typedef struct
 {
   const MsNorm *norm;
-  MsOperand *operand; /* a copy of engine->normed as an operand; f: the same memory */
+  float *out;         /* (n, D) */
+  MsOperand *operand; /* a copy of `out` as an operand; f: the same memory */
 } Norm;
 
 static void
@@ -152,25 +153,47 @@ norm (const MsEngine *engine, gsize from, gsize to, gpointer data)
 
   for (gsize t = from; t < to; t++)
     {
-      float *out = engine->normed + t * d;
+      float *out = what->out + t * d;
 
-      what->norm->kind->apply (what->norm, engine->x + t * d, d, out);
+      if (what->norm != NULL)
+        what->norm->kind->apply (what->norm, engine->x + t * d, d, out);
       if (what->operand->f == NULL)
         ms_operand_put (what->operand, t, out);
     }
 }
 
-/* engine->normed, and the same as an operand. */
+/* engine->normed, and the same as an operand; of a norm that is NULL, what engine->normed is already. */
 static MsOperand
 normalize (const MsEngine *engine, const MsNorm *which)
 {
   MsOperand operand = { engine->normed, NULL, engine->plan->width };
-  Norm what = { which, &operand };
+  Norm what = { which, engine->normed, &operand };
 
   if (engine->options->bf16)
     operand = ms_engine_operand (engine, engine->n, engine->plan->width);
-  ms_engine_for_tokens (engine, engine->n, norm, &what);
+  if (engine->options->bf16 || which != NULL)
+    ms_engine_for_tokens (engine, engine->n, norm, &what);
   return operand;
+}
+
+/* A norm of the stream into rows of floats (n, D). */
+static void
+normalize_to (const MsEngine *engine, const MsNorm *which, float *out)
+{
+  MsOperand operand = { out, NULL, engine->plan->width };
+  Norm what = { which, out, &operand };
+
+  ms_engine_for_tokens (engine, engine->n, norm, &what);
+}
+
+float
+ms_engine_factor (const MsEngine *engine)
+{
+  const MsScales *scales = &engine->plan->scales;
+  gboolean shared = engine->block->is_moe && engine->block->shared.up.tensor != NULL;
+  float factor = engine->sum == engine->x && scales->residual != 0 ? scales->residual : 1;
+
+  return shared && scales->shared != 0 ? factor * scales->shared : factor;
 }
 
 static void
@@ -258,19 +281,89 @@ run_mixer (const MsEngine *engine)
   ms_streams_write (engine);
 }
 
+/* engine->normed becomes the stream's norm without weights, times router_scale / sqrt (D). */
+static void
+norm_for_router (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  gsize d = engine->plan->width;
+  const float *scale = engine->block->router_scale;
+  float root = 1.0f / sqrtf ((float) d);
+
+  (void) data;
+  for (gsize t = from; t < to; t++)
+    {
+      float *out = engine->normed + t * d;
+
+      ms_rms_norm (engine->x + t * d, NULL, d, engine->plan->epsilon, out);
+      for (gsize i = 0; i < d; i++)
+        out[i] = out[i] * root * scale[i];
+    }
+}
+
+/* Decisions of routers that read the block's input. */
+static void
+route_early (const MsEngine *engine)
+{
+  const MsPlanBlock *block = engine->block;
+
+  if (!block->is_moe)
+    return;
+  if ((engine->plan->architecture->switches & MS_ROUTER_FIRST) != 0)
+    ms_experts_route (engine, engine->x);
+  if (block->early_norm.kind == NULL)
+    return;
+  normalize_to (engine, &block->early_norm, engine->early);
+  ms_experts_route (engine, engine->early);
+}
+
+/* Decisions of the others; engine->normed is what the networks read. */
+static void
+route_late (const MsEngine *engine)
+{
+  const MsPlanBlock *block = engine->block;
+
+  if (!block->is_moe || block->early_norm.kind != NULL
+      || (engine->plan->architecture->switches & MS_ROUTER_FIRST) != 0)
+    return;
+  if (block->router_scale != NULL)
+    ms_engine_for_tokens (engine, engine->n, norm_for_router, NULL);
+  ms_experts_route (engine, engine->normed);
+}
+
+static void
+norm_beside (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const MsNorm *norm = &engine->block->beside_post;
+  gsize d = engine->plan->width;
+
+  (void) data;
+  for (gsize t = from; t < to; t++)
+    norm->kind->apply (norm, engine->sum + t * d, d, engine->sum + t * d);
+}
+
 /* Experts, what stands beside them, shared experts; or the dense network.  All add to engine->sum. */
 static void
 add_networks (const MsEngine *engine, const MsOperand *in)
 {
   const MsPlanBlock *block = engine->block;
+  gboolean beside = block->beside.up.tensor != NULL, own = block->beside_norm.kind != NULL;
+  MsOperand next;
 
   if (!block->is_moe)
     {
       ms_feed_forward_run (engine, block->networks, in, NULL);
       return;
     }
+  if (own)
+    {
+      next = normalize (engine, &block->beside_norm);
+      ms_feed_forward_run (engine, &block->beside, &next, NULL);
+      ms_engine_for_tokens (engine, engine->n, norm_beside, NULL);
+      next = normalize (engine, &block->ffn_norm);
+      in = &next;
+    }
   ms_experts_run (engine, in);
-  if (block->beside.up.tensor != NULL)
+  if (beside && !own)
     ms_feed_forward_run (engine, &block->beside, in, NULL);
   ms_experts_run_shared (engine, in);
 }
@@ -296,26 +389,48 @@ run_networks (MsEngine *engine, const MsOperand *in)
 }
 
 static void
-run_block (MsEngine *engine, gboolean last)
+scale_stream (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  gsize d = engine->plan->width;
+
+  (void) data;
+  ms_scale (engine->x + from * d, engine->block->output_scale[0], (to - from) * d,
+            engine->x + from * d);
+}
+
+/* The second half of a block: router and networks. */
+static void
+run_second (MsEngine *engine, gboolean last)
 {
   const MsPlanBlock *block = engine->block;
-  MsOperand in;
+  MsOperand in = { 0 };
 
-  ms_arena_reset (engine->arena);
-  if (block->mixer != NULL)
-    run_mixer (engine);
-  if (block->networks == NULL)
-    return;
-  ms_arena_reset (engine->arena);
   ms_streams_read (engine, &block->ffn_mix);
-  in = normalize (engine, &block->ffn_norm);
+  if (block->beside_norm.kind == NULL)
+    in = normalize (engine, block->ffn_norm.kind != NULL ? &block->ffn_norm : NULL);
   ms_streams_empty (engine);
-  if (block->is_moe)
-    ms_experts_route (engine);
+  route_late (engine);
   if (last)
     return;
   run_networks (engine, &in);
   ms_streams_write (engine);
+}
+
+static void
+run_block (MsEngine *engine, gboolean last)
+{
+  const MsPlanBlock *block = engine->block;
+
+  ms_arena_reset (engine->arena);
+  route_early (engine);
+  ms_arena_reset (engine->arena);
+  if (block->mixer != NULL)
+    run_mixer (engine);
+  ms_arena_reset (engine->arena);
+  if (block->networks != NULL)
+    run_second (engine, last);
+  if (block->output_scale != NULL)
+    ms_engine_for_tokens (engine, engine->n, scale_stream, NULL);
 }
 
 /* Whether one of n values is infinite or no number: then all bits of its exponent are set. */
@@ -420,6 +535,17 @@ mixer_bytes (const MsPlanBlock *block, gsize operand, gsize longest)
                               : (MsMixerBytes){ 0 };
 }
 
+/* Whether experts of a block read what is there before its mixer. */
+static gboolean
+has_early (const MsPlan *plan)
+{
+  gboolean any = FALSE;
+
+  for (guint b = 0; b < plan->n_blocks; b++)
+    any |= plan->blocks[b].early_norm.kind != NULL;
+  return any;
+}
+
 gsize
 ms_forward_token_bytes (const MsPlan *plan, const MsForwardOptions *options)
 {
@@ -435,10 +561,11 @@ ms_forward_token_bytes (const MsPlan *plan, const MsForwardOptions *options)
       /* What is normed before it is added lies in the arena first. */
       mixer += block->mixer_post.kind != NULL ? d * sizeof (float) : 0;
       experts += block->ffn_post.kind != NULL ? d * sizeof (float) : 0;
+      experts += block->beside_norm.kind != NULL ? copy : 0;
       most = MAX (most, MAX (mixer, experts));
     }
-  return 2 * d * sizeof (float) + ms_streams_token_bytes (plan) + copy + most + sizeof (guint32)
-         + sizeof (gint32);
+  return (2 + has_early (plan)) * d * sizeof (float) + ms_streams_token_bytes (plan) + copy + most
+         + sizeof (guint32) + sizeof (gint32);
 }
 
 /* Bytes of the angles of documents of up to `longest` tokens. */
@@ -515,11 +642,14 @@ ms_forward_run (const MsPlan *plan, const MsForwardOptions *options, const MsWav
         positions[wave->starts[i] + p] = (guint32) p;
     }
   engine.longest = longest;
-  lasting = ms_arena_new (n * (2 * d * sizeof (float) + ms_streams_token_bytes (plan))
-                          + angle_bytes (plan, longest) + 4096);
+  lasting = ms_arena_new (
+      n * ((2 + has_early (plan)) * d * sizeof (float) + ms_streams_token_bytes (plan))
+      + angle_bytes (plan, longest) + 4096);
   engine.arena = arena = ms_arena_new (n * ms_forward_token_bytes (plan, options));
   engine.x = ms_arena_array (lasting, float, n *d);
   engine.normed = ms_arena_array (lasting, float, n *d);
+  if (has_early (plan))
+    engine.early = ms_arena_array (lasting, float, n *d);
   engine.angles = angles;
   for (guint i = 0; i < plan->rotations->len; i++)
     {

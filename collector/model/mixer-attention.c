@@ -25,8 +25,8 @@ typedef struct
   MsMatrix q, k, v, out;
   MsMatrix gate; /* of heads' outputs: a row per head, or one per value; tensor NULL: none */
   float *q_bias, *k_bias, *v_bias, *out_bias; /* NULL: none */
-  MsNorm q_norm, k_norm;
-  float *sinks; /* (n_heads) or NULL */
+  MsNorm q_norm, k_norm, v_norm;              /* the last without weights */
+  float *sinks;                               /* (n_heads) or NULL */
 } Part;
 
 enum
@@ -63,7 +63,7 @@ enum
 static const MsTensorRule rules[] = {
   MATRIX ("attn_q.weight", SIZE_MODEL, SIZE_QUERIES, MS_QKV_FUSED, q),
   MATRIX ("attn_k.weight", SIZE_MODEL, SIZE_KEYS, MS_QKV_FUSED, k),
-  MATRIX ("attn_v.weight", SIZE_MODEL, SIZE_VALUES, MS_QKV_FUSED, v),
+  MATRIX ("attn_v.weight", SIZE_MODEL, SIZE_VALUES, MS_QKV_FUSED | MS_VALUES_ARE_KEYS, v),
   MATRIX ("attn_output.weight", SIZE_MIXED, SIZE_MODEL, 0, out),
   BIAS ("attn_q.bias", SIZE_QUERIES, MS_QKV_BIAS, MS_QKV_FUSED, q_bias),
   BIAS ("attn_k.bias", SIZE_KEYS, MS_QKV_BIAS, MS_QKV_FUSED, k_bias),
@@ -209,6 +209,15 @@ load_positions (MsLoader *loader, guint block, Part *part, GError **error)
     return FALSE;
   if (window == 0 && (architecture->switches & MS_PLACED_UNLESS) != 0)
     placed = MS_PLACED_ALL;
+  if ((architecture->switches & MS_PLACED_IN_FOUR) != 0 && loader->plan->n_blocks == 4)
+    {
+      placed = MS_PLACED_ALL;
+      if (block == 0)
+        ms_loader_warn (loader,
+                        "a %s of four blocks has positions in all of them, as llama.cpp runs "
+                        "it; larger ones have none in every fourth",
+                        architecture->name);
+    }
   if ((placed == MS_PLACED_IN_WINDOWS && part->window == 0)
       || (placed == MS_PLACED_NOT_IN_FOURTH && block % 4 == 3))
     {
@@ -233,6 +242,24 @@ load_plain_norms (MsLoader *loader, Part *part, GError **error)
     part->q_norm = part->k_norm
         = (MsNorm){ .kind = architecture->norm, .epsilon = loader->plan->epsilon };
   return TRUE;
+}
+
+/* Finds out whether the block's values are its keys. */
+static gboolean
+check_values (const MsLoader *loader, MsTensorPlace *place, const Part *part, GError **error)
+{
+  g_autofree char *own = g_strdup_printf ("blk.%d.attn_v.weight", place->block);
+  g_autofree char *fused = g_strdup_printf ("blk.%d.attn_qkv.weight", place->block);
+
+  if ((loader->plan->architecture->switches & MS_VALUES_MAY_BE_KEYS) == 0
+      || ms_gguf_find (loader->gguf, own) != NULL || ms_gguf_find (loader->gguf, fused) != NULL)
+    return TRUE;
+  place->switches |= MS_VALUES_ARE_KEYS;
+  if (part->head_width == part->value_width)
+    return TRUE;
+  return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_MISSING, error,
+                           "%s is missing, and heads of %u keys cannot stand for %u values", own,
+                           part->head_width, part->value_width);
 }
 
 static gboolean
@@ -307,15 +334,24 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
         "block %u: gated attention heads of %u keys and %u values; as many are "
         "expected",
         block, part->head_width, part->value_width);
+  if (!check_values (loader, &place, part, error))
+    return FALSE;
   sizes[SIZE_QUERIES] = (gint64) part->n_heads * query_width (part);
   sizes[SIZE_KEYS] = (gint64) part->n_kv_heads * part->head_width;
   sizes[SIZE_VALUES] = (gint64) part->n_kv_heads * part->value_width;
   sizes[SIZE_MIXED] = (gint64) part->n_heads * part->value_width;
   sizes[SIZE_QUERY_NORM] = whole ? (gint64) part->n_heads * part->head_width : part->head_width;
   sizes[SIZE_KEY_NORM] = whole ? sizes[SIZE_KEYS] : part->head_width;
-  return load_fused (loader, &place, part, error)
-         && ms_tensors_load (loader, &ms_mixer_attention.tensors, &place, part, error)
-         && check_gate (loader, block, part, error);
+  if (!load_fused (loader, &place, part, error)
+      || !ms_tensors_load (loader, &ms_mixer_attention.tensors, &place, part, error)
+      || !check_gate (loader, block, part, error))
+    return FALSE;
+  if ((place.switches & MS_VALUES_ARE_KEYS) != 0)
+    part->v = part->k;
+  if ((switches & MS_VALUES_NORMED) != 0)
+    part->v_norm
+        = (MsNorm){ .kind = loader->plan->architecture->norm, .epsilon = loader->plan->epsilon };
+  return TRUE;
 }
 
 static MsMixerBytes
@@ -356,10 +392,10 @@ describe (gconstpointer data, JsonBuilder *details)
 
 typedef struct
 {
-  const Part *part;
-  float *values; /* (n, n_heads * stride), of which head_width count */
-  guint n_heads, stride;
+  float *values; /* (n, n_heads * stride), of which `width` count */
+  guint n_heads, width, stride;
   const MsNorm *norm;
+  const MsRotation *rotation;       /* or NULL */
   const MsTemperature *temperature; /* or NULL */
 } Heads;
 
@@ -369,11 +405,11 @@ place_heads (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
   const Heads *heads = data;
   const MsNorm *norm = heads->norm;
-  const MsRotation *rotation = heads->part->rotation;
+  const MsRotation *rotation = heads->rotation;
   MsSwitches switches = engine->plan->architecture->switches;
   gboolean per_head = norm->kind != NULL && (switches & MS_QK_NORM_WHOLE) == 0;
   gboolean turned = (switches & (MS_QK_NORM_TURNED | MS_QK_NORM_PLAIN)) != 0;
-  gsize width = heads->part->head_width, stride = heads->stride, all = heads->n_heads * stride;
+  gsize width = heads->width, stride = heads->stride, all = heads->n_heads * stride;
 
   for (gsize t = from; t < to; t++)
     {
@@ -442,8 +478,12 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
     { .w = &part->v, .bias = part->v_bias, .x = *in, .rows = n, .y = v, .y_width = nv },
     { .w = &part->gate, .x = *in, .rows = n, .y = gates, .y_width = n_gates },
   };
-  Heads queries = { part, q, part->n_heads, query_width (part), &part->q_norm, part->temperature };
-  Heads keys = { part, k, part->n_kv_heads, part->head_width, &part->k_norm, NULL };
+  guint dk = part->head_width, dv = part->value_width;
+  Heads queries = {
+    q, part->n_heads, dk, query_width (part), &part->q_norm, part->rotation, part->temperature
+  };
+  Heads keys = { k, part->n_kv_heads, dk, dk, &part->k_norm, part->rotation, NULL };
+  Heads values = { v, part->n_kv_heads, dv, dv, &part->v_norm, NULL, NULL };
 
   ms_products_run (engine->products, inward, G_N_ELEMENTS (inward) - (n_gates == 0));
   clamp (engine, q, nq);
@@ -451,6 +491,8 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
   clamp (engine, v, nv);
   ms_engine_for_tokens (engine, n, place_heads, &queries);
   ms_engine_for_tokens (engine, n, place_heads, &keys);
+  if (part->v_norm.kind != NULL)
+    ms_engine_for_tokens (engine, n, place_heads, &values);
   ms_attention_run (&(const MsAttention){
       .threads = engine->options->threads,
       .n_heads = part->n_heads,

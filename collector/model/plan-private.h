@@ -57,6 +57,13 @@ typedef struct
   MsNorm ffn_norm;      /* (D) of what router and experts read */
   /* (D) of what the mixer gives, and of what the networks give together, before it is added; kind NULL: none. */
   MsNorm mixer_post, ffn_post;
+  MsNorm
+      early_norm; /* (D) of the block's input: what router and experts read; kind NULL: what ffn_norm gives */
+  /* Of blocks whose networks have norms of their own (kind NULL: no such block): what `beside` reads, what it
+   * gives, what the experts give; then the router reads the stream's norm times router_scale / sqrt (D). */
+  MsNorm beside_norm, beside_post, experts_post;
+  float *router_scale; /* (D) or NULL */
+  float *output_scale; /* (1) of the stream behind the block, or NULL */
   gboolean is_moe;
   MsGate gate;           /* how logits become choices and weights */
   MsMatrix logits;       /* (E, D) */

@@ -68,7 +68,7 @@ static const MsTensorRule block_rules[] = {
     .form = MS_FORM_NORM,
     .shape = { SIZE_MODEL },
     .required = MS_ALWAYS,
-    .unless = MS_FFN_NORM_POST | MS_FFN_NORM_OUT | MS_ONE_PART,
+    .unless = MS_FFN_NORM_POST | MS_FFN_NORM_OUT | MS_ONE_PART | MS_PARALLEL | MS_OWN_SIDES,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
   { .name = "attn_norm",
     .form = MS_FORM_NORM,
@@ -88,7 +88,7 @@ static const MsTensorRule block_rules[] = {
   { .name = "post_ffw_norm",
     .form = MS_FORM_NORM,
     .shape = { SIZE_MODEL },
-    .required = MS_POST_NORM_OUT,
+    .required = MS_POST_NORM_OUT | MS_POST_NORMS,
     .unless = MS_POST_NORM_LAST,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_post) },
   { .name = "layer_output_norm",
@@ -101,6 +101,41 @@ static const MsTensorRule block_rules[] = {
     .shape = { SIZE_MODEL },
     .required = MS_FFN_NORM_POST,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
+  { .name = "post_attention_norm",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_POST_NORMS,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, mixer_post) },
+  { .name = "ffn_norm_exps",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_EXPERTS_FIRST,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, early_norm) },
+  { .name = "ffn_norm",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_OWN_SIDES,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, beside_norm) },
+  { .name = "post_ffw_norm_1",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_OWN_SIDES,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, beside_post) },
+  { .name = "pre_ffw_norm_2",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_OWN_SIDES,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, ffn_norm) },
+  { .name = "post_ffw_norm_2",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_MODEL },
+    .required = MS_OWN_SIDES,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, experts_post) },
+  { .name = "layer_output_scale.weight",
+    .form = MS_FORM_VECTOR,
+    .shape = { MS_SIZE_ONE },
+    .taken = MS_SIDE_BY_SIDE,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, output_scale) },
 };
 static const MsTensorTable block_table = { block_rules, G_N_ELEMENTS (block_rules) };
 
@@ -109,7 +144,13 @@ static const MsTensorRule router_rules[] = {
     .form = MS_FORM_MATRIX,
     .shape = { SIZE_MODEL, SIZE_EXPERTS },
     .required = MS_ALWAYS,
+    .unscaled = TRUE,
     .offset = G_STRUCT_OFFSET (MsPlanBlock, logits) },
+  { .name = "ffn_gate_inp.scale",
+    .form = MS_FORM_VECTOR,
+    .shape = { SIZE_MODEL },
+    .required = MS_OWN_SIDES,
+    .offset = G_STRUCT_OFFSET (MsPlanBlock, router_scale) },
   { .name = "ffn_gate_inp.bias",
     .form = MS_FORM_VECTOR,
     .shape = { SIZE_EXPERTS },
@@ -249,6 +290,7 @@ load_moe (MsLoader *loader, guint b, MsTensorPlace *place, MsPlanBlock *block, G
 {
   guint32 latent = 0;
   gint64 width = loader->plan->width;
+  MsSwitches switches = loader->plan->architecture->switches | place->switches;
 
   if (!ms_loader_u32 (loader, "moe_latent_size", MS_KEY_OPTIONAL, &latent, error))
     return FALSE;
@@ -267,8 +309,9 @@ load_moe (MsLoader *loader, guint b, MsTensorPlace *place, MsPlanBlock *block, G
     return FALSE;
   block->gate.selection_bias = block->selection_bias;
   block->gate.biased = block->selection_bias != NULL;
-  if ((loader->plan->architecture->switches & MS_BESIDE_MAY) != 0
-      && !ms_feed_forward_load (loader, b, "", loader->plan->width, 0, TRUE, &block->beside, error))
+  if ((switches & (MS_BESIDE_MAY | MS_EXPERTS_FIRST | MS_OWN_SIDES)) != 0
+      && !ms_feed_forward_load (loader, b, "", loader->plan->width, 0,
+                                (switches & MS_BESIDE_MAY) != 0, &block->beside, error))
     return FALSE;
   if ((loader->plan->architecture->switches & MS_SHARED) == 0)
     return TRUE;
@@ -285,12 +328,15 @@ load_block (MsLoader *loader, guint b, const MsGate *gate, GError **error)
   MsPlanBlock *block = &plan->blocks[b];
   gint64 sizes[N_SIZES] = { 1, plan->width, gate->n_experts };
   MsTensorPlace place = { .block = (gint) b, .sizes = sizes };
+  gboolean routes = block_has (loader, b, "ffn_gate_inp.weight");
 
   block->mixer = choose_mixer (loader, b);
   block->feed_forward = plan->architecture->feed_forward;
   if ((plan->architecture->switches & MS_POST_NORM_OUT) != 0
       && block_has (loader, b, "layer_output_norm.weight"))
     place.switches |= MS_POST_NORM_LAST;
+  if ((plan->architecture->switches & MS_SIDE_BY_SIDE) != 0 && routes)
+    place.switches |= MS_OWN_SIDES;
   if (!ms_tensors_load (loader, &block_table, &place, block, error)
       || !ms_streams_load (loader, block, b, error))
     return FALSE;
@@ -302,7 +348,7 @@ load_block (MsLoader *loader, guint b, const MsGate *gate, GError **error)
       if ((plan->architecture->switches & MS_ONE_PART) != 0)
         return TRUE;
     }
-  block->is_moe = block_has (loader, b, "ffn_gate_inp.weight");
+  block->is_moe = routes;
   if (!block->is_moe)
     {
       block->networks = g_new0 (MsFeedForward, 1);
@@ -371,6 +417,27 @@ warn_of_the_rest (const MsLoader *loader)
   ms_recipe_warn (loader);
 }
 
+/* Numbers of parts that are not run, as 0 says that there are none. */
+static gboolean
+check_parts (const MsLoader *loader, GError **error)
+{
+  static const char *const keys[]
+      = { "attention.shared_kv_layers", "embedding_length_per_layer_input" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      guint32 value = 0;
+
+      if (!ms_loader_u32 (loader, keys[i], MS_KEY_OPTIONAL, &value, error))
+        return FALSE;
+      if (value != 0)
+        return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
+                                 "%s.%s is %u, and such a part cannot be run",
+                                 loader->plan->architecture->name, keys[i], value);
+    }
+  return TRUE;
+}
+
 static gboolean
 load (MsLoader *loader, GError **error)
 {
@@ -386,7 +453,7 @@ load (MsLoader *loader, GError **error)
       || !ms_loader_u32 (loader, "nextn_predict_layers", MS_KEY_OPTIONAL, &n_further, error)
       || !ms_loader_u32 (loader, "context_length", MS_KEY_OPTIONAL, &plan->context, error)
       || !ms_gguf_get_float (loader->gguf, epsilon_key, MS_KEY_REQUIRED, &plan->epsilon, error)
-      || !ms_recipe_load (loader, &gate, error))
+      || !ms_recipe_load (loader, &gate, error) || !check_parts (loader, error))
     return FALSE;
   if (width == 0 || width > 1u << 20 || n_blocks == 0 || n_blocks > 4096)
     return ms_loader_refuse (

@@ -54,6 +54,8 @@ ms_scales_load (MsLoader *loader, GError **error)
   MsScales *scales = &plan->scales;
 
   *scales = architecture->scales;
+  if (architecture->embedding_by_root != 0)
+    scales->embedding = architecture->embedding_by_root * sqrtf ((float) plan->width);
   if (architecture->residual_by_depth != 0)
     scales->residual = architecture->residual_by_depth / sqrtf ((float) plan->n_blocks);
   if (architecture->logits_by_width != 0)
