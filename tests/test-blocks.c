@@ -325,10 +325,11 @@ turn (const Case *model, double *x, guint n, guint position, gboolean halves)
     }
 }
 
-/* Causal attention of one head over (n) rows of q, k and v that lie q_row, k_row and v_row apart. */
+/* Causal attention of one head over (n) rows of q, k and v that lie q_row, k_row and v_row apart; `seen` (n, n)
+ * or NULL: all. */
 static void
 attend (guint n, guint dk, guint dv, double scale, const double *q, gsize q_row, const double *k,
-        gsize k_row, const double *v, gsize v_row, double *out, gsize out_row)
+        gsize k_row, const double *v, gsize v_row, const gboolean *seen, double *out, gsize out_row)
 {
   double p[MAX_TOKENS];
 
@@ -342,7 +343,7 @@ attend (guint n, guint dk, guint dv, double scale, const double *q, gsize q_row,
 
           for (guint i = 0; i < dk; i++)
             dot += q[t * q_row + i] * k[s * k_row + i];
-          sum += p[s] = exp (dot * scale);
+          sum += p[s] = seen == NULL || seen[t * n + s] ? exp (dot * scale) : 0;
         }
       for (guint j = 0; j < dv; j++)
         {
@@ -382,6 +383,54 @@ expand_latent (const Case *model, const double *c, guint heads, guint latent, gu
     }
 }
 
+/* Which tokens the index lets token t see, seen (n): those of highest score.  keys (n, width). */
+static void
+choose_tokens (const Naive *naive, guint t, const double *short_q, double *keys, gboolean *seen)
+{
+  const Case *model = naive->model;
+  guint heads = (guint) key (model, "attention.indexer.head_count", 0);
+  guint width = (guint) key (model, "attention.indexer.key_length", 0);
+  guint top = (guint) key (model, "attention.indexer.top_k", 0);
+  guint rotated = (guint) key (model, "rope.dimension_count", 0);
+  gboolean halves = g_str_equal (model->architecture, "deepseek32");
+  g_autofree float *weight = values ("indexer.k_norm.weight", width);
+  g_autofree float *bias = values ("indexer.k_norm.bias", width);
+  double q[128], weights[16], scores[MAX_TOKENS], mean = 0, squares = 0, *own = keys + t * width;
+
+  apply ("indexer.attn_q_b.weight", short_q, 12, 0, heads * width, heads * width, q);
+  apply ("indexer.attn_k.weight", naive->h + t * WIDTH, WIDTH, 0, width, width, own);
+  apply ("indexer.proj.weight", naive->h + t * WIDTH, WIDTH, 0, heads, heads, weights);
+  for (guint i = 0; i < width; i++)
+    mean += own[i] / width;
+  for (guint i = 0; i < width; i++)
+    squares += (own[i] - mean) * (own[i] - mean) / width;
+  for (guint i = 0; i < width; i++)
+    own[i] = (own[i] - mean) / sqrt (squares + 1e-6) * (double) weight[i] + (double) bias[i];
+  turn (model, own, rotated, t, halves);
+  for (guint h = 0; h < heads; h++)
+    turn (model, q + h * width, rotated, t, halves);
+  for (guint s = 0; s <= t; s++)
+    {
+      scores[s] = 0;
+      for (guint h = 0; h < heads; h++)
+        {
+          double dot = 0;
+
+          for (guint i = 0; i < width; i++)
+            dot += q[h * width + i] * keys[s * width + i];
+          scores[s] += MAX (dot, 0) * weights[h];
+        }
+    }
+  for (guint s = 0; s <= t; s++)
+    {
+      guint better = 0;
+
+      for (guint other = 0; other <= t; other++)
+        better += scores[other] > scores[s];
+      seen[s] = better < top;
+    }
+}
+
 static void
 mix_latent (const Naive *naive)
 {
@@ -397,6 +446,9 @@ mix_latent (const Naive *naive)
   gsize nk = heads * dk, nv = heads * dv;
   g_autofree double *q = g_new (double, n *nk), *k = g_new (double, n *nk);
   g_autofree double *v = g_new (double, n *nv), *mixed = g_new (double, n *nv);
+  g_autofree gboolean *seen
+      = has_tensor (model, "indexer.proj.weight") ? g_new0 (gboolean, n * n) : NULL;
+  g_autofree double *index_keys = g_new (double, n * 64);
   double c[64], a[64];
 
   factor = key (model, "rope.scaling.factor", 1);
@@ -410,6 +462,8 @@ mix_latent (const Naive *naive)
           apply ("attn_q_a.weight", h, WIDTH, 0, 12, 12, a);
           norm ("attn_q_a_norm.weight", a, 12);
           apply ("attn_q_b.weight", a, 12, 0, nk, nk, q + t * nk);
+          if (seen != NULL)
+            choose_tokens (naive, t, a, index_keys, seen + t * n);
         }
       else
         apply ("attn_q.weight", h, WIDTH, 0, nk, nk, q + t * nk);
@@ -426,7 +480,7 @@ mix_latent (const Naive *naive)
       expand_latent (model, c, heads, latent, own, dv, c + latent, rotated, k + t * nk, v + t * nv);
     }
   for (guint head = 0; head < heads; head++)
-    attend (n, dk, dv, scale, q + head * dk, nk, k + head * dk, nk, v + head * dv, nv,
+    attend (n, dk, dv, scale, q + head * dk, nk, k + head * dk, nk, v + head * dv, nv, seen,
             mixed + head * dv, nv);
   for (guint t = 0; t < n; t++)
     apply ("attn_output.weight", mixed + t * nv, nv, 0, WIDTH, WIDTH, naive->out + t * WIDTH);
@@ -466,7 +520,7 @@ mix_attention (const Naive *naive)
     }
   for (guint head = 0; head < heads; head++)
     attend (n, d, d, 1 / sqrt (d), rows + head * stride, all, rows + nq + head / (heads / kv) * d,
-            all, rows + nq + nk + head / (heads / kv) * d, all, mixed + head * d, heads * d);
+            all, rows + nq + nk + head / (heads / kv) * d, all, NULL, mixed + head * d, heads * d);
   for (guint t = 0; t < n; t++)
     {
       for (guint head = 0; head < heads && gated; head++)
@@ -884,6 +938,46 @@ static const Case cases[] = {
       { "attn_q.weight", { WIDTH, 3 * 16 } },
       { "attn_k_b.weight", { 10, 20, 3 } },
       { "attn_v_b.weight", { 20, 12, 3 } } } },
+  { "latent-chosen",
+    "glm-dsa",
+    mix_latent,
+    "ffn_norm.weight",
+    { LATENT_KEYS (3),
+      { "attention.indexer.head_count", 11 },
+      { "attention.indexer.key_length", 8 },
+      { "attention.indexer.top_k", 11 } },
+    { NULL },
+    { LATENT_TENSORS (3),
+      { "attn_q_a.weight", { WIDTH, 12 } },
+      { "attn_q_a_norm.weight", { 12 } },
+      { "attn_q_b.weight", { 12, 3 * 16 } },
+      { "attn_k_b.weight", { 10, 20, 3 } },
+      { "attn_v_b.weight", { 20, 12, 3 } },
+      { "indexer.attn_q_b.weight", { 12, 88 } },
+      { "indexer.attn_k.weight", { WIDTH, 8 } },
+      { "indexer.proj.weight", { WIDTH, 11 } },
+      { "indexer.k_norm.weight", { 8 } },
+      { "indexer.k_norm.bias", { 8 } } } },
+  { "latent-chosen-halves",
+    "deepseek32",
+    mix_latent,
+    "ffn_norm.weight",
+    { LATENT_KEYS (3),
+      { "attention.indexer.head_count", 11 },
+      { "attention.indexer.key_length", 8 },
+      { "attention.indexer.top_k", 11 } },
+    { NULL },
+    { LATENT_TENSORS (3),
+      { "attn_q_a.weight", { WIDTH, 12 } },
+      { "attn_q_a_norm.weight", { 12 } },
+      { "attn_q_b.weight", { 12, 3 * 16 } },
+      { "attn_k_b.weight", { 10, 20, 3 } },
+      { "attn_v_b.weight", { 20, 12, 3 } },
+      { "indexer.attn_q_b.weight", { 12, 88 } },
+      { "indexer.attn_k.weight", { WIDTH, 8 } },
+      { "indexer.proj.weight", { WIDTH, 11 } },
+      { "indexer.k_norm.weight", { 8 } },
+      { "indexer.k_norm.bias", { 8 } } } },
   { "attention-fused",
     "bailingmoe2",
     mix_attention,

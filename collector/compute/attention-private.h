@@ -27,7 +27,8 @@ typedef struct
   void (*gate_by) (float *x, const float *gate, gsize n);
   /* Further keys and values, each of `span` tokens of a document in turn: (.., n_kv_heads * width), those of
    * document d from span_starts[d] on.  A token sees those whose tokens all lie up to itself, or of them
-   * those that `chosen` (n, n_chosen) names, up to the first -1.  span 0: none. */
+   * those that `chosen` (n, n_chosen) names, up to the first -1.  span 0: none, and `chosen` names the
+   * document's tokens, without a window. */
   gsize span;
   const gsize *span_starts;
   const float *span_k, *span_v;

@@ -90,17 +90,18 @@ spans_seen (const MsAttention *a, gsize query)
   return a->span > 0 ? (query + 1) / a->span : 0;
 }
 
-/* Hides what a query does not see of its scores: `spans` further keys, then `keys` tokens, of which it
- * sees from..to-1.  Returns how many scores to take. */
+/* Hides what a query does not see of its scores: `spans` further keys, then tokens, of which it sees
+ * from..to-1; of the former, or of the latter where there are none, those chosen.  Returns how many scores
+ * to take. */
 static gsize
 hide (const MsAttention *a, gsize token, gsize query, float *scores, gsize spans, gsize from,
       gsize to)
 {
-  gsize seen = spans_seen (a, query);
+  gsize seen = a->span > 0 ? spans_seen (a, query) : to;
   const gint32 *chosen = a->chosen != NULL ? a->chosen + token * a->n_chosen : NULL;
   g_autofree float *kept = NULL;
 
-  for (gsize i = seen; i < spans + from; i++)
+  for (gsize i = a->span > 0 ? seen : 0; i < spans + from; i++)
     scores[i] = -INFINITY;
   if (chosen != NULL && seen > a->n_chosen)
     {
@@ -155,7 +156,7 @@ run_block (guint index, guint worker, gpointer data)
       gsize to = query + 1 - first_key;
       float *row = s->scores + i * row_length;
 
-      if (a->span > 0)
+      if (a->span > 0 || a->chosen != NULL)
         {
           to = hide (a, start + query, query, row, spans, from, to);
           s->sums[i] = take_softmax (a, kv * group + first + i / n, row, to);

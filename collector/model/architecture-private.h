@@ -45,9 +45,9 @@ typedef guint64 MsSwitches;
 #define MS_LATENT_WHOLE       MS_SWITCH (24) /* of a block, by its tensors: attn_kv_b */
 #define MS_LATENT_TEMPERATURE MS_SWITCH (25) /* attention.temperature_scale counts */
 
-#define MS_YARN_FLAT         MS_SWITCH (63) /* YaRN has no magnitude */
-#define MS_COMPRESSED        MS_SWITCH (60) /* of a block, by its key: compressed keys, */
-#define MS_COMPRESSED_CHOSEN MS_SWITCH (61) /* and an index that chooses among them */
+#define MS_YARN_FLAT   MS_SWITCH (63) /* YaRN has no magnitude */
+#define MS_COMPRESSED  MS_SWITCH (60) /* of a block, by its key: compressed keys */
+#define MS_KEYS_CHOSEN MS_SWITCH (61) /* of a block: an index chooses among keys */
 
 #define MS_SINKS         MS_SWITCH (40) /* attn_sinks: a score that takes part in each head's softmax, */
 #define MS_SINKS_MAY     MS_SWITCH (41) /* or where the block has it */
@@ -134,6 +134,13 @@ typedef struct
   const char *whole_base_key;
 } MsWindows;
 
+/* An index that chooses which tokens latent attention sees. */
+typedef struct
+{
+  gboolean halves; /* its positions pair the halves of a head, whatever those of attention do */
+  gboolean shared; /* blocks may take the choice of the block before: attention.indexer.types */
+} MsLightning;
+
 /* Which blocks have rotary positions. */
 typedef enum
 {
@@ -196,7 +203,8 @@ typedef struct
   const MsNormKind *norm;
   const MsFeedForwardKind *feed_forward; /* of experts, shared experts and dense layers */
   const MsRecipe *recipe;
-  const MsWindows *windows; /* NULL: every block attends to whole documents */
+  const MsWindows *windows;     /* NULL: every block attends to whole documents */
+  const MsLightning *lightning; /* NULL: no index */
   MsPlaced placed;
   const MsTemperature *temperature; /* or NULL */
   MsSwitches switches;

@@ -57,6 +57,9 @@ static const MsRecipe sqrt_softplus_by_key = { .scoring = MS_SCORING_SQRT_SOFTPL
                                                .scoring_told = MS_TOLD_BY_NEEDED_KEY,
                                                .renormalise_told = MS_TOLD_BY_KEY };
 
+static const MsLightning lightning = { .halves = TRUE };
+static const MsLightning lightning_shared = { .shared = TRUE };
+
 static const MsArchitecture architectures[] = {
   { .name = "llama", /* Mixtral */
     .mixers = { &ms_mixer_attention },
@@ -218,6 +221,22 @@ static const MsArchitecture architectures[] = {
     .norm = &ms_norm_rms,
     .feed_forward = &ms_feed_forward_silu,
     .recipe = &by_key_renormalised,
+    .switches = MS_SHARED },
+  { .name = "deepseek32", /* V3.2 */
+    .mixers = { &ms_mixer_latent_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &by_key,
+    .lightning = &lightning,
+    .switches = MS_SHARED | MS_YARN_LOG | MS_YARN_TENTHS },
+  { .name = "glm-dsa", /* GLM-5 */
+    .mixers = { &ms_mixer_latent_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &sigmoid_by_key,
+    .lightning = &lightning_shared,
     .switches = MS_SHARED },
   { .name = "deepseek4",
     .mixers = { &ms_mixer_compressed_attention },

@@ -25,6 +25,7 @@ typedef struct
   float *early;       /* (n, D) as `normed`, of blocks that read it before the mixer; or NULL */
   float *streams;     /* (n, streams * D) where there are several: x is then what a half of a
                              * block reads, and afterwards what it gives */
+  gint32 *chosen;     /* (n, plan's n_chosen): by the last index, see MsIndex; or NULL */
   float *mixes;       /* how it is read and written (streams.c) */
   float *sum;         /* (n, D): to what networks add; the stream, or what is normed first */
   MsAngles *angles;   /* of the plan's rotations */

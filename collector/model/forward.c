@@ -546,6 +546,13 @@ has_early (const MsPlan *plan)
   return any;
 }
 
+/* Bytes of a token that stay from block to block, beside the stream and its norm. */
+static gsize
+lasting_bytes (const MsPlan *plan)
+{
+  return ms_streams_token_bytes (plan) + plan->n_chosen * sizeof (gint32);
+}
+
 gsize
 ms_forward_token_bytes (const MsPlan *plan, const MsForwardOptions *options)
 {
@@ -564,7 +571,7 @@ ms_forward_token_bytes (const MsPlan *plan, const MsForwardOptions *options)
       experts += block->beside_norm.kind != NULL ? copy : 0;
       most = MAX (most, MAX (mixer, experts));
     }
-  return (2 + has_early (plan)) * d * sizeof (float) + ms_streams_token_bytes (plan) + copy + most
+  return (2 + has_early (plan)) * d * sizeof (float) + lasting_bytes (plan) + copy + most
          + sizeof (guint32) + sizeof (gint32);
 }
 
@@ -642,9 +649,8 @@ ms_forward_run (const MsPlan *plan, const MsForwardOptions *options, const MsWav
         positions[wave->starts[i] + p] = (guint32) p;
     }
   engine.longest = longest;
-  lasting = ms_arena_new (
-      n * ((2 + has_early (plan)) * d * sizeof (float) + ms_streams_token_bytes (plan))
-      + angle_bytes (plan, longest) + 4096);
+  lasting = ms_arena_new (n * ((2 + has_early (plan)) * d * sizeof (float) + lasting_bytes (plan))
+                          + angle_bytes (plan, longest) + 4096);
   engine.arena = arena = ms_arena_new (n * ms_forward_token_bytes (plan, options));
   engine.x = ms_arena_array (lasting, float, n *d);
   engine.normed = ms_arena_array (lasting, float, n *d);
@@ -661,6 +667,8 @@ ms_forward_run (const MsPlan *plan, const MsForwardOptions *options, const MsWav
     }
   ms_engine_for_tokens (&engine, n, embed, NULL);
   ms_streams_start (&engine, lasting);
+  if (plan->n_chosen > 0)
+    engine.chosen = ms_arena_array (lasting, gint32, n * plan->n_chosen);
   for (guint b = 0; b <= last; b++)
     {
       if (begin != NULL && !begin (b, data))

@@ -13,7 +13,7 @@
 #include "mixer-private.h"
 
 #include "attention-private.h"
-#include "gemm.h"
+#include "index-private.h"
 #include "kernels-private.h"
 #include "norm-private.h"
 #include "positions-private.h"
@@ -21,7 +21,6 @@
 #include <math.h>
 #include <string.h>
 
-#define TILE    4 /* queries whose index scores are under way at once */
 #define OVERLAP 4 /* the ratio whose spans overlap and are chosen among */
 
 /* Makes compressed keys of `width`: rows of kv and gate are the span before's, where there is one, then
@@ -86,17 +85,16 @@ static const MsTensorRule rules[] = {
   RULE ("attn_compressor_gate.weight", MATRIX, SIZE_MODEL, SIZE_COLUMNS, MS_COMPRESSED, keys.gate),
   RULE ("attn_compressor_ape.weight", VECTOR, SIZE_COLUMNS, SIZE_RATIO, MS_COMPRESSED, keys.place),
   RULE ("attn_compressor_norm", NORM, SIZE_WIDTH, 0, MS_COMPRESSED, keys.norm),
-  RULE ("indexer.attn_q_b.weight", MATRIX, SIZE_QUERY_LATENT, SIZE_INDEX_QUERIES,
-        MS_COMPRESSED_CHOSEN, index_q),
-  RULE ("indexer.proj.weight", MATRIX, SIZE_MODEL, SIZE_INDEX_HEADS, MS_COMPRESSED_CHOSEN,
-        index_proj),
-  RULE ("indexer_compressor_kv.weight", MATRIX, SIZE_MODEL, SIZE_INDEX_COLUMNS,
-        MS_COMPRESSED_CHOSEN, index.kv),
-  RULE ("indexer_compressor_gate.weight", MATRIX, SIZE_MODEL, SIZE_INDEX_COLUMNS,
-        MS_COMPRESSED_CHOSEN, index.gate),
-  RULE ("indexer_compressor_ape.weight", VECTOR, SIZE_INDEX_COLUMNS, SIZE_RATIO,
-        MS_COMPRESSED_CHOSEN, index.place),
-  RULE ("indexer_compressor_norm", NORM, SIZE_INDEX_WIDTH, 0, MS_COMPRESSED_CHOSEN, index.norm),
+  RULE ("indexer.attn_q_b.weight", MATRIX, SIZE_QUERY_LATENT, SIZE_INDEX_QUERIES, MS_KEYS_CHOSEN,
+        index_q),
+  RULE ("indexer.proj.weight", MATRIX, SIZE_MODEL, SIZE_INDEX_HEADS, MS_KEYS_CHOSEN, index_proj),
+  RULE ("indexer_compressor_kv.weight", MATRIX, SIZE_MODEL, SIZE_INDEX_COLUMNS, MS_KEYS_CHOSEN,
+        index.kv),
+  RULE ("indexer_compressor_gate.weight", MATRIX, SIZE_MODEL, SIZE_INDEX_COLUMNS, MS_KEYS_CHOSEN,
+        index.gate),
+  RULE ("indexer_compressor_ape.weight", VECTOR, SIZE_INDEX_COLUMNS, SIZE_RATIO, MS_KEYS_CHOSEN,
+        index.place),
+  RULE ("indexer_compressor_norm", NORM, SIZE_INDEX_WIDTH, 0, MS_KEYS_CHOSEN, index.norm),
 };
 
 /* How many spans a compressed key is made of. */
@@ -169,8 +167,7 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
 
   if (!load_geometry (loader, block, part, error))
     return FALSE;
-  place.switches
-      = (part->ratio > 0 ? MS_COMPRESSED : 0) | (is_chosen (part) ? MS_COMPRESSED_CHOSEN : 0);
+  place.switches = (part->ratio > 0 ? MS_COMPRESSED : 0) | (is_chosen (part) ? MS_KEYS_CHOSEN : 0);
   sizes[SIZE_HEADS] = part->n_heads;
   sizes[SIZE_WIDTH] = part->width;
   sizes[SIZE_QUERIES] = (gint64) part->n_heads * part->width;
@@ -183,13 +180,6 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
   sizes[SIZE_INDEX_QUERIES] = (gint64) part->n_index * part->index_width;
   sizes[SIZE_INDEX_COLUMNS] = (gint64) spans_of (part) * part->index_width;
   return ms_tensors_load (loader, &ms_mixer_compressed_attention.tensors, &place, part, error);
-}
-
-/* Floats of scratch for the index scores of a document of up to `longest` tokens. */
-static gsize
-index_scratch (const Part *part, gsize longest)
-{
-  return is_chosen (part) ? (TILE * (gsize) part->n_index + 2) * (longest / part->ratio) : 0;
 }
 
 static MsMixerBytes
@@ -208,9 +198,10 @@ bytes (gconstpointer data, gsize operand, gsize longest)
   return (MsMixerBytes){
     .token = floats * sizeof (float) + (q_latent + of_group) * copy
              + (gsize) part->n_groups * part->rank * operand,
-    .worker = ms_attention_worker_bytes (part->width, part->width,
-                                         longest + (part->ratio > 0 ? longest / part->ratio : 0))
-              + index_scratch (part, longest) * sizeof (float),
+    .worker
+    = ms_attention_worker_bytes (part->width, part->width,
+                                 longest + (part->ratio > 0 ? longest / part->ratio : 0))
+      + (is_chosen (part) ? ms_index_worker_bytes (part->n_index, longest, part->ratio) : 0),
   };
 }
 
@@ -252,7 +243,6 @@ typedef struct
   float *index_q;      /* (n, index heads * index width) */
   float *index_weight; /* (n, index heads) */
   gint32 *chosen;      /* (n, top) */
-  float **scratch;     /* (threads) of the index scores */
   float *q, *out;      /* (n, heads of the group * width) */
   guint n_heads;       /* of the group */
   MsOperand out_operand;
@@ -386,92 +376,6 @@ compress (const MsEngine *engine, const Work *work, const Compressor *compressor
 
 /* --- The index ------------------------------------------------------------------------------- */
 
-/* A heap of n indices, the one of least score first: sifts `value` down from the hole, then up. */
-static void
-sift (gint32 *heap, gsize n, gsize hole, gint32 value, const float *scores)
-{
-  gsize top = hole;
-
-  for (gsize child = 2 * hole + 2; child <= n; child = 2 * hole + 2)
-    {
-      if (child == n || scores[heap[child]] > scores[heap[child - 1]])
-        child--;
-      heap[hole] = heap[child];
-      hole = child;
-    }
-  while (hole > top && scores[heap[(hole - 1) / 2]] > scores[value])
-    {
-      heap[hole] = heap[(hole - 1) / 2];
-      hole = (hole - 1) / 2;
-    }
-  heap[hole] = value;
-}
-
-/* The k largest of scores (n), k < n, in no order.  Which of equal scores stay is what a heap that takes
- * them from the first on keeps, as the engines that run these models do it: scores are often exactly 0. */
-static void
-choose_largest (const float *scores, gsize n, gsize k, gint32 *chosen)
-{
-  for (gsize i = 0; i < k; i++)
-    chosen[i] = (gint32) i;
-  for (gsize i = k / 2; i-- > 0;)
-    sift (chosen, k, i, chosen[i], scores);
-  for (gsize i = k; i < n; i++)
-    if (scores[i] > scores[chosen[0]])
-      sift (chosen, k, 0, (gint32) i, scores);
-}
-
-typedef struct
-{
-  const Work *work;
-  guint document;
-} Choosing;
-
-/* Which compressed keys a few queries of a document see. */
-static void
-choose_tile (guint index, guint worker, gpointer data)
-{
-  const Choosing *choosing = data;
-  const Work *work = choosing->work;
-  const Part *part = work->part;
-  const MsEngine *engine = work->engine;
-  gsize start = engine->wave->starts[choosing->document] + (gsize) index * TILE;
-  gsize end = MIN (start + TILE, engine->wave->starts[choosing->document + 1]);
-  gsize heads = part->n_index, width = part->index_width;
-  gsize most = (engine->positions[end - 1] + 1) / part->ratio;
-  const float *keys = work->index_keys + work->span_starts[choosing->document] * width;
-  float *products, *scores;
-
-  if (work->scratch[worker] == NULL)
-    work->scratch[worker]
-        = ms_aligned_alloc (MAX (index_scratch (part, engine->longest), 1) * sizeof (float));
-  products = work->scratch[worker];
-  scores = products + TILE * heads * (engine->longest / part->ratio);
-  if (most > part->top)
-    ms_gemm (FALSE, TRUE, (end - start) * heads, most, width, 1,
-             work->index_q + start * heads * width, width, keys, width, 0, products, most);
-  for (gsize t = start; t < end; t++)
-    {
-      gsize seen = (engine->positions[t] + 1) / part->ratio;
-      gint32 *chosen = work->chosen + t * part->top;
-
-      for (gsize i = 0; i < part->top; i++)
-        chosen[i] = i < seen ? (gint32) i : -1;
-      if (seen <= part->top)
-        continue;
-      memset (scores, 0, seen * sizeof (float));
-      for (gsize h = 0; h < heads; h++)
-        {
-          const float *row = products + ((t - start) * heads + h) * most;
-          float weight = work->index_weight[t * heads + h];
-
-          for (gsize i = 0; i < seen; i++)
-            scores[i] += MAX (row[i], 0.0f) * weight;
-        }
-      choose_largest (scores, seen, part->top, chosen);
-    }
-}
-
 static void
 turn_index (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
@@ -504,14 +408,18 @@ choose_keys (const MsEngine *engine, Work *work, const MsOperand *in)
   ms_products_run (engine->products, products, G_N_ELEMENTS (products));
   ms_engine_for_tokens (engine, n, turn_index, work);
   compress (engine, work, &part->index, width, in, work->index_keys);
-  for (guint d = 0; d < engine->wave->n_documents; d++)
-    {
-      Choosing choosing = { work, d };
-      gsize length = engine->wave->starts[d + 1] - engine->wave->starts[d];
-
-      ms_parallel (engine->options->threads, (guint) ((length + TILE - 1) / TILE), choose_tile,
-                   &choosing);
-    }
+  ms_index_run (&(const MsIndex){ .threads = engine->options->threads,
+                                  .starts = engine->wave->starts,
+                                  .n_documents = engine->wave->n_documents,
+                                  .heads = heads,
+                                  .width = width,
+                                  .q = work->index_q,
+                                  .weights = work->index_weight,
+                                  .k = work->index_keys,
+                                  .key_starts = work->span_starts,
+                                  .span = part->ratio,
+                                  .top = part->top,
+                                  .chosen = work->chosen });
 }
 
 /* --- Running --------------------------------------------------------------------------------- */
@@ -667,11 +575,9 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
 {
   const Part *part = data;
   gsize n = engine->n, q_latent = (gsize) part->q_a.n_rows;
-  guint threads = ms_threads (engine->options->threads);
   g_autofree gsize *span_starts = g_new (gsize, engine->wave->n_documents + 1);
-  g_autofree float **scratch = g_new0 (float *, threads);
   MsOperand mixed = ms_engine_operand (engine, n, (gsize) part->n_groups * part->rank);
-  Work work = { .engine = engine, .part = part, .span_starts = span_starts, .scratch = scratch };
+  Work work = { .engine = engine, .part = part, .span_starts = span_starts };
   MsProduct inward[] = {
     { .w = &part->q_a, .x = *in, .rows = n, .y_width = q_latent },
     { .w = &part->kv, .x = *in, .rows = n, .y_width = part->width },
@@ -691,8 +597,6 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
     choose_keys (engine, &work, in);
   for (guint group = 0; group < part->n_groups; group++)
     run_group (engine, &work, group, mixed);
-  for (guint i = 0; i < threads; i++)
-    ms_aligned_free (scratch[i]);
   out.w = &part->out_b;
   out.x = mixed;
   ms_products_run (engine->products, &out, 1);

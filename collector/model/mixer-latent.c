@@ -6,11 +6,15 @@
  *
  * Files hold K and V in one matrix, head by head (attn_kv_b), or apart, K turned (attn_k_b, attn_v_b): both
  * are run as attention of as many key heads as query heads, a few heads at a time.  What must hold: each
- * group of heads writes its own columns of `mixed`. */
+ * group of heads writes its own columns of `mixed`.
+ *
+ * Where the architecture has an index (DeepSeek-V3.2, GLM-5), a token sees the `top` earlier tokens of highest
+ * index score alone; a block without an index of its own takes the choice of the block before. */
 #include "mixer-private.h"
 
 #include "attention-private.h"
 #include "gemm.h"
+#include "index-private.h"
 #include "kernels-private.h"
 #include "norm-private.h"
 #include "positions-private.h"
@@ -18,8 +22,9 @@
 #include <math.h>
 #include <string.h>
 
-#define HEADS  16   /* under way at once: memory of long waves goes with them */
-#define TOKENS 1024 /* of a task that makes a head's keys from K turned */
+#define INDEX_EPSILON 1e-6f /* of the norm of index keys, as the models fix it */
+#define HEADS         16    /* under way at once: memory of long waves goes with them */
+#define TOKENS        1024  /* of a task that makes a head's keys from K turned */
 
 typedef struct
 {
@@ -27,15 +32,20 @@ typedef struct
   float scale; /* of the scores */
   float temperature,
       stretch; /* queries grow by temperature * log (1 + floor (position / stretch)) */
-  const MsRotation *rotation; /* NULL: none */
-  MsMatrix q;                 /* (heads * key width, D), or q_a and q_b: */
-  MsMatrix q_a, q_b;          /* (q latent, D), (heads * key width, q latent) */
-  MsNorm q_norm, kv_norm;     /* (q latent), (latent) */
-  MsMatrix kv_a;              /* (latent + rotated, D) */
-  MsMatrix kv_b;              /* (heads * (key width - rotated + value width), latent), or: */
-  MsMatrix k_b;               /* (heads * latent, key width - rotated) */
-  MsMatrix v_b;               /* (heads * value width, latent) */
-  MsMatrix out;               /* (D, heads * value width) */
+  const MsRotation *rotation;      /* NULL: none */
+  MsMatrix q;                      /* (heads * key width, D), or q_a and q_b: */
+  MsMatrix q_a, q_b;               /* (q latent, D), (heads * key width, q latent) */
+  MsNorm q_norm, kv_norm;          /* (q latent), (latent) */
+  MsMatrix kv_a;                   /* (latent + rotated, D) */
+  MsMatrix kv_b;                   /* (heads * (key width - rotated + value width), latent), or: */
+  MsMatrix k_b;                    /* (heads * latent, key width - rotated) */
+  MsMatrix v_b;                    /* (heads * value width, latent) */
+  MsMatrix out;                    /* (D, heads * value width) */
+  guint n_index, index_width, top; /* index heads, their width, tokens that one sees; top 0: all */
+  MsMatrix index_q;                /* (index heads * width, q latent); tensor NULL: as before */
+  MsMatrix index_k;                /* (index width, D) */
+  MsMatrix index_proj;             /* (index heads, D) */
+  float *index_norm, *index_norm_bias; /* (index width) */
 } Part;
 
 enum
@@ -49,6 +59,9 @@ enum
   SIZE_VALUE,
   SIZE_OWN_AND_VALUES, /* heads * (key width - rotated + value width) */
   SIZE_VALUES,         /* heads * value width */
+  SIZE_INDEX_HEADS,
+  SIZE_INDEX_WIDTH,
+  SIZE_INDEX_QUERIES, /* index heads * width */
   N_SIZES,
 };
 
@@ -66,6 +79,12 @@ static const MsTensorRule rules[] = {
   RULE ("attn_kv_a_norm", NORM, SIZE_LATENT, 0, MS_ALWAYS, 0, kv_norm),
   RULE ("attn_kv_b.weight", MATRIX, SIZE_LATENT, SIZE_OWN_AND_VALUES, MS_LATENT_WHOLE, 0, kv_b),
   RULE ("attn_output.weight", MATRIX, SIZE_VALUES, SIZE_MODEL, MS_ALWAYS, 0, out),
+  RULE ("indexer.attn_q_b.weight", MATRIX, SIZE_QUERY_LATENT, SIZE_INDEX_QUERIES, MS_KEYS_CHOSEN, 0,
+        index_q),
+  RULE ("indexer.attn_k.weight", MATRIX, SIZE_MODEL, SIZE_INDEX_WIDTH, MS_KEYS_CHOSEN, 0, index_k),
+  RULE ("indexer.proj.weight", MATRIX, SIZE_MODEL, SIZE_INDEX_HEADS, MS_KEYS_CHOSEN, 0, index_proj),
+  RULE ("indexer.k_norm.weight", VECTOR, SIZE_INDEX_WIDTH, 0, MS_KEYS_CHOSEN, 0, index_norm),
+  RULE ("indexer.k_norm.bias", VECTOR, SIZE_INDEX_WIDTH, 0, MS_KEYS_CHOSEN, 0, index_norm_bias),
   /* Loaded by load_split. */
   RULE ("attn_k_b.weight", MATRIX, SIZE_OWN, SIZE_LATENT, 0, 0, k_b),
   RULE ("attn_v_b.weight", MATRIX, SIZE_LATENT, SIZE_VALUE, 0, 0, v_b),
@@ -159,6 +178,44 @@ load_temperature (MsLoader *loader, Part *part, GError **error)
   return TRUE;
 }
 
+/* What the index says of the block: *own, whether it has one of its own. */
+static gboolean
+load_index (MsLoader *loader, guint block, Part *part, gboolean *own, GError **error)
+{
+  const MsLightning *lightning = loader->plan->architecture->lightning;
+  /* Files of GLM-5.2, which are known by their context, need not say which blocks have one. */
+  gint32 full = lightning != NULL && lightning->shared && loader->plan->context >= 1u << 20
+                    ? block < 2 || block % 4 == 2
+                    : 1;
+
+  *own = FALSE;
+  if (lightning == NULL)
+    return TRUE;
+  if (!ms_loader_u32 (loader, "attention.indexer.head_count", MS_KEY_REQUIRED, &part->n_index,
+                      error)
+      || !ms_loader_u32 (loader, "attention.indexer.key_length", MS_KEY_REQUIRED,
+                         &part->index_width, error)
+      || !ms_loader_u32 (loader, "attention.indexer.top_k", MS_KEY_REQUIRED, &part->top, error)
+      || (lightning->shared
+          && !ms_loader_of_block (loader, "attention.indexer.types", MS_KEY_OPTIONAL, block, &full,
+                                  error)))
+    return FALSE;
+  if (part->n_index == 0 || part->n_index > 65536 || part->index_width < part->rotated
+      || part->index_width > 65536 || part->top == 0 || part->top > 1u << 20)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "block %u: an index of %u heads of %u values, %u of them rotated, for "
+                             "%u keys cannot be",
+                             block, part->n_index, part->index_width, part->rotated, part->top);
+  if (block == 0 && full == 0)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "%s.attention.indexer.types: block 0 takes the choice of a block "
+                             "before it",
+                             loader->plan->architecture->name);
+  loader->plan->n_chosen = MAX (loader->plan->n_chosen, part->top);
+  *own = full != 0;
+  return TRUE;
+}
+
 /* K and V of all heads, which stand one after the other. */
 static gboolean
 load_split (MsLoader *loader, const MsTensorPlace *place, Part *part, GError **error)
@@ -193,11 +250,16 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
   gboolean whole
       = has (loader, block, "attn_kv_b.weight") && !has (loader, block, "attn_k_b.weight");
   MsTensorPlace place = { .block = (gint) block, .sizes = sizes };
+  gboolean index;
 
-  if (!load_geometry (loader, block, part, error) || !load_temperature (loader, part, error))
+  if (!load_geometry (loader, block, part, error) || !load_temperature (loader, part, error)
+      || !load_index (loader, block, part, &index, error))
     return FALSE;
-  place.switches = (has (loader, block, "attn_q_a.weight") ? MS_LATENT_QUERIES : 0)
-                   | (whole ? MS_LATENT_WHOLE : 0);
+  place.switches = (index || has (loader, block, "attn_q_a.weight") ? MS_LATENT_QUERIES : 0)
+                   | (whole ? MS_LATENT_WHOLE : 0) | (index ? MS_KEYS_CHOSEN : 0);
+  sizes[SIZE_INDEX_HEADS] = part->n_index;
+  sizes[SIZE_INDEX_WIDTH] = part->index_width;
+  sizes[SIZE_INDEX_QUERIES] = (gint64) part->n_index * part->index_width;
   sizes[SIZE_QUERIES] = (gint64) part->n_heads * part->key_width;
   sizes[SIZE_LATENT] = part->latent;
   sizes[SIZE_LATENT_AND_ROTATED] = (gint64) part->latent + part->rotated;
@@ -215,15 +277,18 @@ bytes (gconstpointer data, gsize operand, gsize longest)
   const Part *part = data;
   gsize heads = MIN (HEADS, part->n_heads), q_latent = (gsize) part->q_a.n_rows;
   gsize copy = operand != sizeof (float) ? operand : 0;
+  gboolean index = part->index_q.tensor != NULL;
+  gsize floats = index ? part->n_index * ((gsize) part->index_width + 1) + part->index_width : 0;
 
   return (MsMixerBytes){
     .token = (heads * (2 * (gsize) part->key_width + part->value_width) + q_latent
-              + 2 * (gsize) part->latent + part->rotated)
+              + 2 * (gsize) part->latent + part->rotated + floats)
                  * sizeof (float)
              + (q_latent + part->latent) * copy
              + part->n_heads * (gsize) part->value_width * operand,
     .worker = ms_attention_worker_bytes (part->key_width, part->value_width, longest)
-              + scratch_values (part) * sizeof (float),
+              + scratch_values (part) * sizeof (float)
+              + (index ? ms_index_worker_bytes (part->n_index, longest, 1) : 0),
   };
 }
 
@@ -406,6 +471,75 @@ project (const MsEngine *engine, Work *work, const MsOperand *in)
   ms_engine_for_tokens (engine, n, place_heads, work);
 }
 
+/* --- The index ------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  const Part *part;
+  float *q, *k, *weights; /* (n, index heads * width), (n, width), (n, index heads) */
+} Index;
+
+/* Norms the index keys, and turns the first values of keys and queries. */
+static void
+settle_index (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const Index *index = data;
+  const Part *part = index->part;
+  const MsRotation *rotation = part->rotation;
+  gboolean halves = engine->plan->architecture->lightning->halves;
+  gsize width = part->index_width, heads = part->n_index;
+  float scale = 1.0f / sqrtf ((float) (heads * width));
+
+  for (gsize t = from; t < to; t++)
+    {
+      float *k = index->k + t * width, *weights = index->weights + t * heads;
+      const MsAngles *angles = &engine->angles[rotation->index];
+      const float *cosines = angles->cosines + engine->positions[t] * (gsize) rotation->n_pairs;
+      const float *sines = angles->sines + engine->positions[t] * (gsize) rotation->n_pairs;
+
+      ms_layer_norm (k, part->index_norm, width, INDEX_EPSILON, k);
+      ms_add_scaled (k, part->index_norm_bias, 1, width);
+      ms_rotate (k, cosines, sines, rotation->n_pairs, halves);
+      for (gsize h = 0; h < heads; h++)
+        ms_rotate (index->q + (t * heads + h) * width, cosines, sines, rotation->n_pairs, halves);
+      ms_scale (weights, scale, heads, weights);
+    }
+}
+
+/* Chooses which tokens each one sees, unless it sees all of them. */
+static void
+choose_tokens (const MsEngine *engine, const Work *work, const MsOperand *in)
+{
+  const Part *part = work->part;
+  gsize n = engine->n, width = part->index_width, heads = part->n_index;
+  Index index = { .part = part };
+  MsProduct products[] = {
+    { .w = &part->index_q, .x = work->q_operand, .rows = n, .y_width = heads * width },
+    { .w = &part->index_k, .x = *in, .rows = n, .y_width = width },
+    { .w = &part->index_proj, .x = *in, .rows = n, .y_width = heads },
+  };
+
+  if (part->index_q.tensor == NULL || engine->longest <= part->top)
+    return;
+  products[0].y = index.q = ms_arena_array (engine->arena, float, n *heads *width);
+  products[1].y = index.k = ms_arena_array (engine->arena, float, n *width);
+  products[2].y = index.weights = ms_arena_array (engine->arena, float, n *heads);
+  ms_products_run (engine->products, products, G_N_ELEMENTS (products));
+  ms_engine_for_tokens (engine, n, settle_index, &index);
+  ms_index_run (&(const MsIndex){ .threads = engine->options->threads,
+                                  .starts = engine->wave->starts,
+                                  .n_documents = engine->wave->n_documents,
+                                  .heads = heads,
+                                  .width = width,
+                                  .q = index.q,
+                                  .weights = index.weights,
+                                  .k = index.k,
+                                  .key_starts = engine->wave->starts,
+                                  .span = 1,
+                                  .top = part->top,
+                                  .chosen = engine->chosen });
+}
+
 /* The vectors that the heads share. */
 static void
 make_latent (const MsEngine *engine, Work *work, const MsOperand *in)
@@ -428,6 +562,7 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
   gsize n = engine->n, dk = part->key_width, dv = part->value_width;
   gsize latent = part->latent, q_latent = (gsize) part->q_a.n_rows;
   guint group = MIN (HEADS, part->n_heads), threads = ms_threads (engine->options->threads);
+  gboolean sees_all = part->top == 0 || engine->longest <= part->top;
   g_autofree float **scratch = g_new0 (float *, threads);
   MsOperand mixed = ms_engine_operand (engine, n, part->n_heads * dv);
   Work work = { .part = part,
@@ -445,6 +580,7 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
   work.kv_operand = engine->options->bf16 ? ms_engine_operand (engine, n, latent)
                                           : (MsOperand){ work.latent, NULL, latent };
   make_latent (engine, &work, in);
+  choose_tokens (engine, &work, in);
   for (work.first = 0; work.first < part->n_heads; work.first += group)
     {
       MsOperand to = mixed;
@@ -466,6 +602,8 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
                                               .q = work.q,
                                               .k = work.k,
                                               .v = work.v,
+                                              .chosen = sees_all ? NULL : engine->chosen,
+                                              .n_chosen = part->top,
                                               .out = to });
     }
   for (guint i = 0; i < threads; i++)

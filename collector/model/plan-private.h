@@ -94,8 +94,9 @@ typedef struct
   MsNorm output_norm;   /* (D), kind NULL in files without an output head */
   MsHead head;          /* its matrix the embedding when tied; absent without output_norm */
   MsScales scales;      /* the file's, or the architecture's where it has none */
-  guint n_streams;      /* side by side; 0: one as ever, and nothing of the following */
-  guint stream_rounds;  /* in which C is made */
+  guint n_chosen;  /* tokens that an index chooses for each one, from block to block; 0: no index */
+  guint n_streams; /* side by side; 0: one as ever, and nothing of the following */
+  guint stream_rounds; /* in which C is made */
   float stream_epsilon;
   MsStreamMix head_mix; /* of what the last norm reads */
   GPtrArray *warnings;  /* of char* */
