@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Norms lie around 1; rates are negative, as -exp (A_log) is. */
+/* Norms lie around 1; rates are negative, as -exp (A_log) is; steps are small, so that states last for hundreds
+ * of tokens. */
 float *
 loose_values (const char *name, gsize n)
 {
@@ -20,9 +21,10 @@ loose_values (const char *name, gsize n)
     {
       double x = ms_random_double (&seed);
 
-      values[i] = (float) (g_str_has_suffix (name, "ssm_a") ? -0.1 - 2 * x
-                           : strstr (name, "norm.weight")   ? 0.5 + x
-                                                            : (2 * x - 1) / 3);
+      values[i] = (float) (g_str_has_suffix (name, "ssm_a")         ? -0.1 - 2 * x
+                           : g_str_has_suffix (name, "ssm_dt.bias") ? -6 + 5 * x
+                           : strstr (name, "norm.weight") != NULL   ? 0.5 + x
+                                                                    : (2 * x - 1) / 3);
     }
   return values;
 }
@@ -119,11 +121,33 @@ loose_model_load (LooseModel *model, GError **error)
   return model->plan != NULL;
 }
 
+/* Values of a tensor, made once. */
+static const float *
+remembered (const char *name, gsize n)
+{
+  static GHashTable *tensors; /* of GArray of float */
+  GArray *values;
+
+  if (tensors == NULL)
+    tensors
+        = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_array_unref);
+  values = g_hash_table_lookup (tensors, name);
+  if (values == NULL || values->len < n)
+    {
+      g_autofree float *made = loose_values (name, n);
+
+      values = g_array_new (FALSE, FALSE, sizeof (float));
+      g_array_append_vals (values, made, (guint) n);
+      g_hash_table_insert (tensors, g_strdup (name), values);
+    }
+  return (const float *) (gconstpointer) values->data;
+}
+
 void
 loose_apply (const char *name, guint first_row, const double *x, guint n_in, guint n_out,
              double *out)
 {
-  g_autofree float *w = loose_values (name, (gsize) n_in * (first_row + n_out));
+  const float *w = remembered (name, (gsize) n_in * (first_row + n_out));
 
   for (guint i = 0; i < n_out; i++)
     {
@@ -136,7 +160,7 @@ loose_apply (const char *name, guint first_row, const double *x, guint n_in, gui
 void
 loose_norm (const char *name, guint first, guint n, double *x)
 {
-  g_autofree float *weight = loose_values (name, first + n);
+  const float *weight = remembered (name, first + n);
   double squares = 0;
 
   for (guint i = 0; i < n; i++)
