@@ -306,6 +306,95 @@ naive_attention (const Space *unused, const double *x, guint n, double *y)
     }
 }
 
+/* --- Lightning attention ---------------------------------------------------------------------- */
+
+#define LINEAR 40 /* width of a head: more than a tile */
+
+static gboolean
+make_lightning (LooseModel *model, const LooseFault *fault, GError **error)
+{
+  loose_model_init (model, "minimax-01", fault);
+  loose_model_u32 (model, "embedding_length", D);
+  loose_model_u32 (model, "block_count", 2);
+  loose_model_u32 (model, "attention.head_count", HEADS);
+  loose_model_u32 (model, "attention.key_length", LINEAR);
+  loose_model_u32 (model, "attention.value_length", LINEAR);
+  loose_model_u32 (model, "rope.dimension_count", LINEAR / 2);
+  loose_model_u32 (model, "expert_count", 2);
+  loose_model_u32 (model, "expert_used_count", 1);
+  loose_model_float (model, "residual_scale", 2);
+  loose_model_add (model, "token_embd.weight", D, 8, 0);
+  loose_model_add (model, "output_norm.weight", D, 0, 0);
+  for (guint b = 0; b < 2; b++)
+    {
+      const struct
+      {
+        const char *name;
+        gint64 ne[3];
+      } tensors[] = { { "attn_norm.weight", { D } },
+                      { "attn_norm_2.weight", { HEADS * LINEAR } },
+                      { "attn_qkv.weight", { D, 3 * HEADS * LINEAR } },
+                      { "attn_gate.weight", { D, HEADS * LINEAR } },
+                      { "attn_output.weight", { HEADS * LINEAR, D } },
+                      { "ffn_norm.weight", { D } },
+                      { "ffn_gate_inp.weight", { D, 2 } },
+                      { "ffn_gate_exps.weight", { D, 4, 2 } },
+                      { "ffn_up_exps.weight", { D, 4, 2 } },
+                      { "ffn_down_exps.weight", { 4, D, 2 } } };
+
+      for (guint i = 0; i < G_N_ELEMENTS (tensors); i++)
+        {
+          g_autofree char *name = g_strdup_printf ("blk.%u.%s", b, tensors[i].name);
+
+          loose_model_add (model, name, tensors[i].ne[0], tensors[i].ne[1], tensors[i].ne[2]);
+        }
+    }
+  return loose_model_load (model, error);
+}
+
+/* Of the first of two blocks, as sums over all tokens before. */
+static void
+naive_lightning (const Space *unused, const double *x, guint n, double *y)
+{
+  const guint all = HEADS * LINEAR, row = 3 * all;
+  g_autofree double *qkv = g_new (double, (gsize) n *row), *out = g_new (double, all);
+  g_autofree double *gate = g_new (double, all);
+
+  g_assert_null (unused);
+  for (guint t = 0; t < n; t++)
+    {
+      loose_apply ("blk.0.attn_qkv.weight", 0, x + t * D, D, row, qkv + t * row);
+      for (guint i = 0; i < row; i++)
+        qkv[t * row + i] = silu (qkv[t * row + i]);
+    }
+  for (guint t = 0; t < n; t++)
+    {
+      for (guint h = 0; h < HEADS; h++)
+        {
+          const double *q = qkv + t * row + 3 * h * LINEAR;
+          double slope = pow (2, -8.0 * (h + 1) / HEADS) * (1 + 1e-5);
+
+          memset (out + h * LINEAR, 0, LINEAR * sizeof *out);
+          for (guint s = 0; s <= t; s++)
+            {
+              const double *k = qkv + s * row + (3 * h + 1) * LINEAR, *v = k + LINEAR;
+              double score = 0;
+
+              for (guint i = 0; i < LINEAR; i++)
+                score += q[i] * k[i];
+              score *= exp (-slope * (t - s));
+              for (guint i = 0; i < LINEAR; i++)
+                out[h * LINEAR + i] += score * v[i];
+            }
+        }
+      loose_norm ("blk.0.attn_norm_2.weight", 0, all, out);
+      loose_apply ("blk.0.attn_gate.weight", 0, x + t * D, D, all, gate);
+      for (guint i = 0; i < all; i++)
+        out[i] /= 1 + exp (-gate[i]);
+      loose_apply ("blk.0.attn_output.weight", 0, out, all, D, y + t * D);
+    }
+}
+
 /* --- Tests ----------------------------------------------------------------------------------- */
 
 /* The mixer's output (n, D) for documents of these lengths, their inputs one after the other.  (transfer full) */
@@ -400,6 +489,40 @@ test_attention (void)
   compare_mixer (model.plan, naive_attention, NULL);
 }
 
+static void
+test_lightning (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (LooseModel) model = { 0 };
+
+  make_lightning (&model, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (model.plan->warnings->len, ==, 0);
+  g_assert_cmpstr (model.plan->blocks[0].mixer->name, ==, "lightning attention");
+  compare_mixer (model.plan, naive_lightning, NULL);
+}
+
+static void
+test_lightning_faults (void)
+{
+  static const char *const names[]
+      = { "attn_qkv.weight", "attn_gate.weight", "attn_output.weight", "attn_norm_2" };
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (names); i++)
+    {
+      const LooseFault fault = { names[i / 2], i % 2 == 0 };
+      g_autoptr (GError) error = NULL;
+      g_auto (LooseModel) model = { 0 };
+
+      /* A block without that norm is one of the other kind. */
+      if (fault.missing && i / 2 == 3)
+        continue;
+      g_assert_false (make_lightning (&model, &fault, &error));
+      if (strstr (error->message, fault.name) == NULL)
+        g_error ("'%s' expected in: %s", fault.name, error->message);
+    }
+}
+
 /* Every tensor that the mixer must have, missing or too long: the error names it. */
 static void
 test_faults (gconstpointer data)
@@ -438,5 +561,7 @@ main (int argc, char **argv)
       g_test_add_data_func (faults, &spaces[i], test_faults);
     }
   g_test_add_func ("/mixers/attention-by-length", test_attention);
+  g_test_add_func ("/mixers/lightning", test_lightning);
+  g_test_add_func ("/mixers/lightning/faults", test_lightning_faults);
   return g_test_run ();
 }

@@ -304,9 +304,19 @@ turn (double *head, guint position)
     }
 }
 
+/* How attention differs. */
+typedef struct
+{
+  double scale, cap; /* of scores; cap 0: none */
+  gboolean post;     /* a norm behind */
+  double kept;       /* times the norm that takes the stream's place; 0: it stays */
+} Style;
+
+static const Style grok_style = { SCALE, CAP, TRUE, 0 };
+
 /* Attention of block b on n tokens of a document, x (n, D): the stream behind it. */
 static void
-attend (guint b, guint n, double *x)
+attend (const Style *style, guint b, guint n, double *x)
 {
   g_autofree double *q = g_new (double, n * 2 * HEAD), *k = g_new (double, n *HEAD);
   g_autofree double *v = g_new (double, n *HEAD), *p = g_new (double, n);
@@ -322,6 +332,8 @@ attend (guint b, guint n, double *x)
 
       memcpy (h, x + t * D, sizeof h);
       loose_norm (names[0], 0, D, h);
+      for (guint i = 0; i < D && style->kept > 0; i++)
+        x[t * D + i] = style->kept * h[i];
       loose_apply (names[1], 0, h, D, 2 * HEAD, q + t * 2 * HEAD);
       loose_apply (names[2], 0, h, D, HEAD, k + t * HEAD);
       loose_apply (names[3], 0, h, D, HEAD, v + t * HEAD);
@@ -343,14 +355,18 @@ attend (guint b, guint n, double *x)
 
               for (guint i = 0; i < HEAD; i++)
                 score += q[(t * 2 + h) * HEAD + i] * k[s * HEAD + i];
-              sum += p[s] = exp (CAP * tanh (SCALE * score / CAP));
+              score *= style->scale;
+              if (style->cap > 0)
+                score = style->cap * tanh (score / style->cap);
+              sum += p[s] = exp (score);
             }
           for (guint s = 0; s <= t; s++)
             for (guint i = 0; i < HEAD; i++)
               mixed[h * HEAD + i] += p[s] / sum * v[s * HEAD + i];
         }
       loose_apply (names[4], 0, mixed, 2 * HEAD, D, out);
-      loose_norm (names[5], 0, D, out);
+      if (style->post)
+        loose_norm (names[5], 0, D, out);
       for (guint i = 0; i < D; i++)
         x[t * D + i] += out[i];
     }
@@ -429,8 +445,8 @@ test_grok (gconstpointer data)
       x[t * D + i] = EMBED * (double) embedding[ids[t] * D + i];
   for (guint b = 0; b < BLOCKS; b++)
     {
-      attend (b, FIRST, x);
-      attend (b, TOKENS - FIRST, x + FIRST * D);
+      attend (&grok_style, b, FIRST, x);
+      attend (&grok_style, b, TOKENS - FIRST, x + FIRST * D);
       for (guint t = 0; t < TOKENS; t++)
         {
           double right[E], alike = 0;
@@ -470,6 +486,122 @@ test_grok_faults (void)
     }
 }
 
+/* --- The norm stays in place of the stream (MiniMax-01) ---------------------------------------- */
+
+#define KEPT 1.75
+
+static gboolean
+make_minimax (LooseModel *model, GError **error)
+{
+  static const struct
+  {
+    const char *name;
+    gint64 ne[3];
+  } tensors[] = { { "attn_norm.weight", { D } },
+                  { "attn_q.weight", { D, 2 * HEAD } },
+                  { "attn_k.weight", { D, HEAD } },
+                  { "attn_v.weight", { D, HEAD } },
+                  { "attn_output.weight", { 2 * HEAD, D } },
+                  { "ffn_norm.weight", { D } },
+                  { "ffn_gate_inp.weight", { D, E } },
+                  { "ffn_gate_exps.weight", { D, WIDTH, E } },
+                  { "ffn_up_exps.weight", { D, WIDTH, E } },
+                  { "ffn_down_exps.weight", { WIDTH, D, E } } };
+
+  loose_model_init (model, "minimax-01", NULL);
+  loose_model_u32 (model, "embedding_length", D);
+  loose_model_u32 (model, "block_count", BLOCKS);
+  loose_model_u32 (model, "attention.head_count", 2);
+  loose_model_u32 (model, "attention.head_count_kv", 1);
+  loose_model_u32 (model, "expert_count", E);
+  loose_model_u32 (model, "expert_used_count", K);
+  loose_model_float (model, "residual_scale", (float) KEPT);
+  loose_model_add (model, "token_embd.weight", D, WORDS, 0);
+  loose_model_add (model, "output_norm.weight", D, 0, 0);
+  for (guint b = 0; b < BLOCKS; b++)
+    for (guint i = 0; i < G_N_ELEMENTS (tensors); i++)
+      {
+        g_autofree char *name = g_strdup_printf ("blk.%u.%s", b, tensors[i].name);
+
+        loose_model_add (model, name, tensors[i].ne[0], tensors[i].ne[1], tensors[i].ne[2]);
+      }
+  return loose_model_load (model, error);
+}
+
+/* down (silu (gate x) * up x) of expert e of block 0, added to sum times the weight. */
+static void
+add_expert (guint e, const double *x, double weight, double *sum)
+{
+  double gate[WIDTH], up[WIDTH], out[D];
+
+  loose_apply ("blk.0.ffn_gate_exps.weight", e * WIDTH, x, D, WIDTH, gate);
+  loose_apply ("blk.0.ffn_up_exps.weight", e * WIDTH, x, D, WIDTH, up);
+  for (guint i = 0; i < WIDTH; i++)
+    gate[i] *= up[i] / (1 + exp (-gate[i]));
+  loose_apply ("blk.0.ffn_down_exps.weight", e * D, gate, WIDTH, D, out);
+  for (guint i = 0; i < D; i++)
+    sum[i] += weight * out[i];
+}
+
+static void
+test_minimax (void)
+{
+  const Style style = { 1 / sqrt (HEAD), 0, FALSE, KEPT };
+  g_auto (LooseModel) model = { 0 };
+  g_autoptr (GError) error = NULL;
+  g_autofree float *embedding = loose_values ("token_embd.weight", WORDS * D);
+  static float logits[BLOCKS * TOKENS * E], similarity[TOKENS];
+  double x[TOKENS * D];
+
+  make_minimax (&model, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (model.plan->warnings->len, ==, 0);
+  run_engine (model.plan, logits, similarity);
+  for (guint i = 0; i < TOKENS * D; i++)
+    x[i] = (double) embedding[ids[i / D] * D + i % D];
+  for (guint b = 0; b < BLOCKS; b++)
+    {
+      attend (&style, b, FIRST, x);
+      attend (&style, b, TOKENS - FIRST, x + FIRST * D);
+      for (guint t = 0; t < TOKENS; t++)
+        {
+          g_autofree char *norm = g_strdup_printf ("blk.%u.ffn_norm.weight", b);
+          g_autofree char *router = g_strdup_printf ("blk.%u.ffn_gate_inp.weight", b);
+          double right[E], h[D], kept = 0;
+          guint chosen[K];
+
+          memcpy (h, x + t * D, sizeof h);
+          loose_norm (norm, 0, D, h);
+          loose_apply (router, 0, h, D, E, right);
+          for (guint e = 0; e < E; e++)
+            assert_near ((double) logits[(b * TOKENS + t) * E + e], right[e]);
+          choose (right, chosen);
+          for (guint j = 0; j < K; j++)
+            kept += exp (right[chosen[j]]);
+          for (guint i = 0; i < D; i++)
+            x[t * D + i] = KEPT * h[i];
+          for (guint j = 0; j < K && b == 0; j++)
+            add_expert (chosen[j], h, exp (right[chosen[j]]) / kept, x + t * D);
+        }
+    }
+}
+
+/* The scale must be there. */
+static void
+test_minimax_key (void)
+{
+  g_auto (LooseModel) model = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  loose_model_init (&model, "minimax-01", NULL);
+  loose_model_u32 (&model, "embedding_length", D);
+  loose_model_u32 (&model, "block_count", BLOCKS);
+  loose_model_u32 (&model, "expert_count", E);
+  loose_model_u32 (&model, "expert_used_count", K);
+  g_assert_false (loose_model_load (&model, &error));
+  g_assert_nonnull (strstr (error->message, "residual_scale"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -480,5 +612,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/parts/norms-behind", &groks[0], test_grok);
   g_test_add_data_func ("/parts/beside", &groks[1], test_grok);
   g_test_add_func ("/parts/beside/faults", test_grok_faults);
+  g_test_add_func ("/parts/norm-kept", test_minimax);
+  g_test_add_func ("/parts/norm-kept/key", test_minimax_key);
   return g_test_run ();
 }

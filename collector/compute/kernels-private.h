@@ -16,6 +16,8 @@ void ms_layer_norm (const float *x, const float *weight, gsize n, float epsilon,
 float ms_exponentials (float *x, gsize n);
 /* out = scale * x, all (n). */
 void ms_scale (const float *x, float scale, gsize n, float *out);
+/* x = silu (x), all (n). */
+void ms_silu (float *x, gsize n);
 /* gate = silu (gate) * up, all (n). */
 void ms_silu_times (float *gate, const float *up, gsize n);
 /* gate = silu (min (gate, limit)) * up, all (n), up within -limit..limit.  (DeepSeek-V4) */

@@ -200,6 +200,14 @@ ms_exponentials_body (float *x, gsize n)
 KERNEL (float, return, ms_exponentials, (float *x, gsize n), (x, n))
 
 INLINE void
+ms_silu_body (float *x, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    x[i] = x[i] / (1.0f + exponential (-x[i]));
+}
+KERNEL (void, , ms_silu, (float *x, gsize n), (x, n))
+
+INLINE void
 ms_silu_times_body (float *gate, const float *up, gsize n)
 {
   for (gsize i = 0; i < n; i++)

@@ -59,7 +59,8 @@ gsize ms_delta_rule_worker_bytes (gsize key_width);
  *   S = exp (step rate) S;  S += b (step x)^T;  output = S^T c + skip x
  *
  * with one step, rate and skip for the head (Dao & Gu 2024, Mamba-2), or each for every column, the rate
- * for every state too (Gu & Dao 2023, Mamba). */
+ * for every state too (Gu & Dao 2023, Mamba).  With k for b, v for x and q for c it is linear attention that
+ * decays (Qin et al. 2024, Lightning attention). */
 typedef struct
 {
   guint threads;
@@ -67,16 +68,17 @@ typedef struct
   guint n_documents;
   guint n_heads;
   gsize width, n_states;
-  float *x; /* (n, x_row), head after head; becomes the output */
-  gsize x_row;
-  const float *b, *c; /* (n, group_row), n_states of each group of heads in a row */
-  gsize group_row;
+  float *x; /* (n, x_row), heads x_head apart; becomes the output */
+  gsize x_row, x_head;
+  const float *b,
+      *c; /* (n, group_row), n_states of each group of heads in a row, group_head apart */
+  gsize group_row, group_head;
   guint n_groups;
-  const float *step; /* (n, step_row) of n_heads, or of n_heads * width */
+  const float *step; /* (n, step_row) of n_heads, or of n_heads * width; NULL: all 1 */
   gsize step_row;
-  gboolean per_column;
-  const float *rate; /* (n_heads), or (n_states, ms_scan_rates_row ()) */
-  const float *skip; /* (n_heads), or (n_heads * width) */
+  gboolean per_column; /* heads of x then stand side by side */
+  const float *rate;   /* (n_heads), or (n_states, ms_scan_rates_row ()) */
+  const float *skip;   /* (n_heads), or (n_heads * width); NULL: all 0 */
 } MsScan;
 
 void ms_scan_run (const MsScan *scan);

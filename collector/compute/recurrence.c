@@ -125,9 +125,9 @@ static void
 scan_token (const MsScan *s, gsize t, guint head, gsize column, gsize n, float *state)
 {
   gsize first = head * s->width + column, group = head / (s->n_heads / s->n_groups);
-  const float *b = s->b + t * s->group_row + group * s->n_states;
-  const float *c = s->c + t * s->group_row + group * s->n_states;
-  float *x = s->x + t * s->x_row + first, in[MS_SCAN_COLUMNS] = { 0 };
+  const float *b = s->b + t * s->group_row + group * s->group_head;
+  const float *c = s->c + t * s->group_row + group * s->group_head;
+  float *x = s->x + t * s->x_row + head * s->x_head + column, in[MS_SCAN_COLUMNS] = { 0 };
 
   if (s->per_column)
     {
@@ -144,14 +144,14 @@ scan_token (const MsScan *s, gsize t, guint head, gsize column, gsize n, float *
     }
   else
     {
-      float step = s->step[t * s->step_row + head];
+      float step = s->step != NULL ? s->step[t * s->step_row + head] : 1;
 
       for (gsize j = 0; j < n; j++)
         in[j] = x[j] * step;
       ms_scan_step (state, s->n_states, b, c, expf (step * s->rate[head]), in);
     }
   for (gsize j = 0; j < n; j++)
-    x[j] = in[j] + (s->per_column ? s->skip[first + j] : s->skip[head]) * x[j];
+    x[j] = s->skip == NULL ? in[j] : in[j] + s->skip[s->per_column ? first + j : head] * x[j];
 }
 
 static void

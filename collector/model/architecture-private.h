@@ -182,6 +182,7 @@ typedef struct
 {
   float embedding; /* rows of the embedding */
   float residual;  /* what a mixer, or the experts with the shared ones, add to the stream */
+  float kept;      /* the norm that takes the place of the stream; not set: the stream stays */
   float attention; /* scores of attention; not set: 1 / sqrt (head width) */
   float score_cap; /* ... which then are cap tanh (score / cap) */
   float beside;    /* the sum of experts and of a dense network beside them */
@@ -212,8 +213,10 @@ typedef struct
   float embedding_by_root; /* the embedding scale is this * sqrt (D) */
   float residual_by_depth; /* the residual scale is this / sqrt (blocks) */
   float logits_by_width;   /* the logit scale is this / D */
-  float yarn_fast;         /* rope.scaling.yarn_beta_fast where the key is absent; 0: 32 */
-  const char *note;        /* what a user should know of it, a warning of each plan; or NULL */
+  /* The norm that half a block reads, times residual_scale, stays in place of the stream. */
+  gboolean keeps_norm;
+  float yarn_fast;  /* rope.scaling.yarn_beta_fast where the key is absent; 0: 32 */
+  const char *note; /* what a user should know of it, a warning of each plan; or NULL */
 } MsArchitecture;
 
 /* NULL for a name that is not in the table. */

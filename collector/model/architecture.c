@@ -120,6 +120,13 @@ static const MsArchitecture architectures[] = {
     .scales = { .embedding = 12 },
     .residual_by_depth = 1.4f,
     .logits_by_width = 256 },
+  { .name = "minimax-01", /* Text-01 and M1 */
+    .mixers = { &ms_mixer_lightning, &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised,
+    .keeps_norm = TRUE },
   { .name = "nemotron_h_moe",
     .mixers = { &ms_mixer_mamba_2, &ms_mixer_attention },
     .rope = MS_ROPE_NONE,

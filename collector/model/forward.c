@@ -197,6 +197,24 @@ ms_engine_factor (const MsEngine *engine)
 }
 
 static void
+keep_tokens (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  gsize d = engine->plan->width;
+
+  (void) data;
+  ms_scale (engine->normed + from * d, engine->plan->scales.kept, (to - from) * d,
+            engine->x + from * d);
+}
+
+/* Puts what was normed in place of the stream, of architectures that go on with it. */
+static void
+keep_norm (const MsEngine *engine)
+{
+  if (engine->plan->architecture->keeps_norm)
+    ms_engine_for_tokens (engine, engine->n, keep_tokens, NULL);
+}
+
+static void
 fill_angles (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
   const MsRotation *rotation = data;
@@ -269,6 +287,7 @@ run_mixer (const MsEngine *engine)
 
   ms_streams_read (engine, &block->mixer_mix);
   in = normalize (engine, &block->mixer_norm);
+  keep_norm (engine);
   ms_streams_empty (engine);
   if (post.norm->kind != NULL)
     {
@@ -408,6 +427,7 @@ run_second (MsEngine *engine, gboolean last)
   ms_streams_read (engine, &block->ffn_mix);
   if (block->beside_norm.kind == NULL)
     in = normalize (engine, block->ffn_norm.kind != NULL ? &block->ffn_norm : NULL);
+  keep_norm (engine);
   ms_streams_empty (engine);
   route_late (engine);
   if (last)

@@ -40,6 +40,7 @@ extern const MsMixer ms_mixer_gated_delta_net;   /* a decay per head */
 extern const MsMixer ms_mixer_kimi_delta;        /* a decay per channel */
 extern const MsMixer ms_mixer_latent_attention;  /* keys and values from one short vector */
 extern const MsMixer ms_mixer_short_convolution; /* gated, over the last few tokens */
+extern const MsMixer ms_mixer_lightning;         /* linear attention that decays */
 extern const MsMixer ms_mixer_mamba;             /* a state space, all of each value its own */
 extern const MsMixer ms_mixer_mamba_2;           /* ... with a step and a decay per head */
 

@@ -72,7 +72,8 @@ ms_scales_load (MsLoader *loader, GError **error)
       if (!isfinite (value))
         return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error, "%s is %g", key,
                                  (double) value);
-      if ((architecture->switches & keys[i].honoured) == 0)
+      if ((architecture->switches & keys[i].honoured) == 0
+          && !(architecture->keeps_norm && keys[i].honoured == MS_RESIDUAL_SCALE))
         return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
                                  "%s is set (%g), which cannot be honoured for this architecture",
                                  key, (double) value);
@@ -80,6 +81,12 @@ ms_scales_load (MsLoader *loader, GError **error)
         *(float *) (gpointer) ((guint8 *) scales + keys[i].offset)
             = (architecture->switches & keys[i].honoured & MS_LOGITS_DIVIDED) != 0 ? 1 / value
                                                                                    : value;
+    }
+  if (architecture->keeps_norm)
+    {
+      if (!ms_loader_float (loader, "residual_scale", MS_KEY_REQUIRED, &scales->kept, error))
+        return FALSE;
+      scales->residual = 0;
     }
   plan->head.scale = scales->logits;
   plan->head.cap = scales->logit_cap;
