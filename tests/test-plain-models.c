@@ -105,6 +105,12 @@ static const Rules rules[] = {
     .activation = RELU,
     .norm_weights = TRUE,
     .flow = ROUTER_FIRST },
+  { .file = "cohere2moe",
+    .pairs = TRUE,
+    .positions = IN_WINDOWS_OR_DENSE,
+    .layer_norm = TRUE,
+    .flow = PARALLEL },
+  { .file = "grovemoe", .scoring = 1, .norm_weights = TRUE },
   { .file = "arctic", .pairs = TRUE, .scoring = 1, .norm_weights = TRUE, .flow = EXPERTS_FIRST },
   { .file = "gemma4-moe",
     .plain_windows = TRUE,
@@ -544,6 +550,30 @@ route (Plain *p, guint b, guint t, const double *h)
   weigh (p, scoring, scores, p->chosen + t * p->k, p->weights + t * p->k);
 }
 
+/* Adds what the experts of chunks make of `out` (D) to it: the chunks of the chosen experts, weighed as the
+ * experts of the chunks' numbers. */
+static void
+run_chunks (const Plain *p, guint b, guint t, double *out)
+{
+  guint per_chunk = (guint) number (p, "experts_per_group", 0);
+  double sum = 0, scale = number (p, "expert_group_scale", 0);
+  g_autofree double *in = g_memdup2 (out, p->d * sizeof *out), *one = g_new (double, p->d);
+  const double *logits = p->logits + t * p->n_experts;
+
+  if (per_chunk == 0)
+    return;
+  for (guint j = 0; j < p->k; j++)
+    sum += exp (logits[p->chosen[t * p->k + j] / per_chunk]);
+  for (guint j = 0; j < p->k; j++)
+    {
+      guint chunk = p->chosen[t * p->k + j] / per_chunk;
+
+      feed (p, b, "_chexps", chunk, in, one);
+      for (guint i = 0; i < p->d; i++)
+        out[i] += scale * exp (logits[chunk]) / sum * one[i];
+    }
+}
+
 /* Adds the chosen experts' and the shared experts' outputs for token t to out (D). */
 static void
 run_experts (const Plain *p, guint b, guint t, const double *h, double *out)
@@ -560,6 +590,7 @@ run_experts (const Plain *p, guint b, guint t, const double *h, double *out)
       for (guint i = 0; i < p->d; i++)
         out[i] += one[i] * (p->rules->weight_first ? 1 : weight);
     }
+  run_chunks (p, b, t, out);
   if (rows_of (p, b, "ffn_up_shexp.weight") == 0)
     return;
   feed (p, b, "_shexp", 0, h, one);
@@ -803,6 +834,104 @@ test_model (gconstpointer data)
   g_rmdir (place);
 }
 
+/* --- Damaged files ---------------------------------------------------------------------------- */
+
+/* What `moescope info` says of the file with these bytes: the error, or the warnings in lines. */
+static char *
+describe (const char *path, const guint8 *bytes, gsize length)
+{
+  g_autoptr (GPtrArray) warnings = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsModel) model = NULL;
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  g_assert_true (g_file_set_contents (path, (const char *) bytes, (gssize) length, NULL));
+  model = ms_model_describe (path, &warnings, &error);
+  if (model == NULL)
+    return g_strdup (error->message);
+  for (guint i = 0; i < warnings->len; i++)
+    g_string_append_printf (text, "warning: %s\n", (const char *) g_ptr_array_index (warnings, i));
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* The place of a tensor's name in the list of tensors; its number of dimensions follows it. */
+static guint8 *
+find_name (guint8 *bytes, gsize length, const char *name)
+{
+  guint64 n = strlen (name);
+  g_autofree guint8 *sought = g_malloc (8 + n);
+  guint8 *found;
+
+  memcpy (sought, &n, 8);
+  memcpy (sought + 8, name, n);
+  found = memmem (bytes, length, sought, 8 + n);
+  g_assert_nonnull (found);
+  return found + 8;
+}
+
+/* Whether tensors of a name in the middle of which stands another letter are missed or told of as unused;
+ * whether other shapes of as many values are refused. */
+static void
+damage (const char *path, guint8 *bytes, gsize length, const MsTensor *tensor)
+{
+  guint8 *name = find_name (bytes, length, tensor->name), *dims = name + strlen (tensor->name);
+  gsize letter = strlen (tensor->name) - 1;
+  guint64 old[4], changed[2] = { 1, 1 };
+  g_autofree char *renamed = NULL, *reshaped = NULL;
+  guint32 n_dims;
+
+  name[letter] ^= 1;
+  renamed = describe (path, bytes, length);
+  name[letter] ^= 1;
+  /* Without the two in one, each is asked for. */
+  if (strstr (renamed,
+              strstr (tensor->name, "ffn_gate_up") != NULL ? "ffn_gate_exps" : tensor->name)
+          == NULL
+      && (!g_str_has_prefix (renamed, "warning: ") || strstr (renamed, "not used") == NULL))
+    g_error ("%s renamed: %s", tensor->name, renamed);
+
+  memcpy (&n_dims, dims, 4);
+  memcpy (old, dims + 4, 8 * n_dims);
+  changed[0] = n_dims > 1 ? old[1] : 1;
+  changed[1] = old[0];
+  if (n_dims < 2 || old[0] == old[1] || strcmp (tensor->name, "token_embd.weight") == 0)
+    return;
+  memcpy (dims + 4, changed, 16);
+  reshaped = describe (path, bytes, length);
+  memcpy (dims + 4, old, 16);
+  if (g_str_has_prefix (reshaped, "warning: ") || strstr (reshaped, tensor->name) == NULL)
+    g_error ("%s of another shape: %s", tensor->name, reshaped);
+}
+
+static void
+test_damage (gconstpointer data)
+{
+  const Rules *r = data;
+  const char *shared = g_getenv ("MOESCOPE_SHARED");
+  g_autofree char *file = g_strconcat (r->file, ".gguf", NULL), *place = NULL, *path = NULL;
+  g_autofree char *model
+      = shared != NULL ? g_build_filename (shared, "conformance", "models", file, NULL) : NULL;
+  g_autofree char *bytes = NULL;
+  g_autoptr (MsGguf) gguf = NULL;
+  gsize length;
+
+  if (model == NULL || !g_file_get_contents (model, &bytes, &length, NULL))
+    {
+      g_test_skip ("no conformance data (MOESCOPE_SHARED)");
+      return;
+    }
+  place = g_dir_make_tmp ("moescope-XXXXXX", NULL);
+  path = g_build_filename (place, "damaged.gguf", NULL);
+  gguf = ms_gguf_open (model, NULL);
+  g_assert_nonnull (gguf);
+  for (guint i = 0; i < ms_gguf_n_tensors (gguf); i++)
+    if (!g_str_has_prefix (ms_gguf_tensor (gguf, i)->name, "blk.")
+        || g_str_has_prefix (ms_gguf_tensor (gguf, i)->name, "blk.1."))
+      damage (path, (guint8 *) bytes, length, ms_gguf_tensor (gguf, i));
+  g_unlink (path);
+  g_rmdir (place);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -811,7 +940,10 @@ main (int argc, char **argv)
     {
       g_autofree char *path = g_strconcat ("/plain/", rules[i].file, NULL);
 
+      g_autofree char *damaged = g_strconcat ("/damaged/", rules[i].file, NULL);
+
       g_test_add_data_func (path, &rules[i], test_model);
+      g_test_add_data_func (damaged, &rules[i], test_damage);
     }
   return g_test_run ();
 }

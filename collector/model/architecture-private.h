@@ -58,10 +58,9 @@ typedef guint64 MsSwitches;
 
 #define MS_QK_NORM_PLAIN                                                                           \
   MS_SWITCH (47) /* queries and keys are normed without weights after turning */
-#define MS_PLACED_UNLESS  MS_SWITCH (48) /* models without windows have positions everywhere */
-#define MS_PLACED_IN_FOUR MS_SWITCH (59) /* models of four blocks have positions everywhere */
-#define MS_VALUE_SCALE    MS_SWITCH (49) /* attention.value_scale: what the mixer adds is multiplied */
-#define MS_BIAS_BARE      MS_SWITCH (46) /* the selection bias is named exp_probs_b alone */
+#define MS_PLACED_UNLESS MS_SWITCH (48) /* models without windows have positions everywhere */
+#define MS_VALUE_SCALE   MS_SWITCH (49) /* attention.value_scale: what the mixer adds is multiplied */
+#define MS_BIAS_BARE     MS_SWITCH (46) /* the selection bias is named exp_probs_b alone */
 
 /* Values may be the keys before their norm (no attn_v); of a block, by its tensors: they are. */
 #define MS_VALUES_MAY_BE_KEYS MS_SWITCH (55)
@@ -81,6 +80,8 @@ typedef guint64 MsSwitches;
 
 /* The stream is several side by side, mixed before and after each half of a block (streams.c). */
 #define MS_STREAMS MS_SWITCH (62)
+
+#define MS_EXPERTS_OF_CHUNKS MS_SWITCH (59) /* a second set of experts (ffn_*_chexps) */
 
 /* The experts. */
 #define MS_HASHED                                                                                  \
@@ -145,7 +146,9 @@ typedef struct
 typedef enum
 {
   MS_PLACED_ALL,
-  MS_PLACED_IN_WINDOWS,    /* those that attend within windows */
+  MS_PLACED_IN_WINDOWS,    /* those that attend within windows, */
+  MS_PLACED_OR_DENSE,      /* and leading_dense_block_count of the first, */
+  MS_PLACED_OR_FOUR,       /* or all of a model of four blocks */
   MS_PLACED_NOT_IN_FOURTH, /* all but the last of four */
 } MsPlaced;
 
@@ -202,6 +205,7 @@ typedef struct
   const MsMixer *mixers[MS_MAX_MIXERS + 1];
   MsRope rope;
   const MsNormKind *norm;
+  const MsNormKind *norm_else;           /* of files that have its epsilon instead; or NULL */
   const MsFeedForwardKind *feed_forward; /* of experts, shared experts and dense layers */
   const MsRecipe *recipe;
   const MsWindows *windows;     /* NULL: every block attends to whole documents */

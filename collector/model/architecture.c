@@ -37,6 +37,8 @@ static const MsRecipe sigmoid_of_chosen
     = { .scoring = MS_SCORING_SIGMOID_SELECTED, .weight_first = TRUE };
 
 static const MsWindows but_first = { .period = 4, .whole_first = TRUE };
+static const MsWindows but_first_told
+    = { .period = 4, .whole_first = TRUE, .needed = TRUE, .by_block = TRUE };
 static const MsWindows chunks = { .period = 4, .chunk = 8192 };
 static const MsTemperature every_8192 = { .scale = 0.1f, .offset = 1, .length = 8192 };
 static const MsWindows compressed_windows
@@ -384,8 +386,8 @@ static const MsArchitecture architectures[] = {
     .feed_forward = &ms_feed_forward_relu,
     .recipe = &by_key_renormalised,
     .windows = &but_first,
-    .placed = MS_PLACED_IN_WINDOWS,
-    .switches = MS_PLACED_UNLESS | MS_PLACED_IN_FOUR | MS_ROUTER_FIRST },
+    .placed = MS_PLACED_OR_FOUR,
+    .switches = MS_PLACED_UNLESS | MS_ROUTER_FIRST },
   { .name = "arctic",
     .mixers = { &ms_mixer_attention },
     .rope = MS_ROPE_PAIRS,
@@ -404,6 +406,24 @@ static const MsArchitecture architectures[] = {
     .embedding_by_root = 1,
     .switches = MS_QK_NORM_HEAD | MS_VALUES_MAY_BE_KEYS | MS_VALUES_NORMED | MS_POST_NORMS
                 | MS_SIDE_BY_SIDE | MS_LOGIT_CAP },
+  { .name = "grovemoe", /* chooses by sigmoid, in the same order */
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised,
+    .switches = MS_QK_NORM_HEAD | MS_EXPERTS_OF_CHUNKS },
+  { .name = "cohere2moe",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_layer,
+    .norm_else = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &sigmoid_by_key,
+    .windows = &but_first_told,
+    .placed = MS_PLACED_OR_DENSE,
+    .scales = { .shared = 0.5f },
+    .switches = MS_PARALLEL | MS_SHARED | MS_LOGIT_SCALE },
 };
 
 const MsArchitecture *

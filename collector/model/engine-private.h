@@ -32,6 +32,7 @@ typedef struct
   guint32 *positions; /* (n) within the document */
   const MsPlanBlock *block; /* under way */
   MsDecisions *layer;       /* its decisions */
+  const float *logits;      /* (n, E) that they were made of */
 } MsEngine;
 
 /* Tokens from..to-1; any thread. */

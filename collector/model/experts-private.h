@@ -5,9 +5,9 @@
 
 G_BEGIN_DECLS
 
-/* Logits of rows (n, D), and what the gate makes of them, into the layer's rows.  Always in float32,
+/* Logits of rows (n, D), which engine->logits then are, and what the gate makes of them, into the layer's rows.  Always in float32,
  * whatever the precision of the rest. */
-void ms_experts_route (const MsEngine *engine, float *rows);
+void ms_experts_route (MsEngine *engine, float *rows);
 /* Adds the weighted outputs of the chosen experts to engine->sum; `in` is engine->normed as an operand. */
 void ms_experts_run (const MsEngine *engine, const MsOperand *in);
 /* Adds the shared experts' output, where there are any. */

@@ -66,7 +66,7 @@ choose (const MsEngine *engine, gsize from, gsize to, gpointer data)
 }
 
 void
-ms_experts_route (const MsEngine *engine, float *rows)
+ms_experts_route (MsEngine *engine, float *rows)
 {
   const MsPlanBlock *b = engine->block;
   gsize n_experts = b->gate.n_experts;
@@ -80,11 +80,23 @@ ms_experts_route (const MsEngine *engine, float *rows)
                               .y = logits,
                               .y_width = n_experts };
 
+  engine->logits = logits;
   ms_products_run (engine->products, &product, 1);
   ms_engine_for_tokens (engine, engine->n, choose, logits);
 }
 
 /* --- Routed experts ------------------------------------------------------------------------- */
+
+/* Networks, and which of them each token of the wave takes. */
+typedef struct
+{
+  const MsFeedForward *networks; /* (count) */
+  guint count, k;
+  const guint16 *chosen; /* (n, k) */
+  const float *weights;  /* (n, k) */
+  gboolean weight_first; /* a weight multiplies what a network reads, not what it gives */
+  gboolean recorded;     /* norms and peaks of what they give go to the layer */
+} Set;
 
 /* The wave's (token, slot) pairs in the order of experts, then tokens. */
 typedef struct
@@ -95,29 +107,27 @@ typedef struct
 } Groups;
 
 static Groups
-group_by_expert (const MsEngine *engine)
+group_by_expert (const MsEngine *engine, const Set *set)
 {
-  const MsGate *gate = &engine->block->gate;
-  const guint16 *experts = engine->layer->experts + engine->first * gate->k;
-  gsize n_pairs = engine->n * gate->k;
-  Groups groups = { ms_arena_alloc0 (engine->arena, (gate->n_experts + 1) * sizeof (gsize)),
+  gsize n_pairs = engine->n * set->k;
+  Groups groups = { ms_arena_alloc0 (engine->arena, (set->count + 1) * sizeof (gsize)),
                     ms_arena_array (engine->arena, guint32, n_pairs),
                     ms_arena_array (engine->arena, guint32, n_pairs) };
-  g_autofree gsize *next = g_new (gsize, gate->n_experts);
+  g_autofree gsize *next = g_new (gsize, set->count);
 
   for (gsize i = 0; i < n_pairs; i++)
-    groups.starts[experts[i] + 1]++;
-  for (guint e = 0; e < gate->n_experts; e++)
+    groups.starts[set->chosen[i] + 1]++;
+  for (guint e = 0; e < set->count; e++)
     {
       groups.starts[e + 1] += groups.starts[e];
       next[e] = groups.starts[e];
     }
   for (gsize i = 0; i < n_pairs; i++)
     {
-      gsize place = next[experts[i]]++;
+      gsize place = next[set->chosen[i]]++;
 
       groups.places[i] = (guint32) place;
-      groups.tokens[place] = (guint32) (i / gate->k);
+      groups.tokens[place] = (guint32) (i / set->k);
     }
   return groups;
 }
@@ -125,6 +135,7 @@ group_by_expert (const MsEngine *engine)
 /* Pairs from..to-1 under way. */
 typedef struct
 {
+  const Set *set;
   const Groups *groups;
   gsize from, to;
   /* (n, Z): what the experts read; Z is D unless they have a width of their own. */
@@ -136,29 +147,31 @@ typedef struct
 
 /* The weight of the pair at a place, by its token's slot. */
 static float
-weight_of (const MsEngine *engine, const Groups *groups, gsize place)
+weight_of (const Batch *batch, gsize place)
 {
-  guint k = engine->block->gate.k;
+  const Groups *groups = batch->groups;
+  guint k = batch->set->k;
   gsize token = groups->tokens[place], slot = 0;
 
   while (groups->places[token * k + slot] != place)
     slot++;
-  return engine->layer->weights[(engine->first + token) * k + slot];
+  return batch->set->weights[token * k + slot];
 }
 
 static void
 gather (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
   Batch *batch = data;
-  gboolean weighted = engine->plan->architecture->recipe->weight_first;
+  gboolean weighted = batch->set->weight_first;
   g_autofree float *scaled = weighted ? g_new (float, batch->in.width) : NULL;
 
+  (void) engine;
   for (gsize i = from; i < to; i++)
     {
       const float *row = batch->rows + batch->groups->tokens[batch->from + i] * batch->in.width;
 
       if (weighted)
-        ms_scale (row, weight_of (engine, batch->groups, batch->from + i), batch->in.width, scaled);
+        ms_scale (row, weight_of (batch, batch->from + i), batch->in.width, scaled);
       ms_operand_put (&batch->in, i, weighted ? scaled : row);
     }
 }
@@ -168,9 +181,9 @@ static void
 combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
 {
   const Batch *batch = data;
+  const Set *set = batch->set;
   MsDecisions *layer = engine->layer;
-  gboolean weighted = engine->plan->architecture->recipe->weight_first;
-  guint k = engine->block->gate.k;
+  guint k = set->k;
   gsize d = batch->in.width;
 
   for (gsize t = from; t < to; t++)
@@ -191,10 +204,11 @@ combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
           next = (gsize) places[slot] + 1;
           out = batch->out + (places[slot] - batch->from) * d;
           row = (engine->first + t) * k + slot;
-          ms_add_scaled (batch->routed + t * d, out, weighted ? 1 : layer->weights[row], d);
-          if (layer->norms != NULL)
+          ms_add_scaled (batch->routed + t * d, out,
+                         set->weight_first ? 1 : set->weights[t * k + slot], d);
+          if (set->recorded && layer->norms != NULL)
             layer->norms[row] = sqrtf (ms_dot (out, out, d));
-          if (layer->peaks != NULL)
+          if (set->recorded && layer->peaks != NULL)
             layer->peaks[row] = ms_largest (out, d);
         }
     }
@@ -229,11 +243,11 @@ add_routed (const MsEngine *engine, gsize from, gsize to, gpointer data)
 static void
 run_batch (const MsEngine *engine, Batch *batch, MsOperand hidden)
 {
-  const MsPlanBlock *b = engine->block;
+  const Set *set = batch->set;
   g_autoptr (GArray) up = g_array_new (FALSE, FALSE, sizeof (MsProduct));
   g_autoptr (GArray) down = g_array_new (FALSE, FALSE, sizeof (MsProduct));
 
-  for (guint e = 0; e < b->gate.n_experts; e++)
+  for (guint e = 0; e < set->count; e++)
     {
       gsize from = MAX (batch->groups->starts[e], batch->from);
       gsize to = MIN (batch->groups->starts[e + 1], batch->to);
@@ -242,10 +256,10 @@ run_batch (const MsEngine *engine, Batch *batch, MsOperand hidden)
 
       if (from >= to)
         continue;
-      product
-          = ms_feed_forward_inward (b->feed_forward, &b->networks[e], batch->in, row, rows, hidden);
+      product = ms_feed_forward_inward (engine->block->feed_forward, &set->networks[e], batch->in,
+                                        row, rows, hidden);
       g_array_append_val (up, product);
-      product = ms_feed_forward_outward (&b->networks[e], hidden, row, rows);
+      product = ms_feed_forward_outward (&set->networks[e], hidden, row, rows);
       product.y = batch->out;
       product.y_width = batch->in.width;
       g_array_append_val (down, product);
@@ -300,34 +314,117 @@ widen (const MsEngine *engine, const float *routed)
   return product.y;
 }
 
-void
-ms_experts_run (const MsEngine *engine, const MsOperand *in)
+/* The weighted sum (n, width) of what a set's networks make of rows (n, width). */
+static float *
+run_set (const MsEngine *engine, const Set *set, const float *rows, gsize width)
 {
-  const MsPlanBlock *b = engine->block;
-  Groups groups = group_by_expert (engine);
-  gboolean latent = b->latent_down.tensor != NULL;
-  gsize n_pairs = engine->n * b->gate.k;
-  gsize width = latent ? (gsize) b->latent_down.n_rows : engine->plan->width;
-  gsize most = MIN (ms_feed_forward_batch (engine->plan, b->networks), n_pairs);
-  MsOperand hidden = ms_engine_operand (engine, most, (gsize) b->networks[0].up.n_rows);
-  Batch batch = { .groups = &groups, .in = ms_engine_operand (engine, most, width) };
+  Groups groups = group_by_expert (engine, set);
+  gsize n_pairs = engine->n * set->k;
+  gsize most = MIN (ms_feed_forward_batch (engine->plan, set->networks), n_pairs);
+  MsOperand hidden = ms_engine_operand (engine, most, (gsize) set->networks[0].up.n_rows);
+  Batch batch = {
+    .set = set, .groups = &groups, .rows = rows, .in = ms_engine_operand (engine, most, width)
+  };
 
-  batch.rows = latent                       ? narrow (engine, in)
-               : b->early_norm.kind != NULL ? engine->early
-                                            : engine->normed;
   batch.out = ms_arena_array (engine->arena, float, most *width);
   batch.routed = ms_arena_alloc0 (engine->arena, engine->n * width * sizeof (float));
   for (guint e = 0; batch.from < n_pairs; batch.from = batch.to)
     {
       /* Whole experts while they fit, so that each is unpacked once. */
-      while (e < b->gate.n_experts && groups.starts[e + 1] <= batch.from + most)
+      while (e < set->count && groups.starts[e + 1] <= batch.from + most)
         e++;
       batch.to = groups.starts[e] > batch.from ? groups.starts[e] : batch.from + most;
       run_batch (engine, &batch, hidden);
     }
+  return batch.routed;
+}
+
+/* --- Experts of chunks ------------------------------------------------------------------------ */
+
+typedef struct
+{
+  guint16 *chosen;   /* (n, K) the chunk of each chosen expert */
+  float *weights;    /* (n, K) */
+  float *routed;     /* (n, D) what the routed experts gave; then with what the chunks' add */
+  const float *more; /* (n, D) what these give */
+} Chunks;
+
+/* A chunk is weighed by the score of the expert whose number is the chunk's: so llama.cpp does. */
+static void
+choose_chunks (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const MsPlanBlock *b = engine->block;
+  const MsGate *gate = &b->gate;
+  const Chunks *chunks = data;
+  g_autofree float *scores = g_new (float, gate->n_experts);
+
+  for (gsize t = from; t < to; t++)
+    {
+      const guint16 *experts = engine->layer->experts + (engine->first + t) * gate->k;
+      guint16 *chosen = chunks->chosen + t * gate->k;
+
+      for (guint j = 0; j < gate->k; j++)
+        chosen[j] = (guint16) (experts[j] / b->per_chunk);
+      ms_gate_scores (gate, engine->logits + t * gate->n_experts, scores);
+      ms_gate_weigh (gate, scores, chosen, gate->k, chunks->weights + t * gate->k);
+    }
+}
+
+static void
+add_chunks (const MsEngine *engine, gsize from, gsize to, gpointer data)
+{
+  const Chunks *chunks = data;
+  gsize d = engine->plan->width;
+
+  ms_add_scaled (chunks->routed + from * d, chunks->more + from * d, engine->block->chunk_scale,
+                 (to - from) * d);
+}
+
+/* Adds what the chunks' experts make of the routed experts' sum (n, D) to it. */
+static void
+run_chunks (const MsEngine *engine, float *routed)
+{
+  const MsPlanBlock *b = engine->block;
+  gsize n_pairs = engine->n * b->gate.k;
+  Chunks chunks = { ms_arena_array (engine->arena, guint16, n_pairs),
+                    ms_arena_array (engine->arena, float, n_pairs), routed, NULL };
+  const Set set = { .networks = b->chunks,
+                    .count = b->n_chunks,
+                    .k = b->gate.k,
+                    .chosen = chunks.chosen,
+                    .weights = chunks.weights };
+
+  ms_engine_for_tokens (engine, engine->n, choose_chunks, &chunks);
+  chunks.more = run_set (engine, &set, routed, engine->plan->width);
+  ms_engine_for_tokens (engine, engine->n, add_chunks, &chunks);
+}
+
+/* --- All of a block --------------------------------------------------------------------------- */
+
+void
+ms_experts_run (const MsEngine *engine, const MsOperand *in)
+{
+  const MsPlanBlock *b = engine->block;
+  gsize first = engine->first * b->gate.k;
+  gboolean latent = b->latent_down.tensor != NULL;
+  const Set set = { .networks = b->networks,
+                    .count = b->gate.n_experts,
+                    .k = b->gate.k,
+                    .chosen = engine->layer->experts + first,
+                    .weights = engine->layer->weights + first,
+                    .weight_first = engine->plan->architecture->recipe->weight_first,
+                    .recorded = TRUE };
+  const float *rows = latent                       ? narrow (engine, in)
+                      : b->early_norm.kind != NULL ? engine->early
+                                                   : engine->normed;
+  float *routed
+      = run_set (engine, &set, rows, latent ? (gsize) b->latent_down.n_rows : engine->plan->width);
+
   if (latent)
-    batch.routed = widen (engine, batch.routed);
-  ms_engine_for_tokens (engine, engine->n, add_routed, batch.routed);
+    routed = widen (engine, routed);
+  if (b->chunks != NULL)
+    run_chunks (engine, routed);
+  ms_engine_for_tokens (engine, engine->n, add_routed, routed);
 }
 
 void
@@ -359,5 +456,9 @@ ms_experts_token_bytes (const MsPlanBlock *block, gsize width, gsize operand)
   gsize latent = block->latent_down.tensor != NULL ? (gsize) block->latent_down.n_rows : 0;
 
   return (block->gate.n_experts + width + 2 * latent + 1) * sizeof (float) + latent * operand
-         + block->gate.k * 2 * sizeof (guint32);
+         + block->gate.k * 2 * sizeof (guint32)
+         + (block->chunks != NULL
+                ? width * sizeof (float)
+                      + block->gate.k * (sizeof (guint16) + sizeof (float) + 2 * sizeof (guint32))
+                : 0);
 }

@@ -321,7 +321,7 @@ norm_for_router (const MsEngine *engine, gsize from, gsize to, gpointer data)
 
 /* Decisions of routers that read the block's input. */
 static void
-route_early (const MsEngine *engine)
+route_early (MsEngine *engine)
 {
   const MsPlanBlock *block = engine->block;
 
@@ -337,7 +337,7 @@ route_early (const MsEngine *engine)
 
 /* Decisions of the others; engine->normed is what the networks read. */
 static void
-route_late (const MsEngine *engine)
+route_late (MsEngine *engine)
 {
   const MsPlanBlock *block = engine->block;
 
@@ -607,6 +607,17 @@ angle_bytes (const MsPlan *plan, gsize longest)
   return bytes;
 }
 
+/* Whether a block has a second set of experts, whose batches lie beside those of the first. */
+static gboolean
+has_chunks (const MsPlan *plan)
+{
+  gboolean any = FALSE;
+
+  for (guint b = 0; b < plan->n_blocks; b++)
+    any |= plan->blocks[b].chunks != NULL;
+  return any;
+}
+
 gsize
 ms_forward_fixed_bytes (const MsPlan *plan, const MsForwardOptions *options, gsize longest)
 {
@@ -619,7 +630,7 @@ ms_forward_fixed_bytes (const MsPlan *plan, const MsForwardOptions *options, gsi
       ms_plan_block_each (block, widen, &widest);
       worker = MAX (worker, mixer_bytes (block, operand_bytes (options), longest).worker);
     }
-  return 2 * (gsize) MS_FORWARD_BATCH_BYTES
+  return (2 + has_chunks (plan)) * (gsize) MS_FORWARD_BATCH_BYTES
          + ms_threads (options->threads) * (ms_products_worker_bytes (widest) + worker)
          + angle_bytes (plan, longest);
 }

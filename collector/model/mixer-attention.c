@@ -203,13 +203,13 @@ load_positions (MsLoader *loader, guint block, Part *part, GError **error)
 {
   const MsArchitecture *architecture = loader->plan->architecture;
   MsPlaced placed = architecture->placed;
-  guint32 window;
+  guint32 window, dense = 0;
 
   if (!load_width (loader, &window, error))
     return FALSE;
   if (window == 0 && (architecture->switches & MS_PLACED_UNLESS) != 0)
     placed = MS_PLACED_ALL;
-  if ((architecture->switches & MS_PLACED_IN_FOUR) != 0 && loader->plan->n_blocks == 4)
+  if (placed == MS_PLACED_OR_FOUR && loader->plan->n_blocks == 4)
     {
       placed = MS_PLACED_ALL;
       if (block == 0)
@@ -218,7 +218,11 @@ load_positions (MsLoader *loader, guint block, Part *part, GError **error)
                         "it; larger ones have none in every fourth",
                         architecture->name);
     }
-  if ((placed == MS_PLACED_IN_WINDOWS && part->window == 0)
+  if (placed == MS_PLACED_OR_DENSE
+      && !ms_loader_u32 (loader, "leading_dense_block_count", MS_KEY_OPTIONAL, &dense, error))
+    return FALSE;
+  if (((placed == MS_PLACED_IN_WINDOWS || placed == MS_PLACED_OR_FOUR) && part->window == 0)
+      || (placed == MS_PLACED_OR_DENSE && part->window == 0 && block >= dense)
       || (placed == MS_PLACED_NOT_IN_FOURTH && block % 4 == 3))
     {
       part->temperature = architecture->temperature;
@@ -240,7 +244,7 @@ load_plain_norms (MsLoader *loader, Part *part, GError **error)
     return FALSE;
   if (n_experts != 128)
     part->q_norm = part->k_norm
-        = (MsNorm){ .kind = architecture->norm, .epsilon = loader->plan->epsilon };
+        = (MsNorm){ .kind = loader->plan->norm, .epsilon = loader->plan->epsilon };
   return TRUE;
 }
 
@@ -349,8 +353,7 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
   if ((place.switches & MS_VALUES_ARE_KEYS) != 0)
     part->v = part->k;
   if ((switches & MS_VALUES_NORMED) != 0)
-    part->v_norm
-        = (MsNorm){ .kind = loader->plan->architecture->norm, .epsilon = loader->plan->epsilon };
+    part->v_norm = (MsNorm){ .kind = loader->plan->norm, .epsilon = loader->plan->epsilon };
   return TRUE;
 }
 

@@ -74,6 +74,11 @@ typedef struct
   MsFeedForward *networks; /* (E) experts, or (1) of a dense layer; NULL: none */
   /* Experts that read and write vectors of a width Z of their own: (Z, D), (D, Z); or absent. */
   MsMatrix latent_down, latent_up;
+  /* Experts of `per_chunk` experts in a row each: they read what the chosen experts give, and what they give
+   * is added to that, times chunk_scale.  NULL: none. */
+  MsFeedForward *chunks; /* (n_chunks) */
+  guint n_chunks, per_chunk;
+  float chunk_scale;
   MsFeedForward shared; /* tensors NULL: none */
   MsFeedForward beside; /* a dense network that reads what the router reads; tensors NULL: none */
   MsMatrix shared_gate; /* (1, D) or absent */
@@ -83,6 +88,7 @@ typedef struct
 typedef struct
 {
   const MsArchitecture *architecture;
+  const MsNormKind *norm;            /* the architecture's, for this file */
   guint width, n_blocks, vocabulary; /* D, blocks, V */
   guint32 context; /* tokens the model was trained for; 0: the file does not say */
   float epsilon;

@@ -214,6 +214,8 @@ ms_plan_block_each (const MsPlanBlock *block, MsTableFunc visit, gpointer data)
       visit (&block->feed_forward->tensors, &own->shared, data);
       visit (&block->feed_forward->tensors, &own->beside, data);
     }
+  for (guint i = 0; i < block->n_chunks; i++)
+    visit (&block->feed_forward->tensors, &own->chunks[i], data);
 }
 
 /* --- One block ------------------------------------------------------------------------------ */
@@ -285,6 +287,38 @@ load_hash (MsLoader *loader, guint b, MsPlanBlock *block, GError **error)
   return TRUE;
 }
 
+/* The second set of experts, where the architecture has one. */
+static gboolean
+load_chunks (MsLoader *loader, guint b, MsPlanBlock *block, GError **error)
+{
+  const MsGate *gate = &block->gate;
+  const char *name = loader->plan->architecture->name;
+
+  if ((loader->plan->architecture->switches & MS_EXPERTS_OF_CHUNKS) == 0)
+    return TRUE;
+  if (!ms_loader_u32 (loader, "experts_per_group", MS_KEY_REQUIRED, &block->per_chunk, error)
+      || !ms_loader_float (loader, "expert_group_scale", MS_KEY_REQUIRED, &block->chunk_scale,
+                           error))
+    return FALSE;
+  if (block->per_chunk == 0 || gate->n_experts % block->per_chunk != 0
+      || gate->n_experts / block->per_chunk < gate->k)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "%s.experts_per_group is %u; equal chunks of %u experts, at least as "
+                             "many as the %u chosen, are expected",
+                             name, block->per_chunk, gate->n_experts, gate->k);
+  block->n_chunks = gate->n_experts / block->per_chunk;
+  block->chunks = g_new0 (MsFeedForward, block->n_chunks);
+  if (loader->plan->n_moe == 1)
+    ms_loader_warn (
+        loader,
+        "the experts of chunks (ffn_*_chexps) run as in llama.cpp: they read what the "
+        "chosen experts give, and weigh as experts of the same numbers; %s as published "
+        "may differ",
+        name);
+  return ms_feed_forward_load (loader, b, "_chexps", loader->plan->width, block->n_chunks, FALSE,
+                               block->chunks, error);
+}
+
 static gboolean
 load_moe (MsLoader *loader, guint b, MsTensorPlace *place, MsPlanBlock *block, GError **error)
 {
@@ -305,7 +339,7 @@ load_moe (MsLoader *loader, guint b, MsTensorPlace *place, MsPlanBlock *block, G
   if (!ms_feed_forward_load_experts (loader, b, width, block->gate.n_experts, block->networks,
                                      error))
     return FALSE;
-  if (!load_hash (loader, b, block, error))
+  if (!load_hash (loader, b, block, error) || !load_chunks (loader, b, block, error))
     return FALSE;
   block->gate.selection_bias = block->selection_bias;
   block->gate.biased = block->selection_bias != NULL;
@@ -328,7 +362,9 @@ load_block (MsLoader *loader, guint b, const MsGate *gate, GError **error)
   MsPlanBlock *block = &plan->blocks[b];
   gint64 sizes[N_SIZES] = { 1, plan->width, gate->n_experts };
   MsTensorPlace place = { .block = (gint) b, .sizes = sizes };
-  gboolean routes = block_has (loader, b, "ffn_gate_inp.weight");
+  /* Experts without a router are missed by its name. */
+  gboolean routes = block_has (loader, b, "ffn_gate_inp.weight")
+                    || block_has (loader, b, "ffn_down_exps.weight");
 
   block->mixer = choose_mixer (loader, b);
   block->feed_forward = plan->architecture->feed_forward;
@@ -438,6 +474,18 @@ check_parts (const MsLoader *loader, GError **error)
   return TRUE;
 }
 
+/* The kind of norms of this file; returns the key of their epsilon.  (transfer full) */
+static char *
+choose_norm (MsLoader *loader)
+{
+  const MsArchitecture *architecture = loader->plan->architecture;
+  const MsNormKind *other = architecture->norm_else;
+  g_autofree char *key = other != NULL ? ms_loader_key (loader, other->epsilon_key) : NULL;
+
+  loader->plan->norm = key != NULL && ms_gguf_has (loader->gguf, key) ? other : architecture->norm;
+  return ms_loader_key (loader, loader->plan->norm->epsilon_key);
+}
+
 static gboolean
 load (MsLoader *loader, GError **error)
 {
@@ -446,7 +494,7 @@ load (MsLoader *loader, GError **error)
   gint64 sizes[N_SIZES] = { 1 };
   const MsTensorPlace place = { .block = -1, .sizes = sizes };
   MsGate gate = { 0 };
-  g_autofree char *epsilon_key = ms_loader_key (loader, plan->architecture->norm->epsilon_key);
+  g_autofree char *epsilon_key = choose_norm (loader);
 
   if (!ms_loader_u32 (loader, "embedding_length", MS_KEY_REQUIRED, &width, error)
       || !ms_loader_u32 (loader, "block_count", MS_KEY_REQUIRED, &n_blocks, error)
@@ -558,6 +606,7 @@ ms_plan_free (MsPlan *plan)
       ms_plan_block_each (&plan->blocks[b], clear_table, NULL);
       g_free (plan->blocks[b].mixer_part);
       g_free (plan->blocks[b].networks);
+      g_free (plan->blocks[b].chunks);
       g_free (plan->blocks[b].by_token);
     }
   g_free (plan->blocks);

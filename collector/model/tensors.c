@@ -152,7 +152,7 @@ static gboolean
 load_norm (MsLoader *loader, const MsTensorRule *rule, const MsTensorPlace *place,
            gboolean required, MsNorm *norm, GError **error)
 {
-  const MsNormKind *kind = loader->plan->architecture->norm;
+  const MsNormKind *kind = loader->plan->norm;
   gint64 sizes[] = { 1, place->sizes[rule->shape[0]] };
   MsTensorPlace own = { .block = place->block, .stem = rule->name, .sizes = sizes };
   g_autofree char *first = full_name (&own, kind->tensors.rules[0].name);
