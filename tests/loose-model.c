@@ -85,6 +85,14 @@ loose_model_bool (LooseModel *model, const char *key, gboolean value)
   gguf_add_bool (model->writer, full, value);
 }
 
+void
+loose_model_i32s (LooseModel *model, const char *key, const gint32 *values, gsize n)
+{
+  g_autofree char *full = full_key (model, key);
+
+  gguf_add_i32s (model->writer, full, values, n);
+}
+
 static gboolean
 is_meant (const LooseFault *fault, const char *tensor)
 {

@@ -36,6 +36,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (LooseModel, loose_model_clear)
 /* Keys without "ARCHITECTURE.". */
 void loose_model_u32 (LooseModel *model, const char *key, guint32 value);
 void loose_model_float (LooseModel *model, const char *key, float value);
+void loose_model_i32s (LooseModel *model, const char *key, const gint32 *values, gsize n);
 void loose_model_bool (LooseModel *model, const char *key, gboolean value);
 /* Shapes as in gguf_add_f32. */
 void loose_model_add (LooseModel *model, const char *name, gint64 ne0, gint64 ne1, gint64 ne2);

@@ -293,26 +293,31 @@ make_grok (LooseModel *model, const Grok *grok, const LooseFault *fault, GError 
 }
 
 static void
-turn (double *head, guint position)
+turn (double *head, guint position, gboolean pairs)
 {
   for (guint i = 0; i < HEAD / 2; i++)
     {
-      double angle = position * pow (10000, -2.0 * i / HEAD), a = head[i], b = head[i + HEAD / 2];
+      guint first = pairs ? 2 * i : i, second = pairs ? first + 1 : i + HEAD / 2;
+      double angle = position * pow (10000, -2.0 * i / HEAD), a = head[first], b = head[second];
 
-      head[i] = a * cos (angle) - b * sin (angle);
-      head[i + HEAD / 2] = a * sin (angle) + b * cos (angle);
+      head[first] = a * cos (angle) - b * sin (angle);
+      head[second] = a * sin (angle) + b * cos (angle);
     }
 }
 
 /* How attention differs. */
 typedef struct
 {
-  double scale, cap; /* of scores; cap 0: none */
-  gboolean post;     /* a norm behind */
-  double kept;       /* times the norm that takes the stream's place; 0: it stays */
+  double scale, cap;        /* of scores; cap 0: none */
+  gboolean post;            /* a norm behind */
+  double kept;              /* times the norm that takes the stream's place; 0: it stays */
+  guint window;             /* tokens that one sees; 0: all */
+  gboolean pairs, unplaced; /* how positions pair values; there are none */
+  gboolean sinks;
+  double residual; /* times what is added; 0: 1 */
 } Style;
 
-static const Style grok_style = { SCALE, CAP, TRUE, 0 };
+static const Style grok_style = { .scale = SCALE, .cap = CAP, .post = TRUE };
 
 /* Attention of block b on n tokens of a document, x (n, D): the stream behind it. */
 static void
@@ -320,6 +325,8 @@ attend (const Style *style, guint b, guint n, double *x)
 {
   g_autofree double *q = g_new (double, n * 2 * HEAD), *k = g_new (double, n *HEAD);
   g_autofree double *v = g_new (double, n *HEAD), *p = g_new (double, n);
+  g_autofree char *sink_name = g_strdup_printf ("blk.%u.attn_sinks.weight", b);
+  g_autofree float *sinks = loose_values (sink_name, 2);
   char names[6][32];
   static const char *const parts[]
       = { "attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "attn_output_norm" };
@@ -337,9 +344,8 @@ attend (const Style *style, guint b, guint n, double *x)
       loose_apply (names[1], 0, h, D, 2 * HEAD, q + t * 2 * HEAD);
       loose_apply (names[2], 0, h, D, HEAD, k + t * HEAD);
       loose_apply (names[3], 0, h, D, HEAD, v + t * HEAD);
-      turn (q + t * 2 * HEAD, t);
-      turn (q + t * 2 * HEAD + HEAD, t);
-      turn (k + t * HEAD, t);
+      for (guint i = 0; i < 3 && !style->unplaced; i++)
+        turn (i < 2 ? q + (t * 2 + i) * HEAD : k + t * HEAD, t, style->pairs);
     }
   for (guint t = 0; t < n; t++)
     {
@@ -347,9 +353,10 @@ attend (const Style *style, guint b, guint n, double *x)
 
       for (guint h = 0; h < 2; h++)
         {
-          double sum = 0;
+          guint from = style->window > 0 && t + 1 > style->window ? t + 1 - style->window : 0;
+          double sum = style->sinks ? exp ((double) sinks[h]) : 0;
 
-          for (guint s = 0; s <= t; s++)
+          for (guint s = from; s <= t; s++)
             {
               double score = 0;
 
@@ -360,7 +367,7 @@ attend (const Style *style, guint b, guint n, double *x)
                 score = style->cap * tanh (score / style->cap);
               sum += p[s] = exp (score);
             }
-          for (guint s = 0; s <= t; s++)
+          for (guint s = from; s <= t; s++)
             for (guint i = 0; i < HEAD; i++)
               mixed[h * HEAD + i] += p[s] / sum * v[s * HEAD + i];
         }
@@ -368,7 +375,7 @@ attend (const Style *style, guint b, guint n, double *x)
       if (style->post)
         loose_norm (names[5], 0, D, out);
       for (guint i = 0; i < D; i++)
-        x[t * D + i] += out[i];
+        x[t * D + i] += style->residual > 0 ? style->residual * out[i] : out[i];
     }
 }
 
@@ -546,7 +553,7 @@ add_expert (guint e, const double *x, double weight, double *sum)
 static void
 test_minimax (void)
 {
-  const Style style = { 1 / sqrt (HEAD), 0, FALSE, KEPT };
+  const Style style = { .scale = 1 / sqrt (HEAD), .kept = KEPT };
   g_auto (LooseModel) model = { 0 };
   g_autoptr (GError) error = NULL;
   g_autofree float *embedding = loose_values ("token_embd.weight", WORDS * D);
@@ -602,6 +609,141 @@ test_minimax_key (void)
   g_assert_nonnull (strstr (error->message, "residual_scale"));
 }
 
+/* --- Windows and positions block by block, sinks, gates in other matrices (Granite) ----------- */
+
+#define WINDOW   3
+#define RESIDUAL 0.4
+
+static gboolean
+make_granite (LooseModel *model, const LooseFault *fault, GError **error)
+{
+  static const gint32 windows[] = { 1, 0 }, placed[] = { 0, 1 };
+  static const struct
+  {
+    const char *name;
+    gint64 ne[3];
+  } tensors[] = { { "attn_norm.weight", { D } },
+                  { "attn_q.weight", { D, 2 * HEAD } },
+                  { "attn_k.weight", { D, HEAD } },
+                  { "attn_v.weight", { D, HEAD } },
+                  { "attn_sinks.weight", { 2 } },
+                  { "attn_output.weight", { 2 * HEAD, D } },
+                  { "ffn_norm.weight", { D } },
+                  { "ffn_gate_inp.weight", { D, E } },
+                  { "ffn_gate_up_exps.weight", { D, 2 * WIDTH, E } },
+                  { "ffn_down_exps.weight", { WIDTH, D, E } },
+                  { "ffn_up_shexp.weight", { D, 2 * SHARED } },
+                  { "ffn_down_shexp.weight", { SHARED, D } } };
+
+  loose_model_init (model, "granite_swa", fault);
+  loose_model_u32 (model, "embedding_length", D);
+  loose_model_u32 (model, "block_count", BLOCKS);
+  loose_model_u32 (model, "attention.head_count", 2);
+  loose_model_u32 (model, "attention.head_count_kv", 1);
+  loose_model_u32 (model, "attention.sliding_window", WINDOW);
+  loose_model_i32s (model, "attention.sliding_window_pattern", windows, BLOCKS);
+  loose_model_i32s (model, "attention.rope_pattern", placed, BLOCKS);
+  loose_model_u32 (model, "expert_count", E);
+  loose_model_u32 (model, "expert_used_count", K);
+  loose_model_float (model, "attention.scale", 0.5f);
+  loose_model_float (model, "embedding_scale", 3);
+  loose_model_float (model, "residual_scale", (float) RESIDUAL);
+  loose_model_float (model, "logit_scale", 6);
+  loose_model_add (model, "token_embd.weight", D, WORDS, 0);
+  loose_model_add (model, "output_norm.weight", D, 0, 0);
+  for (guint b = 0; b < BLOCKS; b++)
+    for (guint i = 0; i < G_N_ELEMENTS (tensors); i++)
+      {
+        g_autofree char *name = g_strdup_printf ("blk.%u.%s", b, tensors[i].name);
+
+        loose_model_add (model, name, tensors[i].ne[0], tensors[i].ne[1], tensors[i].ne[2]);
+      }
+  return loose_model_load (model, error);
+}
+
+/* down (silu (g) * u) of number e, g and u being rows of one matrix, added to sum times the weight. */
+static void
+add_halves (const char *both, const char *down, guint e, guint width, const double *x,
+            double weight, double *sum)
+{
+  double hidden[2 * SHARED], out[D];
+
+  loose_apply (both, e * 2 * width, x, D, 2 * width, hidden);
+  for (guint i = 0; i < width; i++)
+    hidden[i] *= hidden[width + i] / (1 + exp (-hidden[i]));
+  loose_apply (down, e * D, hidden, width, D, out);
+  for (guint i = 0; i < D; i++)
+    sum[i] += weight * out[i];
+}
+
+static void
+test_granite (void)
+{
+  const Style styles[BLOCKS] = {
+    { .scale = 0.5, .window = WINDOW, .unplaced = TRUE, .sinks = TRUE, .residual = RESIDUAL },
+    { .scale = 0.5, .pairs = TRUE, .sinks = TRUE, .residual = RESIDUAL },
+  };
+  g_auto (LooseModel) model = { 0 };
+  g_autoptr (GError) error = NULL;
+  g_autofree float *embedding = loose_values ("token_embd.weight", WORDS * D);
+  static float logits[BLOCKS * TOKENS * E], similarity[TOKENS];
+  double x[TOKENS * D];
+
+  make_granite (&model, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (model.plan->warnings->len, ==, 0);
+  run_engine (model.plan, logits, similarity);
+  for (guint i = 0; i < TOKENS * D; i++)
+    x[i] = 3 * (double) embedding[ids[i / D] * D + i % D];
+  for (guint b = 0; b < BLOCKS; b++)
+    {
+      attend (&styles[b], b, FIRST, x);
+      attend (&styles[b], b, TOKENS - FIRST, x + FIRST * D);
+      for (guint t = 0; t < TOKENS; t++)
+        {
+          g_autofree char *norm = g_strdup_printf ("blk.%u.ffn_norm.weight", b);
+          g_autofree char *router = g_strdup_printf ("blk.%u.ffn_gate_inp.weight", b);
+          double right[E], h[D], kept = 0;
+          guint chosen[K];
+
+          memcpy (h, x + t * D, sizeof h);
+          loose_norm (norm, 0, D, h);
+          loose_apply (router, 0, h, D, E, right);
+          for (guint e = 0; e < E; e++)
+            assert_near ((double) logits[(b * TOKENS + t) * E + e], right[e]);
+          choose (right, chosen);
+          for (guint j = 0; j < K; j++)
+            kept += exp (right[chosen[j]]);
+          for (guint j = 0; j < K && b == 0; j++)
+            add_halves ("blk.0.ffn_gate_up_exps.weight", "blk.0.ffn_down_exps.weight", chosen[j],
+                        WIDTH, h, RESIDUAL * exp (right[chosen[j]]) / kept, x + t * D);
+          if (b == 0)
+            add_halves ("blk.0.ffn_up_shexp.weight", "blk.0.ffn_down_shexp.weight", 0, SHARED, h,
+                        RESIDUAL, x + t * D);
+        }
+    }
+}
+
+/* Half a matrix of gates more is no whole number of them. */
+static void
+test_granite_faults (void)
+{
+  static const LooseFault faults[]
+      = { { "attn_sinks.weight", TRUE },      { "attn_sinks.weight", FALSE },
+          { "ffn_up_shexp.weight", FALSE },   { "ffn_down_shexp.weight", TRUE },
+          { "ffn_down_shexp.weight", FALSE }, { "ffn_gate_up_exps.weight", FALSE } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (faults); i++)
+    {
+      g_auto (LooseModel) model = { 0 };
+      g_autoptr (GError) error = NULL;
+
+      g_assert_false (make_granite (&model, &faults[i], &error));
+      if (strstr (error->message, faults[i].name) == NULL)
+        g_error ("'%s' expected in: %s", faults[i].name, error->message);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -614,5 +756,7 @@ main (int argc, char **argv)
   g_test_add_func ("/parts/beside/faults", test_grok_faults);
   g_test_add_func ("/parts/norm-kept", test_minimax);
   g_test_add_func ("/parts/norm-kept/key", test_minimax_key);
+  g_test_add_func ("/parts/block-by-block", test_granite);
+  g_test_add_func ("/parts/block-by-block/faults", test_granite_faults);
   return g_test_run ();
 }

@@ -150,6 +150,7 @@ typedef enum
   MS_PLACED_OR_DENSE,      /* and leading_dense_block_count of the first, */
   MS_PLACED_OR_FOUR,       /* or all of a model of four blocks */
   MS_PLACED_NOT_IN_FOURTH, /* all but the last of four */
+  MS_PLACED_BY_KEY,        /* those of attention.rope_pattern; all where it is absent */
 } MsPlaced;
 
 /* What queries of blocks without positions are multiplied by as a document grows:
@@ -219,8 +220,9 @@ typedef struct
   float logits_by_width;   /* the logit scale is this / D */
   /* The norm that half a block reads, times residual_scale, stays in place of the stream. */
   gboolean keeps_norm;
-  float yarn_fast;  /* rope.scaling.yarn_beta_fast where the key is absent; 0: 32 */
-  const char *note; /* what a user should know of it, a warning of each plan; or NULL */
+  gboolean shared_in_up; /* shared experts have gate and up in ffn_up_shexp, the gate first */
+  float yarn_fast;       /* rope.scaling.yarn_beta_fast where the key is absent; 0: 32 */
+  const char *note;      /* what a user should know of it, a warning of each plan; or NULL */
 } MsArchitecture;
 
 /* NULL for a name that is not in the table. */

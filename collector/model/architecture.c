@@ -43,6 +43,7 @@ static const MsWindows chunks = { .period = 4, .chunk = 8192 };
 static const MsTemperature every_8192 = { .scale = 0.1f, .offset = 1, .length = 8192 };
 static const MsWindows compressed_windows
     = { .plain_rope = TRUE, .whole_base_key = "attention.compress_rope_freq_base" };
+static const MsWindows by_block = { .needed = TRUE, .by_block = TRUE };
 static const MsWindows every_other = { .period = 2, .needed = TRUE };
 
 /* DeepSeek-V2 by softmax; GLM-4.7-Flash, of 47 blocks and one that predicts further, by sigmoid. */
@@ -92,6 +93,17 @@ static const MsArchitecture architectures[] = {
     .recipe = &softmax_renormalised,
     .switches = MS_SHARED | MS_EMBEDDING_SCALE | MS_RESIDUAL_SCALE | MS_ATTENTION_SCALE
                 | MS_LOGITS_DIVIDED | MS_ROPE_IF_FINETUNED },
+  { .name = "granite_swa",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_PAIRS,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_silu,
+    .recipe = &softmax_renormalised,
+    .windows = &by_block,
+    .placed = MS_PLACED_BY_KEY,
+    .switches = MS_SHARED | MS_SINKS | MS_EMBEDDING_SCALE | MS_RESIDUAL_SCALE | MS_ATTENTION_SCALE
+                | MS_LOGITS_DIVIDED,
+    .shared_in_up = TRUE },
   { .name = "grok", /* Grok-1 and Grok-2, whose files name everything */
     .mixers = { &ms_mixer_attention },
     .rope = MS_ROPE_HALVES,

@@ -89,6 +89,11 @@ static const MsTensorRule both_rules[] = {
   BIAS ("ffn_gate_up*.bias", SIZE_BOTH, gate_bias),
 };
 static const MsTensorTable both_table = { both_rules, G_N_ELEMENTS (both_rules) };
+/* Or, of the shared experts of some architectures, both in what elsewhere is up alone. */
+static const MsTensorRule in_up_rules[] = {
+  MATRIX ("ffn_up*.weight", SIZE_MODEL, SIZE_BOTH, gate),
+};
+static const MsTensorTable in_up_table = { in_up_rules, G_N_ELEMENTS (in_up_rules) };
 static const MsTensorRule down_rules[] = {
   MATRIX ("ffn_down*.weight", SIZE_HIDDEN, SIZE_MODEL, down),
   BIAS ("ffn_down*.bias", SIZE_MODEL, down_bias),
@@ -108,27 +113,38 @@ has_first (const MsLoader *loader, guint block, const char *stem, const MsTensor
   return ms_gguf_find (loader->gguf, name) != NULL;
 }
 
-static gboolean
-has_both (const MsLoader *loader, guint block, const char *stem)
+/* The table of the one matrix that holds gate and up; NULL where they are two. */
+static const MsTensorTable *
+find_both (const MsLoader *loader, guint block, const char *stem)
 {
-  return loader->plan->architecture->feed_forward->tensors.rules == gated_rules
-         && has_first (loader, block, stem, &both_table);
+  const MsArchitecture *architecture = loader->plan->architecture;
+
+  if (architecture->feed_forward->tensors.rules != gated_rules)
+    return NULL;
+  if (has_first (loader, block, stem, &both_table))
+    return &both_table;
+  return architecture->shared_in_up && strcmp (stem, "_shexp") == 0
+                 && !has_first (loader, block, stem, &architecture->feed_forward->tensors)
+                 && has_first (loader, block, stem, &in_up_table)
+             ? &in_up_table
+             : NULL;
 }
 
 static gboolean
 has_network (const MsLoader *loader, guint block, const char *stem)
 {
-  return has_both (loader, block, stem)
+  return find_both (loader, block, stem) != NULL
          || has_first (loader, block, stem, &loader->plan->architecture->feed_forward->tensors);
 }
 
 /* Networks whose gate and up are one matrix. */
 static gboolean
-load_both (MsLoader *loader, const MsTensorPlace *place, MsFeedForward *networks, GError **error)
+load_both (MsLoader *loader, const MsTensorTable *both, const MsTensorPlace *place,
+           MsFeedForward *networks, GError **error)
 {
   gint64 *sizes = place->sizes, width;
 
-  if (!ms_tensors_load (loader, &both_table, place, networks, error))
+  if (!ms_tensors_load (loader, both, place, networks, error))
     return FALSE;
   width = sizes[SIZE_HIDDEN] = sizes[SIZE_BOTH] / 2;
   if (width == 0 || sizes[SIZE_BOTH] % 2 != 0)
@@ -178,13 +194,15 @@ ms_feed_forward_load (MsLoader *loader, guint block, const char *stem, gint64 wi
   const MsTensorPlace place = {
     .block = (gint) block, .stem = stem, .sizes = sizes, .count = count, .stride = sizeof *networks
   };
+  const MsTensorTable *both;
 
   if (optional && !has_network (loader, block, stem))
     return TRUE;
   if (!load_limits (loader, block, count > 0 || stem[0] == '.', count, networks, error))
     return FALSE;
-  if (has_both (loader, block, stem))
-    return load_both (loader, &place, networks, error);
+  both = find_both (loader, block, stem);
+  if (both != NULL)
+    return load_both (loader, both, &place, networks, error);
   return ms_tensors_load (loader, &loader->plan->architecture->feed_forward->tensors, &place,
                           networks, error);
 }

@@ -204,8 +204,12 @@ load_positions (MsLoader *loader, guint block, Part *part, GError **error)
   const MsArchitecture *architecture = loader->plan->architecture;
   MsPlaced placed = architecture->placed;
   guint32 window, dense = 0;
+  gint32 has = TRUE;
 
-  if (!load_width (loader, &window, error))
+  if (!load_width (loader, &window, error)
+      || (placed == MS_PLACED_BY_KEY
+          && !ms_loader_of_block (loader, "attention.rope_pattern", MS_KEY_OPTIONAL, block, &has,
+                                  error)))
     return FALSE;
   if (window == 0 && (architecture->switches & MS_PLACED_UNLESS) != 0)
     placed = MS_PLACED_ALL;
@@ -223,7 +227,7 @@ load_positions (MsLoader *loader, guint block, Part *part, GError **error)
     return FALSE;
   if (((placed == MS_PLACED_IN_WINDOWS || placed == MS_PLACED_OR_FOUR) && part->window == 0)
       || (placed == MS_PLACED_OR_DENSE && part->window == 0 && block >= dense)
-      || (placed == MS_PLACED_NOT_IN_FOURTH && block % 4 == 3))
+      || (placed == MS_PLACED_NOT_IN_FOURTH && block % 4 == 3) || !has)
     {
       part->temperature = architecture->temperature;
       return TRUE;
