@@ -258,6 +258,7 @@ mix_kimi_delta (const Naive *naive)
   guint d = (guint) key (model, "kda.head_dim", 0), all = heads * d;
   guint length = (guint) key (model, "ssm.conv_kernel", 0);
   static const char *const parts[] = { "q", "k", "v" };
+  double bound = key (model, "kda.gate_lower_bound", 0);
   g_autofree float *a = values ("ssm_a", heads), *dt = values ("ssm_dt.bias", all);
   g_autofree double *rows = g_new (double, naive->n * 3 * all), *row = g_new (double, 3 * all);
   g_autofree double *states = g_new0 (double, all *d), *decay = g_new (double, all);
@@ -279,17 +280,27 @@ mix_kimi_delta (const Naive *naive)
             row[p * all + i]
                 = convolved (kernel + i * length, rows + p * all + i, 3 * all, t, length);
         }
-      apply ("ssm_f_a.weight", h, WIDTH, 0, d, d, small);
-      apply ("ssm_f_b.weight", small, d, 0, all, all, decay);
-      apply ("ssm_g_a.weight", h, WIDTH, 0, d, d, small);
-      apply ("ssm_g_b.weight", small, d, 0, all, all, gate);
+      if (bound < 0)
+        {
+          apply ("ssm_f_a.weight", h, WIDTH, 0, all, all, decay);
+          apply ("ssm_g_a.weight", h, WIDTH, 0, all, all, gate);
+        }
+      else
+        {
+          apply ("ssm_f_a.weight", h, WIDTH, 0, d, d, small);
+          apply ("ssm_f_b.weight", small, d, 0, all, all, decay);
+          apply ("ssm_g_a.weight", h, WIDTH, 0, d, d, small);
+          apply ("ssm_g_b.weight", small, d, 0, all, all, gate);
+        }
       apply ("ssm_beta.weight", h, WIDTH, 0, heads, heads, beta);
       for (guint head = 0; head < heads; head++)
         {
           double *q = row + head * d, *k = q + all, *v = k + all;
 
           for (guint i = head * d; i < (head + 1) * d; i++)
-            decay[i] = exp ((double) a[head] * log1p (exp (decay[i] + (double) dt[i])));
+            decay[i]
+                = exp (bound < 0 ? bound * sigmoid (-(double) a[head] * (decay[i] + (double) dt[i]))
+                                 : (double) a[head] * log1p (exp (decay[i] + (double) dt[i])));
           to_unit (q, d, 1 / sqrt (d));
           to_unit (k, d, 1);
           delta_token (states + head * d * d, d, d, q, k, decay + head * d, 1, sigmoid (beta[head]),
@@ -483,7 +494,17 @@ mix_latent (const Naive *naive)
     attend (n, dk, dv, scale, q + head * dk, nk, k + head * dk, nk, v + head * dv, nv, seen,
             mixed + head * dv, nv);
   for (guint t = 0; t < n; t++)
-    apply ("attn_output.weight", mixed + t * nv, nv, 0, WIDTH, WIDTH, naive->out + t * WIDTH);
+    {
+      double gates[32];
+
+      if (has_tensor (model, "attn_gate.weight"))
+        {
+          apply ("attn_gate.weight", naive->h + t * WIDTH, WIDTH, 0, heads, heads, gates);
+          for (guint i = 0; i < nv; i++)
+            mixed[t * nv + i] *= sigmoid (gates[i / dv]);
+        }
+      apply ("attn_output.weight", mixed + t * nv, nv, 0, WIDTH, WIDTH, naive->out + t * WIDTH);
+    }
 }
 
 /* Grouped-query attention with attn_qkv, or with gates behind the queries. */
@@ -903,6 +924,40 @@ static const Case cases[] = {
       { "ssm_f_b.weight", { 40, 120 } },
       { "ssm_g_a.weight", { WIDTH, 40 } },
       { "ssm_g_b.weight", { 40, 120 } } } },
+  { "kimi-delta-bounded",
+    "bailingmoe3",
+    mix_kimi_delta,
+    "ffn_norm.weight",
+    { { "ssm.conv_kernel", 3 },
+      { "kda.head_dim", 40 },
+      { "attention.head_count", 3 },
+      { "kda.gate_lower_bound", -2 },
+      { "rope.dimension_count", 4 } },
+    { NULL },
+    { { "ssm_a", { 1, 3 } },
+      { "ssm_dt.bias", { 120 } },
+      { "ssm_norm.weight", { 40 } },
+      { "attn_output.weight", { 120, WIDTH } },
+      { "attn_q.weight", { WIDTH, 120 } },
+      { "attn_k.weight", { WIDTH, 120 } },
+      { "attn_v.weight", { WIDTH, 120 } },
+      { "ssm_conv1d_q.weight", { 3, 1, 120 } },
+      { "ssm_conv1d_k.weight", { 3, 1, 120 } },
+      { "ssm_conv1d_v.weight", { 3, 1, 120 } },
+      { "ssm_beta.weight", { WIDTH, 3 } },
+      { "ssm_f_a.weight", { WIDTH, 120 } },
+      { "ssm_g_a.weight", { WIDTH, 120 } } } },
+  { "latent-gated",
+    "bailingmoe3",
+    mix_latent,
+    "ffn_norm.weight",
+    { LATENT_KEYS (19) },
+    { NULL },
+    { LATENT_TENSORS (19),
+      { "attn_q.weight", { WIDTH, 19 * 16 } },
+      { "attn_gate.weight", { WIDTH, 19 } },
+      { "attn_k_b.weight", { 10, 20, 19 } },
+      { "attn_v_b.weight", { 20, 12, 19 } } } },
   { "latent-split",
     "deepseek2",
     mix_latent,
@@ -1063,10 +1118,13 @@ write_model (const Case *model, const char *wrong, gboolean missing)
                   { "expert_count", EXPERTS },
                   { "expert_used_count", 2 },
                   { "expert_gating_func", has_tensor (model, "hc_attn_fn.weight") ? 4 : 1 } };
-  static const char *const floats[]
-      = { "rope.scaling.factor",         "rope.scaling.yarn_log_multiplier",
-          "attention.temperature_scale", "attention.compress_rope_freq_base",
-          "hyper_connection.epsilon",    NULL };
+  static const char *const floats[] = { "rope.scaling.factor",
+                                        "rope.scaling.yarn_log_multiplier",
+                                        "attention.temperature_scale",
+                                        "attention.compress_rope_freq_base",
+                                        "hyper_connection.epsilon",
+                                        "kda.gate_lower_bound",
+                                        NULL };
   g_autofree char *epsilon
       = g_strconcat (model->architecture, ".attention.layer_norm_rms_epsilon", NULL);
   g_autofree char *ffn_norm = g_strconcat ("blk.0.", model->ffn_norm, NULL);

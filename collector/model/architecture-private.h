@@ -36,17 +36,20 @@ typedef guint64 MsSwitches;
 #define MS_QKV_FUSED      MS_SWITCH (17) /* of a block, by its tensors: attn_qkv holds all three */
 #define MS_DELTA_GROUPED  MS_SWITCH (18) /* delta nets: value heads of a key head stand together */
 #define MS_DELTA_SPLIT    MS_SWITCH (19) /* the others: beta and alpha in matrices of their own */
-#define MS_DELTA_FUSED_IN                                                                          \
-  MS_SWITCH (20) /* of a block, by its tensors: all but these two in ssm_in */
-#define MS_YARN_LOG           MS_SWITCH (21) /* rope.scaling.yarn_log_multiplier counts, */
-#define MS_YARN_TENTHS        MS_SWITCH (22) /* in tenths, */
-#define MS_YARN_LEVEL         MS_SWITCH (26) /* and leaves YaRN's magnitude at 1 */
+#define MS_YARN_LOG       MS_SWITCH (21) /* rope.scaling.yarn_log_multiplier counts, */
+#define MS_YARN_TENTHS    MS_SWITCH (22) /* in tenths, */
+#define MS_YARN_LEVEL     MS_SWITCH (26) /* and leaves YaRN's magnitude at 1 */
+/* Of a block, by its tensors: each is asked by one mixer alone and in no row, so numbers may be shared. */
+#define MS_DELTA_FUSED_IN     MS_SWITCH (17) /* all but beta and alpha in ssm_in */
+#define MS_DELTA_DECAY_LOW    MS_SWITCH (20) /* Kimi: decays through ssm_f_a and ssm_f_b */
+#define MS_DELTA_GATE_LOW     MS_SWITCH (24) /* Kimi: gates through ssm_g_a and ssm_g_b */
+#define MS_LATENT_WHOLE       MS_SWITCH (17) /* attn_kv_b */
+#define MS_COMPRESSED         MS_SWITCH (17) /* compressed keys, by the block's key */
+#define MS_LATENT_GATED       MS_SWITCH (60) /* attn_gate gates the heads of latent attention */
 #define MS_LATENT_QUERIES     MS_SWITCH (23) /* of a block, by its tensors: attn_q_a and attn_q_b */
-#define MS_LATENT_WHOLE       MS_SWITCH (24) /* of a block, by its tensors: attn_kv_b */
 #define MS_LATENT_TEMPERATURE MS_SWITCH (25) /* attention.temperature_scale counts */
 
 #define MS_YARN_FLAT   MS_SWITCH (63) /* YaRN has no magnitude */
-#define MS_COMPRESSED  MS_SWITCH (60) /* of a block, by its key: compressed keys */
 #define MS_KEYS_CHOSEN MS_SWITCH (61) /* of a block: an index chooses among keys */
 
 #define MS_SINKS         MS_SWITCH (40) /* attn_sinks: a score that takes part in each head's softmax, */

@@ -4,6 +4,7 @@
  *
  *   gated delta net (Qwen3-Next, Qwen3.5)   decay of a head   exp (a softplus (alpha x + dt)), gate SiLU
  *   Kimi delta attention (Kimi Linear)      decay of a channel exp (a softplus (F x + dt)), gate sigmoid
+ *   ... of Ling 3                           exp (bound sigmoid (|a| (F x + dt)))
  *
  * The file's a is already -exp (A_log).  What must hold: heads of values are a multiple of heads of keys;
  * q, k and v of a token lie in one row, so that the output takes the place of v. */
@@ -35,8 +36,9 @@ typedef struct
   MsMatrix in_qkvz;    /* of each key head q, k, then its heads' v, z: in older files */
   /* Of Kimi's. */
   float *q_kernel, *k_kernel, *v_kernel; /* (length, ..) */
-  MsMatrix f_a, f_b, g_a,
-      g_b; /* decay and gate: (key_width, D), (n_heads * key_width, key_width) */
+  /* Decay and gate: (key_width, D), (n_heads * key_width, key_width), or f_a and g_a alone, whole. */
+  MsMatrix f_a, f_b, g_a, g_b;
+  float bound; /* of the logarithm of a decay, from below; 0: none */
 } Part;
 
 enum
@@ -51,6 +53,8 @@ enum
   SIZE_ROW,     /* of q, k and v */
   SIZE_ROW_AND, /* ... and z */
   SIZE_LENGTH,
+  SIZE_DECAY_INNER, /* rows of f_a */
+  SIZE_GATE_INNER,  /* rows of g_a */
   N_SIZES,
 };
 
@@ -84,10 +88,10 @@ static const MsTensorRule kimi_rules[] = {
   RULE ("ssm_conv1d_k.weight", KERNEL, SIZE_LENGTH, SIZE_KEYS, MS_ALWAYS, 0, k_kernel),
   RULE ("ssm_conv1d_v.weight", KERNEL, SIZE_LENGTH, SIZE_VALUES, MS_ALWAYS, 0, v_kernel),
   RULE ("ssm_beta.weight", MATRIX, SIZE_MODEL, SIZE_HEADS, MS_ALWAYS, 0, beta),
-  RULE ("ssm_f_a.weight", MATRIX, SIZE_MODEL, SIZE_KEY_WIDTH, MS_ALWAYS, 0, f_a),
-  RULE ("ssm_f_b.weight", MATRIX, SIZE_KEY_WIDTH, SIZE_KEYS, MS_ALWAYS, 0, f_b),
-  RULE ("ssm_g_a.weight", MATRIX, SIZE_MODEL, SIZE_KEY_WIDTH, MS_ALWAYS, 0, g_a),
-  RULE ("ssm_g_b.weight", MATRIX, SIZE_KEY_WIDTH, SIZE_VALUES, MS_ALWAYS, 0, g_b),
+  RULE ("ssm_f_a.weight", MATRIX, SIZE_MODEL, SIZE_DECAY_INNER, MS_ALWAYS, 0, f_a),
+  RULE ("ssm_f_b.weight", MATRIX, SIZE_KEY_WIDTH, SIZE_KEYS, MS_DELTA_DECAY_LOW, 0, f_b),
+  RULE ("ssm_g_a.weight", MATRIX, SIZE_MODEL, SIZE_GATE_INNER, MS_ALWAYS, 0, g_a),
+  RULE ("ssm_g_b.weight", MATRIX, SIZE_KEY_WIDTH, SIZE_VALUES, MS_DELTA_GATE_LOW, 0, g_b),
 };
 
 static gsize
@@ -135,6 +139,10 @@ load_tensors (MsLoader *loader, guint block, const MsMixer *mixer, Part *part, M
   sizes[SIZE_ROW] = (gint64) row_of (part);
   sizes[SIZE_ROW_AND] = (gint64) (row_of (part) + values_of (part));
   sizes[SIZE_LENGTH] = part->length;
+  sizes[SIZE_DECAY_INNER]
+      = (switches & MS_DELTA_DECAY_LOW) != 0 ? (gint64) part->key_width : sizes[SIZE_KEYS];
+  sizes[SIZE_GATE_INNER]
+      = (switches & MS_DELTA_GATE_LOW) != 0 ? (gint64) part->key_width : sizes[SIZE_VALUES];
   return ms_tensors_load (
       loader, &mixer->tensors,
       &(const MsTensorPlace){ .block = (gint) block, .sizes = sizes, .switches = switches }, part,
@@ -166,19 +174,53 @@ load_gated (MsLoader *loader, guint block, gpointer data, GError **error)
 }
 
 static gboolean
+has (const MsLoader *loader, guint block, const char *tensor)
+{
+  g_autofree char *name = g_strdup_printf ("blk.%u.%s", block, tensor);
+
+  return ms_gguf_find (loader->gguf, name) != NULL;
+}
+
+/* The bound of decays.  Models without one have decays and gates through two matrices each. */
+static gboolean
+load_bound (MsLoader *loader, Part *part, GError **error)
+{
+  g_autofree char *safe_key = ms_loader_key (loader, "kda.safe_gate");
+  gboolean safe = TRUE;
+
+  if (!ms_loader_float (loader, "kda.gate_lower_bound", MS_KEY_OPTIONAL, &part->bound, error)
+      || !ms_gguf_get_bool (loader->gguf, safe_key, MS_KEY_OPTIONAL, &safe, error))
+    return FALSE;
+  if (!safe)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_UNSUPPORTED, error,
+                             "%s is false: decays without a bound beside one cannot be run",
+                             safe_key);
+  if (!(part->bound <= 0) || !isfinite (part->bound))
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                             "%s.kda.gate_lower_bound is %g; a bound below 0 is expected",
+                             loader->plan->architecture->name, (double) part->bound);
+  return TRUE;
+}
+
+static gboolean
 load_kimi (MsLoader *loader, guint block, gpointer data, GError **error)
 {
   Part *part = data;
   gint32 heads = 0;
+  gboolean low_decay, low_gate;
 
   if (!ms_loader_u32 (loader, "ssm.conv_kernel", MS_KEY_REQUIRED, &part->length, error)
       || !ms_loader_u32 (loader, "kda.head_dim", MS_KEY_REQUIRED, &part->key_width, error)
-      || !ms_loader_of_block (loader, "attention.head_count", MS_KEY_REQUIRED, block, &heads,
-                              error))
+      || !ms_loader_of_block (loader, "attention.head_count", MS_KEY_REQUIRED, block, &heads, error)
+      || !load_bound (loader, part, error))
     return FALSE;
   part->n_heads = part->n_key_heads = (guint) MAX (heads, 0);
   part->value_width = part->key_width;
-  if (!load_tensors (loader, block, &ms_mixer_kimi_delta, part, 0, error))
+  low_decay = part->bound == 0 || has (loader, block, "ssm_f_b.weight");
+  low_gate = part->bound == 0 || has (loader, block, "ssm_g_b.weight");
+  if (!load_tensors (loader, block, &ms_mixer_kimi_delta, part,
+                     (low_decay ? MS_DELTA_DECAY_LOW : 0) | (low_gate ? MS_DELTA_GATE_LOW : 0),
+                     error))
     return FALSE;
   for (guint i = 0; i < 3; i++)
     {
@@ -303,7 +345,13 @@ settle_kimi (const Work *work, gsize t)
   for (guint h = 0; h < part->n_heads; h++)
     beta[h] = 1.0f / (1.0f + expf (-beta[h]));
   for (gsize i = 0; i < keys_of (part); i++)
-    decay[i] = decay_of (part->a[i / part->key_width], decay[i], part->dt[i]);
+    {
+      float a = part->a[i / part->key_width];
+
+      decay[i] = part->bound < 0
+                     ? expf (part->bound / (1.0f + expf (-fabsf (a) * (decay[i] + part->dt[i]))))
+                     : decay_of (a, decay[i], part->dt[i]);
+    }
 }
 
 static void
@@ -482,31 +530,32 @@ run_kimi (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsPro
                 .mixed = ms_engine_operand (engine, n, values) };
   MsOperand f = ms_engine_operand (engine, n, part->key_width);
   MsOperand g = ms_engine_operand (engine, n, part->key_width);
-  const MsProduct inward[] = {
+  gboolean low_f = part->f_b.tensor != NULL, low_g = part->g_b.tensor != NULL;
+  MsProduct inward[] = {
     { .w = &part->q, .x = *in, .rows = n, .y = work.qkv, .y_width = row },
     { .w = &part->k, .x = *in, .rows = n, .y = work.qkv + keys, .y_width = row },
     { .w = &part->v, .x = *in, .rows = n, .y = work.qkv + 2 * keys, .y_width = row },
     { .w = &part->beta, .x = *in, .rows = n, .y = work.beta, .y_width = part->n_heads },
-    { .kind = MS_PRODUCT_ACTIVATED,
-      .w = &part->f_a,
-      .activate = keep,
-      .x = *in,
-      .rows = n,
-      .h = f },
-    { .kind = MS_PRODUCT_ACTIVATED,
-      .w = &part->g_a,
-      .activate = keep,
-      .x = *in,
-      .rows = n,
-      .h = g },
+    { .w = &part->f_a, .x = *in, .rows = n, .y = work.decay, .y_width = keys },
+    { .w = &part->g_a, .x = *in, .rows = n, .y = work.gate, .y_width = values },
   };
   const MsProduct second[] = {
     { .w = &part->f_b, .x = f, .rows = n, .y = work.decay, .y_width = keys },
     { .w = &part->g_b, .x = g, .rows = n, .y = work.gate, .y_width = values },
   };
 
+  for (guint i = 0; i < 2; i++)
+    if (i == 0 ? low_f : low_g)
+      {
+        inward[4 + i].kind = MS_PRODUCT_ACTIVATED;
+        inward[4 + i].activate = keep;
+        inward[4 + i].h = i == 0 ? f : g;
+      }
   ms_products_run (engine->products, inward, G_N_ELEMENTS (inward));
-  ms_products_run (engine->products, second, G_N_ELEMENTS (second));
+  if (low_f)
+    ms_products_run (engine->products, &second[0], 1);
+  if (low_g)
+    ms_products_run (engine->products, &second[1], 1);
   convolve (engine, part, work.qkv, part->q_kernel, keys);
   convolve (engine, part, work.qkv + keys, part->k_kernel, keys);
   convolve (engine, part, work.qkv + 2 * keys, part->v_kernel, values);

@@ -41,6 +41,7 @@ typedef struct
   MsMatrix k_b;                    /* (heads * latent, key width - rotated) */
   MsMatrix v_b;                    /* (heads * value width, latent) */
   MsMatrix out;                    /* (D, heads * value width) */
+  MsMatrix gate;                   /* (heads, D): its sigmoid multiplies each head; or absent */
   guint n_index, index_width, top; /* index heads, their width, tokens that one sees; top 0: all */
   MsMatrix index_q;                /* (index heads * width, q latent); tensor NULL: as before */
   MsMatrix index_k;                /* (index width, D) */
@@ -59,6 +60,7 @@ enum
   SIZE_VALUE,
   SIZE_OWN_AND_VALUES, /* heads * (key width - rotated + value width) */
   SIZE_VALUES,         /* heads * value width */
+  SIZE_HEADS,
   SIZE_INDEX_HEADS,
   SIZE_INDEX_WIDTH,
   SIZE_INDEX_QUERIES, /* index heads * width */
@@ -79,6 +81,7 @@ static const MsTensorRule rules[] = {
   RULE ("attn_kv_a_norm", NORM, SIZE_LATENT, 0, MS_ALWAYS, 0, kv_norm),
   RULE ("attn_kv_b.weight", MATRIX, SIZE_LATENT, SIZE_OWN_AND_VALUES, MS_LATENT_WHOLE, 0, kv_b),
   RULE ("attn_output.weight", MATRIX, SIZE_VALUES, SIZE_MODEL, MS_ALWAYS, 0, out),
+  RULE ("attn_gate.weight", MATRIX, SIZE_MODEL, SIZE_HEADS, MS_LATENT_GATED, 0, gate),
   RULE ("indexer.attn_q_b.weight", MATRIX, SIZE_QUERY_LATENT, SIZE_INDEX_QUERIES, MS_KEYS_CHOSEN, 0,
         index_q),
   RULE ("indexer.attn_k.weight", MATRIX, SIZE_MODEL, SIZE_INDEX_WIDTH, MS_KEYS_CHOSEN, 0, index_k),
@@ -267,6 +270,7 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
   sizes[SIZE_VALUE] = part->value_width;
   sizes[SIZE_OWN_AND_VALUES] = part->n_heads * (gint64) (own_of (part) + part->value_width);
   sizes[SIZE_VALUES] = (gint64) part->n_heads * part->value_width;
+  sizes[SIZE_HEADS] = part->n_heads;
   return ms_tensors_load (loader, &ms_mixer_latent_attention.tensors, &place, part, error)
          && (whole || load_split (loader, &place, part, error));
 }
@@ -281,7 +285,7 @@ bytes (gconstpointer data, gsize operand, gsize longest)
   gsize floats = index ? part->n_index * ((gsize) part->index_width + 1) + part->index_width : 0;
 
   return (MsMixerBytes){
-    .token = (heads * (2 * (gsize) part->key_width + part->value_width) + q_latent
+    .token = (heads * (2 * (gsize) part->key_width + part->value_width + 1) + q_latent
               + 2 * (gsize) part->latent + part->rotated + floats)
                  * sizeof (float)
              + (q_latent + part->latent) * copy
@@ -323,6 +327,7 @@ typedef struct
   float *latent;        /* (n, latent): the norm of the others */
   MsOperand kv_operand; /* the same */
   float *q, *k, *v;     /* (n, heads of the group * width) */
+  float *gate;          /* (n, heads of the group), or NULL */
   guint first, n_heads; /* of the group */
   float **scratch;      /* (threads), see make_keys */
 } Work;
@@ -435,14 +440,19 @@ project (const MsEngine *engine, Work *work, const MsOperand *in)
   const Part *part = work->part;
   gsize n = engine->n, dk = part->key_width, dv = part->value_width, own = own_of (part);
   gsize g = work->n_heads, first = work->first;
-  MsMatrix rows[1 + 2 * HEADS];
-  MsProduct products[1 + 2 * HEADS];
+  MsMatrix rows[2 + 2 * HEADS];
+  MsProduct products[2 + 2 * HEADS];
   guint n_products = 0;
 
   rows[0] = rows_of (work->q_latent != NULL ? &part->q_b : &part->q, first * dk, g * dk);
   products[n_products++] = (MsProduct){ .x = work->q_latent != NULL ? work->q_operand : *in,
                                         .y = work->q,
                                         .y_width = g * dk };
+  if (work->gate != NULL)
+    {
+      rows[n_products] = rows_of (&part->gate, first, g);
+      products[n_products++] = (MsProduct){ .x = *in, .y = work->gate, .y_width = g };
+    }
   if (part->kv_b.tensor == NULL)
     {
       gpointer data[] = { (gpointer) engine, work };
@@ -573,6 +583,8 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
                 .v = ms_arena_array (engine->arena, float, n *group *dv),
                 .scratch = scratch };
 
+  if (part->gate.tensor != NULL)
+    work.gate = ms_arena_array (engine->arena, float, n *group);
   if (part->q_a.tensor != NULL)
     work.q_latent = ms_arena_array (engine->arena, float, n *q_latent);
   work.q_operand = engine->options->bf16 ? ms_engine_operand (engine, n, q_latent)
@@ -602,6 +614,10 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
                                               .q = work.q,
                                               .k = work.k,
                                               .v = work.v,
+                                              .gate = work.gate,
+                                              .gate_head = 1,
+                                              .gate_width = 1,
+                                              .gate_by = ms_times_sigmoid,
                                               .chosen = sees_all ? NULL : engine->chosen,
                                               .n_chosen = part->top,
                                               .out = to });
