@@ -180,6 +180,22 @@ gated_relu (double gate, double up)
   return MAX (gate, 0) * up;
 }
 
+static double
+to_half (double x)
+{
+  return (double) ms_half_to_float (ms_half_from_float ((float) x));
+}
+
+static double
+gelu (double gate, double up)
+{
+  double x = to_half (gate);
+
+  if (fabs (gate) >= 10)
+    return gate > 0 ? gate * up : 0;
+  return to_half (0.5 * x * (1 + tanh (sqrt (2 / G_PI) * (x + 0.044715 * x * x * x)))) * up;
+}
+
 static void
 run_limited (float *gate, const float *up, gsize n)
 {
@@ -197,11 +213,14 @@ test_activations (void)
   } kinds[] = { { ms_silu_times, silu },
                 { ms_clamped_swiglu, clamped_swiglu },
                 { run_limited, limited_silu },
-                { ms_relu_times, gated_relu } };
+                { ms_relu_times, gated_relu },
+                { ms_gelu_times, gelu } };
   float x[203], gate[203], up[203];
 
   fill (1, 12, G_N_ELEMENTS (x), x);
   fill (2, 12, G_N_ELEMENTS (up), up);
+  for (guint i = 100; i < 120; i++)
+    x[i] *= 1e-6f; /* the smallest halves */
   for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++)
     {
       memcpy (gate, x, sizeof x);

@@ -81,9 +81,7 @@ static const Case cases[] = {
   { "arctic", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "cohere2moe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "grovemoe", 1e-4, 2e-5, 2e-4, 2e-5 },
-  /* README: 1e-2.  Exact GELU misses it in 8 of 8,192 logits, all of token 27 in block 3, by up to 7e-3;
-   * with the engine's GELU, rounded to half precision, the largest difference is 2.2e-3. */
-  { "gemma4-moe", 1e-4, 2e-5, 2e-2, 2e-3 },
+  { "gemma4-moe", 1e-4, 2e-5, 1e-2, 2e-3 },
   { "qwen35moe", 1e-4, 2e-5, 2e-4, 2e-5 },
   { "qwen3next", 1e-4, 2e-5, 2e-4, 2e-5 },
 };

@@ -30,33 +30,6 @@ assert_near (double found, double right, double bound)
 
 /* --- Activations and caps -------------------------------------------------------------------- */
 
-static double
-gelu (double x)
-{
-  return 0.5 * x * (1 + tanh (sqrt (2 / G_PI) * (x + 0.044715 * x * x * x)));
-}
-
-static void
-test_gelu (void)
-{
-  for (gsize i = 0; i < G_N_ELEMENTS (lengths); i++)
-    {
-      float x[100], gate[100], alone[100], up[100];
-
-      fill (i + 1, 12, lengths[i], x);
-      fill (i + 50, 3, lengths[i], up);
-      memcpy (gate, x, lengths[i] * sizeof *x);
-      memcpy (alone, x, lengths[i] * sizeof *x);
-      ms_gelu_times (gate, up, lengths[i]);
-      ms_gelu_times (alone, NULL, lengths[i]);
-      for (gsize j = 0; j < lengths[i]; j++)
-        {
-          assert_near ((double) alone[j], gelu ((double) x[j]), 1e-6);
-          assert_near ((double) gate[j], gelu ((double) x[j]) * (double) up[j], 3e-6);
-        }
-    }
-}
-
 static void
 test_relu_squared (void)
 {
@@ -203,7 +176,6 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/kinds/gelu", test_gelu);
   g_test_add_func ("/kinds/relu-squared", test_relu_squared);
   g_test_add_func ("/kinds/soft-cap", test_soft_cap);
   g_test_add_func ("/kinds/clamp", test_clamp);

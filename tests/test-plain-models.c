@@ -123,7 +123,8 @@ static const Rules rules[] = {
     .activation = GELU,
     .scoring = 1,
     .norm_weights = TRUE,
-    .flow = SIDE_BY_SIDE },
+    .flow = SIDE_BY_SIDE,
+    .logits = 1e-2 },
 };
 
 typedef struct
@@ -251,13 +252,21 @@ sigmoid (double x)
   return 1 / (1 + exp (-x));
 }
 
+/* GELU is looked up in half precision. */
+static double
+to_half (double x)
+{
+  return (double) ms_half_to_float (ms_half_from_float ((float) x));
+}
+
 static double
 activate (Activation kind, double limit, double gate, double up)
 {
   switch (kind)
     {
     case GELU:
-      return 0.5 * gate * (1 + tanh (sqrt (2 / G_PI) * (gate + 0.044715 * gate * gate * gate)))
+      gate = to_half (gate);
+      return to_half (0.5 * gate * (1 + tanh (sqrt (2 / G_PI) * (gate + 0.044715 * pow (gate, 3)))))
              * up;
     case RELU:
       return MAX (gate, 0) * up;

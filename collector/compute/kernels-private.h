@@ -51,7 +51,8 @@ void ms_scan_step (float *state, gsize n, const float *b, const float *c, float 
 void ms_scan_step_each (float *state, gsize n, const float *b, const float *c, const float *step,
                         const float *rates, gsize rates_row, float *x);
 /* gate = gelu (gate) * up, or gelu (gate) where up is NULL, all (n).  GELU in its tanh form, x / (1 + exp (-2 c
- * (x + 0.044715 x^3))) with c = sqrt (2 / pi).  (Hendrycks & Gimpel 2016) */
+ * (x + 0.044715 x^3))) with c = sqrt (2 / pi); gate and GELU are rounded to half precision where the gate lies
+ * within -10..10, as llama.cpp looks it up.  (Hendrycks & Gimpel 2016) */
 void ms_gelu_times (float *gate, const float *up, gsize n);
 /* x = max (x, 0)^2, all (n); up is NULL.  (So et al. 2021) */
 void ms_relu_squared (float *x, const float *up, gsize n);

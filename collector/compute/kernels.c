@@ -271,11 +271,29 @@ gelu (float x)
   return x / (1.0f + exponential (-1.5957691216057308f * (x + 0.044715f * x * x * x)));
 }
 
+/* To the nearest half-precision number, ties to even; below 10 in size.  Adding 0.75 rounds to the step
+ * of the smallest ones. */
+INLINE float
+round_to_half (float x)
+{
+  guint32 bits = bits_of (x);
+  float small = (x + 0.75f) - 0.75f;
+  float normal = from_bits ((bits + 0xfffu + ((bits >> 13) & 1u)) & ~0x1fffu);
+  float size = x < 0 ? -x : x;
+
+  return size < 6.103515625e-5f ? small : normal;
+}
+
 INLINE void
 ms_gelu_times_body (float *gate, const float *up, gsize n)
 {
   for (gsize i = 0; i < n; i++)
-    gate[i] = gelu (gate[i]);
+    {
+      float g = gate[i], rounded = round_to_half (gelu (round_to_half (g)));
+
+      rounded = g >= 10.0f ? g : g <= -10.0f ? 0.0f : rounded;
+      gate[i] = g != g ? g : rounded;
+    }
   for (gsize i = 0; i < n && up != NULL; i++)
     gate[i] *= up[i];
 }

@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 struct MsFeedForwardKind
 {
   const char *name;
+  const char *differs;   /* from the model's own definition, for a warning; or NULL */
   MsTensorTable tensors; /* in MsFeedForward; '*' is "" (dense), "_exps", "_shexp" or ".EXPERT" */
   MsActivation activate; /* hidden = activate (gate x, up x), or activate (up x) without gate */
   MsLimitedActivation

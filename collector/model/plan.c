@@ -450,6 +450,8 @@ warn_of_the_rest (const MsLoader *loader)
   if (loader->plan->architecture->note != NULL)
     ms_loader_warn (loader, "%s: %s", loader->plan->architecture->name,
                     loader->plan->architecture->note);
+  if (loader->plan->architecture->feed_forward->differs != NULL)
+    ms_loader_warn (loader, "%s", loader->plan->architecture->feed_forward->differs);
   ms_recipe_warn (loader);
 }
 
