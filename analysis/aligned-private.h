@@ -21,8 +21,8 @@ MsSetChange ms_set_change (const guint16 *a, guint k_a, const guint16 *b, guint 
 
 /* --- Are the runs laid against each other rightly? -------------------------------------------- */
 
-/* How run B is laid against run A: B's token t upon A's token t + tokens, B's MoE layer l upon A's
- * l + layers, and B's experts with the numbers that agree best. */
+/* How the baseline is laid against the run: its token t upon the run's token t + tokens, its MoE layer l upon
+ * the run's l + layers, and its experts with the numbers that agree best. */
 typedef struct
 {
   int tokens, layers;
@@ -54,7 +54,7 @@ typedef struct
 gboolean ms_context_aligning (const MsContext *context, MsAligning *out, GError **error);
 /* Whether the runs as they are agree no more than their tokens in random order. */
 gboolean ms_aligning_at_chance (const MsAligning *aligning);
-/* "moving run B by -1 token", newly allocated. */
+/* "moving the baseline by -1 token", newly allocated. */
 char *ms_reading_name (const MsReading *reading);
 
 G_END_DECLS

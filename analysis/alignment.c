@@ -452,14 +452,14 @@ ms_reading_name (const MsReading *reading)
   GString *name = g_string_new (NULL);
 
   if (reading->tokens != 0)
-    g_string_append_printf (name, "moving run B by %+d token%s", reading->tokens,
+    g_string_append_printf (name, "moving the baseline by %+d token%s", reading->tokens,
                             ABS (reading->tokens) == 1 ? "" : "s");
   if (reading->layers != 0)
-    g_string_append_printf (name, "moving run B by %+d MoE layer%s", reading->layers,
+    g_string_append_printf (name, "moving the baseline by %+d MoE layer%s", reading->layers,
                             ABS (reading->layers) == 1 ? "" : "s");
   if (reading->renumbered)
     g_string_append (name, name->len > 0 ? " and renumbering its experts"
-                                         : "renumbering the experts of run B");
+                                         : "renumbering the experts of the baseline");
   if (name->len == 0)
     g_string_append (name, "as they are");
   return g_string_free (name, FALSE);

@@ -63,6 +63,11 @@ void ms_table_append_group (MsTable *table, const char *group, const MsTable *fr
 MsTable *ms_table_new_stacked (const MsTableDef *def);
 /* Appends all rows of `from` (the same definition without these two) as those of a run. */
 void ms_table_append_run (MsTable *table, gint64 run, const char *label, const MsTable *from);
+/* Calls a column of the result's table after the trace's run, "Share of decisions, 3: step 001200"; and the
+ * table's MS_LOAD_CHANGE_COLUMN after both runs compared. */
+void ms_result_name_run (MsResult *result, const char *table, const char *column, const char *what,
+                         MsTrace *trace);
+void ms_result_name_change (MsResult *result, const MsContext *context, const char *table);
 
 /* What a part of the work has done, as progress of the whole: an MsContext's progress with an
  * MsPartProgress as its data. */
@@ -143,6 +148,12 @@ guint16 *ms_trace_load_side_by_side (MsTrace *trace, guint *width, guint *n_ids,
   {                                                                                                \
     "layer", "Layer", NULL, MS_COLUMN_INT, "The model's block number."                             \
   }
+/* How a load differs between two runs: everywhere the run less its baseline, as ms_load_change gives it. */
+#define MS_LOAD_CHANGE_COLUMN                                                                      \
+  {                                                                                                \
+    "change", "Change of load", "fair shares", MS_COLUMN_REAL,                                     \
+        "Load in the run - load in the baseline."                                                  \
+  }
 #define MS_EXPERT_COLUMN                                                                           \
   {                                                                                                \
     "expert", "Expert", NULL, MS_COLUMN_INT, "The expert's number in its layer."                   \
@@ -182,6 +193,10 @@ double ms_kl (const double *p, const double *q, guint n);
 /* Jensen-Shannon divergence in nats, 0 .. ln 2. */
 double ms_js (const double *p, const double *q, guint n);
 
+/* The load of an expert, count times E over the layer's total: 1 = the fair share; NaN where nothing was
+ * chosen.  Its change is the run's load less the baseline's. */
+double ms_load (guint64 count, guint64 total, guint n_experts);
+double ms_load_change (double load, double base_load);
 double ms_mean (const double *x, guint n); /* NaN for n = 0 */
 /* Standard deviation, divided by n - less (0 population, 1 sample); NaN when n <= less. */
 double ms_deviation (const double *x, guint n, guint less);

@@ -55,7 +55,7 @@ static const MsTableDef tables[] = {
           "Mean L1 distance of the weights, renormalised over each set, 0 outside, over tokens "
           "with "
           "experts in both runs" },
-        { "kl_a_b_nats", "KL (A || B)", "nats", MS_COLUMN_REAL,
+        { "kl_a_b_nats", "KL (run || baseline)", "nats", MS_COLUMN_REAL,
           "Mean divergence of the full router distributions, 1e-10 added where one is 0; undefined "
           "without scores" },
         { "js_nats", "JS", "nats", MS_COLUMN_REAL, "Mean Jensen-Shannon divergence of the same" },
@@ -80,14 +80,16 @@ static const MsTableDef tables[] = {
                           "Lower end of the bootstrap interval over documents" },
                         { "high", "High", NULL, MS_COLUMN_REAL, "Upper end" },
                         { 0 } } },
-  { "alignment", "Readings of run B",
+  { "alignment", "Readings of the baseline",
     (const MsColumn[]){
-        { "reading", "Reading", NULL, MS_COLUMN_TEXT, "How run B is laid against run A" },
+        { "reading", "Reading", NULL, MS_COLUMN_TEXT, "How the baseline is laid against the run" },
         { "token_shift", "Moved by", "tokens", MS_COLUMN_INT,
-          "Token t of B is laid against token t + this of A" },
+          "Token t of the baseline is laid against token t + this of the run" },
         { "layer_shift", "Moved by layers", "layers", MS_COLUMN_INT, "MoE layers likewise" },
         { "renumbered", "Renumbered", NULL, MS_COLUMN_INT,
-          "1 when the experts of each layer of B get the numbers that agree best with A" },
+          "1 when the experts of each layer of the baseline get the numbers that agree best with "
+          "the "
+          "run" },
         { "decisions", "Decisions", NULL, MS_COLUMN_INT,
           "(token, layer) pairs with experts in both runs, of the first documents" },
         { "set_change_rate", "Sets changed", NULL, MS_COLUMN_REAL,
@@ -97,7 +99,7 @@ static const MsTableDef tables[] = {
         { "held_out_overlap", "Overlap, held out", NULL, MS_COLUMN_REAL,
           "The same with numbers fitted to other tokens; without renumbering equal to it" },
         { "chance", "Overlap in random order", NULL, MS_COLUMN_REAL,
-          "Of A's tokens with B's in random order, as they are" },
+          "Of the run's tokens with the baseline's in random order, as they are" },
         { 0 } } },
   { "differing_layers", "Tokens by number of differing layers",
     (const MsColumn[]){
@@ -108,7 +110,8 @@ static const MsTableDef tables[] = {
   { "margins", "Changes by margin",
     (const MsColumn[]){
         { "margin_low", "Margin from", NULL, MS_COLUMN_REAL,
-          "Selection score of the worst chosen minus the best rejected expert in run A, bin from" },
+          "Selection score of the worst chosen minus the best rejected expert in the run, bin "
+          "from" },
         { "margin_high", "Margin to", NULL, MS_COLUMN_REAL, "Bin to" },
         { "decisions", "Decisions", NULL, MS_COLUMN_INT, "(token, layer) pairs in the bin" },
         { "changed", "Changed", NULL, MS_COLUMN_INT, "Of them with different sets" },
@@ -118,11 +121,11 @@ static const MsTableDef tables[] = {
   { "experts", "Load of experts in both runs",
     (const MsColumn[]){ MS_LAYER_COLUMN,
                         MS_EXPERT_COLUMN,
-                        { "share_a", "Share in A", NULL, MS_COLUMN_REAL,
-                          "Count / all counts of the layer in run A" },
-                        { "share_b", "Share in B", NULL, MS_COLUMN_REAL, "The same in run B" },
-                        { "difference", "Difference", NULL, MS_COLUMN_REAL,
-                          "Share in B minus share in A, times E" },
+                        { "share", "Share of decisions in the run", NULL, MS_COLUMN_REAL,
+                          "Count / all counts of the layer in the run" },
+                        { "base_share", "Share of decisions in the baseline", NULL, MS_COLUMN_REAL,
+                          "The same in the baseline" },
+                        MS_LOAD_CHANGE_COLUMN,
                         { 0 } } },
   { "documents", "Change by document",
     (const MsColumn[]){ { "document", "Document", NULL, MS_COLUMN_TEXT, "Its name" },
@@ -160,7 +163,7 @@ static const MsPlotDef plots[] = {
     .x = "margin_high",
     .y = "change_rate",
     .x_scale = MS_SCALE_LOG10,
-    .x_title = "Margin in run A, up to",
+    .x_title = "Margin in the run, up to",
     .y_title = "Sets changed (share)" },
   { .name = "differing-layers",
     .title = "Layers that differ per token",
@@ -174,21 +177,18 @@ static const MsPlotDef plots[] = {
     .title = "Load of experts",
     .table = "experts",
     .mark = MS_MARK_SCATTER,
-    .x = "share_a",
-    .y = "share_b",
+    .x = "base_share",
+    .y = "share",
     .series = "layer",
-    .x_title = "Share of decisions, run A",
-    .y_title = "Share of decisions, run B",
-    .reference = "share_a" },
+    .reference = "base_share" },
   { .name = "map",
     .title = "Change of load",
     .table = "experts",
     .mark = MS_MARK_HEATMAP,
     .x = "expert",
     .y = "layer",
-    .value = "difference",
-    .value_scale = MS_SCALE_DIVERGING,
-    .value_title = "Change, in fair shares" },
+    .value = "change",
+    .value_scale = MS_SCALE_DIVERGING },
   { 0 },
 };
 
@@ -196,7 +196,7 @@ typedef struct
 {
   double *units;              /* (U, N_SUMS) */
   guint8 *set, *order;        /* (T) 1 where they differ */
-  guint64 *count_a, *count_b; /* (E) */
+  guint64 *count_a, *count_b; /* (E) of the run, of the baseline */
   guint64 decisions[MARGIN_BINS], changed[MARGIN_BINS];
 } Layer;
 
@@ -204,7 +204,7 @@ typedef struct
 {
   const MsBootstrap *bootstrap;
   Layer *layers;
-  guint columns; /* beyond experts and weights, recorded in both (logits) or in A (margin) */
+  guint columns; /* beyond experts and weights, recorded in both (logits) or in the run (margin) */
 } Job;
 
 static guint
@@ -373,6 +373,27 @@ static const char *const rate_names[]
         [SUM_KL] = "kl_a_b_nats",          [SUM_JS] = "js_nats" };
 
 static void
+add_loads (MsResult *result, const MsLayer *layer, const Layer *in)
+{
+  guint n = layer->gate.n_experts;
+  guint64 sum_a = 0, sum_b = 0;
+
+  for (guint e = 0; e < n; e++)
+    {
+      sum_a += in->count_a[e];
+      sum_b += in->count_b[e];
+    }
+  for (guint e = 0; e < n; e++)
+    {
+      double load = ms_load (in->count_a[e], sum_a, n), base = ms_load (in->count_b[e], sum_b, n);
+
+      ms_table_add_row (ms_result_table (result, "experts"), MS_INT (layer->number), MS_INT (e),
+                        MS_REAL (load / n), MS_REAL (base / n),
+                        MS_REAL (ms_load_change (load, base)));
+    }
+}
+
+static void
 add_layers (const MsContext *context, MsResult *result, const Job *job)
 {
   for (guint l = 0; l < ms_trace_n_layers (context->trace); l++)
@@ -380,7 +401,7 @@ add_layers (const MsContext *context, MsResult *result, const Job *job)
       const MsLayer *layer = ms_trace_layer (context->trace, l);
       const Layer *in = &job->layers[l];
       gboolean scores = (job->columns & MS_CHUNK_LOGITS) != 0;
-      double tokens = 0, sum_a = 0, sum_b = 0;
+      double tokens = 0;
       MsInterval v[N_SUMS];
 
       for (guint u = 0; u < job->bootstrap->n_units; u++)
@@ -396,19 +417,7 @@ add_layers (const MsContext *context, MsResult *result, const Job *job)
       for (guint i = SUM_TOP1; i <= (scores ? SUM_JS : SUM_WEIGHT_L1); i++)
         ms_table_add_row (ms_result_table (result, "intervals"), MS_INT (layer->number),
                           MS_TEXT (rate_names[i]), MS_INTERVAL (v[i]));
-      for (guint e = 0; e < layer->gate.n_experts; e++)
-        {
-          sum_a += (double) in->count_a[e];
-          sum_b += (double) in->count_b[e];
-        }
-      for (guint e = 0; e < layer->gate.n_experts; e++)
-        {
-          double a = sum_a > 0 ? (double) in->count_a[e] / sum_a : NAN;
-          double b = sum_b > 0 ? (double) in->count_b[e] / sum_b : NAN;
-
-          ms_table_add_row (ms_result_table (result, "experts"), MS_INT (layer->number), MS_INT (e),
-                            MS_REAL (a), MS_REAL (b), MS_REAL ((b - a) * layer->gate.n_experts));
-        }
+      add_loads (result, layer, in);
     }
 }
 
@@ -589,9 +598,10 @@ summarise (const MsContext *context, MsResult *result, const MsInterval totals[4
         ms_result_note (result, "Some layers look misaligned rather than routed differently: %s.",
                         aligning.layers);
       else if (alignment == NULL)
-        ms_result_note (result,
-                        "Alignment: moving run B by up to two tokens or MoE layers, or renumbering "
-                        "its experts, explains less than half of the difference.");
+        ms_result_note (
+            result,
+            "Alignment: moving the baseline by up to two tokens or MoE layers, or renumbering "
+            "its experts, explains less than half of the difference.");
     }
   if (isnan (totals[0].value))
     result->summary = g_strdup ("No token is selected: nothing to compare.");
@@ -631,10 +641,16 @@ compute (const MsContext *context, MsResult *result, GError **error)
       if (job.columns & MS_CHUNK_MARGIN)
         add_margins (context, result, &job);
       fine = summarise (context, result, totals, error);
-      ms_result_note (
-          result, "A is run %" G_GINT64_FORMAT " (%s), B is run %" G_GINT64_FORMAT " (%s).",
-          ms_trace_run (context->trace)->id, ms_trace_run (context->trace)->name,
-          ms_trace_run (context->others[0])->id, ms_trace_run (context->others[0])->name);
+      ms_result_name_run (result, "experts", "share", "Share of decisions", context->trace);
+      ms_result_name_run (result, "experts", "base_share", "Share of decisions",
+                          context->others[0]);
+      ms_result_name_change (result, context, "experts");
+      ms_result_note (result,
+                      "The run is %" G_GINT64_FORMAT " (%s), the baseline %" G_GINT64_FORMAT
+                      " (%s); changes are the run minus the baseline.",
+                      ms_trace_run (context->trace)->id, ms_trace_run (context->trace)->name,
+                      ms_trace_run (context->others[0])->id,
+                      ms_trace_run (context->others[0])->name);
       if (scores == 0)
         ms_result_note (result, "KL and JS need both runs collected with --scores.");
       else if (!gated)
@@ -658,12 +674,13 @@ const MsAnalysis ms_analysis_compare = {
   .help
   = "Did routing change between two runs of the same tokens, where, how much, and do near ties "
     "explain it?",
-  .formula = "Set change rate = share of (token, layer) with S_A != S_B; overlap = |S_A and S_B| / "
-             "k; weight "
-             "distance = sum |w_A - w_B| over renormalised weights; KL (p_A || p_B).",
+  .formula
+  = "Set change rate = share of (token, layer) with S_run != S_base; overlap = |S_run and "
+    "S_base| / k; weight distance = sum |w_run - w_base| over renormalised weights; KL (p_run "
+    "|| p_base); change of load = load in the run - load in the baseline, load = c_e E / C.",
   .cite = "Router difference rate: R3, arXiv 2510.11370; the other rates are our own "
           "companions of it.",
-  .version = 6,
+  .version = 7,
   .needs = MS_NEEDS_OTHER,
   .tables = tables,
   .plots = plots,

@@ -178,12 +178,6 @@ rank_experts (const Layer *layer, guint *rank)
     }
 }
 
-static double
-ratio (guint64 count, guint64 total, guint n_experts)
-{
-  return total > 0 ? (double) count * n_experts / (double) total : NAN;
-}
-
 /* How far the expert's labels are from those of the whole layer, in nats; *top the label most above. */
 static double
 specialise (const Layer *layer, guint expert, const double *all, guint n_groups, int *top,
@@ -253,9 +247,9 @@ write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table, M
       double special = NAN, own_entropy = NAN, own_margin = NAN;
       int top = -1;
 
-      load = ratio (layer->counts[e], layer->n_choices, layer->n_experts);
+      load = ms_load (layer->counts[e], layer->n_choices, layer->n_experts);
       if (layer->other != NULL)
-        base = ratio (layer->other[e], layer->n_other, layer->n_experts);
+        base = ms_load (layer->other[e], layer->n_other, layer->n_experts);
       if (n_groups > 0)
         special = specialise (layer, e, all, n_groups, &top, &top_ratio);
       if (layer->entropy != NULL && count > 0)
@@ -270,7 +264,7 @@ write_layer (const Map *map, const Layer *layer, gint64 block, MsTable *table, M
                         MS_INT (layer->counts[e]), MS_REAL (load), MS_REAL (own_entropy),
                         MS_REAL (own_margin), MS_REAL (special),
                         MS_TEXT (top >= 0 ? map->groups->names[top] : NULL), MS_REAL (top_ratio),
-                        MS_REAL (base), MS_REAL (load - base));
+                        MS_REAL (base), MS_REAL (ms_load_change (load, base)));
     }
   ms_table_add_row (layers, MS_INT (block), MS_INT (layer->n_experts), MS_INT (layer->n_choices),
                     MS_REAL (mean_of (&entropy)), MS_REAL (mean_of (&margin)),
@@ -313,7 +307,7 @@ summarise (const MsContext *context, const Map *map, MsResult *result)
     for (guint e = 0; e < map->layers[l].n_experts; e++)
       {
         const Layer *layer = &map->layers[l];
-        double load = ratio (layer->counts[e], layer->n_choices, layer->n_experts);
+        double load = ms_load (layer->counts[e], layer->n_choices, layer->n_experts);
 
         slots++;
         idle += layer->counts[e] == 0;
@@ -369,6 +363,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
         write_layer (&map, &map.layers[l], ms_trace_layer (context->trace, l)->number,
                      result->tables[0], ms_result_table (result, "layers"));
       summarise (context, &map, result);
+      if (context->n_others > 0)
+        ms_result_name_change (result, context, "map");
       if (map.similar)
         write_pairs (context, &map, result);
       if (map.groups == NULL)
@@ -417,8 +413,9 @@ static const MsColumn map_columns[] = {
   { "top_label", "Prefers", NULL, MS_COLUMN_TEXT, "The label most above its share in the layer." },
   { "top_ratio", "Times its share", NULL, MS_COLUMN_REAL,
     "Share of that label among the expert's choices over its share among the layer's." },
-  { "base_load", "Load in the other run", NULL, MS_COLUMN_REAL, "The same in the second run." },
-  { "change", "Change of load", NULL, MS_COLUMN_REAL, "load - base_load." },
+  { "base_load", "Load in the baseline", "times the fair share", MS_COLUMN_REAL,
+    "The same in the second run, the baseline." },
+  MS_LOAD_CHANGE_COLUMN,
   { 0 },
 };
 
@@ -484,7 +481,7 @@ static const MsPlotDef plots[] = {
   MAPS ("margin", "Margin where it is chosen", "margin", MS_SCALE_LINEAR, OVER_CHOICES),
   MAPS ("specialisation", "Specialisation of every expert", "specialisation", MS_SCALE_LINEAR,
         OVER_CHOICES),
-  MAPS ("change", "Change of load against the other run", "change", MS_SCALE_DIVERGING, MEAN_SIZE),
+  MAPS ("change", "Change of load against the baseline", "change", MS_SCALE_DIVERGING, MEAN_SIZE),
   { .name = "similarity",
     .title = "How differently experts read",
     .table = "similarity",

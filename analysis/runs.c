@@ -19,6 +19,26 @@ ms_run_label (const MsRun *run)
                           whole ? "" : "…");
 }
 
+void
+ms_result_name_run (MsResult *result, const char *table, const char *column, const char *what,
+                    MsTrace *trace)
+{
+  g_autofree char *label = ms_run_label (ms_trace_run (trace));
+  g_autofree char *title = g_strdup_printf ("%s, %s", what, label);
+
+  ms_table_retitle (ms_result_table (result, table), column, title);
+}
+
+void
+ms_result_name_change (MsResult *result, const MsContext *context, const char *table)
+{
+  g_autofree char *run = ms_run_label (ms_trace_run (context->trace));
+  g_autofree char *base = ms_run_label (ms_trace_run (context->others[0]));
+  g_autofree char *title = g_strdup_printf ("Load, %s minus %s", run, base);
+
+  ms_table_retitle (ms_result_table (result, table), "change", title);
+}
+
 gboolean
 ms_analysis_takes_runs (const MsAnalysis *analysis)
 {

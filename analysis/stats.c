@@ -78,6 +78,18 @@ ms_js (const double *p, const double *q, guint n)
 }
 
 double
+ms_load (guint64 count, guint64 total, guint n_experts)
+{
+  return total > 0 ? (double) count * n_experts / (double) total : NAN;
+}
+
+double
+ms_load_change (double load, double base_load)
+{
+  return load - base_load;
+}
+
+double
 ms_mean (const double *x, guint n)
 {
   double sum = 0;

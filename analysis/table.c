@@ -10,7 +10,7 @@ struct MsTable
 {
   gatomicrefcount refs;
   const MsTableDef *def;
-  MsTableDef own_def;    /* of a grouped table */
+  MsTableDef own_def;    /* of a grouped or retitled table */
   MsColumn *own_columns; /* likewise */
   guint n_columns;
   guint n_rows;
@@ -94,6 +94,24 @@ ms_table_new_stacked (const MsTableDef *def)
           { MS_RUN_COLUMN, "Run", NULL, MS_COLUMN_TEXT, "The run's number and name." } };
 
   return new_with_lead (def, lead, G_N_ELEMENTS (lead));
+}
+
+void
+ms_table_retitle (MsTable *table, const char *column, const char *title)
+{
+  int at = ms_table_find_column (table, column);
+
+  g_assert (at >= 0);
+  if (table->own_columns == NULL)
+    {
+      table->own_columns
+          = g_memdup2 (table->def->columns, (table->n_columns + 1) * sizeof (MsColumn));
+      table->own_def = *table->def;
+      table->own_def.columns = table->own_columns;
+      table->def = &table->own_def;
+    }
+  /* Tables made after this one borrow its titles. */
+  table->own_columns[at].title = g_intern_string (title);
 }
 
 MsTable *

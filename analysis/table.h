@@ -37,6 +37,8 @@ typedef struct MsTable MsTable;
 #define MS_RUN_COLUMN    "run"
 
 MsTable *ms_table_new (const MsTableDef *def);
+/* Says in this table alone what a column is called: a run's name on an axis.  Before it is shared. */
+void ms_table_retitle (MsTable *table, const char *column, const char *title);
 MsTable *ms_table_ref (MsTable *table);
 void ms_table_unref (MsTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MsTable, ms_table_unref)

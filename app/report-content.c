@@ -288,7 +288,7 @@ add_section (GPtrArray *blocks, const MsReport *report, const MsSection *section
   add (blocks, MS_BLOCK_TEXT, MS_ROLE_SOFT, g_strdup (analysis->help));
   add_sentences (blocks, section);
   if (section->other != NULL)
-    add (blocks, MS_BLOCK_TEXT, MS_ROLE_PLAIN, g_strdup_printf ("Run B: %s", section->other));
+    add (blocks, MS_BLOCK_TEXT, MS_ROLE_PLAIN, g_strdup_printf ("Baseline: %s", section->other));
   add_figures (blocks, report, section);
   for (guint i = 0; i < result->n_tables; i++)
     {
@@ -446,7 +446,8 @@ ms_report_content (const MsReport *report)
                         selection[0] != '\0' ? "; selection: " : "", selection));
   if (report->job->context.n_others == 1)
     add (blocks, MS_BLOCK_TEXT, MS_ROLE_SOFT,
-         g_strdup_printf ("Run A, %s, is compared with run B, %s.", ms_trace_run (trace)->name,
+         g_strdup_printf ("The run, %s, is compared with the baseline, %s.",
+                          ms_trace_run (trace)->name,
                           ms_trace_run (report->job->context.others[0])->name));
   if (report->n_bad > 0)
     add (blocks, MS_BLOCK_TEXT, MS_ROLE_WARNING,

@@ -452,8 +452,8 @@ test_report_compare (void)
   compare = g_strstr_len (text, -1, "\n## Compare Two Runs\n");
   load = g_strstr_len (text, -1, "\n## Load Balance\n");
   g_assert_true (compare != NULL && load > compare);
-  g_assert_nonnull (g_strstr_len (text, -1, " is compared with run B, "));
-  g_assert_nonnull (g_strstr_len (load, -1, "\nRun B: "));
+  g_assert_nonnull (g_strstr_len (text, -1, " is compared with the baseline, "));
+  g_assert_nonnull (g_strstr_len (load, -1, "\nBaseline: "));
   g_assert_null (g_strstr_len (text, -1, "\n## Router Saturation"));
   g_assert_true (g_strstr_len (text, -1, " SE)\n") != NULL
                  || g_strstr_len (text, -1, "\xc3\x97)\n") != NULL

@@ -1187,6 +1187,39 @@ test_compare_hand (void)
   ms_fixture_remove (path);
 }
 
+/* A change of load is the run less its baseline, in every analysis that tells it, and axes name both. */
+static void
+test_compare_direction (void)
+{
+  char *path = NULL;
+  MsHandTrace a = { .layers = LIST ("0 0 0 1"), .n_layers = 1, .n_experts = 2, .k = 1 };
+  MsHandTrace b = { .layers = LIST ("0 1 1 1"), .n_layers = 1, .n_experts = 2, .k = 1 };
+  g_autoptr (MsTrace) run = ms_hand_trace (&a, (guint[]){ 4, 0 }, &path);
+  g_autoptr (MsTrace) base = ms_hand_trace (&b, (guint[]){ 4, 0 }, &path);
+  g_autoptr (MsResult) compared = ms_test_run_against (run, &base, 1, "compare", 0, NULL);
+  g_autoptr (MsResult) mapped = ms_test_run_against (run, &base, 1, "experts", 0, NULL);
+  const MsTable *tables[]
+      = { ms_result_table (compared, "experts"), ms_result_table (mapped, "map") };
+  g_autofree char *name = ms_run_label (ms_trace_run (run));
+  g_autofree char *base_name = ms_run_label (ms_trace_run (base));
+  g_autofree char *title = g_strdup_printf ("Load, %s minus %s", name, base_name);
+  g_autofree char *share = g_strdup_printf ("Share of decisions, %s", base_name);
+
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++)
+    {
+      int change = ms_table_find_column (tables[i], "change");
+
+      ms_test_near (ms_test_real (tables[i], 0, "change"), 2 * 0.75 - 2 * 0.25);
+      ms_test_near (ms_test_real (tables[i], 1, "change"), 2 * 0.25 - 2 * 0.75);
+      g_assert_cmpstr (ms_table_column (tables[i], (guint) change)->title, ==, title);
+    }
+  g_assert_cmpstr (
+      ms_table_column (tables[0], (guint) ms_table_find_column (tables[0], "base_share"))->title,
+      ==, share);
+  ms_test_near (ms_test_real (tables[0], 0, "base_share"), 0.25);
+  ms_fixture_remove (path);
+}
+
 /* Routers that are certain of different experts: finite all the same. */
 static void
 test_compare_zeros (void)
@@ -1501,6 +1534,7 @@ main (int argc, char **argv)
   g_test_add_func ("/transitions/twin", test_transitions_twin);
   g_test_add_func ("/transitions/intervals", test_transitions_intervals);
   g_test_add_func ("/compare/hand", test_compare_hand);
+  g_test_add_func ("/compare/direction", test_compare_direction);
   g_test_add_func ("/compare/zeros", test_compare_zeros);
   g_test_add_func ("/compare/twin", test_compare_twin);
   g_test_add_func ("/saturation/hand", test_saturation_hand);

@@ -120,8 +120,9 @@ test_moved_by_tokens (void)
   for (int tokens = -2; tokens <= 2; tokens++)
     if (tokens != 0)
       {
-        g_autofree char *said = g_strdup_printf ("moving run B by %+d token%s gives 0 %% change",
-                                                 -tokens, ABS (tokens) == 1 ? "" : "s");
+        g_autofree char *said
+            = g_strdup_printf ("moving the baseline by %+d token%s gives 0 %% change", -tokens,
+                               ABS (tokens) == 1 ? "" : "s");
 
         check_compared (&(Way){ .tokens = tokens, .k = 2 }, said, NULL);
       }
@@ -130,22 +131,23 @@ test_moved_by_tokens (void)
 static void
 test_moved_by_layers (void)
 {
-  check_compared (&(Way){ .layers = 1, .k = 2 }, "moving run B by -1 MoE layer gives 0 % change",
-                  NULL);
-  check_compared (&(Way){ .layers = -2, .k = 2 }, "moving run B by +2 MoE layers gives 0 % change",
-                  NULL);
+  check_compared (&(Way){ .layers = 1, .k = 2 },
+                  "moving the baseline by -1 MoE layer gives 0 % change", NULL);
+  check_compared (&(Way){ .layers = -2, .k = 2 },
+                  "moving the baseline by +2 MoE layers gives 0 % change", NULL);
 }
 
 static void
 test_renumbered (void)
 {
   check_compared (&(Way){ .renumbered = TRUE, .k = 2 },
-                  "renumbering the experts of run B gives 0 % change", NULL);
+                  "renumbering the experts of the baseline gives 0 % change", NULL);
   /* Both faults at once, and a real change beneath a fault. */
   check_compared (&(Way){ .renumbered = TRUE, .tokens = 1, .k = 2 },
-                  "moving run B by -1 token and renumbering its experts gives 0 % change", NULL);
+                  "moving the baseline by -1 token and renumbering its experts gives 0 % change",
+                  NULL);
   check_compared (&(Way){ .renumbered = TRUE, .k = 2, .noise = 0.2 },
-                  "renumbering the experts of run B gives", "gives 0 %");
+                  "renumbering the experts of the baseline gives", "gives 0 %");
 }
 
 /* One layer alone is renumbered. */
@@ -161,7 +163,7 @@ test_renumbered_layer (void)
 
   for (guint i = 0; i < result->notes->len; i++)
     n += strstr (result->notes->pdata[i],
-                 "layer 3: renumbering the experts of run B gives 0 % change")
+                 "layer 3: renumbering the experts of the baseline gives 0 % change")
              != NULL
          && strstr (result->notes->pdata[i], "layer 2") == NULL;
   g_assert_cmpuint (n, ==, 1);
