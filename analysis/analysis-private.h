@@ -63,6 +63,8 @@ void ms_table_append_group (MsTable *table, const char *group, const MsTable *fr
 MsTable *ms_table_new_stacked (const MsTableDef *def);
 /* Appends all rows of `from` (the same definition without these two) as those of a run. */
 void ms_table_append_run (MsTable *table, gint64 run, const char *label, const MsTable *from);
+/* A number in a sentence and at the head: three digits, but no exponent (newly allocated). */
+char *ms_number_told (double value);
 /* Calls a column of the result's table after the trace's run, "Share of decisions, 3: step 001200"; and the
  * table's MS_LOAD_CHANGE_COLUMN after both runs compared. */
 void ms_result_name_run (MsResult *result, const char *table, const char *column, const char *what,

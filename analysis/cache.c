@@ -194,6 +194,23 @@ bad_param (const char *name, const char *word, const char *what, GError **error)
   return FALSE;
 }
 
+/* About 16 steps, all of them where there are so few experts, and half of the experts among them: the head of
+ * the overview tells that one. */
+static void
+list_usual_capacities (Job *job, guint most)
+{
+  guint half = MAX (most / 2, 1), step = MAX (1, most / 16);
+
+  for (guint c = 1; job->n_capacities < MAX_CAPACITIES; c = MIN (most, c + step))
+    {
+      if (c > half && job->n_capacities > 0 && job->capacities[job->n_capacities - 1] < half)
+        job->capacities[job->n_capacities++] = half;
+      job->capacities[job->n_capacities++] = c;
+      if (c >= most)
+        break;
+    }
+}
+
 static gboolean
 read_params (const MsContext *context, Job *job, GError **error)
 {
@@ -230,10 +247,8 @@ read_params (const MsContext *context, Job *job, GError **error)
                           "number of experts from 1 (up to 64 of them)", error);
       job->capacities[job->n_capacities++] = (guint) capacity;
     }
-  if (job->n_capacities == 0) /* about 16 steps: all small ones, then an eighth of the way each */
-    for (guint c = 1; c <= most && job->n_capacities < MAX_CAPACITIES;
-         c = MIN (most, c + MAX (1, most / 16)) + (c == most))
-      job->capacities[job->n_capacities++] = c;
+  if (job->n_capacities == 0)
+    list_usual_capacities (job, most);
   job->mode = ms_values_choice (values, "mode") == 0 ? MS_CACHE_SERIAL : MS_CACHE_BATCH;
   for (guint i = 0; i < job->n_policies; i++)
     if (job->policies[i] == MS_CACHE_SIEVE && job->mode == MS_CACHE_BATCH)
@@ -735,12 +750,26 @@ add_outcome (const Job *job, Outcome *total, const Outcome *layer)
     total->units[i] += layer->units[i];
 }
 
+/* The capacity that the sentence is about: half of the largest where it is among them. */
+static guint
+middle_of (const Job *job)
+{
+  guint most = 0;
+
+  for (guint c = 0; c < job->n_capacities; c++)
+    most = MAX (most, job->capacities[c]);
+  for (guint c = 0; c < job->n_capacities; c++)
+    if (job->capacities[c] == MAX (most / 2, 1))
+      return c;
+  return job->n_capacities / 2;
+}
+
 static void
 fill_tables (const MsContext *context, MsResult *result, const Job *job, gboolean shared)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
   gint64 n_tokens = ms_trace_n_tokens (context->trace);
-  guint shown = job->n_capacities / 2;
+  guint shown = middle_of (job);
   g_autofree double *rates = g_new0 (double, job->n_policies);
 
   for (guint p = 0; p < job->n_policies; p++)
@@ -866,7 +895,7 @@ const MsAnalysis ms_analysis_cache = {
   .cite = "Belady 1966; SIEVE: Zhang et al., NSDI 2024; mixtral-offloading (--mode batch "
           "--warm first --policies lru); MoE-Infinity, arXiv 2401.14361 (--prefetch "
           "activation-matrix); the simulator around them is our own.",
-  .version = 4,
+  .version = 5,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -301,7 +301,7 @@ summarise (const MsContext *context, const Map *map, MsResult *result)
   guint n_layers = ms_trace_n_layers (context->trace), idle = 0, slots = 0, best_layer = 0,
         best = 0;
   double most = 0;
-  g_autofree char *chosen = NULL;
+  g_autofree char *chosen = NULL, *times = NULL;
 
   for (guint l = 0; l < n_layers; l++)
     for (guint e = 0; e < map->layers[l].n_experts; e++)
@@ -318,15 +318,16 @@ summarise (const MsContext *context, const Map *map, MsResult *result)
             best = e;
           }
       }
+  times = ms_number_told (most);
   if (idle == 0)
     chosen = g_strdup_printf ("All %u experts", slots);
   else
     chosen = g_strdup_printf ("%u of %u experts", slots - idle, slots);
   result->summary = g_strdup_printf (
       "%s in %u %s are chosen at least once; the busiest is expert %u of layer %d with "
-      "%.3g times its fair share.",
+      "%s times its fair share.",
       chosen, n_layers, n_layers == 1 ? "layer" : "layers", best,
-      ms_trace_layer (context->trace, best_layer)->number, most);
+      ms_trace_layer (context->trace, best_layer)->number, times);
 }
 
 static gboolean

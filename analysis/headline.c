@@ -80,9 +80,8 @@ place_of (const MsTable *table, int row, const char *column)
   return g_strdup_printf ("%s=%.0f", column, get (table, (guint) row, column));
 }
 
-/* Three digits, but no exponent. */
-static char *
-number_of (double value)
+char *
+ms_number_told (double value)
 {
   char text[MS_NUMBER_SIZE];
 
@@ -124,11 +123,11 @@ tell_imbalance (const MsResult *result)
 
   if (isnan (value) || worst < 0)
     return lack ("No expert was chosen.");
-  number = number_of (value);
-  chance = number_of (1 + get (overall, (guint) row, "null"));
-  most = number_of (1 + get (layers, (guint) worst, "corrected"));
+  number = ms_number_told (value);
+  chance = ms_number_told (1 + get (overall, (guint) row, "null"));
+  most = ms_number_told (1 + get (layers, (guint) worst, "corrected"));
   return tell (
-      value, number_of (value), SHARE_UNIT, place_of (layers, worst, "layer"),
+      value, ms_number_told (value), SHARE_UNIT, place_of (layers, worst, "layer"),
       g_strdup_printf ("The busiest expert of a layer takes on average %s times its fair share, by "
                        "chance %s; most uneven is layer %.0f with %s.",
                        number, chance, get (layers, (guint) worst, "layer"), most));
@@ -146,10 +145,10 @@ tell_entropy (const MsResult *result)
 
   if (least < 0)
     return lack ("The run was recorded without the router's entropy.");
-  spread = number_of (exp (mean));
-  lowest = number_of (get (layers, (guint) least, "entropy"));
+  spread = ms_number_told (exp (mean));
+  lowest = ms_number_told (get (layers, (guint) least, "entropy"));
   return tell (
-      mean, number_of (mean), "nats", place_of (layers, least, "layer"),
+      mean, ms_number_told (mean), "nats", place_of (layers, least, "layer"),
       g_strdup_printf ("The router is as undecided as between %s equally likely experts of "
                        "%.3g; most decided is layer %.0f with %s nats.",
                        spread, experts, get (layers, (guint) least, "layer"), lowest));
@@ -194,9 +193,9 @@ tell_top (const MsResult *result)
   share = get (experts, (guint) top, "share");
   /* A selection of experts keeps their rows only, layers are measured among all. */
   selected = load < 1 + get (layers, (guint) worst, "max_vio") - 1e-9;
-  taken = number_of (100 * share);
-  fair = number_of (100 * share / load);
-  return tell (load, number_of (load), SHARE_UNIT,
+  taken = ms_number_told (100 * share);
+  fair = ms_number_told (100 * share / load);
+  return tell (load, ms_number_told (load), SHARE_UNIT,
                g_strdup_printf ("layer=%.0f expert=%.0f", layer, expert),
                g_strdup_printf ("%s %.0f of layer %.0f is the busiest: it takes %s %% of the "
                                 "layer's choices where %s %% are fair.",
@@ -218,8 +217,8 @@ tell_specialisation (const MsResult *result)
     return lack ("No document has a language, a domain or a phase.");
   total = sum_of (layers, "specialisation", &n);
   layer = get (layers, (guint) most, "layer");
-  information = number_of (get (layers, (guint) most, "specialisation"));
-  mean = number_of (total / n);
+  information = ms_number_told (get (layers, (guint) most, "specialisation"));
+  mean = ms_number_told (total / n);
   return tell (layer, g_strdup_printf ("Layer %.0f", layer), NULL, place_of (layers, most, "layer"),
                g_strdup_printf ("There the chosen expert tells most of the text's %s: %s nats of "
                                 "mutual information, %s on average over layers.",
@@ -230,7 +229,7 @@ tell_specialisation (const MsResult *result)
 static MsHeadline *
 tell_cache (const MsResult *result)
 {
-  const MsTable *curve = ms_result_table (result, "mean");
+  const MsTable *curve = ms_result_table (result, "total");
   int policy = ms_table_find_column (curve, "policy"), row = -1;
   double most = 0, half;
   g_autofree char *chance = NULL, *number = NULL;
@@ -244,14 +243,19 @@ tell_cache (const MsResult *result)
       row = (int) i;
   if (row < 0 || isnan (get (curve, (guint) row, "hit_rate")))
     return lack ("No expert was asked for.");
-  number = number_of (100 * get (curve, (guint) row, "hit_rate"));
-  chance = number_of (100 * get (curve, (guint) row, "null_hit_rate"));
-  return tell (
-      get (curve, (guint) row, "hit_rate"), number_of (100 * get (curve, (guint) row, "hit_rate")),
-      "%", NULL,
-      g_strdup_printf ("A cache of %.0f experts for each layer, half of %.0f, has %s %% of "
-                       "those asked for (LRU); with tokens shuffled %s %%.",
-                       half, most, number, chance));
+  number = ms_number_told (100 * get (curve, (guint) row, "hit_rate"));
+  if (!isnan (get (curve, (guint) row, "null_hit_rate")))
+    {
+      g_autofree char *null = ms_number_told (100 * get (curve, (guint) row, "null_hit_rate"));
+
+      chance = g_strdup_printf ("; with tokens shuffled %s %%", null);
+    }
+  return tell (get (curve, (guint) row, "hit_rate"),
+               ms_number_told (100 * get (curve, (guint) row, "hit_rate")), "%", NULL,
+               g_strdup_printf (
+                   "A cache of %.0f experts for each layer, half of %.0f, empty at first, has %s "
+                   "%% of those asked for (LRU, documents one after another)%s.",
+                   half, most, number, chance != NULL ? chance : ""));
 }
 
 static const MsHeadlineDef headlines[] = {
@@ -260,7 +264,7 @@ static const MsHeadlineDef headlines[] = {
   { "dead-experts", "Dead Experts", "load", tell_dead },
   { "top-expert", "Top Expert", "load", tell_top },
   { "specialisation", "Strongest Specialisation", "experts", tell_specialisation },
-  { "cache-hits", "Cache Hits at Half Memory", "hit-rate", tell_cache },
+  { "cache-hits", "Cache Hits at Half Memory", "cache", tell_cache },
   { 0 },
 };
 

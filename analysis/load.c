@@ -472,6 +472,7 @@ summarise (const Load *load, const double *means, MsResult *result)
   const Layer *worst = &load->layers[0];
   double n_idle = 0, n_slots = 0, n_empty = 0;
   char idle[MS_NUMBER_SIZE];
+  g_autofree char *times = NULL;
 
   for (guint i = 0; i < load->n_layers; i++)
     {
@@ -484,14 +485,15 @@ summarise (const Load *load, const double *means, MsResult *result)
       n_empty += layer->n_empty;
     }
   ms_number_short (idle, n_idle);
+  times = ms_number_told (means[MS_BALANCE_MAX_VIO] + 1);
   result->summary = g_strdup_printf (
-      "Over %u %s the busiest expert takes on average %.3g times its fair share (MaxVio %.3g; "
+      "Over %u %s the busiest expert takes on average %s times its fair share (MaxVio %.3g; "
       "most in layer %d: %.3g), the load is as if %.3g of %.3g experts a layer were used equally "
       "(CV %.3g, Gini %.3g), and %s of %.0f experts %s idle.",
-      load->n_layers, load->n_layers == 1 ? "layer" : "layers", means[MS_BALANCE_MAX_VIO] + 1,
-      means[MS_BALANCE_MAX_VIO], (int) worst->block, worst->max_vio, means[MS_BALANCE_EFFECTIVE],
-      n_slots / load->n_layers, means[MS_BALANCE_CV], means[MS_BALANCE_GINI],
-      n_idle > 0 ? idle : "none", n_slots, n_idle > 1 ? "are" : "is");
+      load->n_layers, load->n_layers == 1 ? "layer" : "layers", times, means[MS_BALANCE_MAX_VIO],
+      (int) worst->block, worst->max_vio, means[MS_BALANCE_EFFECTIVE], n_slots / load->n_layers,
+      means[MS_BALANCE_CV], means[MS_BALANCE_GINI], n_idle > 0 ? idle : "none", n_slots,
+      n_idle > 1 ? "are" : "is");
   ms_result_note (
       result, load->served ? "Counts are what was served: dropped assignments are left out."
                            : "Counts are the router's demand: dropped assignments are included.");

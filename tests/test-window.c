@@ -163,7 +163,9 @@ test_session_runs (void)
     g_assert_cmpstr (third, ==, "with=1..3 layer=4 lang=de");
   }
   ms_session_jump (session, "layer=5", NULL);
-  g_assert_cmpstr (ms_session_get_text (session), ==, "run=7 base=2 with=1..3 layer=5");
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=7 base=2 with=1..3 layer=5 lang=de");
+  ms_session_jump (session, "expert=2 lang=en", NULL);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "run=7 base=2 with=1..3 expert=2 lang=en");
   ms_session_clear (session, NULL);
   g_assert_cmpstr (ms_session_get_text (session), ==, "run=7 base=2 with=1..3");
   for (gint64 run = 4; run <= 6; run++)
@@ -1407,6 +1409,112 @@ test_import (void)
   g_rmdir (folder);
 }
 
+/* The sentence of a screen that a headline leads to. */
+static const char *
+said_by (MsWindow *window, const char *name)
+{
+  MsScreen *screen = ms_window_get_screen (window, name);
+
+  if (strcmp (name, "experts") == 0)
+    return ms_experts_screen_get_summary (MS_EXPERTS_SCREEN (screen));
+  return ms_analysis_pane_get_summary (
+      strcmp (name, "cache") == 0 ? ms_analysis_screen_get_pane (MS_ANALYSIS_SCREEN (screen))
+                                  : ms_analyses_screen_get_pane (MS_ANALYSES_SCREEN (screen)));
+}
+
+/* Every number at the head of the overview is on the screen that it leads to, whatever was set there before. */
+static void
+check_lead (MsWindow *window, guint n)
+{
+  MsOverviewScreen *overview = MS_OVERVIEW_SCREEN (ms_window_get_screen (window, "overview"));
+  MsHeadlineBox *box = ms_overview_screen_get_headlines (overview);
+  g_autofree char *number = NULL;
+  const char *screen;
+
+  show_screen (window, "overview");
+  wait_until (*ms_headline_box_get_text (box, 0) != '\0'
+              && *ms_headline_box_get_text (box, n) != '\0');
+  wait_until (ms_window_is_quiet (window));
+  number = g_strdup (ms_headline_box_get_number (box, n));
+  ms_headline_box_jump (box, n);
+  screen = ms_window_get_screen_name (window);
+  g_assert_cmpstr (screen, !=, "overview");
+  wait_until (ms_window_is_quiet (window)
+              && (strcmp (number, "0") == 0 ? strstr (said_by (window, screen), "All ") != NULL
+                                            : strstr (said_by (window, screen), number) != NULL));
+}
+
+static void
+test_headlines_lead (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsSession *session = ms_workbench_get_session (ms_window_get_bench (window));
+  MsCacheScreen *cache = MS_CACHE_SCREEN (screen_of (window, "cache"));
+
+  ms_cache_screen_set_slots (cache, 2);
+  g_assert_true (ms_analysis_form_set (ms_analysis_screen_get_form (MS_ANALYSIS_SCREEN (cache)),
+                                       "mode", "batch", NULL));
+  for (guint filtered = 0; filtered < 2; filtered++)
+    for (guint n = 0; ms_headlines ()[n].name != NULL; n++)
+      {
+        ms_session_set_text (session, filtered ? "layer=0 expert=1 lang=de" : "layer=1", NULL);
+        check_lead (window, n);
+      }
+  g_assert_true (g_str_has_suffix (ms_session_get_text (session), "lang=de"));
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+/* The least number of resident experts that reach a share of hits, and which; by the tables another way. */
+static void
+test_cache_target (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsCacheScreen *screen = MS_CACHE_SCREEN (screen_of (window, "cache"));
+  MsCacheTarget *target = ms_cache_screen_get_target (screen);
+  g_auto (GStrv) lines = NULL;
+  MsTable *total;
+  double rate = 0, below = 0;
+  gint64 slots;
+
+  wait_until (ms_cache_target_get_slots (target) > 0);
+  ms_cache_target_set (target, 60);
+  wait_until (ms_cache_target_get_slots (target) > 0);
+  wait_until (ms_window_is_quiet (window));
+  slots = ms_cache_target_get_slots (target);
+  total = ms_result_table (
+      ms_analysis_pane_get_outcome (ms_analysis_screen_get_pane (MS_ANALYSIS_SCREEN (screen)))
+          ->result,
+      "total");
+  for (guint row = 0; row < ms_table_n_rows (total); row++)
+    if (strcmp (ms_table_get_text (total, row, (guint) ms_table_find_column (total, "policy")),
+                "static")
+        == 0)
+      {
+        gint64 size
+            = ms_table_get_int (total, row, (guint) ms_table_find_column (total, "capacity"));
+        double hits
+            = ms_table_get_real (total, row, (guint) ms_table_find_column (total, "hit_rate"));
+
+        if (size == slots)
+          rate = hits;
+        if (size == slots - 1)
+          below = hits;
+      }
+  g_test_message ("%s", ms_cache_target_get_answer (target));
+  g_assert_cmpfloat (rate, >=, 0.6);
+  g_assert_cmpfloat (below, <, 0.6);
+  lines = g_strsplit (ms_cache_target_get_list (target), "\n", -1);
+  g_assert_cmpstr (lines[0], ==, "layer,expert");
+  g_assert_cmpuint (
+      g_strv_length (lines) - 2, ==,
+      slots * ms_run_item_model (ms_workbench_get_run (ms_window_get_bench (window)))->n_layers);
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* --- The cache -------------------------------------------------------------------------------- */
 
 /* The slider looks at a size that was simulated, and gives its numbers as they are in the result. */
@@ -1715,6 +1823,8 @@ main (int argc, char **argv)
   g_test_add_func ("/window/sql-forms", test_sql_forms);
   g_test_add_func ("/window/import", test_import);
   g_test_add_func ("/window/cache-size", test_cache_size);
+  g_test_add_func ("/window/cache-target", test_cache_target);
+  g_test_add_func ("/window/headlines-lead", test_headlines_lead);
   g_test_add_func ("/window/report", test_report);
   g_test_add_func ("/window/report-sections", test_report_sections);
   g_test_add_func ("/window/shortcuts", test_shortcuts);

@@ -101,6 +101,8 @@ static const MsAction of_views[] = {
   /* What other parts of the window ask for. */
   { .name = "win.open-path", .parameter = "s", .activate = ms_command_open_path },
   { .name = "win.map", .parameter = "s", .activate = ms_command_map },
+  { .name = "win.analysis", .parameter = "s", .activate = ms_command_analysis },
+  { .name = "win.cache", .parameter = "s", .activate = ms_command_cache },
   { .name = "win.sql", .parameter = "s", .activate = ms_command_sql },
   { .name = "win.clear-all", .when = MS_WHEN_FILE, .activate = ms_command_clear_all },
   { .name = "win.slice", .parameter = "s", .activate = ms_command_slice },

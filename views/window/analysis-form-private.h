@@ -19,4 +19,7 @@ MsValues *ms_analysis_form_dup_values (MsAnalysisForm *form);
 gboolean ms_analysis_form_set (MsAnalysisForm *form, const char *name, const char *text,
                                GError **error);
 
+/* Sets all parameters as in `values`, of the same analysis. */
+void ms_analysis_form_set_values (MsAnalysisForm *form, const MsValues *values);
+
 G_END_DECLS

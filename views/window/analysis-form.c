@@ -329,3 +329,38 @@ ms_analysis_form_set (MsAnalysisForm *self, const char *name, const char *text, 
     }
   return TRUE;
 }
+
+static char *
+format_value (const MsValues *values, const MsParam *param)
+{
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+  switch (param->type)
+    {
+    case MS_PARAM_INT:
+      return g_strdup_printf ("%" G_GINT64_FORMAT, ms_values_int (values, param->name));
+    case MS_PARAM_REAL:
+      return g_strdup (g_ascii_dtostr (text, sizeof text, ms_values_real (values, param->name)));
+    case MS_PARAM_BOOL:
+      return g_strdup (ms_values_bool (values, param->name) ? "yes" : "no");
+    case MS_PARAM_CHOICE:
+      return g_strdup (param->choices[ms_values_choice (values, param->name)]);
+    case MS_PARAM_TEXT:
+    case MS_PARAM_FILE:
+    default:
+      return g_strdup (ms_values_text (values, param->name));
+    }
+}
+
+void
+ms_analysis_form_set_values (MsAnalysisForm *self, const MsValues *values)
+{
+  for (const MsParam *param = self->analysis->params; param != NULL && param->name != NULL; param++)
+    {
+      g_autofree char *before = format_value (self->values, param);
+      g_autofree char *text = format_value (values, param);
+
+      if (strcmp (before, text) != 0)
+        ms_analysis_form_set (self, param->name, text, NULL);
+    }
+}

@@ -23,4 +23,9 @@ gboolean ms_analysis_pane_is_busy (MsAnalysisPane *pane);
 /* The n-th figure shown, NULL beyond. */
 MsFigureView *ms_analysis_pane_get_figure (MsAnalysisPane *pane, guint n);
 
+/* The sentence above the figures. */
+const char *ms_analysis_pane_get_summary (MsAnalysisPane *pane);
+/* Says something else than the result's sentence, until the next result. */
+void ms_analysis_pane_set_summary (MsAnalysisPane *pane, const char *text);
+
 G_END_DECLS

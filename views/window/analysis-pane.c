@@ -244,6 +244,19 @@ ms_analysis_pane_set_plots (MsAnalysisPane *self, const char *plots)
     show_figures (self);
 }
 
+const char *
+ms_analysis_pane_get_summary (MsAnalysisPane *self)
+{
+  return gtk_label_get_text (self->summary);
+}
+
+void
+ms_analysis_pane_set_summary (MsAnalysisPane *self, const char *text)
+{
+  gtk_label_set_text (self->summary, text);
+  gtk_widget_set_visible (GTK_WIDGET (self->summary), *text != '\0');
+}
+
 MsOutcome *
 ms_analysis_pane_get_outcome (MsAnalysisPane *self)
 {

@@ -41,6 +41,8 @@ void ms_analysis_screen_take_selection (MsAnalysisScreen *screen, const char *ti
                                         MsSelection *selection);
 
 guint ms_analysis_screen_get_n_tabs (MsAnalysisScreen *screen);
+/* Shows a tab with its settings as they were at first. */
+void ms_analysis_screen_reset_tab (MsAnalysisScreen *screen, const char *title);
 void ms_analysis_screen_show_tab (MsAnalysisScreen *screen, guint n);
 guint ms_analysis_screen_get_tab (MsAnalysisScreen *screen);
 /* Of the tab shown. */

@@ -477,6 +477,15 @@ ms_analysis_screen_show_tab (MsAnalysisScreen *self, guint n)
   gtk_stack_set_visible_child_name (private(self)->stack, page->tab->title);
 }
 
+void
+ms_analysis_screen_reset_tab (MsAnalysisScreen *self, const char *title)
+{
+  Page *page = find_page (self, title);
+
+  gtk_stack_set_visible_child_name (private(self)->stack, title);
+  ms_analysis_form_set_values (page->form, page->usual);
+}
+
 guint
 ms_analysis_screen_get_tab (MsAnalysisScreen *self)
 {

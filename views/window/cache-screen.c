@@ -2,6 +2,7 @@
  * of that size, without computing anything. */
 #include "cache-screen-private.h"
 
+#include "cache-target-private.h"
 #include "pieces-private.h"
 #include "table-view-private.h"
 
@@ -17,6 +18,8 @@ struct _MsCacheScreen
   GtkGrid *policies;
   MsTableView *layers;
   GtkWidget *top;
+  MsCacheTarget *target;
+  guint file;    /* serial of the one that `slots` was chosen in */
   GArray *sizes; /* of gint64, ascending: those simulated */
   gint64 slots;  /* 0 = half of the experts */
 };
@@ -150,23 +153,54 @@ expert_bytes (MsCacheScreen *self, const MsOutcome *outcome)
                        : 0;
 }
 
+/* The layers simulated, which the selection may have chosen; 0 = one cache for all of them. */
+static guint
+count_layers (const MsOutcome *outcome)
+{
+  const MsTable *layers = ms_result_table (outcome->result, "layers");
+  const gint64 *numbers = ms_table_ints (layers, (guint) ms_table_find_column (layers, "layer"));
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_int64_hash, g_int64_equal);
+
+  for (guint row = 0; row < ms_table_n_rows (layers); row++)
+    g_hash_table_add (seen, (gpointer) &numbers[row]);
+  return g_hash_table_size (seen);
+}
+
+/* The sentence of the pane, about the size looked at. */
 static void
-tell_size (MsCacheScreen *self, const MsOutcome *outcome, gint64 size)
+tell_rates (MsCacheScreen *self, MsAnalysisPane *pane, const char *size)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  g_string_append_printf (text, _ ("With %s the hit rate is"), size);
+  for (guint row = 0; row < ms_table_n_rows (self->shown); row++)
+    g_string_append_printf (text, "%s %.1f %% (%s)", row > 0 ? "," : "",
+                            100 * ms_table_get_real (self->shown, row, 1),
+                            ms_table_get_text (self->shown, row, 0));
+  g_string_append_c (text, '.');
+  ms_analysis_pane_set_summary (pane, text->str);
+}
+
+static void
+tell_size (MsCacheScreen *self, MsAnalysisPane *pane, const MsOutcome *outcome, gint64 size)
 {
   gint64 most = g_array_index (self->sizes, gint64, self->sizes->len - 1);
-  MsRunItem *run = ms_workbench_get_run (ms_screen_get_bench (MS_SCREEN (self)));
   double bytes = expert_bytes (self, outcome);
-  guint n_layers = run != NULL ? ms_run_item_model (run)->n_layers : 0;
+  guint n_layers = count_layers (outcome);
   g_autofree char *share
-      = g_strdup_printf (_ ("%d of %d slots in each layer"), (int) size, (int) most);
+      = n_layers > 0
+            ? g_strdup_printf (_ ("%d of %d slots in each of %u layers"), (int) size, (int) most,
+                               n_layers)
+            : g_strdup_printf (_ ("%d of %d slots for all layers"), (int) size, (int) most);
   g_autofree char *memory
-      = bytes > 0 ? g_format_size ((guint64) (bytes * (double) size * n_layers)) : NULL;
+      = bytes > 0 ? g_format_size ((guint64) (bytes * (double) size * MAX (n_layers, 1))) : NULL;
   g_autofree char *text
       = memory != NULL ? g_strdup_printf (_ ("%s, %s of memory"), share, memory) : g_strdup (share);
 
   gtk_label_set_text (self->readout, text);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->scale), GTK_ACCESSIBLE_PROPERTY_VALUE_TEXT,
                                   text, -1);
+  tell_rates (self, pane, text);
 }
 
 static GtkWidget *
@@ -242,7 +276,7 @@ show_size (MsCacheScreen *self)
   layers = at_size (ms_result_table (outcome->result, "layers"), self->slots, &layers_def);
   fill_policies (self);
   ms_table_view_set_table (self->layers, layers);
-  tell_size (self, outcome, self->slots);
+  tell_size (self, pane, outcome, self->slots);
   for (guint n = 0; (view = ms_analysis_pane_get_figure (pane, n)) != NULL; n++)
     ms_figure_canvas_set_rule (ms_figure_view_get_canvas (view), "capacity", (double) self->slots);
 }
@@ -252,25 +286,29 @@ on_outcome (MsCacheScreen *self, MsAnalysisPane *pane)
 {
   MsOutcome *outcome = ms_analysis_pane_get_outcome (pane);
   MsTable *total = outcome != NULL ? ms_result_table (outcome->result, "total") : NULL;
-  gint64 slots = self->slots; /* a shorter range moves the slider */
+  guint file = ms_workbench_get_serial (ms_screen_get_bench (MS_SCREEN (self)));
+  gint64 slots = file == self->file ? self->slots : 0; /* a shorter range moves the slider */
 
+  self->file = file;
+  ms_cache_target_follow (self->target, total != NULL ? outcome : NULL);
   gtk_widget_set_visible (self->top, total != NULL && ms_table_n_rows (total) > 0);
   if (total == NULL || ms_table_n_rows (total) == 0)
     return;
   list_sizes (self, total);
   gtk_range_set_range (GTK_RANGE (self->scale), 0, MAX (1, (double) self->sizes->len - 1));
   gtk_widget_set_sensitive (GTK_WIDGET (self->scale), self->sizes->len > 1);
-  ms_cache_screen_set_slots (
-      self, slots > 0 ? slots : g_array_index (self->sizes, gint64, self->sizes->len - 1) / 2);
+  ms_cache_screen_set_slots (self, slots);
 }
 
 void
 ms_cache_screen_set_slots (MsCacheScreen *self, gint64 slots)
 {
   self->slots = slots;
+  if (slots <= 0 && self->sizes->len > 0)
+    self->slots = MAX (g_array_index (self->sizes, gint64, self->sizes->len - 1) / 2, 1);
   if (self->sizes->len == 0)
     return;
-  gtk_range_set_value (GTK_RANGE (self->scale), place_of (self, slots));
+  gtk_range_set_value (GTK_RANGE (self->scale), place_of (self, self->slots));
   show_size (self);
 }
 
@@ -278,6 +316,19 @@ gint64
 ms_cache_screen_get_slots (MsCacheScreen *self)
 {
   return self->slots;
+}
+
+void
+ms_cache_screen_show_half (MsCacheScreen *self)
+{
+  ms_analysis_screen_reset_tab (MS_ANALYSIS_SCREEN (self), SIMULATOR);
+  ms_cache_screen_set_slots (self, 0);
+}
+
+MsCacheTarget *
+ms_cache_screen_get_target (MsCacheScreen *self)
+{
+  return self->target;
 }
 
 MsTable *
@@ -337,6 +388,9 @@ make_top (MsCacheScreen *self)
   gtk_expander_set_child (GTK_EXPANDER (layers), GTK_WIDGET (self->layers));
   gtk_box_append (GTK_BOX (line), label);
   gtk_box_append (GTK_BOX (line), GTK_WIDGET (self->scale));
+  self->target = MS_CACHE_TARGET (ms_cache_target_new (ms_screen_get_bench (MS_SCREEN (self))));
+  g_signal_connect_swapped (self->target, "size", G_CALLBACK (ms_cache_screen_set_slots), self);
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->target));
   gtk_box_append (GTK_BOX (box), line);
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->readout));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->policies));

@@ -15,6 +15,8 @@ void ms_command_focus_figure (GtkWidget *window, const char *name, GVariant *par
 void ms_command_close_file (GtkWidget *window, const char *name, GVariant *parameter);
 void ms_command_refresh (GtkWidget *window, const char *name, GVariant *parameter);
 void ms_command_screen (GtkWidget *window, const char *name, GVariant *parameter);
+void ms_command_analysis (GtkWidget *widget, const char *name, GVariant *parameter);
+void ms_command_cache (GtkWidget *widget, const char *name, GVariant *parameter);
 void ms_command_map (GtkWidget *window, const char *name, GVariant *parameter);
 void ms_command_sql (GtkWidget *window, const char *name, GVariant *parameter);
 void ms_command_back (GtkWidget *window, const char *name, GVariant *parameter);

@@ -2,6 +2,8 @@
  * they are reached, by menus and keys, is said in the table of actions. */
 #include "commands-private.h"
 
+#include "analyses-screen-private.h"
+#include "cache-screen-private.h"
 #include "collect-dialog-private.h"
 #include "experts-screen-private.h"
 #include "figure-view-private.h"
@@ -156,6 +158,25 @@ void
 ms_command_screen (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   ms_window_show_screen (MS_WINDOW (widget), g_variant_get_string (parameter, NULL));
+}
+
+/* Shows one of the analyses by its name. */
+void
+ms_command_analysis (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  ms_window_show_screen (MS_WINDOW (widget), "analyses");
+  ms_analyses_screen_choose (
+      MS_ANALYSES_SCREEN (ms_window_get_screen (MS_WINDOW (widget), "analyses")),
+      g_variant_get_string (parameter, NULL));
+}
+
+/* Shows the cache simulator with its settings as at first and at "half" of the memory, which the overview
+ * tells of. */
+void
+ms_command_cache (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  ms_window_show_screen (MS_WINDOW (widget), "cache");
+  ms_cache_screen_show_half (MS_CACHE_SCREEN (ms_window_get_screen (MS_WINDOW (widget), "cache")));
 }
 
 /* Shows the map of experts, coloured by a measure. */

@@ -21,6 +21,8 @@ const char *ms_experts_colour_name (guint n);
 /* Colours the map by the measure of a name. */
 void ms_experts_screen_colour_by (MsExpertsScreen *screen, const char *name);
 /* Orders experts by number (0), load (1) or similarity (2). */
+/* What is said above the map. */
+const char *ms_experts_screen_get_summary (MsExpertsScreen *screen);
 void ms_experts_screen_set_order (MsExpertsScreen *screen, guint n);
 /* How alike the experts of a layer are; shown when they are ordered by that. */
 MsFigureView *ms_experts_screen_get_tree (MsExpertsScreen *screen);

@@ -45,6 +45,25 @@ struct _MsExpertsScreen
 
 G_DEFINE_FINAL_TYPE (MsExpertsScreen, ms_experts_screen, MS_TYPE_SCREEN)
 
+/* What stands above the map: the number at the head of the overview that its colour is about, or what the
+ * analysis says. */
+static char *
+tell (const char *colour, const MsResult *result)
+{
+  for (const MsHeadlineDef *def = ms_headlines (); def->name != NULL; def++)
+    if (strcmp (def->name, colour) == 0 && strcmp (def->analysis, result->analysis->name) == 0)
+      {
+        g_autoptr (MsHeadline) headline = ms_headline_new (def, result);
+
+        if (headline->number == NULL)
+          break;
+        return g_strdup_printf ("%s: %s%s%s. %s", _ (def->title), headline->number,
+                                headline->unit != NULL ? " " : "",
+                                headline->unit != NULL ? _ (headline->unit) : "", headline->text);
+      }
+  return g_strdup (result->summary != NULL ? result->summary : "");
+}
+
 /* Shows the map of all tokens or of part of them. */
 static void
 on_partial (GObject *owner, gpointer result)
@@ -62,7 +81,11 @@ on_partial (GObject *owner, gpointer result)
   if (!ms_plot_has_data (plot, ms_result_table (outcome->result, plot->table)))
     gtk_label_set_text (self->summary, _ (colours[colour].missing));
   else
-    gtk_label_set_text (self->summary, outcome->result->summary);
+    {
+      g_autofree char *text = tell (colours[colour].plot, outcome->result);
+
+      gtk_label_set_text (self->summary, text);
+    }
   ms_screen_show_content (MS_SCREEN (self));
 }
 
@@ -336,6 +359,13 @@ ms_experts_screen_colour_by (MsExpertsScreen *self, const char *name)
   for (guint i = 0; i < G_N_ELEMENTS (colours); i++)
     if (strcmp (colours[i].plot, name) == 0)
       gtk_drop_down_set_selected (self->colour, i);
+  gtk_drop_down_set_selected (self->label, 0); /* as the overview has it */
+}
+
+const char *
+ms_experts_screen_get_summary (MsExpertsScreen *self)
+{
+  return gtk_label_get_text (self->summary);
 }
 
 void

@@ -10,11 +10,10 @@ G_BEGIN_DECLS
 #define MS_TYPE_HEADLINE_BOX (ms_headline_box_get_type ())
 G_DECLARE_FINAL_TYPE (MsHeadlineBox, ms_headline_box, MS, HEADLINE_BOX, AdwBin)
 
-/* Where more of a number is: a screen, and how the map of experts is coloured there. */
+/* Where a number is again, the same: what the action of the window shows. */
 typedef struct
 {
-  const char *name, *screen;
-  const char *colour; /* NULL = the screen is not the map */
+  const char *name, *action, *target;
 } MsHeadlinePlace;
 
 /* One for each of ms_headlines(), ends with an empty one. */
@@ -29,6 +28,7 @@ void ms_headline_box_show (MsHeadlineBox *box, MsOutcome *outcome);
 void ms_headline_box_fail (MsHeadlineBox *box, const char *analysis, const GError *error);
 /* The n-th number as read out, "" while it is not known. */
 const char *ms_headline_box_get_text (MsHeadlineBox *box, guint n);
+const char *ms_headline_box_get_number (MsHeadlineBox *box, guint n);
 /* Goes where the n-th number is about. */
 void ms_headline_box_jump (MsHeadlineBox *box, guint n);
 

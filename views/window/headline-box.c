@@ -8,12 +8,12 @@
 #include <string.h>
 
 const MsHeadlinePlace ms_headline_places[] = {
-  { "imbalance", "experts", "load" },
-  { "entropy", "experts", "entropy" },
-  { "dead-experts", "experts", "load" },
-  { "top-expert", "experts", "load" },
-  { "specialisation", "experts", "specialisation" },
-  { "cache-hits", "cache", NULL },
+  { "imbalance", "win.analysis", "load" },
+  { "entropy", "win.map", "entropy" },
+  { "dead-experts", "win.map", "load" },
+  { "top-expert", "win.map", "load" },
+  { "specialisation", "win.map", "specialisation" },
+  { "cache-hits", "win.cache", "half" },
   { NULL, NULL, NULL },
 };
 
@@ -110,6 +110,12 @@ ms_headline_box_fail (MsHeadlineBox *self, const char *analysis, const GError *e
 }
 
 const char *
+ms_headline_box_get_number (MsHeadlineBox *self, guint n)
+{
+  return gtk_label_get_text (self->cards[n].number);
+}
+
+const char *
 ms_headline_box_get_text (MsHeadlineBox *self, guint n)
 {
   return self->cards[n].spoken;
@@ -118,12 +124,13 @@ ms_headline_box_get_text (MsHeadlineBox *self, guint n)
 void
 ms_headline_box_jump (MsHeadlineBox *self, guint n)
 {
-  if (self->cards[n].place != NULL)
-    ms_session_jump (ms_workbench_get_session (self->bench), self->cards[n].place, NULL);
-  if (self->cards[n].more->colour != NULL)
-    gtk_widget_activate_action (GTK_WIDGET (self), "win.map", "s", self->cards[n].more->colour);
-  else
-    gtk_widget_activate_action (GTK_WIDGET (self), "win.screen", "s", self->cards[n].more->screen);
+  /* Numbers are of all layers: only the map shows them all when some are brushed. */
+  gboolean map = strcmp (self->cards[n].more->action, "win.map") == 0;
+  const char *place = map && self->cards[n].place != NULL ? self->cards[n].place : "";
+
+  ms_session_jump (ms_workbench_get_session (self->bench), place, NULL);
+  gtk_widget_activate_action (GTK_WIDGET (self), self->cards[n].more->action, "s",
+                              self->cards[n].more->target);
 }
 
 static void

@@ -47,7 +47,8 @@ char *ms_session_dup_filter (MsSession *session);
  * (transfer full) */
 MsSelection *ms_session_copy_for (MsSession *session, const MsAnalysis *analysis);
 
-/* Selects a place given in text form in the runs and against the baseline of now. */
+/* Selects a place given in text form: its layers and experts instead of those of now; of documents what it
+ * says, and else the filter of now.  Runs and baseline stay. */
 gboolean ms_session_jump (MsSession *session, const char *place, GError **error);
 
 /* step < 0 back, > 0 forward; FALSE when there is nothing there. */

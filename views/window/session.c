@@ -143,22 +143,6 @@ ms_session_set_text (MsSession *self, const char *text, GError **error)
   return TRUE;
 }
 
-gboolean
-ms_session_jump (MsSession *self, const char *place, GError **error)
-{
-  MsSelection *there = ms_selection_parse (place, error);
-
-  if (there == NULL)
-    return FALSE;
-  there->run = self->selection->run;
-  there->base = self->selection->base;
-  g_clear_pointer (&there->with, g_array_unref);
-  if (self->selection->with != NULL)
-    there->with = g_array_copy (self->selection->with);
-  ms_session_take (self, there);
-  return TRUE;
-}
-
 MsSelection *
 ms_session_copy_filter (MsSession *self)
 {
@@ -371,6 +355,40 @@ names_runs (const char *part)
 {
   return g_str_has_prefix (part, "run=") || g_str_has_prefix (part, "base=")
          || g_str_has_prefix (part, "with=");
+}
+
+/* Whether one of the parts has the key of `part`. */
+static gboolean
+has_key (const GPtrArray *parts, const char *part)
+{
+  gsize length = strcspn (part, "=") + 1;
+
+  for (guint i = 0; i < parts->len; i++)
+    if (strncmp (g_ptr_array_index (parts, i), part, length) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+gboolean
+ms_session_jump (MsSession *self, const char *place, GError **error)
+{
+  g_autoptr (GPtrArray) now = cut_parts (ms_session_get_text (self)), to = cut_parts (place);
+  g_autoptr (GString) text = g_string_new (place);
+  MsSelection *there;
+
+  for (guint i = 0; i < now->len; i++)
+    {
+      const char *part = g_ptr_array_index (now, i);
+
+      if (!g_str_has_prefix (part, "layer=") && !g_str_has_prefix (part, "expert=")
+          && !has_key (to, part))
+        g_string_append_printf (text, " %s", part);
+    }
+  there = ms_selection_parse (text->str, error);
+  if (there == NULL)
+    return FALSE;
+  ms_session_take (self, there);
+  return TRUE;
 }
 
 GStrv
