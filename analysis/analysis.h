@@ -132,6 +132,9 @@ MsResult *ms_analysis_run_by (const MsAnalysis *analysis, const MsContext *conte
 /* What names a run among others: "3: step 001200", its number and the start of its name (newly
  * allocated). */
 char *ms_run_label (const MsRun *run);
+/* The training step that a run of a checkpoint carries in its name, or in the name of the model file in its
+ * command: "step 001200", "checkpoint-1200", "iter_1200"; -1 when there is none. */
+gint64 ms_run_step (const MsRun *run);
 /* Whether results of the analysis on several runs can stand together: not when it compares runs. */
 gboolean ms_analysis_takes_runs (const MsAnalysis *analysis);
 

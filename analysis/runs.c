@@ -19,6 +19,49 @@ ms_run_label (const MsRun *run)
                           whole ? "" : "…");
 }
 
+/* The number behind the word, which stands alone or behind something that is no letter; -1 = none. */
+static gint64
+step_behind (const char *text, const char *word)
+{
+  for (const char *at = text; (at = strstr (at, word)) != NULL; at += strlen (word))
+    {
+      const char *digits = at + strlen (word);
+      gint64 step;
+      char *end;
+
+      if (at > text && g_ascii_isalpha (at[-1]))
+        continue;
+      digits += strspn (digits, " _-=:");
+      if (!g_ascii_isdigit (*digits))
+        continue;
+      step = g_ascii_strtoll (digits, &end, 10);
+      if (step < G_MAXINT64 / 20 && !g_ascii_isalpha (*end))
+        return step;
+    }
+  return -1;
+}
+
+gint64
+ms_run_step (const MsRun *run)
+{
+  static const char *const words[] = { "step", "checkpoint", "ckpt", "iter" };
+  const char *const texts[] = { run->name, run->command };
+
+  for (guint t = 0; t < G_N_ELEMENTS (texts); t++)
+    {
+      g_autofree char *text = texts[t] != NULL ? g_ascii_strdown (texts[t], -1) : NULL;
+
+      for (guint w = 0; text != NULL && w < G_N_ELEMENTS (words); w++)
+        {
+          gint64 step = step_behind (text, words[w]);
+
+          if (step >= 0)
+            return step;
+        }
+    }
+  return -1;
+}
+
 void
 ms_result_name_run (MsResult *result, const char *table, const char *column, const char *what,
                     MsTrace *trace)

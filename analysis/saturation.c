@@ -8,8 +8,8 @@
 
 static const MsParam params[] = {
   { "steps", "Training steps",
-    "The step of each checkpoint in order, the final one last, separated by commas; empty = 1, 2, "
-    "...",
+    "The step of each checkpoint in order, the final one last, separated by commas; empty = as the "
+    "names of the runs say, else unknown",
     NULL, MS_PARAM_TEXT, .usual_text = "" },
   { "assignments", "Assignments",
     "CSV file with the columns step, token, expert to analyse instead of runs (one expert per "
@@ -23,8 +23,10 @@ static const MsTableDef tables[] = {
     (const MsColumn[]){
         { "layer", "Layer", NULL, MS_COLUMN_INT,
           "The model's block number (0 for an assignments file)" },
-        { "step", "Step", "steps", MS_COLUMN_INT, "Training step of the checkpoint" },
-        { "fraction_of_training", "Share of training", NULL, MS_COLUMN_REAL, "Step / final step" },
+        { "step", "Training step", NULL, MS_COLUMN_INT,
+          "Training step of the checkpoint; where it is unknown its place from 1" },
+        { "fraction_of_training", "Share of training", NULL, MS_COLUMN_REAL,
+          "Step / final step; undefined where steps are unknown" },
         { "saturation", "Saturation", NULL, MS_COLUMN_REAL,
           "Mean of |S(t) and S(final)| / k: experts already chosen as at the end" },
         { "low", "Low", NULL, MS_COLUMN_REAL,
@@ -45,8 +47,9 @@ static const MsTableDef tables[] = {
   { "neighbours", "Change between neighbouring checkpoints",
     (const MsColumn[]){
         MS_LAYER_COLUMN,
-        { "step", "Step", "steps", MS_COLUMN_INT, "The earlier checkpoint" },
-        { "next_step", "Next step", "steps", MS_COLUMN_INT, "The later checkpoint" },
+        { "step", "Training step", NULL, MS_COLUMN_INT, "The earlier checkpoint" },
+        { "next_step", "Training step (later of two)", NULL, MS_COLUMN_INT,
+          "The later checkpoint" },
         { "neighbour_change_rate", "First choice changed", NULL, MS_COLUMN_REAL,
           "Share of tokens whose first choice changed" },
         { "neighbour_change_low", "First choice changed, low", NULL, MS_COLUMN_REAL,
@@ -80,7 +83,7 @@ static const MsPlotDef plots[] = {
     .title = "Router saturation",
     .table = "checkpoints",
     .mark = MS_MARK_LINE,
-    .x = "fraction_of_training",
+    .x = "step",
     .y = "saturation",
     .series = "layer",
     .low = "low",
@@ -90,7 +93,7 @@ static const MsPlotDef plots[] = {
     .title = "Router saturation, first choice",
     .table = "checkpoints",
     .mark = MS_MARK_LINE,
-    .x = "fraction_of_training",
+    .x = "step",
     .y = "top1",
     .series = "layer",
     .low = "top1_low",
@@ -116,7 +119,6 @@ static const MsPlotDef plots[] = {
     .series = "layer",
     .low = "set_change_low",
     .high = "set_change_high",
-    .x_title = "Training step (later of two)",
     .y_title = "Sets changed (share)" },
   { 0 },
 };
@@ -155,7 +157,8 @@ typedef struct
 {
   const MsBootstrap *bootstrap;
   guint n_checkpoints;
-  gint64 *steps; /* (n_checkpoints) */
+  gint64 *steps;  /* (n_checkpoints) */
+  gboolean known; /* else they are places from 1 */
   Layer *layers;
 } Job;
 
@@ -291,7 +294,8 @@ add_layer (MsResult *result, const Job *job, gint64 block, double n_experts, con
     {
       ms_bootstrap_rates (job->bootstrap, in->units + i * row, N_SUMS, rates, NULL, N_SUMS, v);
       ms_table_add_row (ms_result_table (result, "checkpoints"), MS_INT (block),
-                        MS_INT (job->steps[i]), MS_REAL ((double) job->steps[i] / final_step),
+                        MS_INT (job->steps[i]),
+                        MS_REAL (job->known ? (double) job->steps[i] / final_step : NAN),
                         MS_INTERVAL (v[SUM_OVERLAP]), MS_REAL (v[SUM_SMALLER].value / n_experts),
                         MS_INTERVAL (v[SUM_TOP1]), MS_REAL (1 / n_experts),
                         MS_REAL (v[SUM_SET].value), MS_REAL (v[SUM_JACCARD].value));
@@ -314,6 +318,21 @@ add_layer (MsResult *result, const Job *job, gint64 block, double n_experts, con
                       MS_INTERVAL (v[f]), MS_REAL (1 - v[f].value));
 }
 
+/* The steps that the runs' names tell; FALSE when one has none or they do not grow. */
+static gboolean
+find_steps (const MsContext *context, Job *job)
+{
+  for (guint i = 0; i < job->n_checkpoints; i++)
+    {
+      const MsTrace *trace = i < context->n_others ? context->others[i] : context->trace;
+
+      job->steps[i] = ms_run_step (ms_trace_run (trace));
+      if (job->steps[i] < 0 || (i > 0 && job->steps[i] <= job->steps[i - 1]))
+        return FALSE;
+    }
+  return job->steps[job->n_checkpoints - 1] > 0;
+}
+
 static gboolean
 read_steps (const MsContext *context, Job *job, GError **error)
 {
@@ -321,10 +340,14 @@ read_steps (const MsContext *context, Job *job, GError **error)
   g_auto (GStrv) words = g_strsplit (text, ",", -1);
 
   job->steps = g_new (gint64, job->n_checkpoints);
-  for (guint i = 0; i < job->n_checkpoints; i++)
-    job->steps[i] = i + 1;
   if (text[0] == '\0')
-    return TRUE;
+    {
+      job->known = find_steps (context, job);
+      for (guint i = 0; i < job->n_checkpoints && !job->known; i++)
+        job->steps[i] = i + 1;
+      return TRUE;
+    }
+  job->known = TRUE;
   if (g_strv_length (words) != job->n_checkpoints)
     {
       g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
@@ -421,6 +444,7 @@ follow_file (const char *path, Job *job, guint *n_experts, GError **error)
       *n_experts = MAX (*n_experts, (guint) expert + 1);
     }
   job->n_checkpoints = steps->len;
+  job->known = TRUE;
   job->steps = g_memdup2 (steps->data, steps->len * sizeof (gint64));
   rows = g_new (const guint16 *, steps->len);
   widths = g_new (guint, steps->len);
@@ -450,17 +474,24 @@ summarise (const MsContext *context, const Job *job, MsResult *result)
         early += ms_table_get_real (table, i, 3);
         n++;
       }
-  /* Steps that nobody told only count checkpoints. */
-  if (ms_values_text (context->values, "steps")[0] == '\0'
-      && ms_values_text (context->values, "assignments")[0] == '\0')
+  if (!job->known)
     {
       when = g_strdup_printf ("In the first of %u checkpoints", job->n_checkpoints);
+      ms_table_retitle (table, "step", "Checkpoint");
+      ms_table_retitle (ms_result_table (result, "neighbours"), "step", "Checkpoint");
+      ms_table_retitle (ms_result_table (result, "neighbours"), "next_step",
+                        "Checkpoint (later of two)");
+      ms_table_retitle (ms_result_table (result, "fluctuation"), "fraction_of_training",
+                        "Share of checkpoints");
       ms_result_note (result,
-                      "The training steps are unknown (--steps): checkpoints are taken to be "
-                      "evenly spaced.");
+                      "The training steps are unknown (--steps): checkpoints are counted from 1.");
     }
   else
-    when = g_strdup_printf ("At %.1f %% of training", 100 * step);
+    when = g_strdup_printf ("At %.1f %% of training, the first of %u checkpoints,", 100 * step,
+                            job->n_checkpoints);
+  if (job->known && ms_values_text (context->values, "steps")[0] == '\0'
+      && ms_values_text (context->values, "assignments")[0] == '\0')
+    ms_result_note (result, "Training steps are those that the runs' names tell.");
   result->summary = g_strdup_printf (
       "%s %.1f %% of the experts chosen were already those chosen at the end (%.1f %% by chance).",
       when, 100 * early / n, 100 * ms_table_get_real (table, 0, 6));
@@ -475,7 +506,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   g_autoptr (MsBootstrap) bootstrap
       = from_file ? ms_bootstrap_new (context, 0) : ms_bootstrap_new_of_trace (context);
   g_autofree Layer *layers = g_new0 (Layer, n_layers);
-  Job job = { bootstrap, context->n_others + 1, NULL, layers };
+  Job job = { bootstrap, context->n_others + 1, NULL, FALSE, layers };
   gboolean fine;
 
   if (!from_file && context->n_others == 0)
@@ -521,7 +552,7 @@ const MsAnalysis ms_analysis_saturation = {
   = "RS(t) = mean of |S(t) and S(T)| / k over tokens, T the final checkpoint; last fluctuation = "
     "the last step at which a token's set differs from the final one.",
   .cite = "Saturation: OLMoE, arXiv 2409.02060; fluctuation: StableMoE, arXiv 2204.08396.",
-  .version = 4,
+  .version = 5,
   .needs = MS_NEEDS_SERIES | MS_NEEDS_NO_TRACE,
   .params = params,
   .tables = tables,

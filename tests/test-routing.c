@@ -1416,6 +1416,49 @@ test_saturation_hand (void)
 }
 
 /* Two documents of a token each, settled after steps 10 and 20: resamples see one of them or both. */
+/* Steps that the names tell are the axis; where they tell none checkpoints are counted, and no share of training
+ * is made of that. */
+static void
+test_saturation_steps (void)
+{
+  static const struct
+  {
+    const char *name;
+    gint64 step;
+  } names[] = { { "step 001200", 1200 },    { "OLMoE-step1220000-tokens5117B", 1220000 },
+                { "checkpoint-30", 30 },    { "iter_0000500", 500 },
+                { "footstep 3", -1 },       { "stepwise", -1 },
+                { "Q4_K_M of layer 7", -1 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    g_assert_cmpint (ms_run_step (&(MsRun){ .name = (char *) names[i].name }), ==, names[i].step);
+  g_assert_cmpint (ms_run_step (&(MsRun){ .command = (char *) "moescope collect m-step70.gguf" }),
+                   ==, 70);
+  for (guint known = 0; known < 2; known++)
+    {
+      MsHandTrace hand = { .layers = LIST ("01 12"), .n_layers = 1, .n_experts = 4, .k = 2 };
+      char *path = NULL;
+      MsTrace *traces[2];
+      g_autoptr (MsResult) result = NULL;
+      const MsTable *table;
+      guint step;
+
+      for (guint i = 0; i < 2; i++)
+        traces[i] = ms_hand_trace (&hand, (guint[]){ 2, 0 }, &path);
+      result = ms_test_run_against (traces[1], traces, 1, "saturation", 0,
+                                    known ? LIST ("steps=10,40") : NULL);
+      table = ms_result_table (result, "checkpoints");
+      step = (guint) ms_table_find_column (table, "step");
+      g_assert_cmpstr (ms_table_column (table, step)->title, ==,
+                       known ? "Training step" : "Checkpoint");
+      g_assert_cmpint (ms_table_get_int (table, 0, step), ==, known ? 10 : 1);
+      g_assert_cmpint (isnan (ms_test_real (table, 0, "fraction_of_training")), ==, !known);
+      for (guint i = 0; i < 2; i++)
+        ms_trace_unref (traces[i]);
+      ms_fixture_remove (path);
+    }
+}
+
 static void
 test_saturation_intervals (void)
 {
@@ -1538,6 +1581,7 @@ main (int argc, char **argv)
   g_test_add_func ("/compare/zeros", test_compare_zeros);
   g_test_add_func ("/compare/twin", test_compare_twin);
   g_test_add_func ("/saturation/hand", test_saturation_hand);
+  g_test_add_func ("/saturation/steps", test_saturation_steps);
   g_test_add_func ("/saturation/intervals", test_saturation_intervals);
   g_test_add_func ("/saturation/twin", test_saturation_twin);
   status = g_test_run ();

@@ -38,7 +38,7 @@ ms_analyses_screen_run (MsAnalysesScreen *self)
   MsRequest *request = ms_request_new (self->analysis);
 
   request->run = ms_session_get_selection (session)->run;
-  request->selection = ms_session_copy_for (session, self->analysis);
+  request->selection = ms_workbench_copy_for (ms_screen_get_bench (screen), self->analysis);
   request->values = ms_analysis_form_dup_values (ms_analyses_screen_get_form (self));
   if (base != NULL && (self->analysis->needs & MS_NEEDS_OTHER))
     request->other = ms_run_item_run (base)->id;

@@ -50,8 +50,9 @@ run_page (Page *page, guint delay)
   MsSession *session = ms_screen_get_session (screen);
   MsRunItem *base = ms_workbench_get_base (ms_screen_get_bench (screen));
   MsRequest *request = ms_request_new (page->analysis);
-  MsSelection *part = page->selection ? ms_selection_copy (page->selection)
-                                      : ms_session_copy_for (session, page->analysis);
+  MsSelection *part = page->selection
+                          ? ms_selection_copy (page->selection)
+                          : ms_workbench_copy_for (ms_screen_get_bench (screen), page->analysis);
 
   g_clear_pointer (&part->experts, g_array_unref);
   if (page->tab->against)
@@ -73,15 +74,28 @@ on_changed (Page *page)
     run_page (page, 80);
 }
 
+/* Whether the page compares, and there is nothing to compare with. */
+static gboolean
+lacks_other (Page *page)
+{
+  MsWorkbench *bench = ms_screen_get_bench (MS_SCREEN (page->screen));
+
+  if (page->analysis->needs & MS_NEEDS_SERIES)
+    {
+      g_autoptr (MsSelection) part = ms_workbench_copy_for (bench, page->analysis);
+
+      return part->with == NULL;
+    }
+  return (page->tab->against || page->analysis->needs & MS_NEEDS_OTHER)
+         && ms_workbench_get_base (bench) == NULL;
+}
+
 static void
 update (MsScreen *screen)
 {
   Page *page = shown_page (MS_ANALYSIS_SCREEN (screen));
 
-  if ((page->tab->against || (page->analysis->needs & (MS_NEEDS_OTHER | MS_NEEDS_SERIES)))
-      && !((page->analysis->needs & MS_NEEDS_SERIES)
-           && ms_session_get_selection (ms_screen_get_session (screen))->with != NULL)
-      && ms_workbench_get_base (ms_screen_get_bench (screen)) == NULL)
+  if (lacks_other (page))
     {
       gboolean more
           = g_list_model_get_n_items (ms_workbench_get_runs (ms_screen_get_bench (screen))) > 1;

@@ -385,6 +385,7 @@ make_expander (MsCacheTarget *self)
 {
   GtkWidget *expander = gtk_expander_new_with_mnemonic (_ ("Experts to _Keep Resident"));
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+  GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkWidget *copy = gtk_button_new_with_mnemonic (_ ("Co_py the List"));
 
   ms_widget_name (expander, _ ("Experts to Keep Resident"));
@@ -393,11 +394,13 @@ make_expander (MsCacheTarget *self)
   gtk_widget_set_halign (copy, GTK_ALIGN_START);
   g_signal_connect_swapped (copy, "clicked", G_CALLBACK (on_copy), self);
   gtk_box_append (GTK_BOX (box),
-                  ms_text_new (_ ("The busiest of each layer over all selected documents, the "
-                                  "busiest first. The hits above are measured on documents that "
-                                  "did not choose the set."),
+                  ms_text_new (_ ("The busiest of each layer first. The hits above are measured on "
+                                  "documents that did not choose the set."),
                                "dim-label"));
-  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->list));
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->list));
+  gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
+  gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (scroller), 150);
+  gtk_box_append (GTK_BOX (box), scroller);
   gtk_box_append (GTK_BOX (box), copy);
   gtk_expander_set_child (GTK_EXPANDER (expander), box);
   gtk_expander_set_expanded (GTK_EXPANDER (expander), TRUE);

@@ -43,7 +43,7 @@ void ms_session_take (MsSession *session, MsSelection *selection);
 MsSelection *ms_session_copy_filter (MsSession *session);
 char *ms_session_dup_filter (MsSession *session);
 /* What a request for the analysis selects: without run and base, and with the further runs shown only
- * where the analysis takes several; one of a series of runs takes the baseline as one of them.
+ * where the analysis takes several; of a series of runs chosen by their eyes the baseline is one as well.
  * (transfer full) */
 MsSelection *ms_session_copy_for (MsSession *session, const MsAnalysis *analysis);
 

@@ -170,7 +170,7 @@ ms_session_copy_for (MsSession *self, const MsAnalysis *analysis)
 
   if (analysis->needs & MS_NEEDS_SERIES)
     {
-      if (part->base > 0)
+      if (part->base > 0 && part->with != NULL)
         ms_selection_show_run (part, part->base, TRUE);
     }
   else if (!ms_analysis_takes_runs (analysis))

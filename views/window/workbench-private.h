@@ -47,6 +47,10 @@ MsRunItem *ms_workbench_find_run (MsWorkbench *bench, gint64 id);
 MsRunItem *ms_workbench_get_run (MsWorkbench *bench);
 MsRunItem *ms_workbench_get_base (MsWorkbench *bench);
 
+/* What a request for the analysis selects, ms_session_copy_for; a series that nobody chose is that of all
+ * comparable runs before the session's, by step or else by number, evenly thinned to as many as fit.
+ * (transfer full) */
+MsSelection *ms_workbench_copy_for (MsWorkbench *bench, const MsAnalysis *analysis);
 /* Runs an analysis in the background and gives done() an MsOutcome (transfer full).  When the same was
  * asked before, done() is called at once and NULL returned.  Of a scan that takes long, partial() (may be
  * NULL) first gets MsOutcomes (transfer full) of the same analysis on few documents, then on more.  Takes

@@ -339,6 +339,47 @@ ms_workbench_get_base (MsWorkbench *self)
 
 /* --- Analyses --------------------------------------------------------------------------------- */
 
+/* Whether `item` may be an earlier checkpoint of `last`: the same tokens through a model of the same shape. */
+static gboolean
+is_earlier (MsRunItem *item, MsRunItem *last)
+{
+  const MsRun *run = ms_run_item_run (item), *final = ms_run_item_run (last);
+  const MsModel *model = ms_run_item_model (item), *other = ms_run_item_model (last);
+  gint64 step = ms_run_step (run), final_step = ms_run_step (final);
+
+  if (ms_run_item_corpus (item)->id != ms_run_item_corpus (last)->id
+      || run->n_tokens != final->n_tokens || model->n_layers != other->n_layers)
+    return FALSE;
+  for (guint l = 0; l < model->n_layers; l++)
+    if (model->layers[l].gate.n_experts != other->layers[l].gate.n_experts)
+      return FALSE;
+  return step >= 0 && final_step >= 0 ? step < final_step : run->id < final->id;
+}
+
+MsSelection *
+ms_workbench_copy_for (MsWorkbench *self, const MsAnalysis *analysis)
+{
+  MsSelection *part = ms_session_copy_for (self->session, analysis);
+  MsRunItem *last = ms_workbench_get_run (self);
+  guint n = g_list_model_get_n_items (G_LIST_MODEL (self->runs)), room = MS_RUNS_MOST - 1;
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+
+  if (!(analysis->needs & MS_NEEDS_SERIES) || part->with != NULL || last == NULL)
+    return part;
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (MsRunItem) item = g_list_model_get_item (G_LIST_MODEL (self->runs), i);
+
+      if (item != last && is_earlier (item, last))
+        g_array_append_val (ids, ms_run_item_run (item)->id);
+    }
+  for (guint i = 0; i < MIN (ids->len, room); i++)
+    ms_selection_show_run (
+        part, g_array_index (ids, gint64, ids->len <= room ? i : i * (ids->len - 1) / (room - 1)),
+        TRUE);
+  return part;
+}
+
 MsWork *
 ms_workbench_analyze (MsWorkbench *self, MsRequest *request, guint delay, MsWorkDone done,
                       MsWorkPartial partial, GObject *owner)
