@@ -425,6 +425,17 @@ test_figure_brush (void)
   gtk_test_accessible_assert_property (canvas, GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, text);
   gtk_widget_activate_action (GTK_WIDGET (window), "win.back", NULL);
   g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=0..1");
+  /* From where the cursor is put next, not from where it was; and it shrinks again. */
+  ms_figure_canvas_set_cursor (canvas, 6);
+  ms_figure_canvas_step (canvas, MS_STEP_RIGHT, TRUE);
+  ms_figure_canvas_step (canvas, MS_STEP_RIGHT, TRUE);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=6..8");
+  ms_figure_canvas_step (canvas, MS_STEP_LEFT, TRUE);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=6..7");
+  gtk_widget_activate_action (GTK_WIDGET (canvas), "win.clear-selection", NULL);
+  ms_figure_canvas_set_cursor (canvas, 0);
+  ms_figure_canvas_step (canvas, MS_STEP_RIGHT, TRUE);
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=0..1");
   gtk_widget_activate_action (GTK_WIDGET (window), "win.clear-selection", NULL);
   g_assert_cmpstr (ms_session_get_text (session), ==, "");
   close_window (window);
@@ -974,6 +985,48 @@ test_analyses (void)
   ms_fixture_remove (path);
 }
 
+/* What is under the pointer is told in three digits with its unit, and forgotten with its screen and its file. */
+static void
+test_under_the_pointer (void)
+{
+  char *path = ms_fixture_rich (NULL, 0), *other = ms_fixture_rich (NULL, 1);
+  MsWindow *window = open_window (path);
+  MsWorkbench *bench = ms_window_get_bench (window);
+  MsDetailPane *pane = MS_DETAIL_PANE (find_type (GTK_WIDGET (window), MS_TYPE_DETAIL_PANE));
+  g_autofree char *empty = g_strdup (ms_detail_pane_get_text (pane)), *numbers = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  screen_of (window, "experts");
+  ms_session_set_hover (ms_workbench_get_session (bench), 0, 1, 2, -1);
+  g_assert_cmpstr (ms_detail_pane_get_text (pane), !=, empty);
+  numbers = ms_detail_pane_dup_numbers (pane);
+  g_test_message ("%s", numbers);
+  lines = g_strsplit (numbers, "\n", -1);
+  g_assert_cmpuint (g_strv_length (lines), >, 4);
+  for (guint i = 0; lines[i][0] != '\0'; i++)
+    {
+      const char *value = strstr (lines[i], ": ") + 2;
+      guint digits = 0;
+
+      value += strspn (value, "0.,-");
+      for (; g_ascii_isdigit (*value) || *value == '.'; value++)
+        digits += *value != '.';
+      g_assert_cmpuint (digits, <=, 3);
+    }
+  g_assert_nonnull (strstr (numbers, " times the fair share"));
+  show_screen (window, "cache");
+  g_assert_cmpstr (ms_detail_pane_get_text (pane), ==, empty);
+  show_screen (window, "experts");
+  ms_session_set_hover (ms_workbench_get_session (bench), 0, 1, 2, -1);
+  g_assert_cmpstr (ms_detail_pane_get_text (pane), !=, empty);
+  ms_workbench_open (bench, other);
+  wait_until (ms_window_is_quiet (window));
+  g_assert_cmpstr (ms_detail_pane_get_text (pane), ==, empty);
+  close_window (window);
+  ms_fixture_remove (path);
+  ms_fixture_remove (other);
+}
+
 /* What the dialog writes is byte for byte what the command shown writes. */
 static void
 check_export (MsExportDialog *dialog, guint format, const char *folder)
@@ -1012,6 +1065,31 @@ check_export (MsExportDialog *dialog, guint format, const char *folder)
   g_unlink (saved);
 }
 
+/* The curves of the cache follow its settings without intervals, and say so; what is exported has them. */
+static void
+check_export_of_quick_look (MsWindow *window, const char *folder)
+{
+  MsAnalysisPane *pane
+      = ms_analysis_screen_get_pane (MS_ANALYSIS_SCREEN (screen_of (window, "cache")));
+  MsFigureView *curves;
+  MsExportDialog *dialog;
+  g_autofree char *command = NULL;
+
+  wait_until (ms_analysis_pane_get_outcome (pane) != NULL);
+  curves = ms_analysis_pane_get_figure (pane, 0);
+  g_assert_nonnull (strstr (ms_figure_view_get_title (curves), "quick look"));
+  dialog = ms_export_dialog_present (GTK_WINDOW (window), ms_window_get_bench (window),
+                                     ms_figure_view_get_outcome (curves),
+                                     ms_figure_view_get_plot (curves), NULL);
+  wait_until (ms_export_dialog_is_ready (dialog));
+  command = ms_export_dialog_dup_command (dialog);
+  g_assert_null (strstr (command, "--bootstrap"));
+  g_assert_null (strstr (command, "--null"));
+  check_export (dialog, 0, folder);
+  check_export (dialog, 3, folder);
+  gtk_window_destroy (GTK_WINDOW (dialog));
+}
+
 static void
 test_export (void)
 {
@@ -1029,6 +1107,7 @@ test_export (void)
   dialog = ms_export_dialog_present (GTK_WINDOW (window), ms_window_get_bench (window),
                                      ms_figure_view_get_outcome (map),
                                      ms_figure_view_get_plot (map), NULL);
+  wait_until (ms_export_dialog_is_ready (dialog));
   for (guint format = 0; format < 4; format++)
     {
       g_autofree char *nowhere = g_build_filename (folder, "none", formats[format], NULL);
@@ -1041,6 +1120,7 @@ test_export (void)
   ms_export_dialog_set_margins (dialog, FALSE);
   check_export (dialog, 0, folder);
   gtk_window_destroy (GTK_WINDOW (dialog));
+  check_export_of_quick_look (window, folder);
   close_window (window);
   g_rmdir (saved);
   g_rmdir (folder);
@@ -1118,6 +1198,7 @@ test_eyes (void)
   dialog = ms_export_dialog_present (
       GTK_WINDOW (window), ms_window_get_bench (window), both,
       ms_figure_view_get_plot (ms_analysis_pane_get_figure (pane, 0)), NULL);
+  wait_until (ms_export_dialog_is_ready (dialog));
   for (guint format = 0; format < 4; format++)
     check_export (dialog, format, folder);
   gtk_window_destroy (GTK_WINDOW (dialog));
@@ -1151,6 +1232,30 @@ change (const char *path, const char *sql)
 
   g_assert_no_error (error);
   g_assert_cmpint (sqlite3_exec (ms_db_handle (db), sql, NULL, NULL, NULL), ==, SQLITE_OK);
+}
+
+/* The selection of last time comes back with the same file, not with another one in its place. */
+static void
+test_restored (void)
+{
+  for (guint other = 0; other < 2; other++)
+    {
+      char *path = ms_fixture_rich (NULL, 0);
+      MsWindow *window = open_window (path);
+
+      ms_session_set_text (ms_workbench_get_session (ms_window_get_bench (window)), "layer=1",
+                           NULL);
+      ms_window_save_state (window);
+      close_window (window);
+      if (other)
+        change (path, "UPDATE run SET name = 'another', started = 'later'");
+      window = open_window (path);
+      g_assert_cmpstr (
+          ms_session_get_text (ms_workbench_get_session (ms_window_get_bench (window))), ==,
+          other ? "" : "layer=1");
+      close_window (window);
+      ms_fixture_remove (path);
+    }
 }
 
 /* What the run list tells of a run that was not finished, or whose tokens got lost. */
@@ -1815,6 +1920,8 @@ main (int argc, char **argv)
   g_test_add_func ("/window/languages", test_languages);
   g_test_add_func ("/window/tabs", test_tabs);
   g_test_add_func ("/window/analyses", test_analyses);
+  g_test_add_func ("/window/under-the-pointer", test_under_the_pointer);
+  g_test_add_func ("/window/restored", test_restored);
   g_test_add_func ("/window/export", test_export);
   g_test_add_func ("/window/eyes", test_eyes);
   g_test_add_func ("/window/run-states", test_run_states);

@@ -4,6 +4,8 @@
 
 #include "tab-list-private.h"
 
+#include <math.h>
+
 struct _MsDetailPane
 {
   AdwBin parent_instance;
@@ -14,6 +16,7 @@ struct _MsDetailPane
   MsWork *other_job;
   gint64 other_run; /* another of those shown, pointed at last */
   MsOutcome *other; /* its load */
+  guint file;       /* serial of what is shown */
   GtkLabel *place;
   GtkWidget *run; /* what is known of it */
   GtkListBox *numbers, *facts;
@@ -116,6 +119,35 @@ find_load (MsDetailPane *self, gint64 run)
   return NULL;
 }
 
+/* In three digits, with the unit; the table beside the figure has all of them. */
+static char *
+format_fact (const MsTable *table, guint row, guint column)
+{
+  const MsColumn *info = ms_table_column (table, column);
+  g_autofree char *value = NULL;
+  char number[MS_NUMBER_SIZE];
+  double real;
+
+  if (ms_table_is_null (table, row, column))
+    return g_strdup ("");
+  if (info->type == MS_COLUMN_TEXT)
+    return g_strdup (ms_table_get_text (table, row, column));
+  real = ms_table_get_real (table, row, column);
+  if (info->type == MS_COLUMN_INT || fabs (real) >= 1000)
+    value = g_strdup (ms_number_grouped (number, llround (real)));
+  else
+    value = g_strdup_printf ("%.3g", real);
+  return info->unit != NULL ? g_strdup_printf ("%s %s", value, _ (info->unit))
+                            : g_steal_pointer (&value);
+}
+
+void
+ms_detail_pane_forget (MsDetailPane *self)
+{
+  clear_list (self->numbers);
+  gtk_label_set_text (self->place, _ ("Move over a figure, or use the arrow keys in it."));
+}
+
 static void
 show_place (MsDetailPane *self)
 {
@@ -143,7 +175,7 @@ show_place (MsDetailPane *self)
   for (guint column = 0; column < ms_table_n_columns (table); column++)
     {
       const MsColumn *info = ms_table_column (table, column);
-      g_autofree char *value = ms_table_format (table, (guint) row, column);
+      g_autofree char *value = format_fact (table, (guint) row, column);
 
       if (*value != '\0' && !g_str_equal (info->name, "layer")
           && !g_str_equal (info->name, "expert") && !g_str_equal (info->name, "fair"))
@@ -172,6 +204,9 @@ show_run (MsDetailPane *self)
   g_autofree char *layers = NULL, *filter = NULL, *now = NULL;
   g_autofree char *router = NULL;
 
+  if (item == NULL || self->file != ms_workbench_get_serial (self->bench))
+    ms_detail_pane_forget (self);
+  self->file = ms_workbench_get_serial (self->bench);
   gtk_widget_set_visible (self->run, item != NULL);
   if (item == NULL)
     return;
@@ -184,8 +219,10 @@ show_run (MsDetailPane *self)
     return; /* only the brush changed */
   g_free (self->shown);
   self->shown = g_steal_pointer (&now);
+  ms_detail_pane_forget (self); /* its numbers are of the tokens before */
   clear_list (self->facts);
   ms_work_drop (&self->job);
+  g_clear_pointer (&self->load, ms_outcome_unref);
   ms_work_drop (&self->other_job);
   g_clear_pointer (&self->other, ms_outcome_unref);
   add_fact (self->facts, _ ("Model"), model->name, NULL);
@@ -291,4 +328,21 @@ const char *
 ms_detail_pane_get_text (MsDetailPane *self)
 {
   return gtk_label_get_text (self->place);
+}
+
+char *
+ms_detail_pane_dup_numbers (MsDetailPane *self)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  GtkListBoxRow *row;
+
+  for (int i = 0; (row = gtk_list_box_get_row_at_index (self->numbers, i)) != NULL; i++)
+    {
+      GtkWidget *box = gtk_list_box_row_get_child (row);
+
+      g_string_append_printf (text, "%s: %s\n",
+                              gtk_label_get_text (GTK_LABEL (gtk_widget_get_first_child (box))),
+                              gtk_label_get_text (GTK_LABEL (gtk_widget_get_last_child (box))));
+    }
+  return g_string_free (g_steal_pointer (&text), FALSE);
 }

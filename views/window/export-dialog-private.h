@@ -17,6 +17,8 @@ MsExportDialog *ms_export_dialog_present (GtkWindow *parent, MsWorkbench *bench,
 /* 0 = PDF, 1 = SVG, 2 = PNG, 3 = CSV. */
 void ms_export_dialog_set_format (MsExportDialog *dialog, guint format);
 /* Whether bars stand beside a map. */
+/* Whether it has what a paper needs: of a quick look intervals and null values are computed first. */
+gboolean ms_export_dialog_is_ready (MsExportDialog *dialog);
 void ms_export_dialog_set_margins (MsExportDialog *dialog, gboolean shown);
 /* What "Copy" copies. (transfer full) */
 char *ms_export_dialog_dup_command (MsExportDialog *dialog);

@@ -32,6 +32,8 @@ struct _MsExportDialog
   AdwToastOverlay *toasts;
   MsWorkbench *bench;
   MsOutcome *outcome;
+  MsWork *job; /* makes of a quick look what a paper needs; NULL = it is that */
+  GtkWidget *save;
   MsPlotDef plot;
   MsFigureOptions options;
   AdwComboRow *format, *width, *theme;
@@ -74,8 +76,9 @@ static char *
 dup_command (MsExportDialog *self, const char *output)
 {
   gboolean csv = g_str_has_suffix (output, ".csv");
-  g_autofree char *base = ms_workbench_dup_command (self->bench, self->outcome->request,
-                                                    csv ? NULL : self->plot.name, output);
+  g_autoptr (MsRequest) full = ms_request_in_full (self->outcome->request);
+  g_autofree char *base
+      = ms_workbench_dup_command (self->bench, full, csv ? NULL : self->plot.name, output);
   g_autoptr (GString) command = g_string_new (base);
   char number[MS_NUMBER_SIZE];
 
@@ -147,12 +150,54 @@ update (MsExportDialog *self)
 
   if (figure != NULL && height <= 0)
     height = ms_figure_natural_height (figure, width);
-  size = figure ? g_strdup_printf ("%.2f × %.2f in", width / 96, height / 96)
-                : g_strdup (error->message);
+  size = figure == NULL      ? g_strdup (error->message)
+         : self->job != NULL ? g_strdup (_ ("Computing the intervals…"))
+                             : g_strdup_printf ("%.2f × %.2f in", width / 96, height / 96);
+  gtk_widget_set_sensitive (self->save, self->job == NULL);
   gtk_label_set_text (self->size, size);
   gtk_label_set_text (self->command, command);
   ms_figure_canvas_set_figure (self->preview, figure, self->outcome->result->summary);
   gtk_widget_set_size_request (GTK_WIDGET (self->preview), (int) width, (int) ceil (height));
+}
+
+/* The quick look that the screen had becomes the whole; when that cannot be, what there is stays, unsaved. */
+static void
+on_full (GObject *owner, gpointer result, const GError *error)
+{
+  MsExportDialog *self = MS_EXPORT_DIALOG (owner);
+
+  g_clear_object (&self->job);
+  if (result != NULL)
+    {
+      g_clear_pointer (&self->outcome, ms_outcome_unref);
+      self->outcome = result;
+    }
+  update (self);
+  if (result == NULL)
+    {
+      gtk_label_set_text (self->size, error->message);
+      gtk_widget_set_sensitive (self->save, FALSE);
+    }
+}
+
+/* Computes with intervals and null values what the screen left out. */
+static void
+complete (MsExportDialog *self)
+{
+  MsWork *job;
+
+  if (ms_request_is_full (self->outcome->request))
+    return;
+  job = ms_workbench_analyze (self->bench, ms_request_in_full (self->outcome->request), 0, on_full,
+                              NULL, G_OBJECT (self));
+  if (job != NULL)
+    self->job = job;
+}
+
+gboolean
+ms_export_dialog_is_ready (MsExportDialog *self)
+{
+  return self->job == NULL;
 }
 
 void
@@ -368,6 +413,7 @@ dispose (GObject *object)
 {
   MsExportDialog *self = MS_EXPORT_DIALOG (object);
 
+  ms_work_drop (&self->job);
   g_clear_pointer (&self->outcome, ms_outcome_unref);
   g_clear_object (&self->bench);
   G_OBJECT_CLASS (ms_export_dialog_parent_class)->dispose (object);
@@ -399,6 +445,7 @@ ms_export_dialog_present (GtkWindow *parent, MsWorkbench *bench, MsOutcome *outc
 
   self->bench = g_object_ref (bench);
   self->outcome = ms_outcome_ref (outcome);
+  self->save = save;
   self->plot = *plot;
   self->options = options ? *options : (MsFigureOptions){ 0 };
   gtk_widget_add_css_class (save, "suggested-action");
@@ -416,6 +463,7 @@ ms_export_dialog_present (GtkWindow *parent, MsWorkbench *bench, MsOutcome *outc
   adw_toast_overlay_set_child (self->toasts, box);
   adw_window_set_content (ADW_WINDOW (self), GTK_WIDGET (self->toasts));
   gtk_window_set_default_size (GTK_WINDOW (self), 960, 640);
+  complete (self);
   adw_combo_row_set_selected (self->width, 3);
   update (self);
   gtk_window_present (GTK_WINDOW (self));

@@ -23,6 +23,7 @@ struct _MsFigureCanvas
   double rule_at;
   GArray *ruled; /* of guint: rows with that value; NULL = not looked for yet */
   int cursor, hover;
+  int anchor; /* where brushing by keys began: the cell the cursor was put in without; -1 = nowhere */
   gboolean stale, thumbnail, dragging;
   double drag_x, drag_y, drag_width, drag_height;
   double zoom;
@@ -515,12 +516,26 @@ move_cursor (MsFigureCanvas *self, int row)
     ms_widget_reveal (GTK_WIDGET (self), &rect);
 }
 
-/* With `brush`, from the cell the cursor was in when nothing is brushed yet. */
+/* Brushes the cells between the anchor and the cursor, as dragging from one to the other would. */
+static void
+brush_from_anchor (MsFigureCanvas *self)
+{
+  graphene_rect_t from, to, both;
+
+  if (!locate (self, self->anchor, &from) || !locate (self, self->cursor, &to))
+    return;
+  graphene_rect_union (&from, &to, &both);
+  /* The neighbours of the outermost cells begin where these end. */
+  graphene_rect_inset (&both, MIN (1, from.size.width / 4), MIN (1, from.size.height / 4));
+  brush_area (self, (double) both.origin.x, (double) both.origin.y, (double) both.size.width,
+              (double) both.size.height, MS_BRUSH_REPLACE);
+}
+
+/* With `brush`, from the cell in which the cursor was put without. */
 void
 ms_figure_canvas_step (MsFigureCanvas *self, MsStep step, gboolean brush)
 {
-  int from = self->cursor, row;
-  g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (int));
+  int anchor = self->anchor >= 0 ? self->anchor : self->cursor, row;
 
   if (self->figure == NULL)
     return;
@@ -528,11 +543,10 @@ ms_figure_canvas_step (MsFigureCanvas *self, MsStep step, gboolean brush)
   if (row < 0)
     return;
   move_cursor (self, row);
-  if (from >= 0 && self->marked == NULL)
-    g_array_append_val (rows, from);
-  g_array_append_val (rows, row);
-  if (brush)
-    emit_brush (self, rows, MS_BRUSH_EXTEND);
+  if (!brush)
+    return;
+  self->anchor = anchor >= 0 ? anchor : row;
+  brush_from_anchor (self);
 }
 
 static gboolean
@@ -707,7 +721,7 @@ ms_figure_canvas_init (MsFigureCanvas *self)
   GtkGesture *drag = gtk_gesture_drag_new ();
   GtkGesture *click = gtk_gesture_click_new ();
 
-  self->cursor = self->hover = -1;
+  self->cursor = self->hover = self->anchor = -1;
   self->zoom = 1;
   gtk_widget_set_focusable (GTK_WIDGET (self), TRUE);
   gtk_widget_set_has_tooltip (GTK_WIDGET (self), TRUE);
@@ -748,6 +762,7 @@ ms_figure_canvas_set_figure (MsFigureCanvas *self, MsFigure *figure, const char 
   self->hover = -1;
   if (self->cursor >= (int) rows)
     self->cursor = -1;
+  self->anchor = self->cursor;
   gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   figure ? ms_figure_plot (figure)->title : "",
                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, summary ? summary : "", -1);
@@ -808,7 +823,7 @@ ms_figure_canvas_set_cursor (MsFigureCanvas *self, int row)
 {
   if (row == self->cursor || self->figure == NULL)
     return;
-  self->cursor = row;
+  self->cursor = self->anchor = row;
   tell_row (self, row);
   gtk_widget_queue_draw (GTK_WIDGET (self));
 }

@@ -362,6 +362,15 @@ copy_image (GtkWidget *widget, const char *name, GVariant *parameter)
   ms_workbench_toast (self->bench, _ ("Picture copied"));
 }
 
+/* The command line that makes the figure as a paper needs it. */
+static char *
+dup_command (MsFigureView *self)
+{
+  g_autoptr (MsRequest) full = ms_request_in_full (self->outcome->request);
+
+  return ms_workbench_dup_command (self->bench, full, self->plot.name, "figure.pdf");
+}
+
 static void
 copy_command (GtkWidget *widget, const char *name, GVariant *parameter)
 {
@@ -370,8 +379,7 @@ copy_command (GtkWidget *widget, const char *name, GVariant *parameter)
 
   if (self->outcome == NULL)
     return;
-  command = ms_workbench_dup_command (self->bench, self->outcome->request, self->plot.name,
-                                      "figure.pdf");
+  command = dup_command (self);
   gdk_clipboard_set_text (gtk_widget_get_clipboard (widget), command);
   ms_workbench_toast (self->bench, _ ("Command line copied"));
 }
@@ -406,11 +414,13 @@ static void
 add_to_report (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   MsFigureView *self = MS_FIGURE_VIEW (widget);
+  g_autoptr (MsRequest) full = NULL;
   g_autofree char *words = NULL;
 
   if (self->outcome == NULL)
     return;
-  words = ms_request_format (self->outcome->request, self->plot.name);
+  full = ms_request_in_full (self->outcome->request);
+  words = ms_request_format (full, self->plot.name);
   gtk_widget_activate_action (widget, "win.add-section", "(sss)",
                               self->outcome->request->analysis->title, self->plot.title, words);
 }
@@ -519,8 +529,7 @@ fill_definition (GtkMenuButton *button, gpointer data)
     {
       const MsAnalysis *analysis = self->outcome->request->analysis;
       GPtrArray *notes = self->outcome->result->notes;
-      g_autofree char *command = ms_workbench_dup_command (self->bench, self->outcome->request,
-                                                           self->plot.name, "figure.pdf");
+      g_autofree char *command = dup_command (self);
 
       gtk_box_append (GTK_BOX (box), wrapped_label (_ (analysis->title), "heading"));
       gtk_box_append (GTK_BOX (box), wrapped_label (_ (analysis->help), NULL));
@@ -715,9 +724,19 @@ show_title (MsFigureView *self)
         : self->outcome->runs != NULL
             ? g_strdup_printf (_ ("runs so far: %u"), self->outcome->runs->len)
             : g_strdup_printf (_ ("%.2g %% of tokens"), 100 * self->outcome->share);
-  const char *const parts[]
-      = { _ (self->plot.title), self->run ? self->run : share, self->run ? share : NULL, NULL };
-  g_autofree char *title = g_strjoinv (" · ", (char **) parts);
+  gboolean quick
+      = whole && self->plot.low != NULL && self->outcome->request->sampling.resamples == 0;
+  const char *parts[5] = { _ (self->plot.title) };
+  guint n = 1;
+  g_autofree char *title = NULL;
+
+  if (self->run != NULL)
+    parts[n++] = self->run;
+  if (share != NULL)
+    parts[n++] = share;
+  if (quick)
+    parts[n++] = _ ("quick look, without intervals");
+  title = g_strjoinv (" · ", (char **) parts);
 
   gtk_label_set_text (self->title, title);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self->title), title);

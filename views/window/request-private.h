@@ -30,6 +30,10 @@ void ms_request_set (MsRequest *request, const char *name, const char *value);
 gboolean ms_request_has_runs (const MsRequest *request);
 /* The same about its main run alone. (transfer full) */
 MsRequest *ms_request_alone (const MsRequest *request);
+/* The same as a paper needs it: with intervals and null values, which a quick look leaves out; and whether it is
+ * one already. (transfer full) */
+MsRequest *ms_request_in_full (const MsRequest *request);
+gboolean ms_request_is_full (const MsRequest *request);
 /* The words that say the same after `moescope analyze FILE`, with a plot after `moescope plot FILE`.
  * Two requests with the same words give the same result. (transfer full) */
 char *ms_request_format (const MsRequest *request, const char *plot);

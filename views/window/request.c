@@ -77,6 +77,37 @@ ms_request_alone (const MsRequest *request)
   return alone;
 }
 
+static const MsParam *
+find_null (const MsAnalysis *analysis)
+{
+  for (const MsParam *param = analysis->params; param != NULL && param->name != NULL; param++)
+    if (strcmp (param->name, "null") == 0 && param->type == MS_PARAM_BOOL)
+      return param;
+  return NULL;
+}
+
+gboolean
+ms_request_is_full (const MsRequest *request)
+{
+  const MsParam *null = find_null (request->analysis);
+
+  return request->sampling.resamples >= MS_SAMPLING_USUAL.resamples
+         && (null == NULL || request->values == NULL
+             || ms_values_bool (request->values, null->name) == (null->usual != 0));
+}
+
+MsRequest *
+ms_request_in_full (const MsRequest *request)
+{
+  MsRequest *full = ms_request_copy (request);
+  const MsParam *null = find_null (request->analysis);
+
+  full->sampling.resamples = MAX (full->sampling.resamples, MS_SAMPLING_USUAL.resamples);
+  if (null != NULL && full->values != NULL)
+    ms_request_set (full, null->name, null->usual != 0 ? "yes" : "no");
+  return full;
+}
+
 char *
 ms_request_format (const MsRequest *request, const char *plot)
 {

@@ -54,6 +54,23 @@ load_state (void)
   return state;
 }
 
+/* What the file holds, told from another one of the same name: its first run. (transfer full) */
+static char *
+identify_file (MsWindow *self)
+{
+  GListModel *runs = ms_workbench_get_runs (self->bench);
+  guint n = g_list_model_get_n_items (runs);
+  g_autoptr (MsRunItem) first = n > 0 ? g_list_model_get_item (runs, n - 1) : NULL;
+  const MsRun *run = first != NULL ? ms_run_item_run (first) : NULL;
+
+  if (run == NULL)
+    return g_strdup ("");
+  return g_strdup_printf (
+      "%" G_GINT64_FORMAT " %s %s %s", run->id, run->name != NULL ? run->name : "",
+      run->started != NULL ? run->started : "",
+      ms_run_item_model (first)->fingerprint != NULL ? ms_run_item_model (first)->fingerprint : "");
+}
+
 void
 ms_window_save_state (MsWindow *self)
 {
@@ -70,12 +87,26 @@ ms_window_save_state (MsWindow *self)
   g_key_file_set_string (state, "window", "screen", ms_window_get_screen_name (self));
   if (ms_workbench_get_state (self->bench) == MS_BENCH_READY)
     {
+      g_autofree char *identity = identify_file (self);
+
       g_key_file_set_string (state, "file", "path", ms_workbench_get_path (self->bench));
+      g_key_file_set_string (state, "file", "identity", identity);
       g_key_file_set_string (state, "file", "selection",
                              ms_session_get_text (ms_workbench_get_session (self->bench)));
     }
   if (g_mkdir_with_parents (folder, 0700) == 0)
     g_key_file_save_to_file (state, path, NULL);
+}
+
+/* Whether the text names runs that the file has not. */
+static gboolean
+names_other_runs (MsWindow *self, const char *text)
+{
+  g_autoptr (MsSelection) selection = ms_selection_parse (text, NULL);
+
+  return selection == NULL
+         || (selection->run > 0 && ms_workbench_find_run (self->bench, selection->run) == NULL)
+         || (selection->base > 0 && ms_workbench_find_run (self->bench, selection->base) == NULL);
 }
 
 static void
@@ -84,10 +115,13 @@ restore_selection (MsWindow *self)
   g_autoptr (GKeyFile) state = load_state ();
   g_autofree char *path = g_key_file_get_string (state, "file", "path", NULL);
   g_autofree char *text = g_key_file_get_string (state, "file", "selection", NULL);
+  g_autofree char *saved = g_key_file_get_string (state, "file", "identity", NULL);
+  g_autofree char *identity = identify_file (self);
   MsSession *session = ms_workbench_get_session (self->bench);
 
   if (path != NULL && text != NULL && *ms_session_get_text (session) == '\0'
-      && strcmp (path, ms_workbench_get_path (self->bench)) == 0)
+      && strcmp (path, ms_workbench_get_path (self->bench)) == 0 && g_strcmp0 (saved, identity) == 0
+      && !names_other_runs (self, text))
     ms_session_set_text (session, text, NULL);
 }
 
@@ -180,6 +214,8 @@ ms_window_show_screen (MsWindow *self, const char *name)
 
   if (index < 0)
     return;
+  if (g_strcmp0 (ms_window_get_screen_name (self), name) != 0)
+    ms_detail_pane_forget (MS_DETAIL_PANE (adw_flap_get_flap (self->right)));
   gtk_stack_set_visible_child (self->screens, ensure_screen (self, index));
   gtk_list_box_select_row (self->screen_list,
                            gtk_list_box_get_row_at_index (self->screen_list, index));
