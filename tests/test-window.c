@@ -426,12 +426,12 @@ test_figure_brush (void)
   gtk_widget_activate_action (GTK_WIDGET (window), "win.back", NULL);
   g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=0..1");
   /* From where the cursor is put next, not from where it was; and it shrinks again. */
-  ms_figure_canvas_set_cursor (canvas, 6);
+  ms_figure_canvas_set_cursor (canvas, 4);
   ms_figure_canvas_step (canvas, MS_STEP_RIGHT, TRUE);
   ms_figure_canvas_step (canvas, MS_STEP_RIGHT, TRUE);
-  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=6..8");
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=4..6");
   ms_figure_canvas_step (canvas, MS_STEP_LEFT, TRUE);
-  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=6..7");
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=4..5");
   gtk_widget_activate_action (GTK_WIDGET (canvas), "win.clear-selection", NULL);
   ms_figure_canvas_set_cursor (canvas, 0);
   ms_figure_canvas_step (canvas, MS_STEP_RIGHT, TRUE);
@@ -1017,7 +1017,7 @@ test_under_the_pointer (void)
   show_screen (window, "cache");
   g_assert_cmpstr (ms_detail_pane_get_text (pane), ==, empty);
   show_screen (window, "experts");
-  ms_session_set_hover (ms_workbench_get_session (bench), 0, 1, 2, -1);
+  ms_session_set_hover (ms_workbench_get_session (bench), 0, 1, 3, -1);
   g_assert_cmpstr (ms_detail_pane_get_text (pane), !=, empty);
   ms_workbench_open (bench, other);
   wait_until (ms_window_is_quiet (window));
