@@ -254,7 +254,7 @@ static const struct
   { "experts", "layer=2 expert=1..3", 9, "f", "focus MsFigureCanvas" },
   { "experts", "", 9, "b", "selection 'base=1'" },
   { "experts", "", 9, "ctrl+t", "; table" },
-  { "experts", "", 9, "shift+Down", "selection 'layer=2..4 expert=1'" },
+  { "experts", "", 9, "shift+Down", "selection 'layer=2,4 expert=1'" },
   { "experts", "", 9, "equal", "zoom 1.50;" },
   { "experts", "", -1, "ctrl+shift+e", "dialog MsReportDialog" },
   { "text", "", 5, "Right", "row 6;" },
