@@ -19,6 +19,12 @@ typedef struct
 
 MsSetChange ms_set_change (const guint16 *a, guint k_a, const guint16 *b, guint k_b);
 
+/* Adds the table "losses" by the number of layers that differ (differing, (T)), where both runs recorded losses;
+ * *change is that of the mean loss, NaN where they did not.  Units of the bootstrap as for the trace. */
+gboolean ms_compare_losses (const MsContext *context, const MsBootstrap *bootstrap,
+                            const guint16 *differing, MsResult *result, MsInterval *change,
+                            GError **error);
+
 /* --- Are the runs laid against each other rightly? -------------------------------------------- */
 
 /* How the baseline is laid against the run: its token t upon the run's token t + tokens, its MoE layer l upon

@@ -127,6 +127,16 @@ static const MsTableDef tables[] = {
                           "The same in the baseline" },
                         MS_LOAD_CHANGE_COLUMN,
                         { 0 } } },
+  { "losses", "Loss by number of differing layers",
+    (const MsColumn[]){
+        { "layers", "Layers with another set", NULL, MS_COLUMN_INT, "Of the token" },
+        { "tokens", "Tokens", NULL, MS_COLUMN_INT, "With so many, and a loss in both runs" },
+        { "loss", "Loss", "nats", MS_COLUMN_REAL, "Mean of the run" },
+        { "base_loss", "Loss of the baseline", "nats", MS_COLUMN_REAL, "Mean of the baseline" },
+        { "change", "Change of loss", "nats", MS_COLUMN_REAL,
+          "Loss of the run - loss of the baseline" },
+        MS_INTERVAL_COLUMNS ("", "nats"),
+        { 0 } } },
   { "documents", "Change by document",
     (const MsColumn[]){ { "document", "Document", NULL, MS_COLUMN_TEXT, "Its name" },
                         { "tokens", "Tokens", NULL, MS_COLUMN_INT, "Positions compared" },
@@ -189,6 +199,14 @@ static const MsPlotDef plots[] = {
     .y = "layer",
     .value = "change",
     .value_scale = MS_SCALE_DIVERGING },
+  { .name = "losses",
+    .title = "Change of loss by layers that differ",
+    .table = "losses",
+    .mark = MS_MARK_INTERVAL,
+    .x = "layers",
+    .y = "change",
+    .low = "low",
+    .high = "high" },
   { 0 },
 };
 
@@ -441,9 +459,10 @@ total_rates (const double *sums, double *out, gpointer data)
   out[3] = sums[TOTAL_SET] / sums[TOTAL_TOKENS];
 }
 
-/* What needs all layers of a token; returns the share of tokens with any difference. */
+/* What needs all layers of a token; differing (T) gets the number of layers that differ. */
 static void
-add_tokens (const MsContext *context, MsResult *result, const Job *job, MsInterval totals[4])
+add_tokens (const MsContext *context, MsResult *result, const Job *job, MsInterval totals[4],
+            guint16 *differing)
 {
   static const char *const names[]
       = { "router_difference_rate", "order_difference_rate", "tokens_with_any_difference",
@@ -469,6 +488,7 @@ add_tokens (const MsContext *context, MsResult *result, const Job *job, MsInterv
               orders += job->layers[l].order[t];
             }
           histogram[sets]++;
+          differing[t] = (guint16) sets;
           of_document += sets;
           sums[TOTAL_ORDER] += orders;
           sums[TOTAL_ANY] += sets > 0;
@@ -578,8 +598,53 @@ alignment_sentence (const MsAligning *aligning, double changed)
   return NULL;
 }
 
+/* "12.3 % [12.1, 12.5]" */
+static char *
+tell_percent (const MsInterval *interval)
+{
+  return isnan (interval->low) ? g_strdup_printf ("%.3g %%", 100 * interval->value)
+                               : g_strdup_printf ("%.3g %% [%.3g, %.3g]", 100 * interval->value,
+                                                  100 * interval->low, 100 * interval->high);
+}
+
+/* Where most sets changed. */
+static char *
+tell_where (MsResult *result)
+{
+  const MsTable *layers = ms_result_table (result, "layers");
+  guint column = (guint) ms_table_find_column (layers, "set_change_rate"), most = 0;
+
+  if (ms_table_n_rows (layers) < 2)
+    return g_strdup ("");
+
+  for (guint row = 1; row < ms_table_n_rows (layers); row++)
+    if (ms_table_get_real (layers, row, column) > ms_table_get_real (layers, most, column))
+      most = row;
+  if (!(ms_table_get_real (layers, most, column) > 0))
+    return g_strdup ("");
+  return g_strdup_printf (", most in layer %" G_GINT64_FORMAT " (%.3g %%)",
+                          ms_table_get_int (layers, most, 0),
+                          100 * ms_table_get_real (layers, most, column));
+}
+
+/* Whether it matters: what the losses say, where there are any. */
+static char *
+tell_losses (const MsInterval *change)
+{
+  if (isnan (change->value))
+    return g_strdup ("Whether that matters cannot be told: losses were not recorded in both runs.");
+  if (isnan (change->low))
+    return g_strdup_printf ("The mean loss changes by %+.3g nats.", change->value);
+  return g_strdup_printf ("The mean loss changes by %+.3g nats [%+.3g, %+.3g]%s.", change->value,
+                          change->low, change->high,
+                          change->low <= 0 && change->high >= 0
+                              ? ": no more than chance makes of so few documents"
+                              : "");
+}
+
 static gboolean
-summarise (const MsContext *context, MsResult *result, const MsInterval totals[4], GError **error)
+summarise (const MsContext *context, MsResult *result, const MsInterval totals[4],
+           const MsInterval *change, GError **error)
 {
   guint n_layers = ms_trace_n_layers (context->trace);
   g_autofree char *alignment = NULL;
@@ -606,15 +671,20 @@ summarise (const MsContext *context, MsResult *result, const MsInterval totals[4
   if (isnan (totals[0].value))
     result->summary = g_strdup ("No token is selected: nothing to compare.");
   else
-    result->summary = g_strdup_printf (
-        "%s%s%.2f %% of the routing decisions chose another set of experts (%.2f %% another "
-        "order); %.1f %% of the tokens differ somewhere, in %.2f of %u layers on average.",
-        alignment != NULL ? alignment : "",
-        aligning.best != 0  ? " As they are, "
-        : alignment != NULL ? " "
-                            : "",
-        100 * totals[0].value, 100 * totals[1].value, 100 * totals[2].value, totals[3].value,
-        n_layers);
+    {
+      g_autofree char *rate = tell_percent (&totals[0]), *any = tell_percent (&totals[2]);
+      g_autofree char *where = tell_where (result), *matters = tell_losses (change);
+
+      result->summary = g_strdup_printf (
+          "%s%s%s of the routing decisions chose another set of experts (%.3g %% another order)%s; "
+          "%s of the tokens differ somewhere, in %.2f of %u layers on average.%s%s",
+          alignment != NULL ? alignment : "",
+          aligning.best != 0  ? " As they are, "
+          : alignment != NULL ? " "
+                              : "",
+          rate, 100 * totals[1].value, where, any, totals[3].value, n_layers,
+          totals[1].value > 0 ? " " : "", totals[1].value > 0 ? matters : "");
+    }
   g_free (aligning.layers);
   return TRUE;
 }
@@ -630,17 +700,19 @@ compute (const MsContext *context, MsResult *result, GError **error)
   gboolean gated = ms_trace_gated (context->trace, MS_GATE_SCORING, NULL)
                    && ms_trace_gated (context->others[0], MS_GATE_SCORING, NULL);
   Job job = { bootstrap, layers, (gated ? scores : 0) | (columns_a & MS_CHUNK_MARGIN) };
-  MsInterval totals[4];
+  MsInterval totals[4], change;
+  g_autofree guint16 *differing = g_new0 (guint16, ms_trace_n_tokens (context->trace) + 1);
   gboolean fine = ms_context_aligned (context, error)
                   && ms_context_tasks (context, n_layers, compare_layer, &job, 0, 0.9, error);
 
   if (fine)
     {
       add_layers (context, result, &job);
-      add_tokens (context, result, &job, totals);
+      add_tokens (context, result, &job, totals, differing);
       if (job.columns & MS_CHUNK_MARGIN)
         add_margins (context, result, &job);
-      fine = summarise (context, result, totals, error);
+      fine = ms_compare_losses (context, bootstrap, differing, result, &change, error)
+             && summarise (context, result, totals, &change, error);
       ms_result_name_run (result, "experts", "share", "Share of decisions", context->trace);
       ms_result_name_run (result, "experts", "base_share", "Share of decisions",
                           context->others[0]);

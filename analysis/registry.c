@@ -19,6 +19,7 @@
   X (hit_rate)                                                                                     \
   X (cache)                                                                                        \
   X (domains)                                                                                      \
+  X (specialists)                                                                                  \
   X (coactivation)                                                                                 \
   X (languages)                                                                                    \
   X (language_map)                                                                                 \

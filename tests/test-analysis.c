@@ -358,6 +358,7 @@ static const Given given[] = {
     .param = "weights",
     .value = "layer,expert,weight\n0,0,90\n0,1,10\n0,2,30\n0,3,20\n0,4,5\n0,5,5\n0,6,1\n0,7,70\n" },
   { .analysis = "readers", .param = "experts", .value = "1,3..4" },
+  { .analysis = "specialists", .param = "group", .value = "en" },
   { .analysis = "saturation", .param = "steps", .value = "100,700" },
   { .analysis = "saturation",
     .param = "assignments",

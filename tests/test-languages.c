@@ -492,6 +492,63 @@ test_committee_twin (void)
 
 /* --- Differences ----------------------------------------------------------------------------- */
 
+/* Three of four choices of a's tokens, one of four of b's: three times the share. */
+static void
+test_specialists_hand (void)
+{
+  static const MsDocument documents[]
+      = { { .domain = (char *) "a", .n_tokens = 4 }, { .domain = (char *) "b", .n_tokens = 4 } };
+  char *path;
+  g_autoptr (MsTrace) trace = open_hand ("00010111", 2, documents, 2, &path);
+  g_autoptr (MsResult) result
+      = ms_test_run (trace, "specialists", 0, LIST ("label=domain", "group=b"));
+  const MsTable *experts = ms_result_table (result, "experts");
+  const MsTable *specialists = ms_result_table (result, "specialists");
+
+  ms_test_near (ms_test_real (experts, 0, "percent"), 25);
+  ms_test_near (ms_test_real (experts, 0, "ratio"), 1.0 / 3);
+  ms_test_near (ms_test_real (experts, 1, "percent"), 75);
+  ms_test_near (ms_test_real (experts, 1, "rest"), 25);
+  ms_test_near (ms_test_real (experts, 1, "ratio"), 3);
+  ms_test_near (ms_test_real (experts, 1, "fair"), 50);
+  g_assert_cmpuint (ms_table_n_rows (specialists), ==, 1);
+  ms_test_near (ms_test_real (specialists, 0, "expert"), 1);
+  ms_test_near (ms_test_real (ms_result_table (result, "layers"), 0, "taken"), 75);
+  g_assert_true (g_str_has_prefix (result->summary, "1 of 2 experts are specialised on b"));
+  ms_fixture_remove (path);
+}
+
+/* The shares are those that "domains" tells of the same group; what is said to be special is. */
+static void
+test_specialists_twin (void)
+{
+  g_autoptr (MsResult) result
+      = ms_test_run (rich, "specialists", 100, LIST ("label=language", "group=de"));
+  g_autoptr (MsResult) domains = ms_test_run (rich, "domains", 0, LIST ("label=language"));
+  const MsTable *experts = ms_result_table (result, "experts");
+  const MsTable *shares = ms_result_table (domains, "shares");
+  guint n_special = 0;
+
+  for (guint row = 0; row < ms_table_n_rows (experts); row++)
+    {
+      guint at = ms_test_row (shares, "layer=%.0f name=de expert=%.0f",
+                              ms_test_real (experts, row, "layer"),
+                              ms_test_real (experts, row, "expert"));
+      double ratio = ms_test_real (experts, row, "ratio");
+      gboolean special
+          = ratio >= 2 && ms_test_real (experts, row, "ratio_low") > 1
+            && ms_test_real (experts, row, "percent") >= ms_test_real (experts, row, "fair");
+
+      ms_test_near (ms_test_real (experts, row, "percent"), ms_test_real (shares, at, "percent"));
+      ms_test_near (ms_test_real (experts, row, "rest"), ms_test_real (shares, at, "rest"));
+      if (!isnan (ratio))
+        g_assert_cmpfloat (ms_test_real (experts, row, "ratio_low"), <=, ratio);
+      g_assert_cmpint ((int) ms_test_real (experts, row, "specialist"), ==, special);
+      n_special += special;
+    }
+  g_assert_cmpuint (ms_table_n_rows (ms_result_table (result, "specialists")), ==, n_special);
+}
+
 static void
 test_difference_hand (void)
 {
@@ -682,6 +739,8 @@ main (int argc, char **argv)
   g_test_add_func ("/language-map/twin", test_map_twin);
   g_test_add_func ("/committee/hand", test_committee_hand);
   g_test_add_func ("/committee/twin", test_committee_twin);
+  g_test_add_func ("/specialists/hand", test_specialists_hand);
+  g_test_add_func ("/specialists/twin", test_specialists_twin);
   g_test_add_func ("/difference/hand", test_difference_hand);
   g_test_add_func ("/difference/twin", test_difference_twin);
   g_test_add_func ("/difference/level", test_difference_level);

@@ -1220,6 +1220,42 @@ test_compare_direction (void)
   ms_fixture_remove (path);
 }
 
+/* The change of loss by the number of layers that differ, against plain sums over the tokens. */
+static void
+test_compare_losses (void)
+{
+  char *path = ms_fixture_rich (NULL, 0), *same = ms_fixture_rich (path, 0.3);
+  g_autoptr (MsSelection) everything = ms_selection_new ();
+  g_autoptr (MsTrace) run = ms_trace_open (path, 2, everything, NULL);
+  g_autoptr (MsTrace) base = ms_trace_open (path, 1, everything, NULL);
+  g_autoptr (MsResult) result = ms_test_run_against (run, &base, 1, "compare", 20, NULL);
+  g_autofree float *own = NULL, *other = NULL;
+  const MsTable *losses = ms_result_table (result, "losses");
+  double tokens = 0, change = 0, expected = 0, n = 0;
+
+  g_assert_true (ms_trace_predictions (run, NULL, &own, NULL));
+  g_assert_true (ms_trace_predictions (base, NULL, &other, NULL));
+  for (gint64 t = 0; t < ms_trace_n_tokens (run); t++)
+    if (!isnan (own[t]) && !isnan (other[t]))
+      {
+        expected += (double) own[t] - (double) other[t];
+        n++;
+      }
+  g_assert_cmpuint (ms_table_n_rows (losses), >, 1);
+  for (guint row = 0; row < ms_table_n_rows (losses); row++)
+    {
+      ms_test_near (ms_test_real (losses, row, "change"),
+                    ms_test_real (losses, row, "loss") - ms_test_real (losses, row, "base_loss"));
+      tokens += ms_test_real (losses, row, "tokens");
+      change += ms_test_real (losses, row, "tokens") * ms_test_real (losses, row, "change");
+    }
+  ms_test_near (tokens, n);
+  g_assert_cmpfloat_with_epsilon (change / tokens, expected / n, 1e-6);
+  g_assert_nonnull (strstr (result->summary, "The mean loss changes by"));
+  g_free (same);
+  ms_fixture_remove (path);
+}
+
 /* Routers that are certain of different experts: finite all the same. */
 static void
 test_compare_zeros (void)
@@ -1578,6 +1614,7 @@ main (int argc, char **argv)
   g_test_add_func ("/transitions/intervals", test_transitions_intervals);
   g_test_add_func ("/compare/hand", test_compare_hand);
   g_test_add_func ("/compare/direction", test_compare_direction);
+  g_test_add_func ("/compare/losses", test_compare_losses);
   g_test_add_func ("/compare/zeros", test_compare_zeros);
   g_test_add_func ("/compare/twin", test_compare_twin);
   g_test_add_func ("/saturation/hand", test_saturation_hand);

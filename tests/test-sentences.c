@@ -174,7 +174,7 @@ test_renumbered_layer (void)
 static void
 test_changed (void)
 {
-  check_compared (&(Way){ .k = 2, .noise = 0 }, "0.00 % of the routing decisions", "misaligned");
+  check_compared (&(Way){ .k = 2, .noise = 0 }, "0 % of the routing decisions", "misaligned");
   check_compared (&(Way){ .k = 2, .noise = 0.1 }, "% of the routing decisions", "misaligned");
   check_compared (&(Way){ .k = 2, .noise = 0.7 }, "% of the routing decisions", "misaligned");
   check_compared (&(Way){ .k = 2, .noise = 0.7 }, NULL, "chance");

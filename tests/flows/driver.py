@@ -76,7 +76,7 @@ class Gui:
         component = node.get_component_iface()
         return component and component.get_extents(Atspi.CoordType.WINDOW).width > 0
 
-    def find(self, name=None, role=None, starts=None):
+    def find(self, name=None, role=None, starts=None, contains=None):
         def look():
             for node in self.walk():
                 if role and node.get_role_name() != role:
@@ -87,11 +87,13 @@ class Gui:
                     continue
                 if starts is not None and not text.startswith(starts):
                     continue
+                if contains is not None and contains not in text:
+                    continue
                 if self.showing(node):
                     return node
             return None
 
-        return self.wait(look, "%s %s" % (role or "", name or starts))
+        return self.wait(look, "%s %s" % (role or "", name or starts or contains))
 
     def press(self, name, role=None):
         node = self.find(name, role)

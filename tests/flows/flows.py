@@ -24,6 +24,37 @@ def open_the_sample_and_read():
         gui.close()
 
 
+def answer_in_two_clicks(sample, button, sentence):
+    """From the start screen: the sample, then the question; the answer with its interval."""
+    gui = Gui(sample=sample)
+    try:
+        gui.press("Try the Sample", "push button")
+        gui.press(button, "push button")
+        answer = gui.find(contains=sentence).get_name()
+        assert "[" in answer and "]" in answer, answer
+        return answer
+    finally:
+        gui.close()
+
+
+def which_experts_are_specialised():
+    sample = os.path.join(samples, "sample.db")
+    answer = answer_in_two_clicks(sample, "Experts specialised on zh", "experts are specialised on zh, in layers")
+    assert "Strongest: expert" in answer, answer
+
+
+def how_many_experts_to_keep():
+    answer = answer_in_two_clicks(database, "Experts to keep for 90 % of hits", "kept for good, give")
+    assert "an LRU cache needs" in answer, answer
+
+
+def did_a_checkpoint_route_differently():
+    sample = os.path.join(samples, "checkpoints.db")
+    answer = answer_in_two_clicks(sample, "Compare with run 3: step 001200", "chose another set of experts")
+    assert "most in layer" in answer, answer
+    assert "matters" in answer or "loss changes" in answer, answer
+
+
 def brush_and_read():
     gui = Gui("--screen", "experts", "--select", "layer=1 expert=0..3", database)
     try:
@@ -158,6 +189,9 @@ programs = os.path.dirname(os.environ["MOESCOPE"]) + os.pathsep + os.environ["PA
 try:
     run(
         open_the_sample_and_read,
+        which_experts_are_specialised,
+        how_many_experts_to_keep,
+        did_a_checkpoint_route_differently,
         brush_and_read,
         run_an_analysis,
         simulate_a_cache,

@@ -102,6 +102,8 @@ static const MsAction of_views[] = {
   { .name = "win.open-path", .parameter = "s", .activate = ms_command_open_path },
   { .name = "win.map", .parameter = "s", .activate = ms_command_map },
   { .name = "win.analysis", .parameter = "s", .activate = ms_command_analysis },
+  { .name = "win.specialists", .parameter = "(ss)", .activate = ms_command_specialists },
+  { .name = "win.compare-with", .parameter = "x", .activate = ms_command_compare_with },
   { .name = "win.cache", .parameter = "s", .activate = ms_command_cache },
   { .name = "win.sql", .parameter = "s", .activate = ms_command_sql },
   { .name = "win.clear-all", .when = MS_WHEN_FILE, .activate = ms_command_clear_all },

@@ -14,6 +14,7 @@ typedef struct
   const char *plots;    /* names in the order shown, separated by spaces; NULL = all */
   const char *params;   /* the parameters offered, separated by spaces; NULL = all, "" = none */
   const char *values;   /* "name=value ..." that differ from the defaults; NULL = none */
+  gboolean tables;      /* the numbers are below the figures */
   gboolean keep;        /* curves can be kept for comparison */
   gboolean against;     /* says nothing without a baseline, though the analysis would */
 } MsTab;

@@ -353,7 +353,7 @@ make_page (Page *page, MsWorkbench *bench)
     set_values (page->form, page->tab->values);
   page->usual = ms_analysis_form_dup_values (page->form);
   page->kept_box = GTK_BOX (gtk_box_new (GTK_ORIENTATION_VERTICAL, 3));
-  page->pane = MS_ANALYSIS_PANE (ms_analysis_pane_new (bench, page->tab->plots, FALSE));
+  page->pane = MS_ANALYSIS_PANE (ms_analysis_pane_new (bench, page->tab->plots, page->tab->tables));
   g_signal_connect_swapped (page->form, "changed", G_CALLBACK (on_changed), page);
   g_signal_connect_swapped (page->pane, "outcome", G_CALLBACK (merge_kept), page);
   gtk_widget_set_halign (toggle, GTK_ALIGN_START);

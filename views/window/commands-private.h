@@ -16,6 +16,8 @@ void ms_command_close_file (GtkWidget *window, const char *name, GVariant *param
 void ms_command_refresh (GtkWidget *window, const char *name, GVariant *parameter);
 void ms_command_screen (GtkWidget *window, const char *name, GVariant *parameter);
 void ms_command_analysis (GtkWidget *widget, const char *name, GVariant *parameter);
+void ms_command_specialists (GtkWidget *widget, const char *name, GVariant *parameter);
+void ms_command_compare_with (GtkWidget *widget, const char *name, GVariant *parameter);
 void ms_command_cache (GtkWidget *widget, const char *name, GVariant *parameter);
 void ms_command_map (GtkWidget *window, const char *name, GVariant *parameter);
 void ms_command_sql (GtkWidget *window, const char *name, GVariant *parameter);

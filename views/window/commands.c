@@ -7,6 +7,7 @@
 #include "collect-dialog-private.h"
 #include "experts-screen-private.h"
 #include "figure-view-private.h"
+#include "languages-screen-private.h"
 #include "pieces-private.h"
 #include "report-private.h"
 #include "slices-private.h"
@@ -168,6 +169,32 @@ ms_command_analysis (GtkWidget *widget, const char *name, GVariant *parameter)
   ms_analyses_screen_choose (
       MS_ANALYSES_SCREEN (ms_window_get_screen (MS_WINDOW (widget), "analyses")),
       g_variant_get_string (parameter, NULL));
+}
+
+/* Shows which experts are specialised on a value of a label. */
+void
+ms_command_specialists (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  MsSession *session = ms_workbench_get_session (bench_of (widget));
+  const char *label, *value;
+
+  g_variant_get (parameter, "(&s&s)", &label, &value);
+  /* The group is told from the others, which a filter on it would leave out. */
+  ms_session_clear (session, strcmp (label, "language") == 0 ? "lang" : label);
+  ms_window_show_screen (MS_WINDOW (widget), "languages");
+  ms_languages_screen_show_specialists (
+      MS_LANGUAGES_SCREEN (ms_window_get_screen (MS_WINDOW (widget), "languages")), label, value);
+}
+
+/* Shows how the session's run differs from another one, its baseline from now on. */
+void
+ms_command_compare_with (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  ms_session_set_base (ms_workbench_get_session (bench_of (widget)),
+                       g_variant_get_int64 (parameter));
+  ms_window_show_screen (MS_WINDOW (widget), "compare");
+  ms_analysis_screen_show_tab (
+      MS_ANALYSIS_SCREEN (ms_window_get_screen (MS_WINDOW (widget), "compare")), 0);
 }
 
 /* Shows the cache simulator with its settings as at first and at "half" of the memory, which the overview

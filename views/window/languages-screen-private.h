@@ -14,4 +14,8 @@ extern const MsTab ms_languages_tabs[];
 
 GtkWidget *ms_languages_screen_new (MsWorkbench *bench);
 
+/* Shows the experts specialised on a value of "language", "domain" or "phase". */
+void ms_languages_screen_show_specialists (MsLanguagesScreen *screen, const char *label,
+                                           const char *value);
+
 G_END_DECLS

@@ -2,6 +2,7 @@
  * `parallel` key under each other, each token on the colour of its expert. */
 #include "languages-screen-private.h"
 
+#include "label-chips-private.h"
 #include "pieces-private.h"
 
 #define MOST_DOCUMENTS 8
@@ -17,7 +18,8 @@ struct _MsLanguagesScreen
 
 G_DEFINE_FINAL_TYPE (MsLanguagesScreen, ms_languages_screen, MS_TYPE_ANALYSIS_SCREEN)
 
-#define SENTENCES "Translations"
+#define SENTENCES   "Translations"
+#define SPECIALISTS "Specialists"
 
 const MsTab ms_languages_tabs[] = {
   { .title = N_ ("Distances"),
@@ -28,8 +30,20 @@ const MsTab ms_languages_tabs[] = {
     .plots = "curve languages entropy specialised" },
   { .title = N_ ("Matrix by Layer"), .analysis = "languages", .plots = "map matrix" },
   { .title = N_ (SENTENCES), .analysis = "text", .plots = "expert entropy", .params = "layer" },
+  { .title = N_ (SPECIALISTS), .analysis = "specialists", .params = "label group", .tables = TRUE },
   { NULL },
 };
+
+void
+ms_languages_screen_show_specialists (MsLanguagesScreen *self, const char *label, const char *value)
+{
+  MsAnalysisForm *form;
+
+  ms_analysis_screen_reset_tab (MS_ANALYSIS_SCREEN (self), SPECIALISTS);
+  form = ms_analysis_screen_get_form (MS_ANALYSIS_SCREEN (self));
+  ms_analysis_form_set (form, "label", label, NULL);
+  ms_analysis_form_set (form, "group", value, NULL);
+}
 
 /* The documents with a parallel key. */
 static MsSelection *
@@ -122,6 +136,8 @@ ms_languages_screen_new (MsWorkbench *bench)
   g_signal_connect_object (ms_workbench_get_session (bench), "notify::text", G_CALLBACK (list_keys),
                            self, G_CONNECT_SWAPPED);
   ms_analysis_screen_set_tab_top (MS_ANALYSIS_SCREEN (self), SENTENCES, self->choice_box);
+  ms_analysis_screen_set_tab_top (MS_ANALYSIS_SCREEN (self), SPECIALISTS,
+                                  ms_label_chips_new (bench, MS_CHIPS_GROUPS));
   list_keys (self); /* the file may be open already */
   return GTK_WIDGET (self);
 }

@@ -2,6 +2,7 @@
  * at once on a large file, and collects their findings, the strongest first. */
 #include "overview-screen-private.h"
 
+#include "label-chips-private.h"
 #include "pieces-private.h"
 #include "tab-list-private.h"
 
@@ -9,8 +10,8 @@
 
 #define MOST_FINDINGS  12
 #define FIRST_FINDINGS 4 /* that stand there until more are asked for */
-/* One question does not crowd out the others: strengths compare badly between them. */
-#define MOST_OF_ONE 3
+/* One question does not crowd out the others. */
+#define MOST_OF_ONE 2
 
 /* What the cards show; those that are not possible for the run are left out. */
 const MsOverviewSource ms_overview_sources[] = {
@@ -43,7 +44,7 @@ struct _MsOverviewScreen
   MsHeadlineBox *headlines;
   GtkFlowBox *cards_box;
   GtkListBox *findings;
-  GtkWidget *findings_box, *more;
+  GtkWidget *findings_box, *looking, *more;
   gboolean all_findings;
   Card cards[N_CARDS];
   guint next; /* card to ask for */
@@ -107,30 +108,66 @@ compare_findings (gconstpointer a, gconstpointer b)
   return (left->strength < right->strength) - (left->strength > right->strength);
 }
 
-/* The strongest findings of all outcomes so far. */
-static void
-list_findings (MsOverviewScreen *self)
+/* The n-th strongest finding of every analysis whose strengths are of one scale: standard errors, or times chance;
+ * the strongest first. (transfer full) */
+static GPtrArray *
+list_nth (MsOverviewScreen *self, guint n, gboolean times)
 {
-  g_autoptr (GPtrArray) all = g_ptr_array_new ();
-  GtkWidget *row;
+  GPtrArray *all = g_ptr_array_new ();
 
-  while ((row = gtk_widget_get_first_child (GTK_WIDGET (self->findings))) != NULL)
-    gtk_list_box_remove (self->findings, row);
   for (guint i = 0; i < N_CARDS; i++)
     {
       MsOutcome *outcome = self->cards[i].outcome;
       GArray *findings = outcome ? outcome->result->findings : NULL;
-
       g_autoptr (GPtrArray) own = g_ptr_array_new ();
 
-      for (guint f = 0; findings != NULL && f < findings->len; f++)
+      if (findings == NULL || outcome->request->analysis->times != times)
+        continue;
+      for (guint f = 0; f < findings->len; f++)
         g_ptr_array_add (own, &g_array_index (findings, MsFinding, f));
       g_ptr_array_sort (own, compare_findings);
-      for (guint f = 0; f < MIN (own->len, MOST_OF_ONE); f++)
-        g_ptr_array_add (all, g_ptr_array_index (own, f));
+      if (n < own->len)
+        g_ptr_array_add (all, g_ptr_array_index (own, n));
     }
   g_ptr_array_sort (all, compare_findings);
-  for (guint i = 0; i < MIN (all->len, self->all_findings ? MOST_FINDINGS : FIRST_FINDINGS); i++)
+  return all;
+}
+
+/* First the strongest of each analysis, then the second; how sure and how large something is are no one scale, so
+ * they take turns. (transfer full) */
+static GPtrArray *
+choose_findings (MsOverviewScreen *self)
+{
+  GPtrArray *chosen = g_ptr_array_new ();
+
+  for (guint n = 0; n < MOST_OF_ONE; n++)
+    {
+      g_autoptr (GPtrArray) sure = list_nth (self, n, FALSE), large = list_nth (self, n, TRUE);
+
+      for (guint i = 0; i < MAX (sure->len, large->len); i++)
+        {
+          if (i < sure->len)
+            g_ptr_array_add (chosen, g_ptr_array_index (sure, i));
+          if (i < large->len)
+            g_ptr_array_add (chosen, g_ptr_array_index (large, i));
+        }
+    }
+  return chosen;
+}
+
+/* What stands out, once all analyses have told: nothing moves under the pointer. */
+static void
+list_findings (MsOverviewScreen *self)
+{
+  g_autoptr (GPtrArray) all = choose_findings (self);
+  gboolean done = self->next >= N_CARDS;
+  GtkWidget *row;
+
+  while ((row = gtk_widget_get_first_child (GTK_WIDGET (self->findings))) != NULL)
+    gtk_list_box_remove (self->findings, row);
+  gtk_widget_set_visible (self->looking, !done);
+  for (guint i = 0; done && i < MIN (all->len, self->all_findings ? MOST_FINDINGS : FIRST_FINDINGS);
+       i++)
     {
       const MsFinding *finding = g_ptr_array_index (all, i);
 
@@ -142,8 +179,9 @@ list_findings (MsOverviewScreen *self)
       g_object_set_data_full (G_OBJECT (row), "moescope-place", g_strdup (finding->place), g_free);
       gtk_list_box_append (self->findings, row);
     }
-  gtk_widget_set_visible (self->findings_box, all->len > 0);
-  gtk_widget_set_visible (self->more, !self->all_findings && all->len > FIRST_FINDINGS);
+  gtk_widget_set_visible (GTK_WIDGET (self->findings), done && all->len > 0);
+  gtk_widget_set_visible (self->findings_box, !done || all->len > 0);
+  gtk_widget_set_visible (self->more, done && !self->all_findings && all->len > FIRST_FINDINGS);
 }
 
 static void
@@ -195,9 +233,7 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
   if (result == NULL)
     ms_headline_box_fail (self->headlines, ms_overview_sources[self->next].analysis, error);
   fill_card (&self->cards[self->next], result);
-  if (result != NULL)
-    list_findings (self);
-  else if (self->next == 0)
+  if (result == NULL && self->next == 0)
     {
       /* What stops the first card stops them all: no file, an empty selection, a stop. */
       ms_screen_show_error (MS_SCREEN (self), error);
@@ -205,6 +241,8 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
     }
   ms_screen_show_content (MS_SCREEN (self));
   self->next++;
+  if (self->next == N_CARDS)
+    list_findings (self);
   ask_next (self);
 }
 
@@ -249,6 +287,7 @@ update (MsScreen *screen)
   ms_work_drop (&self->job);
   self->next = 0;
   self->all_findings = FALSE;
+  list_findings (self);
   ms_headline_box_wait (self->headlines);
   if (self->cards[0].outcome == NULL)
     ms_screen_show_waiting (screen, _ ("Looking…"));
@@ -390,6 +429,8 @@ ms_overview_screen_init (MsOverviewScreen *self)
   gtk_label_set_xalign (GTK_LABEL (heading), 0);
   gtk_widget_add_css_class (heading, "heading");
   gtk_box_append (GTK_BOX (self->findings_box), heading);
+  self->looking = ms_text_new (_ ("Looking at the analyses, one after the other…"), "dim-label");
+  gtk_box_append (GTK_BOX (self->findings_box), self->looking);
   gtk_box_append (GTK_BOX (self->findings_box), ms_tab_list_new (GTK_WIDGET (self->findings)));
   self->more = gtk_button_new_with_mnemonic (_ ("Show _All"));
   ms_widget_name (self->more, _ ("Show _All"));
@@ -402,6 +443,48 @@ ms_overview_screen_init (MsOverviewScreen *self)
                            G_CALLBACK (on_style_changed), self, G_CONNECT_SWAPPED);
 }
 
+/* A question and what answers it, one press away. */
+static void
+add_question (GtkGrid *grid, int row, const char *text, GtkWidget *answer)
+{
+  GtkWidget *label = gtk_label_new (text);
+
+  gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_label_set_yalign (GTK_LABEL (label), 0);
+  gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+  gtk_label_set_max_width_chars (GTK_LABEL (label), 26);
+  gtk_label_set_width_chars (GTK_LABEL (label), 20);
+  gtk_widget_set_margin_top (label, 3);
+  gtk_widget_set_hexpand (answer, TRUE);
+  if (g_object_class_find_property (G_OBJECT_GET_CLASS (answer), "any") != NULL)
+    {
+      g_object_bind_property (answer, "any", answer, "visible", G_BINDING_SYNC_CREATE);
+      g_object_bind_property (answer, "any", label, "visible", G_BINDING_SYNC_CREATE);
+    }
+  gtk_grid_attach (grid, label, 0, row, 1, 1);
+  gtk_grid_attach (grid, answer, 1, row, 1, 1);
+}
+
+static GtkWidget *
+make_questions (MsWorkbench *bench)
+{
+  GtkWidget *grid = gtk_grid_new ();
+  GtkWidget *target = gtk_button_new_with_label (_ ("90 % of hits"));
+
+  gtk_grid_set_column_spacing (GTK_GRID (grid), 12);
+  gtk_grid_set_row_spacing (GTK_GRID (grid), 6);
+  gtk_widget_add_css_class (target, "crumb");
+  gtk_widget_set_halign (target, GTK_ALIGN_START);
+  ms_widget_name (target, _ ("Experts to keep for 90 % of hits"));
+  gtk_actionable_set_detailed_action_name (GTK_ACTIONABLE (target), "win.cache::target");
+  add_question (GTK_GRID (grid), 0, _ ("Which experts are specialised on"),
+                ms_label_chips_new (bench, MS_CHIPS_GROUPS));
+  add_question (GTK_GRID (grid), 1, _ ("How many experts to keep for"), target);
+  add_question (GTK_GRID (grid), 2, _ ("How does this run differ from"),
+                ms_label_chips_new (bench, MS_CHIPS_RUNS));
+  return grid;
+}
+
 GtkWidget *
 ms_overview_screen_new (MsWorkbench *bench)
 {
@@ -411,6 +494,7 @@ ms_overview_screen_new (MsWorkbench *bench)
   ms_screen_set_bench (MS_SCREEN (self), bench);
   self->headlines = MS_HEADLINE_BOX (ms_headline_box_new (bench));
   gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (self->headlines)));
+  gtk_box_append (GTK_BOX (box), make_questions (bench));
   gtk_box_append (GTK_BOX (box), self->findings_box);
   gtk_box_append (GTK_BOX (box), ms_tab_list_new (GTK_WIDGET (self->cards_box)));
   ms_widget_set_margins (box, 12);
