@@ -11,7 +11,7 @@
 #define LEAST_RATIO 2.0
 #define MOST_NAMED  3 /* in the sentence */
 
-static const char *const labels[] = { "language", "domain", "phase", NULL };
+static const char *const labels[] = { "domain", "language", "phase", NULL };
 
 enum
 {
@@ -283,10 +283,10 @@ compute (const MsContext *context, MsResult *result, GError **error)
     return FALSE;
   if (groups->n < 2)
     {
-      g_set_error (error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_NEEDS,
-                   "all documents selected are of one %s: there is nothing to compare it with",
-                   label);
-      return FALSE;
+      result->summary = g_strdup_printf (
+          "All documents selected are of one %s, %s: there is nothing to compare it with.", label,
+          groups->names[chosen]);
+      return TRUE;
     }
   all.name = groups->names[chosen];
   for (guint d = 0; d < n_documents; d++)

@@ -358,7 +358,7 @@ static const Given given[] = {
     .param = "weights",
     .value = "layer,expert,weight\n0,0,90\n0,1,10\n0,2,30\n0,3,20\n0,4,5\n0,5,5\n0,6,1\n0,7,70\n" },
   { .analysis = "readers", .param = "experts", .value = "1,3..4" },
-  { .analysis = "specialists", .param = "group", .value = "en" },
+  { .analysis = "specialists", .param = "group", .value = "news" },
   { .analysis = "saturation", .param = "steps", .value = "100,700" },
   { .analysis = "saturation",
     .param = "assignments",
@@ -748,11 +748,10 @@ write_bare (void)
 
 /* Analyses that can say only while they run what such a trace lacks: a label that a parameter names, or
  * one of two things.  With what the error must speak of. */
-static const char *const late[][2] = { { "domains", "label 'domain'" },
-                                       { "committee", "label 'domain'" },
-                                       { "language-map", "label 'language'" },
-                                       { "difference", "--group-a" },
-                                       { "uncertainty", "scores nor entropies" } };
+static const char *const late[][2]
+    = { { "domains", "label 'domain'" },   { "specialists", "label 'domain'" },
+        { "committee", "label 'domain'" }, { "language-map", "label 'language'" },
+        { "difference", "--group-a" },     { "uncertainty", "scores nor entropies" } };
 
 /* An analysis that a trace does not serve says so, and if it can, beforehand. */
 static void
