@@ -13,15 +13,16 @@
 struct MsMatches
 {
   MsTrace *trace;
-  guint n_layers, n_ids; /* n_ids: experts of all layers */
+  guint n_layers, n_ids; /* n_ids: experts of all layers that occur */
   guint n_parts;         /* 2 when held out */
   guint n_stored[2];
-  guint *stored[2];      /* (n_stored) documents, for documents of parity 0 and 1 */
-  MsLayerTrace **layers; /* (L) */
-  guint *first;          /* (L + 1) id of a layer's expert 0 */
-  double *counts[2];     /* (n_ids, n_stored) */
-  double *squares[2];    /* (L, n_stored) sums of squares of a row */
-  guint32 *match;        /* (T, L) index into stored */
+  guint *stored[2];       /* (n_stored) documents, for documents of parity 0 and 1 */
+  MsLayerTrace **layers;  /* (L) */
+  MsOccurring *occurring; /* (L) */
+  guint *first;           /* (L + 1) id of the first expert of a layer that occurs */
+  double *counts[2];      /* (n_ids, n_stored) */
+  double *squares[2];     /* (L, n_stored) sums of squares of a row */
+  guint32 *match;         /* (T, L) index into stored */
 };
 
 static void
@@ -41,7 +42,7 @@ count_stored (MsMatches *m, guint part)
         for (gsize i = 0; i < (gsize) document->n_tokens * layer->k; i++)
           if (layer->experts[from + i] != MS_NO_EXPERT)
             {
-              gsize id = m->first[l] + layer->experts[from + i];
+              gsize id = m->first[l] + m->occurring[l].of[layer->experts[from + i]];
               double *count = &m->counts[part][id * n + s];
 
               m->squares[part][(gsize) l * n + s] += 2 * *count + 1;
@@ -67,11 +68,13 @@ add_token (const MsMatches *m, guint part, gint64 t, double *running, double *sq
         {
           guint16 e = layer->experts[t * layer->k + r];
           const double *counts;
+          guint id;
 
           if (e == MS_NO_EXPERT)
             continue;
-          counts = m->counts[part] + (gsize) (m->first[l] + e) * n;
-          squares[l] += 2 * running[m->first[l] + e]++ + 1;
+          id = m->first[l] + m->occurring[l].of[e];
+          counts = m->counts[part] + (gsize) id * n;
+          squares[l] += 2 * running[id]++ + 1;
           for (guint s = 0; s < n; s++)
             product[s] += counts[s];
         }
@@ -137,7 +140,10 @@ static void
 drop_scratch (MsMatches *m)
 {
   for (guint l = 0; l < m->n_layers; l++)
-    g_clear_pointer (&m->layers[l], ms_layer_trace_free);
+    {
+      g_clear_pointer (&m->layers[l], ms_layer_trace_free);
+      ms_occurring_clear (&m->occurring[l]);
+    }
   for (guint part = 0; part < 2; part++)
     {
       g_clear_pointer (&m->counts[part], g_free);
@@ -156,6 +162,7 @@ ms_matches_new (const MsContext *context, guint library, gboolean held_out, MsCh
   m->n_layers = ms_trace_n_layers (context->trace);
   m->layers = g_new0 (MsLayerTrace *, m->n_layers);
   m->first = g_new0 (guint, m->n_layers + 1);
+  m->occurring = g_new0 (MsOccurring, m->n_layers);
   m->match = g_new0 (guint32, (gsize) ms_trace_n_tokens (context->trace) * m->n_layers + 1);
   m->n_parts = held_out && n_documents > 1 ? 2 : 1;
   if (!ms_context_tasks (context, m->n_layers, load_layer, m, 0, 0, error))
@@ -164,7 +171,8 @@ ms_matches_new (const MsContext *context, guint library, gboolean held_out, MsCh
     {
       if (change != NULL)
         change (context, m->layers[l]);
-      m->first[l + 1] = m->first[l] + m->layers[l]->n_experts;
+      ms_occurring_init_of_layer (&m->occurring[l], m->layers[l]);
+      m->first[l + 1] = m->first[l] + m->occurring[l].n;
     }
   m->n_ids = m->first[m->n_layers];
   for (guint part = 0; part < m->n_parts; part++)
@@ -190,6 +198,7 @@ ms_matches_free (MsMatches *m)
   for (guint part = 0; part < 2; part++)
     g_free (m->stored[part]);
   g_free (m->layers);
+  g_free (m->occurring);
   g_free (m->first);
   g_free (m->match);
   g_free (m);

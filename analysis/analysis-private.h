@@ -181,6 +181,27 @@ gboolean ms_context_tasks (const MsContext *context, guint n, MsContextTask task
 gboolean ms_context_pairs_fit (const MsContext *context, guint distance, gsize bytes,
                                GError **error);
 
+/* Which of a layer's E experts are chosen at all. */
+typedef struct
+{
+  guint n_experts; /* E */
+  guint n;
+  guint *ids; /* (n) their numbers, ascending */
+  guint *of;  /* (E) place among them, MS_NOT_OCCURRING = never chosen */
+} MsOccurring;
+
+#define MS_NOT_OCCURRING G_MAXUINT
+
+/* From counts (n_experts), or from a loaded layer; to be cleared. */
+void ms_occurring_init (MsOccurring *occurring, const guint64 *counts, guint n_experts);
+void ms_occurring_init_of_layer (MsOccurring *occurring, const MsLayerTrace *layer);
+void ms_occurring_clear (MsOccurring *occurring);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (MsOccurring, ms_occurring_clear)
+/* Whether counts of `bytes` for the pairs of a and b fit in the layer's part of memory; else the error names
+ * trace layer `layer` and how many occur. */
+gboolean ms_occurring_pairs_fit (const MsContext *context, guint layer, const MsOccurring *a,
+                                 const MsOccurring *b, gsize bytes, GError **error);
+
 /* A random state for stream `stream` of `seed`: independent of the other streams and of the threads. */
 guint64 ms_seed (guint64 seed, guint64 stream);
 

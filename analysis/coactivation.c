@@ -1,5 +1,6 @@
 /* Co-activation (metrics.md f.1): which experts are chosen together for one token.
  *
+ * Inside, experts are numbered 0..n-1 among those of the layer that occur; the tables tell their own numbers.
  * Both readings are given: all pairs of a token's experts (the paper's text) and only pairs that are
  * neighbours in score rank (its released code).  Golden: olmoe_coactivation. */
 #include "analysis-private.h"
@@ -24,17 +25,18 @@ typedef struct
 typedef struct
 {
   gint64 block;
-  guint n_experts, k;
-  double n_tokens;   /* with at least two experts */
-  double n_slots;    /* sum of their numbers of experts */
-  double scale;      /* makes the expected counts sum to the counted pairs */
-  double *counts;    /* (E) n_a over all tokens */
-  double *several;   /* (E) n_a over tokens with at least two experts */
-  guint32 *pairs;    /* (E, E), a < b: all pairs */
-  guint32 *adjacent; /* (E, E), a < b: neighbours in rank */
+  guint n_experts;
+  MsOccurring occurring; /* n of these */
+  double n_tokens;       /* with at least two experts */
+  double n_slots;        /* sum of their numbers of experts */
+  double scale;          /* makes the expected counts sum to the counted pairs */
+  double *counts;        /* (n) n_a over all tokens */
+  double *several;       /* (n) n_a over tokens with at least two experts */
+  guint32 *pairs;        /* (n, n), a < b: all pairs */
+  guint32 *adjacent;     /* (n, n), a < b: neighbours in rank */
   guint n_strongest;
   Pair *strongest;  /* (n_strongest) */
-  guint8 *is_shown; /* (E) */
+  guint8 *is_shown; /* (E) by their own numbers */
 } Layer;
 
 typedef struct
@@ -49,6 +51,7 @@ clear_coactivation (Coactivation *all)
 {
   for (guint i = 0; i < all->n_layers; i++)
     {
+      ms_occurring_clear (&all->layers[i].occurring);
       g_free (all->layers[i].counts);
       g_free (all->layers[i].several);
       g_free (all->layers[i].pairs);
@@ -60,7 +63,16 @@ clear_coactivation (Coactivation *all)
   ms_bootstrap_free (all->bootstrap);
 }
 
-#define PAIR(layer, a, b) ((gsize) MIN (a, b) * (layer)->n_experts + MAX (a, b))
+#define PAIR(layer, a, b) ((gsize) MIN (a, b) * (layer)->occurring.n + MAX (a, b))
+
+/* The number among those that occur; MS_NOT_OCCURRING of an unused slot. */
+static guint
+number_of (const Layer *layer, const MsChunk *chunk, gsize slot)
+{
+  guint e = ms_chunk_expert (chunk, slot);
+
+  return e < layer->n_experts ? layer->occurring.of[e] : MS_NOT_OCCURRING;
+}
 
 /* --- Counting -------------------------------------------------------------------------------- */
 
@@ -73,24 +85,24 @@ count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint documen
   (void) row, (void) document, (void) error;
   for (gsize i = from; i < (gsize) from + n; i++)
     {
-      guint before = MS_NO_EXPERT, n_chosen = 0;
+      guint before = MS_NOT_OCCURRING, n_chosen = 0;
 
       for (guint r = 0; r < chunk->k; r++)
         {
-          guint a = ms_chunk_expert (chunk, i * chunk->k + r);
+          guint a = number_of (layer, chunk, i * chunk->k + r);
 
-          if (a >= layer->n_experts)
+          if (a == MS_NOT_OCCURRING)
             continue;
           layer->counts[a]++;
           n_chosen++;
-          if (before != MS_NO_EXPERT)
+          if (before != MS_NOT_OCCURRING)
             layer->adjacent[PAIR (layer, a, before)]++;
           before = a;
           for (guint q = 0; q < r; q++)
             {
-              guint b = ms_chunk_expert (chunk, i * chunk->k + q);
+              guint b = number_of (layer, chunk, i * chunk->k + q);
 
-              if (b < layer->n_experts)
+              if (b != MS_NOT_OCCURRING)
                 layer->pairs[PAIR (layer, a, b)]++;
             }
         }
@@ -100,9 +112,9 @@ count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint documen
           layer->n_slots += n_chosen;
           for (guint r = 0; r < chunk->k; r++)
             {
-              guint e = ms_chunk_expert (chunk, i * chunk->k + r);
+              guint e = number_of (layer, chunk, i * chunk->k + r);
 
-              if (e < layer->n_experts)
+              if (e != MS_NOT_OCCURRING)
                 layer->several[e]++;
             }
         }
@@ -141,9 +153,10 @@ choose_pairs (Layer *layer, const Coactivation *all)
 {
   g_autoptr (GArray) pairs = g_array_new (FALSE, TRUE, sizeof (Pair));
   guint n_shown = 0, wanted = all->n_shown == 0 ? layer->n_experts : all->n_shown;
+  const guint *ids = layer->occurring.ids;
 
-  for (guint a = 0; a < layer->n_experts; a++)
-    for (guint b = a + 1; b < layer->n_experts; b++)
+  for (guint a = 0; a < layer->occurring.n; a++)
+    for (guint b = a + 1; b < layer->occurring.n; b++)
       {
         Pair pair = { .a = a, .b = b, .n_ab = layer->pairs[PAIR (layer, a, b)] };
 
@@ -156,16 +169,19 @@ choose_pairs (Layer *layer, const Coactivation *all)
     {
       const Pair *pair = &g_array_index (pairs, Pair, i);
 
-      n_shown += !layer->is_shown[pair->a];
-      layer->is_shown[pair->a] = 1;
+      n_shown += !layer->is_shown[ids[pair->a]];
+      layer->is_shown[ids[pair->a]] = 1;
       if (n_shown >= wanted)
         break;
-      n_shown += !layer->is_shown[pair->b];
-      layer->is_shown[pair->b] = 1;
+      n_shown += !layer->is_shown[ids[pair->b]];
+      layer->is_shown[ids[pair->b]] = 1;
     }
   for (guint e = 0; wanted >= layer->n_experts && e < layer->n_experts; e++)
     layer->is_shown[e] = 1;
-  layer->n_strongest = MIN (pairs->len, all->n_strongest);
+  /* Pairs that are never chosen together come last and are none of the strongest. */
+  while (layer->n_strongest < MIN (pairs->len, all->n_strongest)
+         && g_array_index (pairs, Pair, layer->n_strongest).n_ab > 0)
+    layer->n_strongest++;
   layer->strongest = g_memdup2 (pairs->data, layer->n_strongest * sizeof (Pair));
 }
 
@@ -174,7 +190,7 @@ typedef struct
 {
   const MsBootstrap *bootstrap;
   const Layer *layer;
-  guint8 *has;  /* (E) scratch: experts of the token */
+  guint8 *has;  /* (n) scratch: experts of the token */
   double *sums; /* (U, 3 n_strongest) */
 } Recount;
 
@@ -194,9 +210,9 @@ recount_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint docum
         {
           for (guint r = 0; r < chunk->k; r++)
             {
-              guint e = ms_chunk_expert (chunk, i * chunk->k + r);
+              guint e = number_of (layer, chunk, i * chunk->k + r);
 
-              if (e < layer->n_experts)
+              if (e != MS_NOT_OCCURRING)
                 recount->has[e] = on == 0;
             }
           for (guint p = 0; on == 0 && p < layer->n_strongest; p++)
@@ -232,25 +248,33 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   Coactivation *all = data;
   Layer *layer = &all->layers[index];
   const MsLayer *def = ms_trace_layer (context->trace, index);
-  gsize square = (gsize) def->gate.n_experts * def->gate.n_experts;
-  g_autofree guint8 *has = g_new0 (guint8, def->gate.n_experts);
+  g_autofree guint64 *counts = g_new0 (guint64, def->gate.n_experts);
+  g_autofree guint8 *has = NULL;
   g_autofree double *sums = NULL;
   g_autofree MsInterval *intervals = NULL;
-  Recount recount = { all->bootstrap, layer, has, NULL };
+  Recount recount = { all->bootstrap, layer, NULL, NULL };
   double products = 0, n_pairs = 0;
+  guint n;
 
   layer->block = def->number;
   layer->n_experts = def->gate.n_experts;
-  layer->k = def->gate.k;
-  layer->counts = g_new0 (double, def->gate.n_experts);
-  layer->several = g_new0 (double, def->gate.n_experts);
-  layer->pairs = g_new0 (guint32, square);
-  layer->adjacent = g_new0 (guint32, square);
+  if (!ms_trace_count (context->trace, index, counts, context->cancel, error))
+    return FALSE;
+  ms_occurring_init (&layer->occurring, counts, def->gate.n_experts);
+  n = layer->occurring.n;
+  if (!ms_occurring_pairs_fit (context, index, &layer->occurring, &layer->occurring,
+                               2 * sizeof (guint32) + sizeof (Pair), error))
+    return FALSE;
+  layer->counts = g_new0 (double, n + 1);
+  layer->several = g_new0 (double, n + 1);
+  layer->pairs = g_new0 (guint32, (gsize) n * n + 1);
+  layer->adjacent = g_new0 (guint32, (gsize) n * n + 1);
   layer->is_shown = g_new0 (guint8, def->gate.n_experts);
+  recount.has = has = g_new0 (guint8, n + 1);
   if (!ms_trace_scan_layer (context->trace, index, 0, count_rows, layer, context->cancel, error))
     return FALSE;
-  for (guint a = 0; a < layer->n_experts; a++)
-    for (guint b = a + 1; b < layer->n_experts; b++)
+  for (guint a = 0; a < n; a++)
+    for (guint b = a + 1; b < n; b++)
       {
         products += layer->several[a] * layer->several[b];
         n_pairs += layer->pairs[PAIR (layer, a, b)];
@@ -285,37 +309,56 @@ expected_tokens (const Layer *layer, guint a, guint b)
   return layer->several[a] * layer->several[b] * layer->scale;
 }
 
+/* Of two experts by their own numbers. */
 static void
-put_pair (const Layer *layer, guint a, guint b, MsTable *table)
+put_pair (const Layer *layer, guint first, guint second, MsTable *table)
 {
-  double n_ab = layer->pairs[PAIR (layer, a, b)], adjacent = layer->adjacent[PAIR (layer, a, b)];
-  double n_a = layer->counts[a], n_b = layer->counts[b], expected = expected_tokens (layer, a, b);
-  double both = layer->several[a] * layer->several[b];
+  guint a = layer->occurring.of[first], b = layer->occurring.of[second];
+  gboolean there = a != MS_NOT_OCCURRING && b != MS_NOT_OCCURRING;
+  double n_ab = there ? layer->pairs[PAIR (layer, a, b)] : 0;
+  double adjacent = there ? layer->adjacent[PAIR (layer, a, b)] : 0;
+  double n_a = a != MS_NOT_OCCURRING ? layer->counts[a] : 0;
+  double n_b = b != MS_NOT_OCCURRING ? layer->counts[b] : 0;
+  double expected = there ? expected_tokens (layer, a, b) : 0 * layer->scale;
+  double both = there ? layer->several[a] * layer->several[b] : 0;
 
-  ms_table_add_row (table, MS_INT (layer->block), MS_INT (a), MS_INT (b), MS_INT (llround (n_ab)),
-                    MS_INT (llround (n_a)), MS_INT (llround (n_b)),
+  ms_table_add_row (table, MS_INT (layer->block), MS_INT (first), MS_INT (second),
+                    MS_INT (llround (n_ab)), MS_INT (llround (n_a)), MS_INT (llround (n_b)),
                     MS_REAL (n_a > 0 ? n_ab / n_a : 0), MS_INT (llround (adjacent)),
                     MS_REAL (n_a > 0 ? adjacent / n_a : 0),
                     MS_REAL (n_ab > 0 ? log (n_ab * layer->n_tokens / both) : NAN),
                     MS_REAL (expected), MS_REAL (expected > 0 ? n_ab / expected : NAN));
 }
 
+/* All ordered pairs of the experts that are shown. */
+static void
+put_pairs (const Layer *layer, MsTable *table)
+{
+  g_autoptr (GArray) shown = g_array_new (FALSE, FALSE, sizeof (guint));
+
+  for (guint e = 0; e < layer->n_experts; e++)
+    if (layer->is_shown[e])
+      g_array_append_val (shown, e);
+  for (guint i = 0; i < shown->len; i++)
+    for (guint j = 0; j < shown->len; j++)
+      if (i != j)
+        put_pair (layer, g_array_index (shown, guint, i), g_array_index (shown, guint, j), table);
+}
+
 static void
 write_layer (const Layer *layer, MsResult *result)
 {
   const Pair *first = layer->n_strongest > 0 ? &layer->strongest[0] : NULL;
+  const guint *ids = layer->occurring.ids;
   guint n = layer->n_experts;
   double together = 0, excess = 0, all = 0;
 
-  for (guint a = 0; a < n; a++)
-    for (guint b = 0; b < n; b++)
+  put_pairs (layer, result->tables[1]);
+  for (guint a = 0; a < layer->occurring.n; a++)
+    for (guint b = a + 1; b < layer->occurring.n; b++)
       {
         double n_ab = layer->pairs[PAIR (layer, a, b)];
 
-        if (a != b && layer->is_shown[a] && layer->is_shown[b])
-          put_pair (layer, a, b, result->tables[1]);
-        if (a >= b)
-          continue;
         together += n_ab > 0;
         excess += fabs (n_ab - expected_tokens (layer, a, b));
         all += n_ab;
@@ -323,8 +366,9 @@ write_layer (const Layer *layer, MsResult *result)
   ms_table_add_row (
       result->tables[0], MS_INT (layer->block), MS_INT (n), MS_INT (llround (layer->n_tokens)),
       MS_REAL (n > 1 ? together / (n * (n - 1.0) / 2) : NAN),
-      MS_REAL (all > 0 ? excess / (2 * all) : NAN), MS_INT (first != NULL ? (gint64) first->a : -1),
-      MS_INT (first != NULL ? (gint64) first->b : -1),
+      MS_REAL (all > 0 ? excess / (2 * all) : NAN),
+      MS_INT (first != NULL ? (gint64) ids[first->a] : -1),
+      MS_INT (first != NULL ? (gint64) ids[first->b] : -1),
       MS_REAL (first != NULL ? first->share.value : NAN),
       MS_REAL (first != NULL ? first->share.low : NAN),
       MS_REAL (first != NULL ? first->share.high : NAN),
@@ -335,19 +379,20 @@ write_layer (const Layer *layer, MsResult *result)
       const Pair *pair = &layer->strongest[i];
       double fewer = MIN (layer->counts[pair->a], layer->counts[pair->b]);
       double expected = expected_tokens (layer, pair->a, pair->b);
-      g_autofree char *name = g_strdup_printf ("%u + %u", pair->a, pair->b);
+      guint a = ids[pair->a], b = ids[pair->b];
+      g_autofree char *name = g_strdup_printf ("%u + %u", a, b);
 
-      ms_table_add_row (result->tables[2], MS_INT (layer->block), MS_INT (i + 1), MS_INT (pair->a),
-                        MS_INT (pair->b), MS_TEXT (name), MS_INT ((gint64) pair->n_ab),
+      ms_table_add_row (result->tables[2], MS_INT (layer->block), MS_INT (i + 1), MS_INT (a),
+                        MS_INT (b), MS_TEXT (name), MS_INT ((gint64) pair->n_ab),
                         MS_INTERVAL (pair->share), MS_REAL (expected / fewer),
                         MS_REAL (pair->n_ab / expected));
       if (pair->n_ab >= FIND_LIFT * expected
           && pair->n_ab - expected >= FIND_ERRORS * sqrt (expected))
         ms_result_find (
             result, (pair->n_ab - expected) / sqrt (expected),
-            g_strdup_printf ("layer=%d expert=%u,%u", (int) layer->block, pair->a, pair->b),
+            g_strdup_printf ("layer=%d expert=%u,%u", (int) layer->block, a, b),
             "layer %d: experts %u and %u share %.0f %% of the rarer one's tokens, %.2gx chance",
-            (int) layer->block, pair->a, pair->b, 100 * pair->share.value, pair->n_ab / expected);
+            (int) layer->block, a, b, 100 * pair->share.value, pair->n_ab / expected);
     }
 }
 
@@ -361,7 +406,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
   double several = 0;
   gboolean fine;
 
-  if (!ms_context_pairs_fit (context, 0, 2 * sizeof (guint32), error))
+  /* A row of the table for every pair. */
+  if (all.n_shown == 0 && !ms_context_pairs_fit (context, 0, 12 * sizeof (double), error))
     return FALSE;
   all.bootstrap = ms_bootstrap_new_of_trace (context);
   all.n_layers = ms_trace_n_layers (context->trace);
@@ -385,14 +431,15 @@ compute (const MsContext *context, MsResult *result, GError **error)
       result->summary = g_strdup_printf (
           "The strongest pair is experts %u and %u of layer %d: %.1f %% of the tokens of the rarer "
           "one choose both, %.3g times what chance gives.",
-          pair->a, pair->b, (int) best->block, 100 * pair->share.value, pair->n_ab / expected);
+          best->occurring.ids[pair->a], best->occurring.ids[pair->b], (int) best->block,
+          100 * pair->share.value, pair->n_ab / expected);
     }
   else if (fine && several == 0)
     result->summary = g_strdup ("No token has two experts, so none are chosen together.");
   else if (fine)
     result->summary
-        = g_strdup_printf ("No two experts of a layer are both chosen by %u tokens, the "
-                           "least for a pair to count: choose a smaller --least.",
+        = g_strdup_printf ("No two experts of a layer that %u tokens each choose, the least for a "
+                           "pair to count, are chosen together: choose a smaller --least.",
                            all.least);
   if (fine)
     {

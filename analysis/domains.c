@@ -25,6 +25,8 @@ typedef struct
   gint64 block;
   guint k;
   double *totals;        /* (G, E + 1) counts, then tokens */
+  guint n_cells;         /* of totals above 0: cost follows the decisions */
+  guint *cells;          /* (n_cells) group * E + expert, ascending */
   MsInterval *percents;  /* (G, E) */
   MsInterval *distances; /* (G) Jensen-Shannon from the other groups */
   double *nulls;         /* (G) mean over deals */
@@ -51,6 +53,7 @@ clear_domains (Domains *all)
   for (guint i = 0; i < all->n_layers; i++)
     {
       g_free (all->layers[i].totals);
+      g_free (all->layers[i].cells);
       g_free (all->layers[i].percents);
       g_free (all->layers[i].distances);
       g_free (all->layers[i].nulls);
@@ -88,7 +91,7 @@ make_distances (const double *totals, double *out, gpointer data)
     }
 }
 
-/* The distances (G), then the percentages (G, E). */
+/* The distances (G), the percentages of the cells (n_cells), and of any other expert by group (G). */
 static void
 make_percents (const double *totals, double *out, gpointer data)
 {
@@ -97,12 +100,53 @@ make_percents (const double *totals, double *out, gpointer data)
 
   make_distances (totals, out, data);
   out += layer->n_groups;
+  for (guint i = 0; i < layer->n_cells; i++)
+    {
+      const double *own = totals + (gsize) (layer->cells[i] / n) * (n + 1);
+
+      *out++ = own[n] > 0 ? 100 * own[layer->cells[i] % n] / own[n] : NAN;
+    }
+  for (guint g = 0; g < layer->n_groups; g++)
+    *out++ = totals[(gsize) g * (n + 1) + n] > 0 ? 0 : NAN;
+}
+
+static void
+find_cells (Layer *layer)
+{
+  guint n = layer->n_experts;
+  g_autoptr (GArray) cells = g_array_new (FALSE, FALSE, sizeof (guint));
+
+  for (guint cell = 0; cell < layer->n_groups * n; cell++)
+    if (layer->totals[(gsize) (cell / n) * (n + 1) + cell % n] > 0)
+      g_array_append_val (cells, cell);
+  layer->n_cells = cells->len;
+  layer->cells = (guint *) (gpointer) g_array_free (g_steal_pointer (&cells), FALSE);
+}
+
+/* The intervals of all percentages (G, E), from those of the cells and of all others. */
+static void
+take_percents (const Domains *all, Layer *layer, const double *values, const double *resampled)
+{
+  guint n = layer->n_experts;
+  gsize n_resamples = all->strata->n_resamples, at = 0;
+  const MsIntervalRule rule = { all->strata->confidence, all->strata->reach };
+
+  layer->percents = g_new (MsInterval, layer->n_groups * n);
   for (guint g = 0; g < layer->n_groups; g++)
     for (guint e = 0; e < n; e++)
       {
-        const double *own = totals + (gsize) g * (n + 1);
+        gboolean counted = at < layer->n_cells && layer->cells[at] == g * n + e;
+        gsize i = counted ? at++ : (gsize) layer->n_cells + g;
+        MsInterval *interval = &layer->percents[(gsize) g * n + e];
 
-        out[(gsize) g * n + e] = own[n] > 0 ? 100 * own[e] / own[n] : NAN;
+        if (!counted && e > 0 && !(layer->totals[(gsize) g * (n + 1) + e - 1] > 0))
+          *interval = interval[-1];
+        else
+          {
+            *interval = ms_strata_interval (all->strata, values[i], resampled + i * n_resamples);
+            ms_interval_bound (interval, &rule, 0, 100,
+                               100 / layer->totals[(gsize) g * (n + 1) + n]);
+          }
       }
 }
 
@@ -124,12 +168,10 @@ measure_shares (const MsContext *context, const Domains *all, Layer *layer, cons
 {
   guint n = layer->n_experts, n_groups = layer->n_groups, n_deals = all->n_deals;
   guint n_pair_deals = MIN (n_deals, PAIR_DEALS);
-  gsize n_out = n_groups + (gsize) n_groups * n, n_pairs = (gsize) n_groups * n_groups;
+  gsize n_out, n_pairs = (gsize) n_groups * n_groups;
   guint64 seed = ms_seed (context->sampling.seed, layer->block);
   gsize n_resamples = all->strata->n_resamples;
-  const MsIntervalRule rule = { all->strata->confidence, all->strata->reach };
-  g_autofree double *values = g_new (double, n_out);
-  g_autofree double *resampled = g_new (double, n_out *n_resamples);
+  g_autofree double *values = NULL, *resampled = NULL;
   g_autofree double *permuted = g_new (double, (gsize) n_groups *n_deals);
   g_autofree double *pair_permuted = g_new (double, n_pairs *n_pair_deals);
 
@@ -138,28 +180,20 @@ measure_shares (const MsContext *context, const Domains *all, Layer *layer, cons
     for (guint row = all->strata->first[g]; row < all->strata->first[g + 1]; row++)
       for (guint e = 0; e <= n; e++)
         layer->totals[(gsize) g * (n + 1) + e] += sums[(gsize) row * (n + 1) + e];
+  find_cells (layer);
+  n_out = 2 * n_groups + (gsize) layer->n_cells;
+  values = g_new (double, n_out);
+  resampled = g_new (double, n_out *n_resamples);
   ms_strata_resample (all->strata, sums, n + 1, make_percents, layer, (guint) n_out, values,
                       resampled);
   layer->distances = g_new (MsInterval, n_groups);
-  layer->percents = g_new (MsInterval, n_groups * n);
-  for (gsize i = 0; i < n_out; i++)
+  for (gsize g = 0; g < n_groups; g++)
     {
-      MsInterval interval
-          = ms_strata_interval (all->strata, values[i], resampled + i * n_resamples);
-
-      if (i < n_groups)
-        {
-          ms_interval_clamp (&interval, 0, G_LN2);
-          layer->distances[i] = interval;
-        }
-      else
-        {
-          gsize group = (i - n_groups) / n;
-
-          ms_interval_bound (&interval, &rule, 0, 100, 100 / layer->totals[group * (n + 1) + n]);
-          layer->percents[i - n_groups] = interval;
-        }
+      layer->distances[g]
+          = ms_strata_interval (all->strata, values[g], resampled + g * n_resamples);
+      ms_interval_clamp (&layer->distances[g], 0, G_LN2);
     }
+  take_percents (all, layer, values + n_groups, resampled + n_groups * n_resamples);
   ms_strata_permute (all->strata, sums, n + 1, n_deals, seed, make_distances, layer, n_groups,
                      permuted);
   layer->nulls = g_new (double, n_groups);

@@ -228,6 +228,7 @@ typedef struct
   guint n_layers, n_devices, n_nodes, width, bytes;
   guint n_placements, n_sums;
   gboolean held_out, by_document;
+  gboolean counts_pairs;      /* of neighbouring layers: one method alone looks at them */
   const MsClusters *clusters; /* of documents that go together, NULL = each by itself */
   MsBootstrap *bootstrap;     /* over measured clusters */
   Layer *layers;
@@ -274,7 +275,7 @@ count_layer (const MsContext *context, guint index, gpointer data, GError **erro
 
   if (!load_pair (context, index, job, &layer, &next, error))
     return FALSE;
-  if (next != NULL)
+  if (next != NULL && job->counts_pairs)
     out->pairs = g_new0 (guint64, layer->n_experts * (gsize) next->n_experts);
   for (guint d = 0; d < ms_trace_n_documents (context->trace); d++)
     {
@@ -290,7 +291,7 @@ count_layer (const MsContext *context, guint index, gpointer data, GError **erro
             if (a == MS_NO_EXPERT)
               continue;
             out->weight[a]++;
-            for (guint j = 0; next != NULL && j < next->k; j++)
+            for (guint j = 0; out->pairs != NULL && j < next->k; j++)
               {
                 guint16 b = next->experts[t * next->k + j];
 
@@ -779,7 +780,8 @@ load_job (const MsContext *context, Job *job, GError **error)
     }
   else
     {
-      if (!ms_context_pairs_fit (context, 1, sizeof (guint64), error))
+      job->counts_pairs = ms_values_choice (context->values, "method") == METHOD_JOINT;
+      if (job->counts_pairs && !ms_context_pairs_fit (context, 1, sizeof (guint64), error))
         return FALSE;
       job->n_layers = ms_trace_n_layers (context->trace);
       job->layers = g_new0 (Layer, job->n_layers);

@@ -11,11 +11,12 @@ struct MsPredictor
   const MsLayerTrace *before, *layer;
   const MsMatches *matches;
   guint index, n;
-  guint n_parts; /* 2 when held out */
-  double *conditional
-      [2]; /* (E of before, E) rows normalised; by the parity of the predicted document */
+  guint n_parts;             /* 2 when held out */
+  MsOccurring rows, columns; /* experts of before, of layer, that occur */
+  double *
+      conditional[2]; /* (rows, columns) rows normalised; by the parity of the predicted document */
   guint16 *frequent[2]; /* (n); of MATRIX (stored documents, n), MS_NO_EXPERT after the last used */
-  double *score;        /* (E) scratch */
+  double *score;        /* (columns) scratch */
 };
 
 const char *
@@ -27,10 +28,10 @@ ms_predictor_name (MsPredictorKind kind)
   return names[kind];
 }
 
-/* The n best of score (size), ties to the lower id; uses score up.  An expert without a score is none of
+/* The n best of score (columns), ties to the lower id; uses score up.  An expert without a score is none of
  * them: nothing speaks for it but its number.  Returns how many there are; MS_NO_EXPERT follows them. */
 static guint
-take_best (double *score, guint size, guint n, guint16 *best)
+take_best (const MsOccurring *columns, double *score, guint n, guint16 *best)
 {
   guint found = 0;
 
@@ -38,12 +39,17 @@ take_best (double *score, guint size, guint n, guint16 *best)
     {
       guint top = 0;
 
-      for (guint e = 1; e < size; e++)
+      for (guint e = 1; e < columns->n; e++)
         if (score[e] > score[top])
           top = e;
-      best[i] = score[top] > 0 ? (guint16) top : MS_NO_EXPERT;
-      found += score[top] > 0;
-      score[top] = -1;
+      if (columns->n == 0 || !(score[top] > 0))
+        best[i] = MS_NO_EXPERT;
+      else
+        {
+          best[i] = (guint16) columns->ids[top];
+          score[top] = -1;
+          found++;
+        }
     }
   return found;
 }
@@ -63,17 +69,20 @@ copy_best (const guint16 *from, guint n, guint16 *best)
 }
 
 static void
-count_row (const guint16 *before, guint k_before, const guint16 *row, guint k, guint n_experts,
+count_row (const MsPredictor *p, const guint16 *before, guint k_before, const guint16 *row,
            double *conditional, double *frequency)
 {
-  for (guint j = 0; j < k; j++)
+  for (guint j = 0; j < p->layer->k; j++)
     {
+      guint column;
+
       if (row[j] == MS_NO_EXPERT)
         continue;
-      frequency[row[j]]++;
+      column = p->columns.of[row[j]];
+      frequency[column]++;
       for (guint i = 0; i < k_before; i++)
         if (before[i] != MS_NO_EXPERT)
-          conditional[(gsize) before[i] * n_experts + row[j]]++;
+          conditional[(gsize) p->rows.of[before[i]] * p->columns.n + column]++;
     }
 }
 
@@ -82,10 +91,10 @@ train (MsPredictor *p, guint part)
 {
   const MsLayerTrace *before = p->before, *layer = p->layer;
   guint k_before = p->kind == MS_PREDICT_CONDITIONAL ? before->k : 0;
-  g_autofree double *frequency = g_new0 (double, layer->n_experts);
+  g_autofree double *frequency = g_new0 (double, p->columns.n + 1);
 
   if (p->kind == MS_PREDICT_CONDITIONAL)
-    p->conditional[part] = g_new0 (double, (gsize) before->n_experts * layer->n_experts);
+    p->conditional[part] = g_new0 (double, (gsize) p->rows.n * p->columns.n + 1);
   for (guint d = 0; d < ms_trace_n_documents (p->trace); d++)
     {
       const MsDocument *document = ms_trace_document (p->trace, d);
@@ -93,21 +102,20 @@ train (MsPredictor *p, guint part)
       if (p->n_parts == 2 && d % 2 == part)
         continue;
       for (gint64 t = document->first_token; t < document->first_token + document->n_tokens; t++)
-        count_row (k_before > 0 ? before->experts + t * k_before : NULL, k_before,
-                   layer->experts + t * layer->k, layer->k, layer->n_experts, p->conditional[part],
-                   frequency);
+        count_row (p, k_before > 0 ? before->experts + t * k_before : NULL, k_before,
+                   layer->experts + t * layer->k, p->conditional[part], frequency);
     }
-  for (guint a = 0; k_before > 0 && a < before->n_experts; a++)
+  for (guint a = 0; k_before > 0 && a < p->rows.n; a++)
     {
-      double *row = p->conditional[part] + (gsize) a * layer->n_experts, sum = 0;
+      double *row = p->conditional[part] + (gsize) a * p->columns.n, sum = 0;
 
-      for (guint b = 0; b < layer->n_experts; b++)
+      for (guint b = 0; b < p->columns.n; b++)
         sum += row[b];
-      for (guint b = 0; b < layer->n_experts && sum > 0; b++)
+      for (guint b = 0; b < p->columns.n && sum > 0; b++)
         row[b] /= sum;
     }
   p->frequent[part] = g_new (guint16, p->n + 1);
-  take_best (frequency, layer->n_experts, p->n, p->frequent[part]);
+  take_best (&p->columns, frequency, p->n, p->frequent[part]);
 }
 
 /* The n most used experts of every stored document. */
@@ -124,11 +132,11 @@ list_stored (MsPredictor *p, guint part)
       const MsDocument *document = ms_trace_document (p->trace, stored[s]);
       const guint16 *experts = layer->experts + document->first_token * layer->k;
 
-      memset (p->score, 0, layer->n_experts * sizeof *p->score);
+      memset (p->score, 0, p->columns.n * sizeof *p->score);
       for (gsize i = 0; i < (gsize) document->n_tokens * layer->k; i++)
         if (experts[i] != MS_NO_EXPERT)
-          p->score[experts[i]]++;
-      take_best (p->score, layer->n_experts, p->n, p->frequent[part] + (gsize) s * p->n);
+          p->score[p->columns.of[experts[i]]]++;
+      take_best (&p->columns, p->score, p->n, p->frequent[part] + (gsize) s * p->n);
     }
 }
 
@@ -145,7 +153,10 @@ ms_predictor_new (MsPredictorKind kind, const MsPredictorInput *input, guint n)
   p->index = input->index;
   p->n = MIN (n, input->layer->n_experts);
   p->n_parts = input->held_out && ms_trace_n_documents (input->trace) > 1 ? 2 : 1;
-  p->score = g_new (double, input->layer->n_experts);
+  ms_occurring_init_of_layer (&p->columns, input->layer);
+  if (kind == MS_PREDICT_CONDITIONAL)
+    ms_occurring_init_of_layer (&p->rows, input->before);
+  p->score = g_new (double, p->columns.n + 1);
   for (guint part = 0; part < p->n_parts; part++)
     if (kind == MS_PREDICT_MATRIX)
       list_stored (p, part);
@@ -164,6 +175,8 @@ ms_predictor_free (MsPredictor *p)
       g_free (p->conditional[part]);
       g_free (p->frequent[part]);
     }
+  ms_occurring_clear (&p->rows);
+  ms_occurring_clear (&p->columns);
   g_free (p->score);
   g_free (p);
 }
@@ -177,16 +190,19 @@ ms_predictor_predict (MsPredictor *p, guint document, gint64 t, guint16 *best)
   switch (p->kind)
     {
     case MS_PREDICT_CONDITIONAL:
-      memset (p->score, 0, p->layer->n_experts * sizeof *p->score);
+      memset (p->score, 0, p->columns.n * sizeof *p->score);
       for (guint r = 0; r < p->before->k; r++)
         {
           guint16 a = p->before->experts[t * p->before->k + r];
-          const double *given = p->conditional[part] + (gsize) a * p->layer->n_experts;
+          const double *given;
 
-          for (guint b = 0; a != MS_NO_EXPERT && b < p->layer->n_experts; b++)
+          if (a == MS_NO_EXPERT)
+            continue;
+          given = p->conditional[part] + (gsize) p->rows.of[a] * p->columns.n;
+          for (guint b = 0; b < p->columns.n; b++)
             p->score[b] += given[b];
         }
-      return take_best (p->score, p->layer->n_experts, p->n, best);
+      return take_best (&p->columns, p->score, p->n, best);
     case MS_PREDICT_FREQUENCY:
       return copy_best (p->frequent[part], p->n, best);
     case MS_PREDICT_MATRIX:

@@ -69,10 +69,11 @@ ms_js (const double *p, const double *q, guint n)
     {
       double a = p[i] / p_sum, b = q[i] / q_sum, middle = (a + b) / 2;
 
+      /* What only one of them has is twice the middle: most of what is sparse. */
       if (a > 0)
-        js += a / 2 * log (a / middle);
+        js += a / 2 * (b > 0 ? log (a / middle) : G_LN2);
       if (b > 0)
-        js += b / 2 * log (b / middle);
+        js += b / 2 * (a > 0 ? log (b / middle) : G_LN2);
     }
   return MAX (js, 0);
 }

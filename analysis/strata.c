@@ -260,7 +260,10 @@ ms_strata_resample (const MsStrata *strata, const double *sums, guint m, MsStati
 
   draw (strata, sums, m, G_MAXUINT, totals);
   statistic (totals, values, data);
-  for (guint r = 0; r < strata->n_resamples; r++)
+  /* Where every group is one document, nothing can be drawn. */
+  for (gsize i = 0; isnan (strata->reach) && i < (gsize) n_out * strata->n_resamples; i++)
+    resampled[i] = NAN;
+  for (guint r = 0; !isnan (strata->reach) && r < strata->n_resamples; r++)
     {
       draw (strata, sums, m, r, totals);
       statistic (totals, made, data);

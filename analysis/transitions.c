@@ -137,15 +137,30 @@ static const MsPlotDef plots[] = {
 typedef struct
 {
   const MsLayerTrace *from, *to;
-  guint rows, columns; /* experts of from, of to */
-  guint64 *count;      /* (rows, columns) */
+  MsOccurring row_experts, column_experts; /* of from, of to */
+  guint rows, columns;                     /* how many these are */
+  guint64 *count;                          /* (rows, columns) */
+  guint n_cells;                           /* pairs that occur: */
+  guint *cell_of;                          /* (rows, columns) number of the pair */
+  guint *cell_row, *cell_column;           /* (n_cells) */
 } Pairs;
 
-/* Adds n tokens from `first` on to count (rows, columns).  order (T), when given, says which token of the
- * next layer stands beside token t: the null value. */
+static void
+pairs_clear (Pairs *pairs)
+{
+  ms_occurring_clear (&pairs->row_experts);
+  ms_occurring_clear (&pairs->column_experts);
+  g_clear_pointer (&pairs->count, g_free);
+  g_clear_pointer (&pairs->cell_of, g_free);
+  g_clear_pointer (&pairs->cell_row, g_free);
+  g_clear_pointer (&pairs->cell_column, g_free);
+}
+
+/* Adds n tokens from `first` on to count (rows, columns), or, when cells is given, to the cells that it numbers.
+ * order (T), when given, says which token of the next layer stands beside token t: the null value. */
 static void
 add_pairs (const Pairs *pairs, gboolean equal_rank, gint64 first, gint64 n, const gint64 *order,
-           guint64 *count)
+           const guint *cells, guint64 *count)
 {
   guint ka = pairs->from->k, kb = pairs->to->k;
 
@@ -157,7 +172,12 @@ add_pairs (const Pairs *pairs, gboolean equal_rank, gint64 first, gint64 n, cons
       for (guint i = 0; i < ka; i++)
         for (guint j = equal_rank ? i : 0; j < (equal_rank ? MIN (i + 1, kb) : kb); j++)
           if (a[i] != MS_NO_EXPERT && b[j] != MS_NO_EXPERT)
-            count[(gsize) a[i] * pairs->columns + b[j]]++;
+            {
+              gsize at = (gsize) pairs->row_experts.of[a[i]] * pairs->columns
+                         + pairs->column_experts.of[b[j]];
+
+              count[cells != NULL ? cells[at] : at]++;
+            }
     }
 }
 
@@ -165,7 +185,30 @@ static void
 count_pairs (Pairs *pairs, gboolean equal_rank, const gint64 *order)
 {
   memset (pairs->count, 0, (gsize) pairs->rows * pairs->columns * sizeof *pairs->count);
-  add_pairs (pairs, equal_rank, 0, pairs->from->n_tokens, order, pairs->count);
+  add_pairs (pairs, equal_rank, 0, pairs->from->n_tokens, order, NULL, pairs->count);
+}
+
+/* Numbers the pairs that were counted. */
+static void
+number_cells (Pairs *pairs)
+{
+  gsize n = (gsize) pairs->rows * pairs->columns;
+
+  pairs->n_cells = 0;
+  for (gsize i = 0; i < n; i++)
+    pairs->n_cells += pairs->count[i] > 0;
+  pairs->cell_of = g_new (guint, n + 1);
+  pairs->cell_row = g_new (guint, pairs->n_cells + 1);
+  pairs->cell_column = g_new (guint, pairs->n_cells + 1);
+  pairs->n_cells = 0;
+  for (gsize i = 0; i < n; i++)
+    {
+      pairs->cell_of[i] = pairs->n_cells;
+      if (pairs->count[i] == 0)
+        continue;
+      pairs->cell_row[pairs->n_cells] = (guint) (i / pairs->columns);
+      pairs->cell_column[pairs->n_cells++] = (guint) (i % pairs->columns);
+    }
 }
 
 typedef struct
@@ -223,7 +266,7 @@ measure_dependence (const Pairs *pairs, Dependence *out)
 #define MOST_RESAMPLES 200
 #define MOST_GROUPS    64
 
-/* Mutual information of pairs (rows, columns), and normalised. */
+/* Mutual information of the pairs that occur (n_cells), and normalised. */
 static void
 information_of (const double *count, double *out, gpointer data)
 {
@@ -232,15 +275,14 @@ information_of (const double *count, double *out, gpointer data)
   g_autofree double *column = g_new0 (double, pairs->columns);
   double row_entropy, column_entropy;
 
-  for (guint a = 0; a < pairs->rows; a++)
-    for (guint b = 0; b < pairs->columns; b++)
-      {
-        row[a] += count[(gsize) a * pairs->columns + b];
-        column[b] += count[(gsize) a * pairs->columns + b];
-      }
+  for (guint i = 0; i < pairs->n_cells; i++)
+    {
+      row[pairs->cell_row[i]] += count[i];
+      column[pairs->cell_column[i]] += count[i];
+    }
   row_entropy = ms_entropy (row, pairs->rows);
   column_entropy = ms_entropy (column, pairs->columns);
-  out[0] = row_entropy + column_entropy - ms_entropy (count, pairs->rows * pairs->columns);
+  out[0] = row_entropy + column_entropy - ms_entropy (count, pairs->n_cells);
   out[1] = MIN (row_entropy, column_entropy) > 0 ? out[0] / MIN (row_entropy, column_entropy) : NAN;
 }
 
@@ -250,7 +292,7 @@ resample_dependence (const MsContext *context, const Pairs *pairs, gboolean equa
 {
   MsContext own = *context;
   guint n_documents = ms_trace_n_documents (context->trace);
-  gsize n = (gsize) pairs->rows * pairs->columns;
+  gsize n = pairs->n_cells;
   g_autofree guint64 *count = NULL;
   g_autofree double *sums = NULL;
   g_autoptr (MsBootstrap) bootstrap = NULL;
@@ -263,7 +305,7 @@ resample_dependence (const MsContext *context, const Pairs *pairs, gboolean equa
     {
       const MsDocument *document = ms_trace_document (context->trace, d);
 
-      add_pairs (pairs, equal_rank, document->first_token, document->n_tokens, NULL,
+      add_pairs (pairs, equal_rank, document->first_token, document->n_tokens, NULL, pairs->cell_of,
                  count + ms_bootstrap_unit (bootstrap, d) * n);
     }
   for (gsize i = 0; i < bootstrap->n_units * n; i++)
@@ -391,8 +433,16 @@ compute_step (const MsContext *context, guint index, gpointer data, GError **err
   to = ms_trace_load_layer (context->trace, index + 1, MS_CHUNK_EXPERTS, context->cancel, error);
   if (to == NULL)
     return FALSE;
-  step->pairs = (Pairs){ from, to, from->n_experts, to->n_experts,
-                         g_new (guint64, (gsize) from->n_experts * to->n_experts) };
+  step->pairs = (Pairs){ .from = from, .to = to };
+  ms_occurring_init_of_layer (&step->pairs.row_experts, from);
+  ms_occurring_init_of_layer (&step->pairs.column_experts, to);
+  /* The pairs, and the numbers of those that occur, with room for the predictor's. */
+  if (!ms_occurring_pairs_fit (context, index, &step->pairs.row_experts,
+                               &step->pairs.column_experts, 4 * sizeof (guint64), error))
+    return FALSE;
+  step->pairs.rows = step->pairs.row_experts.n;
+  step->pairs.columns = step->pairs.column_experts.n;
+  step->pairs.count = g_new (guint64, (gsize) step->pairs.rows * step->pairs.columns + 1);
   order = shuffled_order (from->n_tokens, ms_seed (context->sampling.seed, index));
   count_pairs (&step->pairs, equal_rank, order);
   measure_dependence (&step->pairs, &null);
@@ -400,6 +450,7 @@ compute_step (const MsContext *context, guint index, gpointer data, GError **err
   dependence_clear (&null);
   count_pairs (&step->pairs, equal_rank, NULL);
   measure_dependence (&step->pairs, &step->dependence);
+  number_cells (&step->pairs);
   resample_dependence (context, &step->pairs, equal_rank, step->intervals);
   step->hits = g_new0 (double, (gsize) MS_PREDICTORS * job->bootstrap->n_units * N_HITS);
   input = (MsPredictorInput){ context->trace, index + 1,    to,
@@ -434,9 +485,40 @@ add_predictor (MsTable *table, const Job *job, const Step *step, gint64 next, Ms
   ms_table_add_row (table, MS_INT (next), MS_TEXT (ms_predictor_name (kind)),
                     MS_REAL (v[HIT_PREDICTED].value), MS_INTERVAL (v[HIT_RECALL]),
                     MS_REAL (v[HIT_PRECISION].value), MS_REAL (v[HIT_ALL].value),
-                    MS_REAL (v[HIT_PREDICTED].value / step->pairs.columns),
+                    MS_REAL (v[HIT_PREDICTED].value / step->pairs.column_experts.n_experts),
                     MS_INT ((gint64) v[HIT_TOKENS].value));
   return v[HIT_RECALL].value;
+}
+
+static void
+add_pair_row (const Step *step, gint64 block, guint a, guint b, MsTable *table)
+{
+  const Pairs *pairs = &step->pairs;
+  const Dependence *d = &step->dependence;
+  guint row = pairs->row_experts.of[a], column = pairs->column_experts.of[b];
+  gboolean both = row != MS_NOT_OCCURRING && column != MS_NOT_OCCURRING;
+  guint64 n = both ? pairs->count[(gsize) row * pairs->columns + column] : 0;
+  double share = (double) n / (double) d->total,
+         chance = both ? d->row[row] * d->column[column] : 0;
+
+  ms_table_add_row (table, MS_INT (block), MS_INT (a), MS_INT (b), MS_INT (n),
+                    MS_REAL (d->total > 0 ? share : NAN),
+                    MS_REAL (chance > 0 ? share / chance : NAN));
+}
+
+/* Pairs seen at least so often; for 0 those too that are never seen. */
+static void
+add_pair_rows (const Step *step, gint64 block, guint64 least, MsTable *table)
+{
+  const Pairs *pairs = &step->pairs;
+
+  for (guint a = 0; least == 0 && a < pairs->row_experts.n_experts; a++)
+    for (guint b = 0; b < pairs->column_experts.n_experts; b++)
+      add_pair_row (step, block, a, b, table);
+  for (guint i = 0; least > 0 && i < pairs->n_cells; i++)
+    if (pairs->count[(gsize) pairs->cell_row[i] * pairs->columns + pairs->cell_column[i]] >= least)
+      add_pair_row (step, block, pairs->row_experts.ids[pairs->cell_row[i]],
+                    pairs->column_experts.ids[pairs->cell_column[i]], table);
 }
 
 /* Returns the recall of the conditional predictor. */
@@ -448,10 +530,9 @@ add_step (const MsContext *context, MsResult *result, const Job *job, guint laye
   gint64 block = ms_trace_layer (context->trace, layer)->number;
   gint64 next = ms_trace_layer (context->trace, layer + 1)->number;
   guint64 least = (guint64) ms_values_int (context->values, "least");
-  const Dependence *d = &step->dependence;
 
   ms_table_add_row (ms_result_table (result, "layers"), MS_INT (block), MS_INT (next),
-                    MS_INT (d->total), MS_CORRECTED (step->intervals[0]),
+                    MS_INT (step->dependence.total), MS_CORRECTED (step->intervals[0]),
                     MS_CORRECTED (step->intervals[1]), MS_REAL (step->null_normalised));
   for (MsPredictorKind kind = 0; kind < MS_PREDICTORS; kind++)
     {
@@ -459,18 +540,7 @@ add_step (const MsContext *context, MsResult *result, const Job *job, guint laye
 
       recall = kind == MS_PREDICT_CONDITIONAL ? own : recall;
     }
-  for (guint a = 0; a < step->pairs.rows; a++)
-    for (guint b = 0; b < step->pairs.columns; b++)
-      {
-        guint64 n = step->pairs.count[(gsize) a * step->pairs.columns + b];
-        double share = (double) n / (double) d->total;
-
-        if (n >= least)
-          ms_table_add_row (
-              ms_result_table (result, "pairs"), MS_INT (block), MS_INT (a), MS_INT (b), MS_INT (n),
-              MS_REAL (d->total > 0 ? share : NAN),
-              MS_REAL (d->row[a] * d->column[b] > 0 ? share / (d->row[a] * d->column[b]) : NAN));
-      }
+  add_pair_rows (step, block, least, ms_result_table (result, "pairs"));
   return recall;
 }
 
@@ -481,8 +551,9 @@ compute (const MsContext *context, MsResult *result, GError **error)
   g_autofree Step *steps = g_new0 (Step, n_steps);
   double information = 0, null = 0, recall = 0;
   guint strongest = 0;
-  /* The pairs, and as many for the null value. */
-  gboolean fits = ms_context_pairs_fit (context, 1, 2 * sizeof (guint64), error);
+  /* A row of the table for every pair. */
+  gboolean fits = ms_values_int (context->values, "least") > 0
+                  || ms_context_pairs_fit (context, 1, 6 * sizeof (double), error);
   g_autoptr (MsMatches) matches
       = fits ? ms_matches_new (context, MS_MATCHES_USUAL, is_held_out (context), NULL, error)
              : NULL;
@@ -535,7 +606,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   for (guint i = 0; i < n_steps; i++)
     {
       dependence_clear (&steps[i].dependence);
-      g_free (steps[i].pairs.count);
+      pairs_clear (&steps[i].pairs);
       g_free (steps[i].hits);
     }
   return fine;

@@ -265,7 +265,7 @@ run (int argc, char **argv)
   options.threads = (guint) threads;
   options.wave_tokens = (guint) wave;
   options.progress_data = &last_report;
-  if (!ms_collect (&options, &summary, ms_command_cancellable (), &error))
+  if (!ms_collect (&options, &summary, ms_command_cancellable (MS_STOP_WHEN_KEPT), &error))
     return ms_command_fail (&ms_command_collect, error);
   ms_command_progress (NULL);
   if (progress_json)

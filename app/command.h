@@ -55,8 +55,14 @@ MsExit ms_command_fail (const MsCommand *command, GError *error);
 /* The same for wrong usage, with a hint at --help; returns MS_EXIT_USAGE. */
 MsExit ms_command_misuse (const MsCommand *command, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
+typedef enum
+{
+  MS_STOP_AT_ONCE, /* nothing that is under way would be missed: the program ends within a second */
+  MS_STOP_WHEN_KEPT, /* as soon as what was done is kept */
+} MsStop;
+
 /* A cancellable that the first Ctrl-C (SIGINT) or SIGTERM cancels; a second one ends the program. */
-GCancellable *ms_command_cancellable (void);
+GCancellable *ms_command_cancellable (MsStop stop);
 /* The command line as it was typed, quoted for a shell: for provenance. */
 const char *ms_command_line (void);
 /* Overwrites one line of stderr when it is a terminal; a log gets a line a minute.  NULL ends it. */

@@ -518,7 +518,7 @@ run (int argc, char **argv)
   if (selection != NULL && selection->with != NULL)
     return ms_command_misuse (&ms_command_export,
                               "a table is of one run: leave out with= and give each with --run");
-  export.cancel = ms_command_cancellable ();
+  export.cancel = ms_command_cancellable (MS_STOP_AT_ONCE);
   if (!export_table (&export, table, argv[1], number, selection, output, &error))
     return ms_command_fail (&ms_command_export, error);
   return MS_EXIT_FINE;

@@ -349,7 +349,7 @@ ms_job_open (MsJob *job, MsExit *status)
                               .threads = (guint) job->threads,
                               .sampling = job->sampling,
                               .cluster = job->cluster,
-                              .cancel = ms_command_cancellable () };
+                              .cancel = ms_command_cancellable (MS_STOP_AT_ONCE) };
   return TRUE;
 }
 

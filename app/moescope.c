@@ -104,6 +104,8 @@ ms_command_misuse (const MsCommand *command, const char *format, ...)
   return MS_EXIT_USAGE;
 }
 
+#define GRACE_USEC 700000 /* for what is under way to end by itself */
+
 static sem_t stop_asked;
 static volatile sig_atomic_t stop_signal; /* SIGINT or SIGTERM once one has come, else 0 */
 
@@ -120,15 +122,20 @@ ask_to_stop (int number)
 static gpointer
 wait_for_stop (gpointer data)
 {
-  (void) data;
   while (sem_wait (&stop_asked) != 0)
     ;
   g_cancellable_cancel (cancellable);
+  if (GPOINTER_TO_INT (data) == MS_STOP_AT_ONCE)
+    {
+      g_usleep (GRACE_USEC);
+      ms_streams_abandon ();
+      _exit (128 + stop_signal);
+    }
   return NULL;
 }
 
 GCancellable *
-ms_command_cancellable (void)
+ms_command_cancellable (MsStop stop)
 {
   if (cancellable == NULL)
     {
@@ -136,7 +143,7 @@ ms_command_cancellable (void)
 
       cancellable = g_cancellable_new ();
       sem_init (&stop_asked, 0, 0);
-      g_thread_unref (g_thread_new ("signals", wait_for_stop, NULL));
+      g_thread_unref (g_thread_new ("signals", wait_for_stop, GINT_TO_POINTER (stop)));
       sigaction (SIGINT, &action, NULL);
       sigaction (SIGTERM, &action, NULL);
     }

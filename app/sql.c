@@ -18,7 +18,8 @@ typedef struct
 static gboolean
 step (Query *query, gboolean *row, GError **error)
 {
-  return ms_console_step (query->console, query->statement, ms_command_cancellable (), row, error);
+  return ms_console_step (query->console, query->statement,
+                          ms_command_cancellable (MS_STOP_AT_ONCE), row, error);
 }
 
 static gboolean

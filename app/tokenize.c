@@ -64,7 +64,8 @@ encode (MsTokenizer *tokenizer, const GByteArray *text, const Options *options, 
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   gint32 bos = options->special ? ms_tokenizer_bos (tokenizer) : -1;
   gint32 eos = options->special ? ms_tokenizer_eos (tokenizer) : -1;
-  const MsEncoding how = { options->special, (gsize) options->limit, ms_command_cancellable () };
+  const MsEncoding how
+      = { options->special, (gsize) options->limit, ms_command_cancellable (MS_STOP_AT_ONCE) };
   MsEncoded encoded;
 
   if (bos >= 0)

@@ -164,7 +164,7 @@ run (int argc, char **argv)
     o.steps = MAX (tokens / MAX ((gint64) o.batch * o.context, 1), 1);
   o.progress = show_progress;
 
-  if (!ms_train (&o, &summary, ms_command_cancellable (), &error))
+  if (!ms_train (&o, &summary, ms_command_cancellable (MS_STOP_WHEN_KEPT), &error))
     return ms_command_fail (&ms_command_train, g_steal_pointer (&error));
   ms_command_progress (NULL);
   if (summary.stopped)

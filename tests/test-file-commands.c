@@ -504,10 +504,13 @@ test_pipe (void)
 static void
 test_sparse (void)
 {
-  static const char *const names[][2] = { { "coactivation", "65535" },
-                                          { "transitions", "65535" },
-                                          { "placement", "65535" },
-                                          { "load", NULL } };
+  /* What costs by experts that occur, and what is refused with the number. */
+  static const char *const names[][2] = { { "coactivation", NULL },
+                                          { "transitions", NULL },
+                                          { "placement --devices 5", NULL },
+                                          { "coactivation --experts 0", "65535" },
+                                          { "transitions --least 0", "65535" },
+                                          { "placement --devices 5 --method joint", "65535" } };
   g_autofree char *sparse = g_build_filename (folder, "sparse.db", NULL);
   g_autofree char *trace = g_build_filename (folder, "sparse.csv", NULL);
   g_autoptr (GString) rows = g_string_new ("sequence,token,layer,rank,expert,weight\n");
@@ -952,6 +955,60 @@ test_killed_export (void)
             "done; done; rm -rf $F/k; [ $n -ge 3 ]");
 }
 
+/* Ctrl-C stops an analysis within a second, whatever it is at, and leaves no part of its output. */
+static void
+test_stopped_analysis (void)
+{
+  static const char *const analyses[]
+      = { "load --bootstrap 100000", "domains --permutations 100000 --bootstrap 100000",
+          "srp --bootstrap 100000" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (analyses); i++)
+    {
+      g_autofree char *line = g_strdup_printf (
+          "mkdir $F/o; $M analyze $MOESCOPE_SOURCE_ROOT/samples/sample.db %s -o $F/o/out.txt & "
+          "p=$!; "
+          "sleep 0.4; kill -0 $p || exit 9; a=$(date +%%s%%N); kill -INT $p; wait $p; r=$?; "
+          "b=$(date +%%s%%N); rmdir $F/o || exit 8; [ $((b - a)) -lt 1500000000 ] || exit 7; exit "
+          "$r",
+          analyses[i]);
+      SHELL (130, line);
+    }
+}
+
+/* 40 tasks of a pipeline of 17 stages with 680 destinations each: cost follows the decisions, not all pairs of
+ * destinations times labels. */
+static void
+test_wide (void)
+{
+  g_autofree char *wide = g_build_filename (folder, "wide.db", NULL);
+  g_autofree char *trace = g_build_filename (folder, "wide.csv", NULL);
+  g_autofree char *labels = g_build_filename (folder, "wide-labels.csv", NULL);
+  g_autoptr (GString) rows = g_string_new ("sequence,token,layer,rank,expert,weight\n");
+  g_autoptr (GString) names = g_string_new ("sequence,dataset,language,parallel_id\n");
+
+  for (guint task = 0; task < 40; task++)
+    {
+      g_string_append_printf (names, "t%u,d%u,,\n", task, task);
+      for (guint token = 0; token < 8; token++)
+        for (guint stage = 0; stage < 17; stage++)
+          g_string_append_printf (rows, "t%u,%u,%u,0,%u,1\n", task, token, stage,
+                                  (task * 17 + stage * 3 + token * token) % 680);
+    }
+  g_assert_true (g_file_set_contents (trace, rows->str, -1, NULL));
+  g_assert_true (g_file_set_contents (labels, names->str, -1, NULL));
+  {
+    RUN (0, "import", trace, "--sequences", labels, "--experts", "680", "-o", wide);
+  }
+  {
+    SHELL (0, "ulimit -t 20; for a in domains transitions coactivation; do "
+              "$M analyze $F/wide.db $a -o $F/wide.txt || exit 9; done; rm $F/wide.txt");
+  }
+  g_remove (wide);
+  g_remove (trace);
+  g_remove (labels);
+}
+
 /* An error while rows come is told, whatever the format: what came before it is not all. */
 static void
 test_sql_fault (void)
@@ -1026,6 +1083,8 @@ main (int argc, char **argv)
   g_test_add_func ("/file-commands/replace", test_replace);
   g_test_add_func ("/file-commands/standard-output", test_standard_output);
   g_test_add_func ("/file-commands/stopped", test_stopped);
+  g_test_add_func ("/file-commands/stopped-analysis", test_stopped_analysis);
+  g_test_add_func ("/file-commands/wide", test_wide);
   g_test_add_func ("/file-commands/two-collectors", test_two_collectors);
   g_test_add_func ("/file-commands/remove", test_remove);
   g_test_add_func ("/file-commands/killed-export", test_killed_export);

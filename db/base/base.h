@@ -104,6 +104,9 @@ GOutputStream *ms_stream_replace_model (const char *path, GError **error);
  * the place of what was there before; otherwise that stays, no part of the new one is left, and an error
  * already set is told with the file's name.  TRUE when it did. */
 gboolean ms_stream_close (GOutputStream *stream, gboolean whole, GError **error);
+/* Removes the parts of all files that are being written, from any thread, before the program is ended: no stream
+ * may be closed any more. */
+void ms_streams_abandon (void);
 /* Both at once, with all of the file's bytes. */
 gboolean ms_file_replace (const char *path, const void *data, gsize size, GError **error);
 

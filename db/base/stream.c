@@ -19,6 +19,38 @@
 #define FINAL_PATH "moescope-final-path" /* where the file belongs, symbolic links resolved */
 #define PART_PATH  "moescope-part-path"  /* where it is written */
 
+static GMutex parts_lock;
+static GPtrArray *parts; /* of char*: paths of the parts that are being written; under the lock */
+
+static void
+remember_part (const char *part)
+{
+  g_mutex_lock (&parts_lock);
+  if (parts == NULL)
+    parts = g_ptr_array_new_with_free_func (g_free);
+  g_ptr_array_add (parts, g_strdup (part));
+  g_mutex_unlock (&parts_lock);
+}
+
+static void
+forget_part (const char *part)
+{
+  guint index;
+
+  g_mutex_lock (&parts_lock);
+  if (parts != NULL && g_ptr_array_find_with_equal_func (parts, part, g_str_equal, &index))
+    g_ptr_array_remove_index_fast (parts, index);
+  g_mutex_unlock (&parts_lock);
+}
+
+void
+ms_streams_abandon (void)
+{
+  g_mutex_lock (&parts_lock); /* and for good */
+  for (guint i = 0; parts != NULL && i < parts->len; i++)
+    g_unlink (parts->pdata[i]);
+}
+
 static gboolean
 fail (GError **error, int code, const char *what, const char *path)
 {
@@ -84,6 +116,7 @@ replace_local (const char *path, gboolean is_model, GError **error)
     (void) fchmod (descriptor, old.st_mode & 07777);
   stream = g_unix_output_stream_new (descriptor, TRUE);
   g_object_set_data_full (G_OBJECT (stream), FINAL_PATH, g_strdup (final), g_free);
+  remember_part (part);
   g_object_set_data_full (G_OBJECT (stream), PART_PATH, g_steal_pointer (&part), g_free);
   return stream;
 }
@@ -120,7 +153,13 @@ ms_stream_close (GOutputStream *stream, gboolean whole, GError **error)
 
   if (whole && g_output_stream_close (stream, NULL, error))
     {
-      if (part == NULL || g_rename (part, final) == 0)
+      gboolean renamed;
+
+      if (part == NULL)
+        return TRUE;
+      renamed = g_rename (part, final) == 0;
+      forget_part (part);
+      if (renamed)
         return TRUE;
       fail (error, errno, "cannot put the new file in place of", final);
       g_unlink (part);
@@ -132,6 +171,7 @@ ms_stream_close (GOutputStream *stream, gboolean whole, GError **error)
   if (part != NULL)
     {
       g_unlink (part);
+      forget_part (part);
       if (error != NULL && *error != NULL)
         g_prefix_error (error, "%s: ", final);
     }
