@@ -16,9 +16,9 @@
 
 /* Every model file: the test of the folder holds this list complete. */
 static const char *const models[]
-    = { "llama",         "llama-bias",    "llama-q8_0",     "olmoe",       "qwen2moe",
-        "qwen3moe",      "qwen3moe-yarn", "dots1",          "dots1-plain", "dots1-softmax",
-        "dots1-group-1", "dots1-group-2", "dots1-group-all" };
+    = { "llama",         "llama-bias",    "llama-q8_0",      "olmoe",       "qwen2moe",
+        "qwen3moe",      "qwen3moe-yarn", "dots1",           "dots1-plain", "dots1-softmax",
+        "dots1-group-1", "dots1-group-2", "dots1-group-all", "granite_swa", "minimax-01" };
 
 static char *
 data_file (const char *model, const char *ending)

@@ -6,8 +6,8 @@
 
 Every model is a GGUF file with random weights.  Beside it lie the router's decisions and the predictions
 that the forward pass below computes in double precision, loop by loop, from the published definitions
-(RMS norm, rotary positions and YaRN, grouped-query attention, SwiGLU, and the routers of Mixtral, OLMoE,
-Qwen-MoE and DeepSeek-V3); it shares nothing with moescope's own.  Weights are rounded to the file's type
+(RMS norm, rotary positions and YaRN, grouped-query attention, windows and sinks, lightning attention, SwiGLU,
+and the routers of Mixtral, OLMoE, Qwen-MoE and DeepSeek-V3); it shares nothing with moescope's own.  Weights are rounded to the file's type
 before they are used, so the numbers are those of exact arithmetic on the file.
 
 Nothing but Python 3 is needed.  Random numbers come from random.random () alone, whose sequence Python
@@ -35,7 +35,13 @@ COMMON = dict(
     width=16, blocks=3, dense=0, heads=2, kv_heads=1, head=8, vocabulary=40, experts=8, k=2, hidden=12,
     shared=0, shared_gate=False, qkv_bias=False, router_bias=False, qk_norm=None, rope='halves', base=10000.0,
     rope_keys=(), divisors=None, tied=False, type='F16',
-    scoring='softmax', selection_bias=False, groups=0, kept=0, renormalise=True, scale=1.0, keys=())
+    scoring='softmax', selection_bias=False, groups=0, kept=0, renormalise=True, scale=1.0, keys=(),
+    # Scales of the embedding, of what is added, of scores (None: 1 / root of the width) and of logits.
+    embedding=1.0, residual=1.0, score=None, logit=1.0,
+    # Block by block: tokens of a window (0: all), positions or none.  Sinks; gates in one matrix with what they gate.
+    windows=None, placed=None, sinks=False, fused=False,
+    # Blocks of lightning attention; what the norm, which stays in place of the stream, is multiplied by.
+    lightning=(), stays=None)
 
 # Keys of the dots1 family, whose files say how to route.
 def routed(scoring, renormalise, **more):
@@ -77,6 +83,18 @@ MODELS = {
     'dots1-group-all': dict(routed('sigmoid', True, groups=2, kept=2), experts=6, k=3, blocks=2),
     'dots1-softmax': dict(routed('softmax', False, groups=3, kept=2, scale=0.5), experts=12, selection_bias=True,
                           blocks=2),
+    # Granite with sliding windows, of which some blocks have no positions.
+    'granite_swa': dict(architecture='granite_swa', rope='pairs', tied=True, shared=10, blocks=4, k=3, fused=True,
+                        windows=(5, 0, 5, 0), placed=(True, False, False, True), sinks=True,
+                        embedding=3.0, residual=0.4, score=0.5, logit=1 / 2.5,
+                        keys=(('attention.sliding_window', 'u32', 5),
+                              ('attention.sliding_window_pattern', 'bools', (True, False, True, False)),
+                              ('attention.rope_pattern', 'bools', (True, False, False, True)),
+                              ('embedding_scale', 'f32', 3.0), ('residual_scale', 'f32', 0.4),
+                              ('attention.scale', 'f32', 0.5), ('logit_scale', 'f32', 2.5))),
+    # MiniMax-Text-01: lightning attention in all blocks but one.
+    'minimax-01': dict(architecture='minimax-01', heads=4, kv_heads=2, blocks=3, lightning=(0, 2), stays=1.75,
+                       keys=(('residual_scale', 'f32', 1.75),)),
 }
 
 # One vocabulary of the SentencePiece kind for all, made up of syllables; an earlier piece joins first.
@@ -129,6 +147,8 @@ def text(s):
     return struct.pack('<Q', len(s.encode())) + s.encode()
 
 def key_value(key, kind, value):
+    if kind == 'bools':
+        return array(key, 7, [struct.pack('<?', x) for x in value])
     number, layout = {'u32': (4, '<I'), 'f32': (6, '<f'), 'bool': (7, '<?'), 'str': (8, None)}[kind]
     return text(key) + struct.pack('<I', number) + (text(value) if kind == 'str' else struct.pack(layout, value))
 
@@ -169,6 +189,11 @@ class Model:
 
     def add_feed_forward(self, block, suffix, hidden, experts=()):
         d = self.c['width']
+        if self.c['fused']:
+            name = 'ffn_gate_up_exps' if experts else 'ffn_up' + suffix
+            self.add(f'blk.{block}.{name}.weight', (d, 2 * hidden) + experts, 2 / math.sqrt(d))
+            self.add(f'blk.{block}.ffn_down{suffix}.weight', (hidden, d) + experts, 2 / math.sqrt(hidden))
+            return
         self.add(f'blk.{block}.ffn_gate{suffix}.weight', (d, hidden) + experts, 2 / math.sqrt(d))
         self.add(f'blk.{block}.ffn_up{suffix}.weight', (d, hidden) + experts, 2 / math.sqrt(d))
         self.add(f'blk.{block}.ffn_down{suffix}.weight', (hidden, d) + experts, 2 / math.sqrt(hidden))
@@ -186,11 +211,16 @@ class Model:
         for b in range(c['blocks']):
             self.make_block(b)
 
-    def make_block(self, b):
+    def make_lightning(self, b):
+        d, rows = self.c['width'], self.c['heads'] * self.c['head']
+        self.add(f'blk.{b}.attn_norm_2.weight', (rows,), 0.5, 1.0)
+        self.add(f'blk.{b}.attn_qkv.weight', (d, 3 * rows), 2 / math.sqrt(d))
+        self.add(f'blk.{b}.attn_gate.weight', (d, rows), 2 / math.sqrt(d))
+        self.add(f'blk.{b}.attn_output.weight', (rows, d), 1.0 / math.sqrt(d))
+
+    def make_attention(self, b):
         c = self.c
         d = c['width']
-        self.add(f'blk.{b}.attn_norm.weight', (d,), 0.5, 1.0)
-        self.add(f'blk.{b}.ffn_norm.weight', (d,), 0.5, 1.0)
         for letter, heads in (('q', c['heads']), ('k', c['kv_heads']), ('v', c['kv_heads'])):
             rows = heads * c['head']
             self.add(f'blk.{b}.attn_{letter}.weight', (d, rows), 2 / math.sqrt(d))
@@ -200,6 +230,18 @@ class Model:
                 self.add(f'blk.{b}.attn_{letter}_norm.weight', (rows if c['qk_norm'] == 'whole' else c['head'],),
                          0.5, 1.0)
         self.add(f'blk.{b}.attn_output.weight', (c['heads'] * c['head'], d), 1.0 / math.sqrt(d))
+        if c['sinks']:
+            self.add(f'blk.{b}.attn_sinks.weight', (c['heads'],), 1.0)
+
+    def make_block(self, b):
+        c = self.c
+        d = c['width']
+        self.add(f'blk.{b}.attn_norm.weight', (d,), 0.5, 1.0)
+        self.add(f'blk.{b}.ffn_norm.weight', (d,), 0.5, 1.0)
+        if b in c['lightning']:
+            self.make_lightning(b)
+        else:
+            self.make_attention(b)
         if b < c['dense']:
             self.add_feed_forward(b, '', 2 * c['hidden'])
             return
@@ -303,10 +345,43 @@ class Forward:
         heads = [y[i * c['head']:(i + 1) * c['head']] for i in range(n)]
         if norm and c['qk_norm'] == 'head':
             heads = [rms_norm(head, norm) for head in heads]
-        return heads if letter == 'v' else [self.rotate(head, position) for head in heads]
+        placed = c['placed'] is None or c['placed'][block]
+        return heads if letter == 'v' or not placed else [self.rotate(head, position) for head in heads]
+
+    def added(self, x, normed, y):
+        """The stream behind half a block that read the norm and gives y."""
+        c = self.c
+        kept = x if c['stays'] is None else [to_f32(c['stays']) * v for v in normed]
+        return [a + to_f32(c['residual']) * b for a, b in zip(kept, y)]
+
+    def lightning(self, block, xs):
+        """Linear attention that decays (MiniMax-01), as sums over all tokens before."""
+        c, n = self.c, self.c['head']
+        normed = [rms_norm(x, self.part(block, 'attn_norm.weight')) for x in xs]
+        rows = [[v * sigmoid(v) for v in product(self.part(block, 'attn_qkv.weight'), h, 3 * c['heads'] * n)]
+                for h in normed]
+        part = lambda t, head, which: rows[t][(3 * head + which) * n:(3 * head + which + 1) * n]
+        depth = 1 - block / max(c['blocks'] - 1, 1) + 1e-5
+        out = []
+        for t, x in enumerate(xs):
+            mixed = []
+            for head in range(c['heads']):
+                slope = 2 ** (-8 * (head + 1) / c['heads']) * depth
+                scores = [math.exp(-slope * (t - s))
+                          * math.fsum(a * b for a, b in zip(part(t, head, 0), part(s, head, 1))) for s in range(t + 1)]
+                mixed += [math.fsum(scores[s] * part(s, head, 2)[i] for s in range(t + 1)) for i in range(n)]
+            mixed = rms_norm(mixed, self.part(block, 'attn_norm_2.weight'))
+            gate = product(self.part(block, 'attn_gate.weight'), normed[t], len(mixed))
+            y = product(self.part(block, 'attn_output.weight'), [a * sigmoid(g) for a, g in zip(mixed, gate)], len(x))
+            out.append(self.added(x, normed[t], y))
+        return out
 
     def attention(self, block, xs):
         c = self.c
+        if block in c['lightning']:
+            return self.lightning(block, xs)
+        scale = 1 / math.sqrt(c['head']) if c['score'] is None else c['score']
+        sinks = self.part(block, 'attn_sinks.weight')
         normed = [rms_norm(x, self.part(block, 'attn_norm.weight')) for x in xs]
         q = [self.heads(block, 'q', c['heads'], h, t) for t, h in enumerate(normed)]
         k = [self.heads(block, 'k', c['kv_heads'], h, t) for t, h in enumerate(normed)]
@@ -316,17 +391,25 @@ class Forward:
             mixed = []
             for head in range(c['heads']):
                 pair = head // (c['heads'] // c['kv_heads'])
-                p = softmax([math.fsum(a * b for a, b in zip(q[t][head], k[s][pair])) / math.sqrt(c['head'])
-                             for s in range(t + 1)])
-                mixed += [math.fsum(p[s] * v[s][pair][i] for s in range(t + 1)) for i in range(c['head'])]
+                window = c['windows'][block] if c['windows'] else 0
+                seen = range(max(t + 1 - window, 0) if window else 0, t + 1)
+                scores = [math.fsum(a * b for a, b in zip(q[t][head], k[s][pair])) * scale for s in seen]
+                # A sink takes part in the softmax and gives nothing.
+                p = softmax(scores + [sinks[head]])[:-1] if sinks else softmax(scores)
+                mixed += [math.fsum(p[j] * v[s][pair][i] for j, s in enumerate(seen)) for i in range(c['head'])]
             y = product(self.part(block, 'attn_output.weight'), mixed, len(x))
-            out.append([a + b for a, b in zip(x, y)])
+            out.append(self.added(x, normed[t], y))
         return out
 
     def feed_forward(self, block, suffix, hidden, h, expert=0):
         d = len(h)
-        gate = product(self.part(block, f'ffn_gate{suffix}.weight'), h, hidden, expert * hidden)
-        up = product(self.part(block, f'ffn_up{suffix}.weight'), h, hidden, expert * hidden)
+        if self.c['fused']:
+            both = self.part(block, 'ffn_gate_up_exps.weight' if suffix == '_exps' else f'ffn_up{suffix}.weight')
+            gate = product(both, h, hidden, 2 * expert * hidden)
+            up = product(both, h, hidden, (2 * expert + 1) * hidden)
+        else:
+            gate = product(self.part(block, f'ffn_gate{suffix}.weight'), h, hidden, expert * hidden)
+            up = product(self.part(block, f'ffn_up{suffix}.weight'), h, hidden, expert * hidden)
         return product(self.part(block, f'ffn_down{suffix}.weight'),
                        [g * sigmoid(g) * u for g, u in zip(gate, up)], d, expert * d)
 
@@ -378,7 +461,7 @@ class Forward:
         """Decisions {(position, block): ...}, and the logits of the next token at each position."""
         c = self.c
         d, decisions = c['width'], {}
-        xs = [self.w['token_embd.weight'][i * d:(i + 1) * d] for i in ids]
+        xs = [[c['embedding'] * v for v in self.w['token_embd.weight'][i * d:(i + 1) * d]] for i in ids]
         for block in range(c['blocks']):
             xs = self.attention(block, xs)
             for t, x in enumerate(xs):
@@ -388,9 +471,10 @@ class Forward:
                 else:
                     decisions[t, block] = self.route(block, h)
                     y = self.mixture(block, h, decisions[t, block])
-                xs[t] = [a + b for a, b in zip(x, y)]
+                xs[t] = self.added(x, h, y)
         head = self.w['token_embd.weight' if c['tied'] else 'output.weight']
-        return decisions, [product(head, rms_norm(x, self.w['output_norm.weight']), c['vocabulary']) for x in xs]
+        last = [rms_norm(x, self.w['output_norm.weight']) for x in xs]
+        return decisions, [[c['logit'] * v for v in product(head, h, c['vocabulary'])] for h in last]
 
 
 # --- Files ----------------------------------------------------------------------------------------
