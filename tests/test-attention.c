@@ -35,6 +35,7 @@ sigmoid (double x)
 #define KEY      12
 #define VALUE    9
 #define TOKENS   431
+#define BLOCKS   3 /* that a token sees, at most */
 
 static const gsize starts[] = { 0, 1, 300, 300, TOKENS }; /* blocks of queries are 128 long */
 
@@ -45,25 +46,54 @@ typedef struct
   double sinks;     /* 0: none; their spread */
   gsize gate_width; /* 0: none */
   gboolean softplus;
+  gsize block; /* 0: all tokens are seen; otherwise those of some blocks of so many */
 } Way;
 
 static const Way ways[] = {
-  { 0, FALSE, 0, 0, FALSE },     { 1, FALSE, 0, 0, FALSE },    { 37, FALSE, 0, 0, FALSE },
-  { 37, TRUE, 0, 0, FALSE },     { 128, TRUE, 0, 0, FALSE },   { 500, TRUE, 0, 0, FALSE },
-  { 0, FALSE, 3, 0, FALSE },     { 37, FALSE, 3, 1, FALSE },   { 0, FALSE, 200, 0, FALSE },
-  { 0, FALSE, 0, VALUE, FALSE }, { 0, FALSE, 0, VALUE, TRUE }, { 50, TRUE, 2, 1, TRUE },
+  { 0, FALSE, 0, 0, FALSE, 0 },     { 1, FALSE, 0, 0, FALSE, 0 },    { 37, FALSE, 0, 0, FALSE, 0 },
+  { 37, TRUE, 0, 0, FALSE, 0 },     { 128, TRUE, 0, 0, FALSE, 0 },   { 500, TRUE, 0, 0, FALSE, 0 },
+  { 0, FALSE, 3, 0, FALSE, 0 },     { 37, FALSE, 3, 1, FALSE, 0 },   { 0, FALSE, 200, 0, FALSE, 0 },
+  { 0, FALSE, 0, VALUE, FALSE, 0 }, { 0, FALSE, 0, VALUE, TRUE, 0 }, { 50, TRUE, 2, 1, TRUE, 0 },
+  { 0, FALSE, 0, 0, FALSE, 20 },    { 0, FALSE, 3, 1, FALSE, 64 },
 };
 
 static struct
 {
   float q[TOKENS * HEADS * KEY], k[TOKENS * KV_HEADS * KEY], v[TOKENS * KV_HEADS * VALUE];
   float sinks[HEADS], gates[TOKENS * HEADS * VALUE];
+  gint32 blocks[TOKENS * KV_HEADS * BLOCKS];
 } given;
 
-static gboolean
-is_seen (const Way *way, gsize query, gsize key)
+/* A token's own block, one drawn, and none or one more. */
+static void
+fill_blocks (gsize block)
 {
+  guint64 seed = 9;
+
+  for (gsize d = 0; d + 1 < G_N_ELEMENTS (starts); d++)
+    for (gsize t = starts[d]; t < starts[d + 1]; t++)
+      for (guint kv = 0; kv < KV_HEADS; kv++)
+        {
+          gint32 *blocks = given.blocks + (t * KV_HEADS + kv) * BLOCKS;
+          gint32 own = (gint32) ((t - starts[d]) / block);
+
+          blocks[0] = (gint32) ms_random_below (&seed, (guint64) own + 1);
+          blocks[1] = own;
+          blocks[2] = t % 2 == 0 ? -1 : (gint32) ms_random_below (&seed, (guint64) own + 1);
+        }
+}
+
+static gboolean
+is_seen (const Way *way, gsize start, gsize query, guint kv, gsize key)
+{
+  const gint32 *blocks = given.blocks + ((start + query) * KV_HEADS + kv) * BLOCKS;
+  gboolean hidden = way->block > 0;
+
   if (key > query)
+    return FALSE;
+  for (guint i = 0; i < BLOCKS && hidden && blocks[i] >= 0; i++)
+    hidden = (gint32) (key / way->block) != blocks[i];
+  if (hidden)
     return FALSE;
   if (way->window == 0)
     return TRUE;
@@ -84,12 +114,12 @@ mix (const Way *way, gsize start, gsize query, guint h, guint i)
       for (guint j = 0; j < KEY; j++)
         scores[s] += 0.3 * (double) given.q[((start + query) * HEADS + h) * KEY + j]
                      * (double) given.k[((start + s) * KV_HEADS + kv) * KEY + j];
-      if (is_seen (way, query, s))
+      if (is_seen (way, start, query, kv, s))
         top = MAX (top, scores[s]);
     }
   sum = way->sinks > 0 ? exp ((double) given.sinks[h] - top) : 0;
   for (gsize s = 0; s <= query; s++)
-    if (is_seen (way, query, s))
+    if (is_seen (way, start, query, kv, s))
       {
         sum += exp (scores[s] - top);
         mixed
@@ -116,6 +146,9 @@ attend (const Way *way, guint threads, float *out)
       .window = way->window,
       .chunked = way->chunked,
       .sinks = way->sinks > 0 ? given.sinks : NULL,
+      .blocks = way->block > 0 ? given.blocks : NULL,
+      .block = way->block,
+      .n_blocks = BLOCKS,
       .starts = starts,
       .n_documents = G_N_ELEMENTS (starts) - 1,
       .q = given.q,
@@ -141,6 +174,8 @@ test_attention (void)
   for (gsize w = 0; w < G_N_ELEMENTS (ways); w++)
     {
       fill (5, ways[w].sinks, HEADS, given.sinks);
+      if (ways[w].block > 0)
+        fill_blocks (ways[w].block);
       attend (&ways[w], 1, one);
       attend (&ways[w], 3, three);
       g_assert_cmpint (memcmp (one, three, sizeof one), ==, 0);

@@ -15,6 +15,10 @@ typedef struct
   float cap;                    /* scores then are cap tanh (score / cap); 0: none */
   gsize window;                 /* a token sees the last so many, itself among them; 0: all */
   gboolean chunked;             /* it sees instead those of its own chunk of `window` tokens */
+  /* NULL, or the blocks of `block` tokens of its document that a key-value head of a token sees, as far as up
+   * to itself: (n, n_kv_heads, n_blocks), those behind the first -1 not counting. */
+  const gint32 *blocks;
+  gsize block, n_blocks;
   const float *sinks;  /* (n_heads) of scores that take part in the softmax alone, or NULL */
   const gsize *starts; /* (n_documents + 1) */
   guint n_documents;

@@ -114,6 +114,27 @@ hide (const MsAttention *a, gsize token, gsize query, float *scores, gsize spans
   return spans + to;
 }
 
+/* Puts minus infinity in the place of scores (to) of tokens, from first_key of the document on, that lie in
+ * no block that the key-value head of `token` sees. */
+static void
+hide_blocks (const MsAttention *a, gsize token, gsize kv, gsize first_key, gsize to, float *scores)
+{
+  const gint32 *seen = a->blocks + (token * a->n_kv_heads + kv) * a->n_blocks;
+
+  for (gsize b = first_key / a->block; b * a->block < first_key + to; b++)
+    {
+      gsize from = MAX (b * a->block, first_key), end = MIN ((b + 1) * a->block, first_key + to);
+      gsize i = 0;
+
+      while (i < a->n_blocks && seen[i] >= 0 && seen[i] != (gint32) b)
+        i++;
+      if (i < a->n_blocks && seen[i] >= 0)
+        continue;
+      for (gsize key = from; key < end; key++)
+        scores[key - first_key] = -INFINITY;
+    }
+}
+
 /* One block of queries, for some heads that share keys and values. */
 static void
 run_block (guint index, guint worker, gpointer data)
@@ -165,6 +186,8 @@ run_block (guint index, guint worker, gpointer data)
           memset (row + to, 0, (row_length - to) * sizeof (float));
           continue;
         }
+      if (a->blocks != NULL)
+        hide_blocks (a, start + query, kv, first_key, to, row);
       s->sums[i] = take_softmax (a, kv * group + first + i / n, row + from, to - from);
       memset (row, 0, from * sizeof (float));
       memset (row + to, 0, (keys - to) * sizeof (float));

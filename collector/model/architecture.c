@@ -425,6 +425,13 @@ static const MsArchitecture architectures[] = {
     .embedding_by_root = 1,
     .switches = MS_QK_NORM_HEAD | MS_VALUES_MAY_BE_KEYS | MS_VALUES_NORMED | MS_POST_NORMS
                 | MS_SIDE_BY_SIDE | MS_LOGIT_CAP },
+  { .name = "minimax-m3",
+    .mixers = { &ms_mixer_attention },
+    .rope = MS_ROPE_HALVES,
+    .norm = &ms_norm_rms,
+    .feed_forward = &ms_feed_forward_clamped,
+    .recipe = &by_key,
+    .switches = MS_QK_NORM_HEAD | MS_SHARED },
   { .name = "grovemoe", /* chooses by sigmoid, in the same order */
     .mixers = { &ms_mixer_attention },
     .rope = MS_ROPE_HALVES,

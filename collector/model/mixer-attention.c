@@ -6,6 +6,7 @@
 #include "mixer-private.h"
 
 #include "attention-private.h"
+#include "block-index-private.h"
 #include "kernels-private.h"
 #include "norm-private.h"
 #include "positions-private.h"
@@ -27,6 +28,7 @@ typedef struct
   float *q_bias, *k_bias, *v_bias, *out_bias; /* NULL: none */
   MsNorm q_norm, k_norm, v_norm;              /* the last without weights */
   float *sinks;                               /* (n_heads) or NULL */
+  MsBlockIndex index;
 } Part;
 
 enum
@@ -38,7 +40,9 @@ enum
   SIZE_MIXED,                   /* heads * value width */
   SIZE_QUERY_NORM,
   SIZE_KEY_NORM,
-  SIZE_FUSED, /* queries, keys and values */
+  SIZE_FUSED,         /* queries, keys and values */
+  SIZE_INDEX_QUERIES, /* heads of the index * their width */
+  SIZE_INDEX,         /* their width */
   SIZE_HEADS,
   SIZE_GATES, /* heads, or heads * value width: settled by the gate */
   N_SIZES,
@@ -77,6 +81,26 @@ static const MsTensorRule rules[] = {
     .required = MS_GATED,
     .taken = MS_GATED_MAY,
     .offset = G_STRUCT_OFFSET (Part, gate) },
+  { .name = "indexer.q_proj.weight",
+    .form = MS_FORM_MATRIX,
+    .shape = { SIZE_MODEL, SIZE_INDEX_QUERIES },
+    .taken = MS_ALWAYS,
+    .offset = G_STRUCT_OFFSET (Part, index.q) },
+  { .name = "indexer.k_proj.weight",
+    .form = MS_FORM_MATRIX,
+    .shape = { SIZE_MODEL, SIZE_INDEX },
+    .taken = MS_ALWAYS,
+    .offset = G_STRUCT_OFFSET (Part, index.k) },
+  { .name = "indexer.q_norm",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_INDEX },
+    .taken = MS_ALWAYS,
+    .offset = G_STRUCT_OFFSET (Part, index.q_norm) },
+  { .name = "indexer.k_norm",
+    .form = MS_FORM_NORM,
+    .shape = { SIZE_INDEX },
+    .taken = MS_ALWAYS,
+    .offset = G_STRUCT_OFFSET (Part, index.k_norm) },
   { .name = "attn_sinks.weight",
     .form = MS_FORM_VECTOR,
     .shape = { SIZE_HEADS },
@@ -252,6 +276,31 @@ load_plain_norms (MsLoader *loader, Part *part, GError **error)
   return TRUE;
 }
 
+/* An index is whole, and its heads can turn as those of attention do. */
+static gboolean
+check_index (const MsLoader *loader, guint block, const Part *part, GError **error)
+{
+  const MsBlockIndex *index = &part->index;
+  const char *missing = index->k.tensor == NULL      ? "k_proj"
+                        : index->q_norm.kind == NULL ? "q_norm"
+                        : index->k_norm.kind == NULL ? "k_norm"
+                                                     : NULL;
+
+  if (index->n_heads == 0)
+    return TRUE;
+  if (missing != NULL)
+    return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_MISSING, error,
+                             "tensor blk.%u.indexer.%s.weight is missing; the model cannot be run "
+                             "without it",
+                             block, missing);
+  if (part->rotation == NULL || 2 * part->rotation->n_pairs <= index->width)
+    return TRUE;
+  return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
+                           "%s.attention.indexer.key_length is %u, and %u values of a head turn",
+                           loader->plan->architecture->name, index->width,
+                           2 * part->rotation->n_pairs);
+}
+
 /* Finds out whether the block's values are its keys. */
 static gboolean
 check_values (const MsLoader *loader, MsTensorPlace *place, const Part *part, GError **error)
@@ -335,6 +384,10 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
     return FALSE;
   sizes[SIZE_MODEL] = loader->plan->width;
   sizes[SIZE_HEADS] = part->n_heads;
+  if (!ms_block_index_load (loader, block, part->n_kv_heads, &part->index, error))
+    return FALSE;
+  sizes[SIZE_INDEX] = part->index.width;
+  sizes[SIZE_INDEX_QUERIES] = (gint64) part->index.n_heads * part->index.width;
   part->gated = (switches & MS_QUERY_GATED) != 0;
   if (part->gated && part->value_width != part->head_width)
     return ms_loader_refuse (
@@ -352,7 +405,7 @@ load (MsLoader *loader, guint block, gpointer data, GError **error)
   sizes[SIZE_KEY_NORM] = whole ? sizes[SIZE_KEYS] : part->head_width;
   if (!load_fused (loader, &place, part, error)
       || !ms_tensors_load (loader, &ms_mixer_attention.tensors, &place, part, error)
-      || !check_gate (loader, block, part, error))
+      || !check_gate (loader, block, part, error) || !check_index (loader, block, part, error))
     return FALSE;
   if ((place.switches & MS_VALUES_ARE_KEYS) != 0)
     part->v = part->k;
@@ -365,13 +418,16 @@ static MsMixerBytes
 bytes (gconstpointer data, gsize operand, gsize longest)
 {
   const Part *part = data;
+  const MsBlockIndex *index = &part->index;
+  gsize indexed = (index->n_heads + 1) * (gsize) index->width * sizeof (float)
+                  + index->n_heads * (gsize) index->top * sizeof (gint32);
 
   return (MsMixerBytes){
     .token
     = (part->n_heads * (gsize) query_width (part) + part->n_kv_heads * (gsize) part->head_width
        + part->n_kv_heads * (gsize) part->value_width + (gsize) part->gate.n_rows)
           * sizeof (float)
-      + part->n_heads * (gsize) part->value_width * operand,
+      + part->n_heads * (gsize) part->value_width * operand + indexed,
     .worker = ms_attention_worker_bytes (part->head_width, part->value_width, longest),
   };
 }
@@ -466,6 +522,32 @@ clamp (const MsEngine *engine, float *values, gsize width)
     ms_engine_for_tokens (engine, engine->n, limit, &limited);
 }
 
+/* The blocks that each token's key-value heads see (n, n_kv_heads, top); NULL where there is no index. */
+static const gint32 *
+choose_blocks (const MsEngine *engine, const Part *part, const MsOperand *in)
+{
+  const MsBlockIndex *index = &part->index;
+  gsize n = engine->n, width = index->width, all = index->n_heads * width;
+  float *q = ms_arena_array (engine->arena, float, n *all);
+  float *k = ms_arena_array (engine->arena, float, n *width);
+  gint32 *blocks = ms_arena_array (engine->arena, gint32, n * index->n_heads * index->top);
+  const MsProduct inward[] = {
+    { .w = &index->q, .x = *in, .rows = n, .y = q, .y_width = all },
+    { .w = &index->k, .x = *in, .rows = n, .y = k, .y_width = width },
+  };
+  Heads queries
+      = { q, index->n_heads, index->width, index->width, &index->q_norm, part->rotation, NULL };
+  Heads keys = { k, 1, index->width, index->width, &index->k_norm, part->rotation, NULL };
+
+  if (index->n_heads == 0)
+    return NULL;
+  ms_products_run (engine->products, inward, G_N_ELEMENTS (inward));
+  ms_engine_for_tokens (engine, n, place_heads, &queries);
+  ms_engine_for_tokens (engine, n, place_heads, &keys);
+  ms_block_index_choose (engine, index, q, k, blocks);
+  return blocks;
+}
+
 static void
 run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct out)
 {
@@ -511,6 +593,9 @@ run (const MsEngine *engine, gconstpointer data, const MsOperand *in, MsProduct 
       .window = part->window,
       .chunked = part->chunked,
       .sinks = part->sinks,
+      .blocks = choose_blocks (engine, part, in),
+      .block = part->index.block,
+      .n_blocks = part->index.top,
       .starts = engine->wave->starts,
       .n_documents = engine->wave->n_documents,
       .q = q,
