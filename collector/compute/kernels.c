@@ -397,16 +397,14 @@ ms_delta_step_body (float *state, gsize key_width, const float *k, const float *
 {
   Floats seen[DELTA_VECTORS] = { 0 }, change[DELTA_VECTORS], out[DELTA_VECTORS] = { 0 };
 
+  /* What decayed by d and is seen with k was seen with d k before: so the state is written once. */
   for (gsize i = 0; i < key_width; i++)
-    for (guint j = 0; j < DELTA_VECTORS; j++)
-      {
-        FloatsInMemory *at
-            = (FloatsInMemory *) (gpointer) (state + i * MS_DELTA_COLUMNS + j * WIDTH);
-        Floats kept = *at * decay[i * decay_step];
+    {
+      float weight = decay[i * decay_step] * k[i];
 
-        *at = kept;
-        seen[j] += kept * k[i];
-      }
+      for (guint j = 0; j < DELTA_VECTORS; j++)
+        seen[j] += load (state + i * MS_DELTA_COLUMNS + j * WIDTH) * weight;
+    }
   for (guint j = 0; j < DELTA_VECTORS; j++)
     change[j] = (load (values + j * WIDTH) - seen[j]) * beta;
   for (gsize i = 0; i < key_width; i++)
@@ -414,7 +412,7 @@ ms_delta_step_body (float *state, gsize key_width, const float *k, const float *
       {
         FloatsInMemory *at
             = (FloatsInMemory *) (gpointer) (state + i * MS_DELTA_COLUMNS + j * WIDTH);
-        Floats now = *at + change[j] * k[i];
+        Floats now = *at * decay[i * decay_step] + change[j] * k[i];
 
         *at = now;
         out[j] += now * q[i];

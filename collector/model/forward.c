@@ -9,7 +9,8 @@
  *       MoE block:    logits = router (normed); the gate chooses     (experts.c, db/base/gate.c)
  *                     x += sum of weight * expert (normed), tokens grouped by expert (experts.c)
  *                     x += a dense network beside them, shared experts (normed)
- *       Some architectures norm what the mixer or the networks give before it is added to x.
+ *       Some architectures norm what the mixer or the networks give before it is added to x; of some, x
+ *       is read from several streams before each half and written to them after it       (streams.c).
  *     predict          where asked for: losses of the output head                    (product.c)
  *
  * What must hold:
