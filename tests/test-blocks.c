@@ -28,6 +28,9 @@ typedef struct
   guint n;
   double *h;   /* (n, WIDTH): the normed stream */
   double *out; /* (n, WIDTH): what the mixer gives */
+  /* NULL, or which tokens each one sees (n, n): what an index chose before, or, if `chooses`, chooses. */
+  gboolean *seen;
+  gboolean chooses;
 } Naive;
 
 struct Case
@@ -457,8 +460,7 @@ mix_latent (const Naive *naive)
   gsize nk = heads * dk, nv = heads * dv;
   g_autofree double *q = g_new (double, n *nk), *k = g_new (double, n *nk);
   g_autofree double *v = g_new (double, n *nv), *mixed = g_new (double, n *nv);
-  g_autofree gboolean *seen
-      = has_tensor (model, "indexer.proj.weight") ? g_new0 (gboolean, n * n) : NULL;
+  gboolean *seen = naive->seen;
   g_autofree double *index_keys = g_new (double, n * 64);
   double c[64], a[64];
 
@@ -473,7 +475,7 @@ mix_latent (const Naive *naive)
           apply ("attn_q_a.weight", h, WIDTH, 0, 12, 12, a);
           norm ("attn_q_a_norm.weight", a, 12);
           apply ("attn_q_b.weight", a, 12, 0, nk, nk, q + t * nk);
-          if (seen != NULL)
+          if (seen != NULL && naive->chooses)
             choose_tokens (naive, t, a, index_keys, seen + t * n);
         }
       else
@@ -1097,16 +1099,27 @@ static void
 add (GgufWriter *writer, const char *name, gint64 ne0, gint64 ne1, gint64 ne2)
 {
   gsize n = (gsize) (ne0 * MAX (ne1, 1) * MAX (ne2, 1));
-  g_autofree float *all = g_str_has_prefix (name, "blk.0.")
-                              ? values (name + strlen ("blk.0."), n)
-                              : toy_model_values (&values_of, name, n);
+  g_autofree float *all = toy_model_values (&values_of, name, n);
 
   gguf_add_f32 (writer, name, ne0, ne1, ne2, all);
 }
 
-/* The model, its mixer's tensor `wrong` left out or with another first dimension; wrong NULL: whole. */
+/* A part of a block, with the values of the first block's, or 0. */
+static void
+add_part (GgufWriter *writer, guint block, const char *part, gint64 ne0, gint64 ne1, gint64 ne2,
+          gboolean zero)
+{
+  gsize n = (gsize) (ne0 * MAX (ne1, 1) * MAX (ne2, 1));
+  g_autofree char *name = g_strdup_printf ("blk.%u.%s", block, part);
+  g_autofree float *all = zero ? g_new0 (float, n) : values (part, n);
+
+  gguf_add_f32 (writer, name, ne0, ne1, ne2, all);
+}
+
+/* The model, its mixer's tensor `wrong` left out or with another first dimension; wrong NULL: whole.  A second
+ * block is as the first, without an index; of two, experts give nothing. */
 static GgufWriter *
-write_model (const Case *model, const char *wrong, gboolean missing)
+write_blocks (const Case *model, guint n_blocks, const char *wrong, gboolean missing)
 {
   GgufWriter *writer = gguf_writer_new ();
   const struct
@@ -1114,7 +1127,7 @@ write_model (const Case *model, const char *wrong, gboolean missing)
     const char *name;
     guint32 value;
   } numbers[] = { { "embedding_length", WIDTH },
-                  { "block_count", 1 },
+                  { "block_count", n_blocks },
                   { "expert_count", EXPERTS },
                   { "expert_used_count", 2 },
                   { "expert_gating_func", has_tensor (model, "hc_attn_fn.weight") ? 4 : 1 } };
@@ -1127,7 +1140,6 @@ write_model (const Case *model, const char *wrong, gboolean missing)
                                         NULL };
   g_autofree char *epsilon
       = g_strconcat (model->architecture, ".attention.layer_norm_rms_epsilon", NULL);
-  g_autofree char *ffn_norm = g_strconcat ("blk.0.", model->ffn_norm, NULL);
 
   gguf_add_string (writer, "general.architecture", model->architecture);
   gguf_add_float (writer, epsilon, EPSILON);
@@ -1159,24 +1171,33 @@ write_model (const Case *model, const char *wrong, gboolean missing)
       add (writer, "output_hc_base.weight", 4, 0, 0);
       add (writer, "output_hc_scale.weight", 1, 0, 0);
     }
-  add (writer, "blk.0.attn_norm.weight", WIDTH, 0, 0);
-  add (writer, ffn_norm, WIDTH, 0, 0);
-  add (writer, "blk.0.ffn_gate_inp.weight", WIDTH, EXPERTS, 0);
-  add (writer, "blk.0.ffn_gate_exps.weight", WIDTH, 8, EXPERTS);
-  add (writer, "blk.0.ffn_up_exps.weight", WIDTH, 8, EXPERTS);
-  add (writer, "blk.0.ffn_down_exps.weight", 8, WIDTH, EXPERTS);
-  for (guint i = 0; model->tensors[i].name != NULL; i++)
+  for (guint b = 0; b < n_blocks; b++)
     {
-      const gint64 *ne = model->tensors[i].ne;
-      g_autofree char *name = g_strconcat ("blk.0.", model->tensors[i].name, NULL);
-      gboolean spoiled = g_strcmp0 (model->tensors[i].name, wrong) == 0;
+      add_part (writer, b, "attn_norm.weight", WIDTH, 0, 0, FALSE);
+      add_part (writer, b, model->ffn_norm, WIDTH, 0, 0, FALSE);
+      add_part (writer, b, "ffn_gate_inp.weight", WIDTH, EXPERTS, 0, FALSE);
+      add_part (writer, b, "ffn_gate_exps.weight", WIDTH, 8, EXPERTS, FALSE);
+      add_part (writer, b, "ffn_up_exps.weight", WIDTH, 8, EXPERTS, FALSE);
+      add_part (writer, b, "ffn_down_exps.weight", 8, WIDTH, EXPERTS, n_blocks > 1);
+      for (guint i = 0; model->tensors[i].name != NULL; i++)
+        {
+          const gint64 *ne = model->tensors[i].ne;
+          gboolean spoiled = g_strcmp0 (model->tensors[i].name, wrong) == 0;
 
-      if (!spoiled)
-        add (writer, name, ne[0], ne[1], ne[2]);
-      else if (!missing)
-        add (writer, name, ne[0] + 1, ne[1], ne[2]);
+          if (b > 0 && g_str_has_prefix (model->tensors[i].name, "indexer."))
+            continue;
+          if (!spoiled || !missing)
+            add_part (writer, b, model->tensors[i].name, spoiled ? ne[0] + 1 : ne[0], ne[1], ne[2],
+                      FALSE);
+        }
     }
   return writer;
+}
+
+static GgufWriter *
+write_model (const Case *model, const char *wrong, gboolean missing)
+{
+  return write_blocks (model, 1, wrong, missing);
 }
 
 /* --- Tests ----------------------------------------------------------------------------------- */
@@ -1198,7 +1219,7 @@ remove_path (const char *path)
   g_rmdir (folder);
 }
 
-/* Logits (ALL_TOKENS, EXPERTS) of a wave of all documents; NULL when a value was no number. */
+/* Logits (ALL_TOKENS, EXPERTS) of a wave of all documents at the last block; NULL when a value was no number. */
 static float *
 run_wave (const MsPlan *plan, const gint32 *ids, guint threads)
 {
@@ -1215,9 +1236,9 @@ run_wave (const MsPlan *plan, const gint32 *ids, guint threads)
     starts[i + 1] = starts[i] + lengths[i];
   end = ms_forward_run (plan, &options, &(const MsWave){ ids, starts, G_N_ELEMENTS (lengths) },
                         rows, 0, NULL, NULL, &broken);
-  return end == MS_FORWARD_DONE
-             ? g_memdup2 (rows->layers[0].logits, ALL_TOKENS * EXPERTS * sizeof (float))
-             : NULL;
+  return end == MS_FORWARD_DONE ? g_memdup2 (rows->layers[plan->n_moe - 1].logits,
+                                             ALL_TOKENS * EXPERTS * sizeof (float))
+                                : NULL;
 }
 
 static void
@@ -1237,6 +1258,8 @@ run_naive (const Case *model, const gint32 *ids, guint n, double *logits)
   g_autofree double *x = g_new (double, n *WIDTH), *h = g_new (double, n *WIDTH);
   g_autofree double *out = g_new (double, n *WIDTH);
   guint streams = (guint) key (model, "hyper_connection.count", 0);
+  g_autofree gboolean *seen
+      = has_tensor (model, "indexer.proj.weight") ? g_new0 (gboolean, n * n) : NULL;
   double unused[4], also_unused[16];
 
   for (guint t = 0; t < n; t++)
@@ -1251,7 +1274,7 @@ run_naive (const Case *model, const gint32 *ids, guint n, double *logits)
         read_streams (model, "hc_attn", all, streams, h + t * WIDTH, unused, also_unused);
       norm ("attn_norm.weight", h + t * WIDTH, WIDTH);
     }
-  model->mix (&(const Naive){ model, n, h, out });
+  model->mix (&(const Naive){ model, n, h, out, seen, TRUE });
   for (guint t = 0; t < n; t++)
     {
       for (guint i = 0; i < WIDTH && streams == 0; i++)
@@ -1445,6 +1468,66 @@ test_hashed (void)
   remove_path (path);
 }
 
+/* A block without an index sees what the block before chose. */
+static void
+test_shared_choice (void)
+{
+  const Case *model = NULL;
+  static const gint32 types[] = { 1, 0 };
+  g_autofree char *path = new_path ();
+  g_autoptr (GgufWriter) writer = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsGguf) gguf = NULL;
+  g_autoptr (MsPlan) plan = NULL;
+  g_autofree float *embedding = toy_model_values (&values_of, "token_embd.weight", WORDS * WIDTH);
+  g_autofree float *found = NULL;
+  gint32 ids[ALL_TOKENS];
+  guint first = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    if (g_str_equal (cases[i].name, "latent-chosen"))
+      model = &cases[i];
+  writer = write_blocks (model, 2, NULL, FALSE);
+  gguf_add_i32s (writer, "glm-dsa.attention.indexer.types", types, 2);
+  gguf_writer_save (writer, path);
+  gguf = ms_gguf_open (path, &error);
+  g_assert_no_error (error);
+  plan = ms_plan_new (gguf, &error);
+  g_assert_no_error (error);
+  draw_ids (ids);
+  found = run_wave (plan, ids, 2);
+  for (guint i = 0; i < G_N_ELEMENTS (lengths); first += lengths[i++])
+    {
+      guint n = lengths[i];
+      g_autofree double *x = g_new (double, n *WIDTH), *h = g_new (double, n *WIDTH);
+      g_autofree double *out = g_new (double, n *WIDTH);
+      g_autofree gboolean *seen = g_new0 (gboolean, n * n);
+
+      for (guint j = 0; j < n * WIDTH; j++)
+        x[j] = (double) embedding[ids[first + j / WIDTH] * WIDTH + (gint) (j % WIDTH)];
+      for (guint block = 0; block < 2; block++)
+        {
+          memcpy (h, x, n * WIDTH * sizeof *h);
+          for (guint t = 0; t < n; t++)
+            norm ("attn_norm.weight", h + t * WIDTH, WIDTH);
+          model->mix (&(const Naive){ model, n, h, out, seen, block == 0 });
+          for (guint j = 0; j < n * WIDTH; j++)
+            x[j] += out[j];
+        }
+      for (guint t = 0; t < n; t++)
+        {
+          double logits[EXPERTS];
+
+          norm (model->ffn_norm, x + t * WIDTH, WIDTH);
+          apply ("ffn_gate_inp.weight", x + t * WIDTH, WIDTH, 0, EXPERTS, EXPERTS, logits);
+          for (guint e = 0; e < EXPERTS; e++)
+            g_assert_cmpfloat_with_epsilon ((double) found[(first + t) * EXPERTS + e], logits[e],
+                                            1e-4);
+        }
+    }
+  remove_path (path);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -1460,5 +1543,6 @@ main (int argc, char **argv)
       g_test_add_data_func (damaged, &cases[i], test_damaged);
     }
   g_test_add_func ("/blocks/hashed", test_hashed);
+  g_test_add_func ("/blocks/shared-choice", test_shared_choice);
   return g_test_run ();
 }
