@@ -300,7 +300,8 @@ test_refused (void)
     const gint32 *types;
     const char *pre, *part; /* of the message */
   } cases[] = {
-    { "bert", tokens, NULL, NULL, 0, NULL, NULL, "'bert' is not supported" },
+    { "rwkv", tokens, NULL, NULL, 0, NULL, NULL, "'rwkv' is not supported" },
+    { "t5", tokens, NULL, few, 1, NULL, NULL, "no unknown token" },
     { "llama", none, NULL, few, 1, NULL, NULL, "0 tokens" },
     { "llama", tokens, NULL, NULL, 0, NULL, NULL, "tokenizer.ggml.scores" },
     { "llama", tokens, NULL, few, 0, NULL, NULL, "0 scores" },
@@ -448,6 +449,195 @@ test_bytes (void)
       check_encoded (tokenizer, "a\xff", 2, unknown ? "0 3" : "0", unknown ? 0 : 1);
       check_encoded (tokenizer, "axx\xc2", 4, unknown ? "0 3 3 3" : "0", unknown ? 0 : 3);
       g_assert_cmpint (ms_tokenizer_eos (tokenizer), ==, 5);
+    }
+}
+
+/* --- Unigram and WordPiece ---------------------------------------------------------------------- */
+
+#define BLOCK "\xe2\x96\x81"
+
+/* A double array of one replacement, "A" by "a". */
+static void
+add_charsmap (GgufWriter *writer)
+{
+  gint32 bytes[4 + 4 * 256 + 2] = { 0 };
+  guint32 nodes[256] = { 0 };
+
+  nodes['A'] = 'A' | 1u << 8 | 0xc1u << 10; /* ends here; its text is told by node 'A' ^ 0xc1 */
+  nodes['A' ^ 0xc1] = 1u << 31;
+  bytes[1] = 4; /* 1024 bytes of nodes */
+  for (guint i = 0; i < 1024; i++)
+    bytes[4 + i] = (gint8) (nodes[i / 4] >> (i % 4 * 8));
+  bytes[4 + 1024] = 'a';
+  gguf_add_i32s (writer, "tokenizer.ggml.precompiled_charsmap", bytes, G_N_ELEMENTS (bytes));
+}
+
+static void
+test_unigram (void)
+{
+  static const char *const tokens[]
+      = { "<pad>",   "</s>",     "<unk>", BLOCK,       "a",   "b", "ab",
+          BLOCK "a", BLOCK "ab", "bbb",   BLOCK BLOCK, "[X]", NULL };
+  static const float scores[] = { 0, 0, 0, -3, -3, -3, -4, -3.5f, -9, -4, -20, 0 };
+  static const gint32 types[] = { 3, 3, 2, 1, 1, 1, 1, 1, 1, 5, 1, 4 };
+
+  for (guint merge = 0; merge < 2; merge++)
+    {
+      g_autoptr (GgufWriter) writer = new_vocabulary ("t5", tokens);
+      g_autoptr (MsTokenizer) tokenizer = NULL;
+      g_autoptr (GError) error = NULL;
+
+      gguf_add_floats (writer, "tokenizer.ggml.scores", scores, G_N_ELEMENTS (scores));
+      gguf_add_i32s (writer, "tokenizer.ggml.token_type", types, G_N_ELEMENTS (types));
+      gguf_add_bool (writer, "tokenizer.ggml.add_space_prefix", TRUE);
+      gguf_add_bool (writer, "tokenizer.ggml.remove_extra_whitespaces", merge != 0);
+      add_charsmap (writer);
+      tokenizer = load (writer, NULL, &error);
+      g_assert_no_error (error);
+      check (tokenizer, "", "");
+      check (tokenizer, "a", "7");
+      /* -3.5 - 3 is more than -3 - 4 and -9. */
+      check (tokenizer, "ab", "7 5");
+      check (tokenizer, "Ab", "7 5");
+      check (tokenizer, "bbb", "3 9");
+      check (tokenizer, "a b", "7 3 5");
+      check (tokenizer, "b[X]b", "3 5 11 3 5");
+      /* -3 - 3 is more than -20. */
+      check (tokenizer, "a  b", merge ? "7 3 5" : "7 3 3 5");
+      check (tokenizer, "b ", merge ? "3 5" : "3 5 3");
+      /* Characters that are no piece are one unknown token as long as nothing is between them. */
+      check (tokenizer, "xyz", "3 2");
+      check (tokenizer, "xaxx", "3 2 4 2");
+      check (tokenizer, "\xff", "2");
+      g_assert_cmpint (ms_tokenizer_bos (tokenizer), ==, -1);
+      g_assert_cmpint (ms_tokenizer_eos (tokenizer), ==, 1);
+      g_assert_cmpstr (ms_tokenizer_name (tokenizer), ==, "t5");
+    }
+}
+
+/* An array of replacements that leads in a circle: no match is followed for ever. */
+static void
+test_unigram_circle (void)
+{
+  static const char *const tokens[] = { "<pad>", "</s>", "<unk>", "a", NULL };
+  static const float scores[] = { 0, 0, 0, -3 };
+  gint32 bytes[4 + 4 * 256 + 2] = { 0, 4 };
+  g_autoptr (GgufWriter) writer = new_vocabulary ("t5", tokens);
+  g_autoptr (MsTokenizer) tokenizer = NULL;
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GError) error = NULL;
+  guint32 node = 'a' | (guint32) 'a' << 10; /* its child for "a" is itself */
+
+  for (guint i = 0; i < 4; i++)
+    bytes[4 + 4 * 'a' + i] = (gint8) (node >> (8 * i));
+  for (guint i = 0; i < 500000; i++)
+    g_string_append_c (text, 'a');
+  gguf_add_floats (writer, "tokenizer.ggml.scores", scores, G_N_ELEMENTS (scores));
+  gguf_add_i32s (writer, "tokenizer.ggml.precompiled_charsmap", bytes, G_N_ELEMENTS (bytes));
+  tokenizer = load (writer, NULL, &error);
+  g_assert_no_error (error);
+  ms_tokenizer_encode (tokenizer, text->str, text->len, ids);
+  g_assert_cmpuint (ids->len, ==, text->len);
+}
+
+/* The best sum of scores of word from `at` on, trying every way. */
+static double
+best_sum (const char *word, guint at, const char *const *tokens, const float *scores)
+{
+  double best = word[at] == '\0' ? 0 : -1e9;
+
+  for (guint t = 3; tokens[t] != NULL; t++)
+    if (word[at] != '\0' && g_str_has_prefix (word + at, tokens[t]))
+      best = MAX (best, (double) scores[t]
+                            + best_sum (word, at + (guint) strlen (tokens[t]), tokens, scores));
+  return best;
+}
+
+static void
+test_unigram_best (void)
+{
+  static const char *const tokens[] = { "<pad>", "</s>", "<unk>", "a",  "b",    "c",  "ab",
+                                        "ba",    "abc",  "cab",   "aa", "bcab", "cc", NULL };
+  float scores[G_N_ELEMENTS (tokens) - 1] = { 0 };
+  guint64 seed = 5;
+
+  for (guint round = 0; round < 20; round++)
+    {
+      g_autoptr (GgufWriter) writer = new_vocabulary ("t5", tokens);
+      g_autoptr (MsTokenizer) tokenizer = NULL;
+      g_autoptr (GError) error = NULL;
+
+      for (guint i = 3; i < G_N_ELEMENTS (scores); i++)
+        scores[i] = (float) -(1 + 9 * ms_random_double (&seed));
+      gguf_add_floats (writer, "tokenizer.ggml.scores", scores, G_N_ELEMENTS (scores));
+      tokenizer = load (writer, NULL, &error);
+      g_assert_no_error (error);
+      for (guint w = 0; w < 20; w++)
+        {
+          char word[13] = { 0 };
+          g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+          g_autofree char *back = NULL;
+          double sum = 0;
+
+          for (guint i = 0; i < sizeof word - 1; i++)
+            word[i] = (char) ('a' + ms_random_below (&seed, 3));
+          ms_tokenizer_encode (tokenizer, word, strlen (word), ids);
+          for (guint i = 0; i < ids->len; i++)
+            sum += (double) scores[g_array_index (ids, gint32, i)];
+          g_assert_cmpfloat_with_epsilon (sum, best_sum (word, 0, tokens, scores), 1e-9);
+          back = round_trip (tokenizer, word);
+          g_assert_cmpstr (back, ==, word);
+        }
+    }
+}
+
+static void
+test_wordpiece (void)
+{
+  static const char *const tokens[] = { "[UNK]",
+                                        "[CLS]",
+                                        "[SEP]",
+                                        BLOCK "he",
+                                        "llo",
+                                        BLOCK "hello",
+                                        BLOCK ",",
+                                        BLOCK "w",
+                                        BLOCK "\xe6\x97\xa5",
+                                        "o",
+                                        "l",
+                                        "H\xc3\xa9",
+                                        BLOCK "H\xc3\xa9",
+                                        NULL };
+  static const gint32 types[] = { 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+
+  for (guint cased = 0; cased < 2; cased++)
+    {
+      g_autoptr (GgufWriter) writer = new_vocabulary ("bert", tokens);
+      g_autoptr (MsTokenizer) tokenizer = NULL;
+      g_autoptr (GError) error = NULL;
+
+      gguf_add_i32s (writer, "tokenizer.ggml.token_type", types, G_N_ELEMENTS (types));
+      gguf_add_u32 (writer, "tokenizer.ggml.unknown_token_id", 0);
+      gguf_add_u32 (writer, "tokenizer.ggml.bos_token_id", 1);
+      gguf_add_u32 (writer, "tokenizer.ggml.seperator_token_id", 2);
+      if (cased)
+        gguf_add_bool (writer, "tokenizer.ggml.normalizer.lowercase", FALSE);
+      tokenizer = load (writer, NULL, &error);
+      g_assert_no_error (error);
+      check (tokenizer, "", "");
+      check (tokenizer, " \t\n", "");
+      check (tokenizer, "hello", "5");
+      check (tokenizer, "hello,hello", "5 6 5");
+      check (tokenizer, "hellollo\xe6\x97\xa5w", "5 4 8 7");
+      check (tokenizer, "wol", "7 9 10");
+      /* All of a word or nothing; controls are no part of it. */
+      check (tokenizer, "wolx w", "0 7");
+      check (tokenizer, "hel\x01lo", "5");
+      check (tokenizer, "H\xc3\xa9llo", cased ? "12 4" : "5");
+      check (tokenizer, "He\xcc\x81llo", cased ? "0" : "5");
+      g_assert_cmpint (ms_tokenizer_bos (tokenizer), ==, 1);
+      g_assert_cmpint (ms_tokenizer_eos (tokenizer), ==, 2);
     }
 }
 
@@ -669,6 +859,10 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizer/odd-vocabulary", test_odd_vocabulary);
   g_test_add_func ("/tokenizer/special", test_special);
   g_test_add_func ("/tokenizer/bytes", test_bytes);
+  g_test_add_func ("/tokenizer/unigram", test_unigram);
+  g_test_add_func ("/tokenizer/unigram-best", test_unigram_best);
+  g_test_add_func ("/tokenizer/unigram-circle", test_unigram_circle);
+  g_test_add_func ("/tokenizer/wordpiece", test_wordpiece);
   g_test_add_func ("/tokenizer/many-users", test_many_users);
   g_test_add_func ("/tokenizer/long", test_long);
   g_test_add_func ("/tokenizer/limit", test_limit);

@@ -1,12 +1,15 @@
-/* Both tokenizers merge neighbours until nothing fits: `llama` (SentencePiece) joins the pair whose
+/* Two tokenizers merge neighbours until nothing fits: `llama` (SentencePiece) joins the pair whose
  * result has the best score in the vocabulary, `gpt2` (byte-pair encoding) the pair that stands first in
- * its list of merges, within words.  So one merge loop serves both, with a heap: O(n log n).
+ * its list of merges, within words.  So one merge loop serves both, with a heap: O(n log n).  The other two
+ * have files of their own: `t5` (unigram.c) and `bert` (wordpiece.c).
  *
  * Works on raw bytes: vocabulary entries are decoded once (byte alphabet of gpt2; U+2581 for spaces), so
  * text is used as it is.  Words are remembered, as most text repeats them. */
 #include "gguf-private.h"
 #include "piece-map-private.h"
 #include "pretokenizer-private.h"
+#include "unigram-private.h"
+#include "wordpiece-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,8 +23,18 @@ enum
   TYPE_UNKNOWN = 2,
   TYPE_CONTROL = 3,
   TYPE_USER = 4, /* taken as a whole wherever it stands in the text */
+  TYPE_UNUSED = 5,
   TYPE_BYTE = 6,
 };
+
+/* tokenizer.ggml.model */
+typedef enum
+{
+  KIND_LLAMA,
+  KIND_GPT2, /* and gemma4 */
+  KIND_UNIGRAM,
+  KIND_WORDPIECE,
+} Kind;
 
 typedef enum
 {
@@ -41,14 +54,15 @@ struct MsTokenizer
 {
   MsGguf *gguf; /* keeps the strings */
   char *name;
-  MsPretokenizer *pre; /* NULL: llama */
+  Kind kind;
+  MsPretokenizer *pre; /* gpt2 only */
   Alphabet alphabet;
   guint n;              /* V */
   GStringChunk *chunk;  /* decoded strings */
   MsGgufString *texts;  /* (V) as in the file */
   MsGgufString *pieces; /* (V) */
   MsPieceMap *symbols;  /* bytes -> symbol: tokens by their id, then parts of merges from V on */
-  float *scores;        /* (V), llama only */
+  float *scores;        /* (V), llama and unigram */
   MsPieceMap *merges;   /* pair of symbols (gint32[2]) -> rank, gpt2 only */
   gint32 (*pairs)[2];   /* keys of merges */
   GArray *merged;       /* of gint32: symbol made by the merge of each rank */
@@ -56,10 +70,16 @@ struct MsTokenizer
   gsize longest;        /* bytes of the longest token; 0: some text gives no token */
   gint32 unknown;       /* -1: none */
   gint32 bos, eos;      /* what documents begin and end with; -1: nothing */
-  gboolean add_space;   /* llama: the text gets a space in front */
-  gboolean split_words; /* llama: no token goes over the start of a word */
-  Whole users;          /* user-defined tokens */
-  Whole specials;       /* these, control tokens and the unknown one */
+  gboolean add_space;   /* llama, unigram: the text gets a space in front */
+  gboolean split_words; /* llama, unigram: no token goes over the start of a word */
+  gsize longest_piece;  /* bytes of the longest token, whatever else */
+  /* Unigram only. */
+  MsUnigram unigram;
+  MsCharsmap *charsmap; /* NULL: characters stay what they are */
+  gboolean merge_spaces;
+  MsWordpieceRules rules; /* WordPiece only */
+  Whole users;            /* user-defined tokens */
+  Whole specials;         /* these, control tokens and the unknown one */
   GMutex lock;
   GPtrArray *idle; /* of Worker: scratch not in use */
 };
@@ -86,7 +106,8 @@ typedef struct
   MsSplitter *splitter; /* NULL: llama */
   GArray *symbols;      /* of Symbol */
   GArray *heap;         /* of Pair */
-  GByteArray *spaced;   /* text with U+2581 replaced */
+  GByteArray *spaced;   /* text with U+2581 replaced; the word under way */
+  GArray *cells;        /* unigram only */
   /* Ids of words seen: map value i -> ids spans[2 i] .. spans[2 i + 1] - 1. */
   MsPieceMap *cache;
   MsArena *keys;
@@ -115,6 +136,7 @@ worker_free (gpointer data)
   g_array_unref (worker->symbols);
   g_array_unref (worker->heap);
   g_byte_array_unref (worker->spaced);
+  g_array_unref (worker->cells);
   ms_piece_map_free (worker->cache);
   ms_arena_free (worker->keys);
   g_array_unref (worker->spans);
@@ -146,6 +168,7 @@ take_worker (MsTokenizer *tokenizer)
   worker->symbols = g_array_new (FALSE, FALSE, sizeof (Symbol));
   worker->heap = g_array_new (FALSE, FALSE, sizeof (Pair));
   worker->spaced = g_byte_array_new ();
+  worker->cells = g_array_new (FALSE, FALSE, MS_UNIGRAM_CELL);
   worker->cache = ms_piece_map_new ();
   worker->keys = ms_arena_new (1 << 20);
   worker->spans = g_array_new (FALSE, FALSE, sizeof (guint));
@@ -216,7 +239,7 @@ consider (const MsTokenizer *tokenizer, Worker *worker, gint32 left, gint32 righ
   a = &symbols[left];
   b = &symbols[right];
   pair.length = a->length + b->length;
-  if (tokenizer->pre != NULL)
+  if (tokenizer->kind == KIND_GPT2)
     {
       const gint32 key[2] = { a->symbol, b->symbol };
       gint32 rank = ms_piece_map_find (tokenizer->merges, key, sizeof key);
@@ -285,13 +308,6 @@ merge_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsiz
 {
   Symbol *symbols;
 
-  length = cut_word (tokenizer, worker, word, length, ids);
-  if (length > MAX_WORD)
-    {
-      worker->too_long = length;
-      return;
-    }
-
   g_array_set_size (worker->symbols, 0);
   g_array_set_size (worker->heap, 0);
   for (gsize at = 0; at < length;)
@@ -340,6 +356,23 @@ merge_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsiz
     append_symbol (tokenizer, worker, &symbols[i], ids);
 }
 
+/* Appends the ids of a word, by whatever rule. */
+static void
+cut_into_tokens (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsize length,
+                 GArray *ids)
+{
+  length = cut_word (tokenizer, worker, word, length, ids);
+  if (length > MAX_WORD)
+    worker->too_long = length;
+  else if (tokenizer->kind == KIND_UNIGRAM)
+    ms_unigram_cut (&tokenizer->unigram, word, length, worker->cells, ids, worker->how->cancel);
+  else if (tokenizer->kind == KIND_WORDPIECE)
+    ms_wordpiece_cut (tokenizer->symbols, (gint32) tokenizer->n, tokenizer->longest_piece,
+                      tokenizer->unknown, word, length, ids, worker->how->cancel);
+  else
+    merge_word (tokenizer, worker, word, length, ids);
+}
+
 static gboolean
 is_newlines (const char *word, gsize length)
 {
@@ -383,7 +416,7 @@ encode_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsi
   if (whole >= 0)
     g_array_append_val (ids, whole);
   else
-    merge_word (tokenizer, worker, word, length, ids);
+    cut_into_tokens (tokenizer, worker, word, length, ids);
   if (length > CACHED_LENGTH || worker->lost > lost)
     return;
   if (ms_piece_map_size (worker->cache) == CACHED_WORDS)
@@ -407,6 +440,78 @@ encode_word (const MsTokenizer *tokenizer, Worker *worker, const char *word, gsi
 
 /* --- Text ------------------------------------------------------------------------------------- */
 
+static void
+encode_wordpiece (const MsTokenizer *tokenizer, Worker *worker, const char *text, gsize length,
+                  GArray *ids)
+{
+  gsize at = 0;
+
+  while (!has_ended (worker, ids)
+         && ms_wordpiece_next (tokenizer->rules, text, length, &at, worker->spaced))
+    encode_word (tokenizer, worker, (const char *) worker->spaced->data, worker->spaced->len, ids);
+}
+
+/* Encodes the word under way; `start` is where the ids of the text begin. */
+static void
+flush_unigram (const MsTokenizer *tokenizer, Worker *worker, guint start, GArray *ids)
+{
+  guint first = ids->len;
+
+  if (worker->spaced->len > 0)
+    encode_word (tokenizer, worker, (const char *) worker->spaced->data, worker->spaced->len, ids);
+  g_byte_array_set_size (worker->spaced, 0);
+  /* Characters that are no piece are one unknown token together, over the borders of words, too. */
+  if (first > start && ids->len > first && tokenizer->unknown >= 0
+      && g_array_index (ids, gint32, first) == tokenizer->unknown
+      && g_array_index (ids, gint32, first - 1) == tokenizer->unknown)
+    g_array_remove_index (ids, first);
+}
+
+/* Replaces characters and spaces, and encodes word by word. */
+static void
+encode_unigram (const MsTokenizer *tokenizer, Worker *worker, const char *text, gsize length,
+                gboolean add_space, GArray *ids)
+{
+  GByteArray *word = worker->spaced;
+  guint start = ids->len;
+  gboolean in_word = FALSE, begun = FALSE;
+  gsize used;
+
+  g_byte_array_set_size (word, 0);
+  for (gsize at = 0; at < length && word->len <= MAX_WORD && !has_ended (worker, ids); at += used)
+    {
+      const char *with = text + at;
+      gsize n = 0;
+
+      used = ms_charsmap_match (tokenizer->charsmap, text + at, length - at, &with, &n);
+      if (used == 0)
+        used = n = (gsize) (g_utf8_next_char (with) - with);
+      for (gsize i = 0; i < n; i++)
+        {
+          gboolean block = n - i >= 3 && memcmp (with + i, LOWER_BLOCK, 3) == 0;
+          gboolean space = with[i] == ' ';
+          guint spaces = 0;
+
+          if (space)
+            spaces = !tokenizer->merge_spaces;
+          else if (!in_word)
+            spaces = (add_space && !begun) || tokenizer->merge_spaces;
+          begun |= !space && !in_word;
+          in_word = !space;
+          spaces += block;
+          if (spaces > 0 && tokenizer->split_words && word->len > 0
+              && word->data[word->len - 1] != ' ')
+            flush_unigram (tokenizer, worker, start, ids);
+          for (guint j = 0; j < spaces; j++)
+            g_byte_array_append (word, (const guint8 *) " ", 1);
+          if (!space && !block)
+            g_byte_array_append (word, (const guint8 *) with + i, 1);
+          i += block ? 2 : 0;
+        }
+    }
+  flush_unigram (tokenizer, worker, start, ids);
+}
+
 /* Valid UTF-8 (with NUL characters). */
 static void
 encode_valid (const MsTokenizer *tokenizer, Worker *worker, const char *text, gsize length,
@@ -414,6 +519,16 @@ encode_valid (const MsTokenizer *tokenizer, Worker *worker, const char *text, gs
 {
   gsize from = 0;
 
+  if (tokenizer->kind == KIND_WORDPIECE)
+    {
+      encode_wordpiece (tokenizer, worker, text, length, ids);
+      return;
+    }
+  if (tokenizer->kind == KIND_UNIGRAM)
+    {
+      encode_unigram (tokenizer, worker, text, length, add_space, ids);
+      return;
+    }
   if (tokenizer->alphabet == ALPHABET_TEXT
       && (add_space || memmem (text, length, LOWER_BLOCK, 3) != NULL))
     {
@@ -470,7 +585,7 @@ static void
 encode_plain (const MsTokenizer *tokenizer, Worker *worker, const char *text, gsize length,
               GArray *ids)
 {
-  gboolean add_space = tokenizer->pre == NULL && tokenizer->add_space;
+  gboolean add_space = tokenizer->add_space;
 
   while (length > 0 && !has_ended (worker, ids))
     {
@@ -889,36 +1004,126 @@ whole_clear (Whole *whole)
   g_clear_pointer (&whole->ranks, ms_piece_map_free);
 }
 
+/* What files leave out: ids of special tokens (none: G_MAXUINT32), and whether they are added. */
+static const struct
+{
+  const char *eos_key, *add_eos_key;
+  guint32 bos, eos, unknown;
+  gboolean add_bos, add_eos, add_space;
+} ends[] = {
+  [KIND_LLAMA]
+  = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.add_eos_token", 1, 2, 0, TRUE, FALSE, TRUE },
+  [KIND_GPT2] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.add_eos_token", G_MAXUINT32,
+                  G_MAXUINT32, G_MAXUINT32, FALSE, FALSE, FALSE },
+  [KIND_UNIGRAM] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.add_eos_token", G_MAXUINT32, 1,
+                     2, FALSE, TRUE, FALSE },
+  /* [CLS] and [SEP]; the key is spelled so. */
+  [KIND_WORDPIECE] = { "tokenizer.ggml.seperator_token_id", "tokenizer.ggml.add_sep_token", 101,
+                       102, 100, TRUE, TRUE, FALSE },
+};
+
 static gboolean
 load_ends (MsTokenizer *tokenizer, const gint32 *types, GError **error)
 {
-  gboolean llama = tokenizer->pre == NULL;
-  guint flags = llama ? MS_PRE_BOS : ms_pretokenizer_flags (tokenizer->pre);
-  gboolean add = (flags & MS_PRE_BOS) != 0, add_eos = FALSE;
-  guint32 bos = llama ? 1 : G_MAXUINT32, eos = llama ? 2 : G_MAXUINT32;
-  guint32 unknown = llama ? 0 : G_MAXUINT32;
+  const MsGguf *gguf = tokenizer->gguf;
+  guint32 bos = ends[tokenizer->kind].bos, eos = ends[tokenizer->kind].eos;
+  guint32 unknown = ends[tokenizer->kind].unknown;
+  gboolean add_bos = ends[tokenizer->kind].add_bos, add_eos = ends[tokenizer->kind].add_eos;
 
-  if (!ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.add_bos_token", MS_KEY_OPTIONAL, &add,
-                         error)
-      || !ms_gguf_get_u32 (tokenizer->gguf, "tokenizer.ggml.bos_token_id", MS_KEY_OPTIONAL, &bos,
+  tokenizer->add_space = ends[tokenizer->kind].add_space;
+  if (tokenizer->pre != NULL && (ms_pretokenizer_flags (tokenizer->pre) & MS_PRE_BOS) != 0)
+    add_bos = TRUE;
+  if (!ms_gguf_get_bool (gguf, "tokenizer.ggml.add_bos_token", MS_KEY_OPTIONAL, &add_bos, error)
+      || !ms_gguf_get_u32 (gguf, "tokenizer.ggml.bos_token_id", MS_KEY_OPTIONAL, &bos, error)
+      || !ms_gguf_get_bool (gguf, ends[tokenizer->kind].add_eos_key, MS_KEY_OPTIONAL, &add_eos,
+                            error)
+      || !ms_gguf_get_u32 (gguf, ends[tokenizer->kind].eos_key, MS_KEY_OPTIONAL, &eos, error)
+      || !ms_gguf_get_u32 (gguf, "tokenizer.ggml.unknown_token_id", MS_KEY_OPTIONAL, &unknown,
                            error)
-      || !ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.add_eos_token", MS_KEY_OPTIONAL,
-                            &add_eos, error)
-      || !ms_gguf_get_u32 (tokenizer->gguf, "tokenizer.ggml.eos_token_id", MS_KEY_OPTIONAL, &eos,
-                           error)
-      || !ms_gguf_get_u32 (tokenizer->gguf, "tokenizer.ggml.unknown_token_id", MS_KEY_OPTIONAL,
-                           &unknown, error)
-      || !ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.add_space_prefix", MS_KEY_OPTIONAL,
+      || !ms_gguf_get_bool (gguf, "tokenizer.ggml.add_space_prefix", MS_KEY_OPTIONAL,
                             &tokenizer->add_space, error))
     return FALSE;
-  tokenizer->bos = add && bos < tokenizer->n ? (gint32) bos : -1;
+  tokenizer->add_space &= tokenizer->kind == KIND_LLAMA || tokenizer->kind == KIND_UNIGRAM;
+  tokenizer->bos = add_bos && bos < tokenizer->n ? (gint32) bos : -1;
   tokenizer->eos = add_eos && eos < tokenizer->n ? (gint32) eos : -1;
   /* What byte-pair encoders name so is often the token that ends a text, which would end it there. */
-  if (unknown < tokenizer->n && (llama || types == NULL || types[unknown] != TYPE_CONTROL))
+  if (unknown < tokenizer->n
+      && (tokenizer->kind != KIND_GPT2 || types == NULL || types[unknown] != TYPE_CONTROL))
     tokenizer->unknown = (gint32) unknown;
   else
     tokenizer->unknown = -1;
   return TRUE;
+}
+
+/* --- Loading: unigram and WordPiece ------------------------------------------------------------- */
+
+static gboolean
+load_charsmap (MsTokenizer *tokenizer, GError **error)
+{
+  g_autofree gint32 *numbers = NULL;
+  g_autofree guint8 *bytes = NULL;
+  gsize n = 0;
+
+  if (!ms_gguf_get_ints (tokenizer->gguf, "tokenizer.ggml.precompiled_charsmap", MS_KEY_OPTIONAL,
+                         &numbers, &n, error))
+    return FALSE;
+  if (n == 0)
+    return TRUE;
+  bytes = g_malloc (n);
+  for (gsize i = 0; i < n; i++)
+    bytes[i] = (guint8) numbers[i];
+  tokenizer->charsmap = ms_charsmap_new (bytes, n);
+  return tokenizer->charsmap != NULL
+         || fail (tokenizer, error, MS_COLLECTOR_ERROR_CORRUPT,
+                  "tokenizer.ggml.precompiled_charsmap has sizes that cannot be");
+}
+
+/* User-defined pieces cost nothing; the unknown one ten more than the dearest. */
+static gboolean
+load_unigram (MsTokenizer *tokenizer, const gint32 *types, GError **error)
+{
+  MsUnigram *model = &tokenizer->unigram;
+  float least = 0;
+
+  if (tokenizer->unknown < 0)
+    return fail (tokenizer, error, MS_COLLECTOR_ERROR_CORRUPT,
+                 "the tokenizer has no unknown token (tokenizer.ggml.unknown_token_id)");
+  if (!ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.remove_extra_whitespaces",
+                         MS_KEY_OPTIONAL, &tokenizer->merge_spaces, error)
+      || !load_charsmap (tokenizer, error))
+    return FALSE;
+  model->pieces = ms_piece_map_new ();
+  for (guint i = 0; i < tokenizer->n; i++)
+    {
+      gint32 type = types ? types[i] : TYPE_NORMAL;
+      MsGgufString piece = tokenizer->pieces[i];
+
+      if (type == TYPE_NORMAL)
+        least = MIN (least, tokenizer->scores[i]);
+      if (type == TYPE_USER)
+        tokenizer->scores[i] = 0;
+      if (piece.length > 0 && (type == TYPE_NORMAL || type == TYPE_USER || type == TYPE_UNUSED))
+        ms_piece_map_add (model->pieces, piece.bytes, piece.length, (gint32) i);
+    }
+  model->scores = tokenizer->scores;
+  model->longest = tokenizer->longest_piece;
+  model->unknown = tokenizer->unknown;
+  model->unknown_score = (double) least - 10;
+  return TRUE;
+}
+
+static gboolean
+load_wordpiece (MsTokenizer *tokenizer, GError **error)
+{
+  MsWordpieceRules *rules = &tokenizer->rules;
+
+  rules->lower_case = TRUE;
+  if (!ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.normalizer.lowercase", MS_KEY_OPTIONAL,
+                         &rules->lower_case, error))
+    return FALSE;
+  rules->strip_accents = rules->lower_case;
+  return ms_gguf_get_bool (tokenizer->gguf, "tokenizer.ggml.normalizer.strip_accents",
+                           MS_KEY_OPTIONAL, &rules->strip_accents, error);
 }
 
 /* The most bytes of text that a token stands for. */
@@ -926,13 +1131,64 @@ static void
 find_longest (MsTokenizer *tokenizer)
 {
   for (guint i = 0; i < tokenizer->n; i++)
-    tokenizer->longest
-        = MAX (tokenizer->longest, MAX (tokenizer->pieces[i].length, tokenizer->texts[i].length));
+    tokenizer->longest_piece = MAX (tokenizer->longest_piece,
+                                    MAX (tokenizer->pieces[i].length, tokenizer->texts[i].length));
+  tokenizer->longest = tokenizer->longest_piece;
+  /* One unknown token stands for any number of characters. */
+  if (tokenizer->kind == KIND_UNIGRAM || tokenizer->kind == KIND_WORDPIECE)
+    tokenizer->longest = 0;
   for (guint i = 0; i < 256; i++)
     /* Bytes that occur in UTF-8; others are in no word. */
     if (i != 0xc0 && i != 0xc1 && i < 0xf5 && tokenizer->byte_tokens[i] < 0
         && tokenizer->unknown < 0)
       tokenizer->longest = 0;
+}
+
+/* Which tokenizer it is, and its pre-tokenizer. */
+static gboolean
+load_kind (MsTokenizer *tokenizer, const char *model, const char *pre, GError **error)
+{
+  static const struct
+  {
+    const char *model;
+    Kind kind;
+  } kinds[] = { { "llama", KIND_LLAMA },
+                { "gpt2", KIND_GPT2 },
+                { "gemma4", KIND_GPT2 },
+                { "t5", KIND_UNIGRAM },
+                { "bert", KIND_WORDPIECE } };
+  guint i = 0;
+
+  while (i < G_N_ELEMENTS (kinds) && strcmp (kinds[i].model, model) != 0)
+    i++;
+  if (i == G_N_ELEMENTS (kinds))
+    {
+      g_autofree char *shown = ms_text_printable (model, -1);
+
+      return fail (tokenizer, error, MS_COLLECTOR_ERROR_UNSUPPORTED,
+                   "its tokenizer '%s' is not supported (llama, gpt2, gemma4, t5 and bert are); "
+                   "give token ids instead of text",
+                   shown);
+    }
+  tokenizer->kind = kinds[i].kind;
+  tokenizer->alphabet = ALPHABET_TEXT;
+  if (tokenizer->kind != KIND_GPT2)
+    {
+      tokenizer->name = g_strdup (model);
+      return TRUE;
+    }
+  if (strcmp (model, "gemma4") == 0) /* byte-pair encoding with its own rule, under its own name */
+    pre = "gemma4";
+  tokenizer->pre = ms_pretokenizer_new (pre, error);
+  if (tokenizer->pre == NULL)
+    {
+      g_prefix_error (error, "%s: ", ms_gguf_path (tokenizer->gguf));
+      return FALSE;
+    }
+  if ((ms_pretokenizer_flags (tokenizer->pre) & MS_PRE_RAW) == 0)
+    tokenizer->alphabet = ALPHABET_BYTES;
+  tokenizer->name = g_strdup_printf ("%s %s", model, pre);
+  return TRUE;
 }
 
 static gboolean
@@ -958,36 +1214,19 @@ load (MsTokenizer *tokenizer, const char *pre, GError **error)
                  "the vocabulary has %" G_GSIZE_FORMAT " tokens but %" G_GSIZE_FORMAT " types", n,
                  n_types);
   tokenizer->n = (guint) n;
-  pre = pre ? pre : own_pre;
-  if (g_str_equal (model, "gemma4")) /* byte-pair encoding with its own rule, under its own name */
-    pre = "gemma4";
-  else if (!g_str_equal (model, "gpt2") && !g_str_equal (model, "llama"))
-    return fail (tokenizer, error, MS_COLLECTOR_ERROR_UNSUPPORTED,
-                 "its tokenizer '%s' is not supported (llama, gpt2 and gemma4 are); give token ids "
-                 "instead of text",
-                 model);
-  tokenizer->alphabet = ALPHABET_TEXT;
-  if (g_str_equal (model, "llama"))
-    tokenizer->name = g_strdup (model);
-  else
-    {
-      tokenizer->pre = ms_pretokenizer_new (pre, error);
-      if (tokenizer->pre == NULL)
-        {
-          g_prefix_error (error, "%s: ", ms_gguf_path (tokenizer->gguf));
-          return FALSE;
-        }
-      if ((ms_pretokenizer_flags (tokenizer->pre) & MS_PRE_RAW) == 0)
-        tokenizer->alphabet = ALPHABET_BYTES;
-      tokenizer->name = g_strdup_printf ("%s %s", model, pre);
-    }
-  tokenizer->add_space = tokenizer->pre == NULL;
+  if (!load_kind (tokenizer, model, pre ? pre : own_pre, error))
+    return FALSE;
   load_whole (tokenizer, types, TYPE_USER, TYPE_USER, &tokenizer->users);
   load_whole (tokenizer, types, TYPE_UNKNOWN, TYPE_USER, &tokenizer->specials);
   if (!load_pieces (tokenizer, types, error) || !load_ends (tokenizer, types, error))
     return FALSE;
   find_longest (tokenizer);
-  return tokenizer->pre ? load_merges (tokenizer, error) : load_scores (tokenizer, error);
+  if (tokenizer->kind == KIND_GPT2)
+    return load_merges (tokenizer, error);
+  if (tokenizer->kind == KIND_WORDPIECE)
+    return load_wordpiece (tokenizer, error);
+  return load_scores (tokenizer, error)
+         && (tokenizer->kind == KIND_LLAMA || load_unigram (tokenizer, types, error));
 }
 
 MsTokenizer *
@@ -1022,6 +1261,8 @@ ms_tokenizer_free (MsTokenizer *tokenizer)
   g_free (tokenizer->texts);
   g_string_chunk_free (tokenizer->chunk);
   ms_pretokenizer_free (tokenizer->pre);
+  ms_piece_map_free (tokenizer->unigram.pieces);
+  ms_charsmap_free (tokenizer->charsmap);
   ms_gguf_close (tokenizer->gguf);
   g_free (tokenizer->name);
   g_mutex_clear (&tokenizer->lock);

@@ -195,6 +195,40 @@ add_seeds (void)
       add_vocabulary (writer, i % 2 == 0);
       add_seed (gguf_writer_bytes (writer));
     }
+  for (guint other = 0; other < 2; other++)
+    {
+      static const char *const pieces[] = { "<pad>",
+                                            "</s>",
+                                            "<unk>",
+                                            "\xe2\x96\x81",
+                                            "a",
+                                            "b",
+                                            "ab",
+                                            "\xe2\x96\x81"
+                                            "a",
+                                            "[X]",
+                                            "c",
+                                            NULL };
+      static const float scores[] = { 0, 0, 0, -3, -3, -3, -4, -5, 0, -1 };
+      static const gint32 types[] = { 3, 3, 2, 1, 1, 1, 1, 1, 4, 5 };
+      gint32 map[4 + 4 * 128 + 2] = { 0, 2 };
+      g_autoptr (GgufWriter) writer = gguf_writer_new ();
+
+      /* "A" becomes "a": tests/test-tokenizer.c. */
+      memcpy (&map[4 + 4 * 'A'], (const gint32[]){ 'A', 1, 1, 0 }, 4 * sizeof *map);
+      map[4 + 4 * ('A' ^ 64) + 3] = -128;
+      map[4 + 4 * 128] = 'a';
+      gguf_add_string (writer, "general.architecture", "x");
+      gguf_add_string (writer, "tokenizer.ggml.model", other ? "t5" : "bert");
+      gguf_add_strings (writer, "tokenizer.ggml.tokens", pieces, -1);
+      gguf_add_i32s (writer, "tokenizer.ggml.token_type", types, 10);
+      gguf_add_floats (writer, "tokenizer.ggml.scores", scores, 10);
+      gguf_add_u32 (writer, "tokenizer.ggml.unknown_token_id", 2);
+      gguf_add_bool (writer, "tokenizer.ggml.add_space_prefix", TRUE);
+      if (other)
+        gguf_add_i32s (writer, "tokenizer.ggml.precompiled_charsmap", map, G_N_ELEMENTS (map));
+      add_seed (gguf_writer_bytes (writer));
+    }
   for (guint llama = 0; llama < 2; llama++)
     {
       g_autoptr (GgufWriter) writer = gguf_writer_new ();
