@@ -1468,6 +1468,31 @@ test_hashed (void)
   remove_path (path);
 }
 
+/* Files of DeepSeek-V4 without the blocks that predict further tokens may count them all the same. */
+static void
+test_counted_further (void)
+{
+  g_autofree char *path = new_path ();
+  g_autoptr (GgufWriter) writer = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MsGguf) gguf = NULL;
+  g_autoptr (MsPlan) plan = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    if (g_str_equal (cases[i].name, "compressed-none"))
+      writer = write_model (&cases[i], NULL, FALSE);
+  gguf_add_u32 (writer, "deepseek4.nextn_predict_layers", 1);
+  gguf_writer_save (writer, path);
+  gguf = ms_gguf_open (path, &error);
+  g_assert_no_error (error);
+  plan = ms_plan_new (gguf, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (plan->n_blocks, ==, 1);
+  g_assert_cmpuint (plan->warnings->len, ==, 1);
+  g_assert_nonnull (strstr (g_ptr_array_index (plan->warnings, 0), "nextn_predict_layers"));
+  remove_path (path);
+}
+
 /* A block without an index sees what the block before chose. */
 static void
 test_shared_choice (void)
@@ -1544,5 +1569,6 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/blocks/hashed", test_hashed);
   g_test_add_func ("/blocks/shared-choice", test_shared_choice);
+  g_test_add_func ("/blocks/counted-further", test_counted_further);
   return g_test_run ();
 }

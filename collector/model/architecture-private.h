@@ -214,6 +214,7 @@ typedef struct
   const MsRecipe *recipe;
   const MsWindows *windows;     /* NULL: every block attends to whole documents */
   const MsLightning *lightning; /* NULL: no index */
+  gboolean further_by_tensors; /* nextn_predict_layers counts where the blocks have nextn.eh_proj */
   MsPlaced placed;
   const MsTemperature *temperature; /* or NULL */
   MsSwitches switches;

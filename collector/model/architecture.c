@@ -272,6 +272,7 @@ static const MsArchitecture architectures[] = {
     .norm = &ms_norm_rms,
     .feed_forward = &ms_feed_forward_silu_bounded,
     .recipe = &sqrt_softplus_by_key,
+    .further_by_tensors = TRUE,
     .windows = &compressed_windows,
     .switches = MS_SHARED | MS_YARN_FLAT | MS_STREAMS | MS_HASHED },
   { .name = "bailingmoe2",

@@ -488,6 +488,21 @@ choose_norm (MsLoader *loader)
   return ms_loader_key (loader, loader->plan->norm->epsilon_key);
 }
 
+/* The blocks that predict further tokens: what the key says, unless the architecture's files may say so of
+ * blocks that have none of the tensors of such. */
+static guint32
+count_further (const MsLoader *loader, guint32 n_blocks, guint32 told)
+{
+  if (told == 0 || !loader->plan->architecture->further_by_tensors
+      || (told < n_blocks && block_has (loader, n_blocks - told, "nextn.eh_proj.weight")))
+    return told;
+  ms_loader_warn (loader,
+                  "%s.nextn_predict_layers is %u, but the file has no block that predicts further "
+                  "tokens (nextn.eh_proj): all %u blocks run",
+                  loader->plan->architecture->name, told, n_blocks);
+  return 0;
+}
+
 static gboolean
 load (MsLoader *loader, GError **error)
 {
@@ -513,6 +528,7 @@ load (MsLoader *loader, GError **error)
   if (!(plan->epsilon >= 0) || !isfinite (plan->epsilon))
     return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error, "%s is %g", epsilon_key,
                              (double) plan->epsilon);
+  n_further = count_further (loader, n_blocks, n_further);
   if (n_further >= n_blocks)
     return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error,
                              "%s.nextn_predict_layers is %u of %u blocks: none would be left",
