@@ -1,5 +1,6 @@
 /* Blocks that are built otherwise than a mixer with experts behind it, against plain loops in double: what the
  * first block makes of the stream shows in the second's router. */
+#include "base.h"
 #include "engine-private.h"
 #include "loose-model.h"
 
@@ -379,6 +380,22 @@ attend (const Style *style, guint b, guint n, double *x)
     }
 }
 
+static double
+to_half (double x)
+{
+  return (double) ms_half_to_float (ms_half_from_float ((float) x));
+}
+
+/* As llama.cpp looks it up: the argument and the value in half precision. */
+static double
+gelu (double x)
+{
+  double half = to_half (x);
+
+  return to_half (0.5 * half
+                  * (1 + tanh (sqrt (2 / G_PI) * (half + 0.044715 * half * half * half))));
+}
+
 /* down (gelu (gate x) * up x) of expert e of block 0, or of the only one. */
 static void
 feed_gated (const char *suffix, guint e, const double *x, guint width, double *out)
@@ -391,8 +408,7 @@ feed_gated (const char *suffix, guint e, const double *x, guint width, double *o
   loose_apply (gate_name, e * width, x, D, width, gate);
   loose_apply (up_name, e * width, x, D, width, up);
   for (guint i = 0; i < width; i++)
-    gate[i] = up[i] * 0.5 * gate[i]
-              * (1 + tanh (sqrt (2 / G_PI) * (gate[i] + 0.044715 * gate[i] * gate[i] * gate[i])));
+    gate[i] = up[i] * gelu (gate[i]);
   loose_apply (down_name, e * D, gate, width, D, out);
 }
 
@@ -445,7 +461,7 @@ test_grok (gconstpointer data)
 
   make_grok (&model, grok, NULL, &error);
   g_assert_no_error (error);
-  g_assert_cmpuint (model.plan->warnings->len, ==, 0);
+  g_assert_cmpuint (model.plan->warnings->len, ==, 1); /* of how GELU is rounded */
   run_engine (model.plan, logits, similarity);
   for (guint t = 0; t < TOKENS; t++)
     for (guint i = 0; i < D; i++)
