@@ -1,6 +1,7 @@
-/* Each mixer of collector/model against plain double loops: a model of one block, whose router tells what the
- * mixer gave.  Several documents lie in one wave, and results must not depend on the threads.  Tensors
- * that are missing or of a wrong shape are named, and damaged headers break nothing. */
+/* Each mixer of collector/model against plain double loops: a model of one block, whose router
+ * tells what the mixer gave.  Several documents lie in one wave, and results must not depend on the
+ * threads.  Tensors that are missing or of a wrong shape are named, and damaged headers break
+ * nothing. */
 #include "engine-private.h"
 #include "rows-private.h"
 #include "toy-model.h"
@@ -28,7 +29,8 @@ typedef struct
   guint n;
   double *h;   /* (n, WIDTH): the normed stream */
   double *out; /* (n, WIDTH): what the mixer gives */
-  /* NULL, or which tokens each one sees (n, n): what an index chose before, or, if `chooses`, chooses. */
+  /* NULL, or which tokens each one sees (n, n): what an index chose before, or, if `chooses`,
+   * chooses. */
   gboolean *seen;
   gboolean chooses;
 } Naive;
@@ -170,7 +172,8 @@ delta_token (double *state, guint dk, guint dv, const double *q, const double *k
     }
 }
 
-/* What the gated delta net's matrices make of a token: q, k, v in a row, z, beta and alpha by heads. */
+/* What the gated delta net's matrices make of a token: q, k, v in a row, z, beta and alpha by
+ * heads. */
 static void
 project_gated (const Case *model, const double *h, guint hk, guint hv, guint dk, guint dv,
                double *row, double *z, double *beta, double *alpha)
@@ -339,8 +342,8 @@ turn (const Case *model, double *x, guint n, guint position, gboolean halves)
     }
 }
 
-/* Causal attention of one head over (n) rows of q, k and v that lie q_row, k_row and v_row apart; `seen` (n, n)
- * or NULL: all. */
+/* Causal attention of one head over (n) rows of q, k and v that lie q_row, k_row and v_row apart;
+ * `seen` (n, n) or NULL: all. */
 static void
 attend (guint n, guint dk, guint dv, double scale, const double *q, gsize q_row, const double *k,
         gsize k_row, const double *v, gsize v_row, const gboolean *seen, double *out, gsize out_row)
@@ -1116,8 +1119,8 @@ add_part (GgufWriter *writer, guint block, const char *part, gint64 ne0, gint64 
   gguf_add_f32 (writer, name, ne0, ne1, ne2, all);
 }
 
-/* The model, its mixer's tensor `wrong` left out or with another first dimension; wrong NULL: whole.  A second
- * block is as the first, without an index; of two, experts give nothing. */
+/* The model, its mixer's tensor `wrong` left out or with another first dimension; wrong NULL:
+ * whole.  A second block is as the first, without an index; of two, experts give nothing. */
 static GgufWriter *
 write_blocks (const Case *model, guint n_blocks, const char *wrong, gboolean missing)
 {
@@ -1219,7 +1222,8 @@ remove_path (const char *path)
   g_rmdir (folder);
 }
 
-/* Logits (ALL_TOKENS, EXPERTS) of a wave of all documents at the last block; NULL when a value was no number. */
+/* Logits (ALL_TOKENS, EXPERTS) of a wave of all documents at the last block; NULL when a value was
+ * no number. */
 static float *
 run_wave (const MsPlan *plan, const gint32 *ids, guint threads)
 {
@@ -1322,8 +1326,9 @@ test_values (gconstpointer data)
   remove_path (path);
 }
 
-/* A tensor of a wrong shape is named; one that is missing is, or the one that would stand in its place.  Without
- * the tensor that tells the mixer, another mixer is looked for, which misses a key. */
+/* A tensor of a wrong shape is named; one that is missing is, or the one that would stand in its
+ * place.  Without the tensor that tells the mixer, another mixer is looked for, which misses a
+ * key. */
 static void
 test_wrong (gconstpointer data)
 {
@@ -1396,7 +1401,8 @@ test_damaged (gconstpointer data)
   remove_path (path);
 }
 
-/* A model whose block chooses by token ids, `wrong` being an expert that word 3 is sent to; NULL: none. */
+/* A model whose block chooses by token ids, `wrong` being an expert that word 3 is sent to; NULL:
+ * none. */
 static MsGguf *
 open_hashed (const char *path, const gint32 *wrong, gint32 *table)
 {
@@ -1468,7 +1474,8 @@ test_hashed (void)
   remove_path (path);
 }
 
-/* Files of DeepSeek-V4 without the blocks that predict further tokens may count them all the same. */
+/* Files of DeepSeek-V4 without the blocks that predict further tokens may count them all the
+ * same. */
 static void
 test_counted_further (void)
 {

@@ -1,4 +1,5 @@
-/* The lightning indexer (DeepSeek-V3.2, 2025): for each token, which earlier keys its attention sees.
+/* The lightning indexer (DeepSeek-V3.2, 2025): for each token, which earlier keys its attention
+ * sees.
  *
  *   score of key s at token t = sum over index heads of w[t][h] * max (0, q[t][h] . k[s])
  */

@@ -1,7 +1,7 @@
 /* Scores of earlier keys and the choice among them (index-private.h).
  *
- * What must hold: tiles are cut within documents, so that no result depends on the wave; each tile is written
- * by one worker. */
+ * What must hold: tiles are cut within documents, so that no result depends on the wave; each tile
+ * is written by one worker. */
 #include "index-private.h"
 
 #include "gemm.h"
@@ -32,8 +32,9 @@ sift (gint32 *heap, gsize n, gsize hole, gint32 value, const float *scores)
   heap[hole] = value;
 }
 
-/* The k largest of scores (n), k < n, in no order.  Which of equal scores stay is what a heap that takes
- * them from the first on keeps, as the engines that run these models do it: scores are often exactly 0. */
+/* The k largest of scores (n), k < n, in no order.  Which of equal scores stay is what a heap that
+ * takes them from the first on keeps, as the engines that run these models do it: scores are often
+ * exactly 0. */
 static void
 choose_largest (const float *scores, gsize n, gsize k, gint32 *chosen)
 {

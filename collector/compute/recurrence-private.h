@@ -1,5 +1,5 @@
-/* What recurrent mixers share: a causal convolution over the last few tokens, the delta rule and the
- * selective scan, all within the documents of a wave. */
+/* What recurrent mixers share: a causal convolution over the last few tokens, the delta rule and
+ * the selective scan, all within the documents of a wave. */
 #pragma once
 
 #include "product-private.h"
@@ -18,17 +18,19 @@ typedef struct
   const float *bias; /* (channels) or NULL */
 } MsConvolution;
 
-/* x[t] = silu (sum over j of kernel[j] * x[t - length + 1 + j] + bias); tokens before the document's first are 0. */
+/* x[t] = silu (sum over j of kernel[j] * x[t - length + 1 + j] + bias); tokens before the
+ * document's first are 0. */
 void ms_convolution_run (const MsConvolution *convolution);
 /* A kernel (channels, length) as files have it, turned.  (transfer full) */
 float *ms_convolution_kernel (const float *kernel, gsize channels, gsize length);
 
-/* Each head keeps a matrix S (key width, value width), 0 before the document's first token, and at each
- * token, with the columns of S independent of each other,
+/* Each head keeps a matrix S (key width, value width), 0 before the document's first token, and at
+ * each token, with the columns of S independent of each other,
  *
  *   S = diag (decay) S;  S += k (beta (v - S^T k))^T;  output = S^T q
  *
- * (Yang, Kautz & Hatamizadeh 2024, Gated delta networks; a decay per key channel: Kimi Linear, 2025) */
+ * (Yang, Kautz & Hatamizadeh 2024, Gated delta networks; a decay per key channel: Kimi Linear,
+ * 2025) */
 typedef struct
 {
   guint threads;
@@ -53,14 +55,14 @@ void ms_delta_rule_run (const MsDeltaRule *rule);
 /* Bytes of scratch per worker. */
 gsize ms_delta_rule_worker_bytes (gsize key_width);
 
-/* Each head keeps a state S (n_states, width), 0 before the document's first token, and at each token, with
- * the columns of S independent of each other,
+/* Each head keeps a state S (n_states, width), 0 before the document's first token, and at each
+ * token, with the columns of S independent of each other,
  *
  *   S = exp (step rate) S;  S += b (step x)^T;  output = S^T c + skip x
  *
- * with one step, rate and skip for the head (Dao & Gu 2024, Mamba-2), or each for every column, the rate
- * for every state too (Gu & Dao 2023, Mamba).  With k for b, v for x and q for c it is linear attention that
- * decays (Qin et al. 2024, Lightning attention). */
+ * with one step, rate and skip for the head (Dao & Gu 2024, Mamba-2), or each for every column, the
+ * rate for every state too (Gu & Dao 2023, Mamba).  With k for b, v for x and q for c it is linear
+ * attention that decays (Qin et al. 2024, Lightning attention). */
 typedef struct
 {
   guint threads;

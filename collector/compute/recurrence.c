@@ -1,8 +1,8 @@
 /* Convolutions, delta rules and selective scans of recurrent mixers.
  *
- * What must hold: a document's state begins at 0, whatever lies before it in the wave; tasks are cut by
- * documents, channels, heads and columns alone and share nothing, and each runs its tokens in order, so
- * results do not depend on the threads. */
+ * What must hold: a document's state begins at 0, whatever lies before it in the wave; tasks are
+ * cut by documents, channels, heads and columns alone and share nothing, and each runs its tokens
+ * in order, so results do not depend on the threads. */
 #include "recurrence-private.h"
 
 #include "kernels-private.h"

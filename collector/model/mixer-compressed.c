@@ -1,15 +1,16 @@
-/* Compressed attention (DeepSeek-V4, 2026): one key per token that all heads share and that is also the value;
- * a token sees the last few tokens as they are, and everything before it as one key per `ratio` tokens.
+/* Compressed attention (DeepSeek-V4, 2026): one key per token that all heads share and that is also
+ * the value; a token sees the last few tokens as they are, and everything before it as one key per
+ * `ratio` tokens.
  *
  *   kv = turned norm (C x);  q_h = turned norm (Q_h norm (A x));  the output is turned back
  *   compressed key of tokens b r .. b r + r - 1, turned to position b r:
- *     norm of the sum of their C' x, weighted channel by channel by the softmax of G x + place of the token
- *     in its span; with r = 4 the span before takes part too, with columns of its own
+ *     norm of the sum of their C' x, weighted channel by channel by the softmax of G x + place of
+ *     the token in its span; with r = 4 the span before takes part too, with columns of its own
  *   with r = 4 a token sees the `top` compressed keys of highest index score alone:
  *     sum over index heads of w_h max (0, index q_h . index key)
  *
- * What must hold: a compressed key is seen from the last of its tokens on, and no document's reaches into
- * another.  Heads run in the groups of the output's first matrix. */
+ * What must hold: a compressed key is seen from the last of its tokens on, and no document's
+ * reaches into another.  Heads run in the groups of the output's first matrix. */
 #include "mixer-private.h"
 
 #include "attention-private.h"
@@ -23,8 +24,8 @@
 
 #define OVERLAP 4 /* the ratio whose spans overlap and are chosen among */
 
-/* Makes compressed keys of `width`: rows of kv and gate are the span before's, where there is one, then
- * the span's. */
+/* Makes compressed keys of `width`: rows of kv and gate are the span before's, where there is one,
+ * then the span's. */
 typedef struct
 {
   MsMatrix kv, gate; /* (columns, D) */

@@ -1,13 +1,13 @@
-/* Delta nets: each head keeps a matrix that decays, and that each token corrects by what it misses of its value
- * (recurrence-private.h).  Queries, keys and values pass a short convolution and SiLU, queries and keys
- * are brought to length 1; the output is normed head by head and gated.
+/* Delta nets: each head keeps a matrix that decays, and that each token corrects by what it misses
+ * of its value (recurrence-private.h).  Queries, keys and values pass a short convolution and SiLU,
+ * queries and keys are brought to length 1; the output is normed head by head and gated.
  *
- *   gated delta net (Qwen3-Next, Qwen3.5)   decay of a head   exp (a softplus (alpha x + dt)), gate SiLU
- *   Kimi delta attention (Kimi Linear)      decay of a channel exp (a softplus (F x + dt)), gate sigmoid
- *   ... of Ling 3                           exp (bound sigmoid (|a| (F x + dt)))
+ *   gated delta net (Qwen3-Next, Qwen3.5): gate SiLU, decay of a head exp (a softplus (alpha x + dt))
+ *   Kimi delta attention (Kimi Linear): gate sigmoid, decay of a channel exp (a softplus (F x + dt))
+ *   ... of Ling 3: exp (bound sigmoid (|a| (F x + dt)))
  *
- * The file's a is already -exp (A_log).  What must hold: heads of values are a multiple of heads of keys;
- * q, k and v of a token lie in one row, so that the output takes the place of v. */
+ * The file's a is already -exp (A_log).  What must hold: heads of values are a multiple of heads of
+ * keys; q, k and v of a token lie in one row, so that the output takes the place of v. */
 #include "mixer-private.h"
 
 #include "kernels-private.h"
@@ -36,7 +36,8 @@ typedef struct
   MsMatrix in_qkvz;    /* of each key head q, k, then its heads' v, z: in older files */
   /* Of Kimi's. */
   float *q_kernel, *k_kernel, *v_kernel; /* (length, ..) */
-  /* Decay and gate: (key_width, D), (n_heads * key_width, key_width), or f_a and g_a alone, whole. */
+  /* Decay and gate: (key_width, D), (n_heads * key_width, key_width), or f_a and g_a alone,
+   * whole. */
   MsMatrix f_a, f_b, g_a, g_b;
   float bound; /* of the logarithm of a decay, from below; 0: none */
 } Part;
@@ -318,7 +319,8 @@ to_unit (const MsEngine *engine, const Part *part, float *heads, float scale)
     }
 }
 
-/* Betas and decays of a token whose row holds betas and alphas, in the order of heads or of key heads. */
+/* Betas and decays of a token whose row holds betas and alphas, in the order of heads or of key
+ * heads. */
 static void
 settle_gated (const Work *work, float *row, float *copy)
 {
@@ -442,7 +444,8 @@ convolve (const MsEngine *engine, const Part *part, float *x, const float *kerne
                                               .length = part->length });
 }
 
-/* The products of ssm_in: its rows go by key heads, each q, k, then the values and gates of its heads. */
+/* The products of ssm_in: its rows go by key heads, each q, k, then the values and gates of its
+ * heads. */
 static void
 run_fused (const MsEngine *engine, const Work *work, const MsOperand *in)
 {

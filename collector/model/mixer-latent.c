@@ -1,15 +1,17 @@
-/* Multi-head latent attention (DeepSeek-V2, 2024): keys and values of all heads come from one short vector
- * per token, of which each head's keys have a part of their own and share a part that is rotated.
+/* Multi-head latent attention (DeepSeek-V2, 2024): keys and values of all heads come from one short
+ * vector per token, of which each head's keys have a part of their own and share a part that is
+ * rotated.
  *
  *   q_h = [Q_h x]  or  [Q_h norm (A x)]      its last `rotated` values turn with the position
  *   (c, r) = C x;  k_h = [K_h norm (c), turned r];  v_h = V_h norm (c)
  *
- * Files hold K and V in one matrix, head by head (attn_kv_b), or apart, K turned (attn_k_b, attn_v_b): both
- * are run as attention of as many key heads as query heads, a few heads at a time.  What must hold: each
- * group of heads writes its own columns of `mixed`.
+ * Files hold K and V in one matrix, head by head (attn_kv_b), or apart, K turned (attn_k_b,
+ * attn_v_b): both are run as attention of as many key heads as query heads, a few heads at a time.
+ * What must hold: each group of heads writes its own columns of `mixed`.
  *
- * Where the architecture has an index (DeepSeek-V3.2, GLM-5), a token sees the `top` earlier tokens of highest
- * index score alone; a block without an index of its own takes the choice of the block before. */
+ * Where the architecture has an index (DeepSeek-V3.2, GLM-5), a token sees the `top` earlier tokens
+ * of highest index score alone; a block without an index of its own takes the choice of the block
+ * before. */
 #include "mixer-private.h"
 
 #include "attention-private.h"
@@ -119,7 +121,8 @@ own_of (const Part *part)
   return part->key_width - part->rotated;
 }
 
-/* Values that make_keys wants: K of a head as the file has it, and turned, and keys of some tokens. */
+/* Values that make_keys wants: K of a head as the file has it, and turned, and keys of some
+ * tokens. */
 static gsize
 scratch_values (const Part *part)
 {

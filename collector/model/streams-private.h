@@ -1,10 +1,10 @@
-/* Hyper-connections: a stream made of several side by side, of which each half of a block reads a mixture and
- * adds to all (Zhu et al. 2024; DeepSeek-V4, 2026, with doubly stochastic mixtures).
+/* Hyper-connections: a stream made of several side by side, of which each half of a block reads a
+ * mixture and adds to all (Zhu et al. 2024; DeepSeek-V4, 2026, with doubly stochastic mixtures).
  *
  *   mixes = W x / rms (x), x being all streams of a token in a row
  *   read: sum of (sigmoid (scale[0] mixes + base) + epsilon) times stream
- *   write: stream d becomes 2 sigmoid (scale[1] mixes + base)[d] times what the half gave, plus the sum over
- *     streams s of C[s][d] times stream s, C (streams, streams) made of the remaining mixes */
+ *   write: stream d becomes 2 sigmoid (scale[1] mixes + base)[d] times what the half gave, plus the
+ *     sum over streams s of C[s][d] times stream s, C (streams, streams) made of the other mixes */
 #pragma once
 
 #include "engine-private.h"

@@ -1,7 +1,7 @@
 /* Streams side by side (streams-private.h).
  *
- * What must hold: between read and write engine->mixes holds the mixes of the half under way; mixes are
- * float32 whatever the precision of other products. */
+ * What must hold: between read and write engine->mixes holds the mixes of the half under way; mixes
+ * are float32 whatever the precision of other products. */
 #include "streams-private.h"
 
 #include "kernels-private.h"
@@ -135,7 +135,8 @@ sigmoid (float x)
   return 1.0f / (1.0f + expf (-x));
 }
 
-/* Makes C (n, n) of its mixes: each row a softmax, then columns and rows in turn brought to sum 1. */
+/* Makes C (n, n) of its mixes: each row a softmax, then columns and rows in turn brought to sum
+ * 1. */
 static void
 make_doubly_stochastic (const MsPlan *plan, float *c)
 {
