@@ -4,22 +4,11 @@
  * A pure replay of recorded choices.  An assignment takes the next slot of its expert in the priority
  * order and is dropped when the slot is beyond the capacity; dropped ones still count. */
 #include "capacity-repair-private.h"
+#include "capacity.h"
 
 #include <math.h>
 #include <string.h>
 
-enum
-{
-  RULE_TUTEL,
-  RULE_GSHARD,
-  RULE_GSHARD_EVAL,
-  RULE_TORCHSCALE,
-  RULE_FLAXFORMER,
-  RULE_FIXED,
-};
-
-static const char *const rule_choices[]
-    = { "tutel", "gshard", "gshard-eval", "torchscale", "flaxformer", "fixed", NULL };
 static const char *const order_choices[] = { "rank-major", "batch-prioritised", NULL };
 
 static const MsParam params[] = {
@@ -28,7 +17,7 @@ static const MsParam params[] = {
     "gshard-eval: ceil (T / 4); torchscale: int (f ceil (T / E)); flaxformer: max (round (f T / "
     "E), 4); "
     "fixed: f itself, as HF Switch",
-    NULL, MS_PARAM_CHOICE, .choices = rule_choices },
+    NULL, MS_PARAM_CHOICE, .choices = ms_capacity_rules },
   { "factors", "Capacity factors", "Factors f to sweep, separated by commas", NULL, MS_PARAM_TEXT,
     .usual_text = "0.5,0.75,1,1.25,1.5,2,4" },
   { "order", "Priority",
@@ -246,60 +235,14 @@ typedef struct
   gint64 *rows;
 } Order;
 
-static gint64
-capacity_of (const Job *job, const MsLayerTrace *layer, const Order *order, double factor,
-             guint64 *load)
-{
-  gint64 n = order->n, e = layer->n_experts, share = (n + e - 1) / e;
-  guint64 most = 0;
-
-  switch (job->rule)
-    {
-    case RULE_GSHARD:
-      return 2 * share;
-    case RULE_GSHARD_EVAL:
-      return (n + 3) / 4;
-    case RULE_TORCHSCALE:
-      return (gint64) (factor * (double) share);
-    case RULE_FLAXFORMER:
-      return MAX ((gint64) rint (factor * (double) n / (double) e), 4);
-    case RULE_FIXED:
-      return (gint64) factor;
-    case RULE_TUTEL:
-    default:
-      if (factor > 0)
-        return layer->k * (gint64) (factor * (double) share);
-      memset (load, 0, layer->n_experts * sizeof *load);
-      for (gint64 i = 0; i < n; i++)
-        for (guint r = 0; r < layer->k; r++)
-          {
-            guint16 x = layer->experts[order->rows[i] * layer->k + r];
-
-            if (x != MS_NO_EXPERT && ++load[x] > most)
-              most = load[x];
-          }
-      return factor == 0 ? (gint64) most
-                         : MIN ((gint64) most, layer->k * (gint64) (-factor * (double) share));
-    }
-}
-
 /* Sets kept[row * k + r] for the tokens of the order. */
 static gint64
 serve (const Job *job, const MsLayerTrace *layer, const Order *order, double factor, guint64 *load,
        guint8 *kept)
 {
-  gint64 capacity = capacity_of (job, layer, order, factor, load);
+  const MsServing serving = { layer->experts, layer->k, layer->n_experts, order->rows, order->n };
 
-  memset (load, 0, layer->n_experts * sizeof *load);
-  for (guint r = 0; r < layer->k; r++)
-    for (gint64 i = 0; i < order->n; i++)
-      {
-        gsize at = (gsize) order->rows[i] * layer->k + r;
-        guint16 e = layer->experts[at];
-
-        kept[at] = e != MS_NO_EXPERT && (gint64) load[e]++ < capacity;
-      }
-  return capacity;
+  return ms_capacity_serve (job->rule, factor, &serving, load, kept);
 }
 
 typedef struct
@@ -661,7 +604,7 @@ read_factors (const MsValues *values, Job *job, GError **error)
       double factor = g_ascii_strtod (g_strstrip (words[i]), &end);
 
       if (words[i][0] == '\0' || *end != '\0' || !(fabs (factor) <= 1e6)
-          || job->n_factors == MAX_FACTORS || (factor < 0 && job->rule != RULE_TUTEL))
+          || job->n_factors == MAX_FACTORS || (factor < 0 && job->rule != MS_CAPACITY_TUTEL))
         {
           g_set_error (
               error, MS_ANALYSIS_ERROR, MS_ANALYSIS_ERROR_PARAM,
@@ -810,8 +753,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
 
       result->summary = g_strdup_printf (
           "With capacity factor %g (%s) %.1f %% of the assignments would be dropped.",
-          job.factors[f], rule_choices[job.rule], 100 * dropped[f]);
-      ms_result_note (result, "Rule: %s, %s order, %s.", rule_choices[job.rule],
+          job.factors[f], ms_capacity_rules[job.rule], 100 * dropped[f]);
+      ms_result_note (result, "Rule: %s, %s order, %s.", ms_capacity_rules[job.rule],
                       order_choices[job.prioritised ? 1 : 0],
                       job.batch == 0   ? "all documents share the capacity"
                       : job.batch == 1 ? "every document alone"

@@ -689,6 +689,19 @@ summarise (const MsContext *context, MsResult *result, const MsInterval totals[4
   return TRUE;
 }
 
+/* What was changed while a run's model ran. */
+static void
+add_interventions (const MsContext *context, MsResult *result)
+{
+  g_autofree char *run = ms_run_describe_intervention (ms_trace_run (context->trace));
+  g_autofree char *base = ms_run_describe_intervention (ms_trace_run (context->others[0]));
+
+  if (run != NULL)
+    ms_result_note (result, "The run was collected with its routing changed: %s.", run);
+  if (base != NULL)
+    ms_result_note (result, "The baseline was collected with its routing changed: %s.", base);
+}
+
 static gboolean
 compute (const MsContext *context, MsResult *result, GError **error)
 {
@@ -723,6 +736,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
                       ms_trace_run (context->trace)->id, ms_trace_run (context->trace)->name,
                       ms_trace_run (context->others[0])->id,
                       ms_trace_run (context->others[0])->name);
+      add_interventions (context, result);
       if (scores == 0)
         ms_result_note (result, "KL and JS need both runs collected with --scores.");
       else if (!gated)

@@ -176,10 +176,35 @@ parse_memory (const char *text, gsize *bytes)
   return TRUE;
 }
 
+/* The options of `own` (ended by an empty one) and behind them those that change the routing, whose values go
+ * to `values`. */
+static GArray *
+all_options (const GOptionEntry *own, char **values)
+{
+  GArray *all = g_array_new (TRUE, TRUE, sizeof (GOptionEntry));
+  const MsInterventionOption *option;
+
+  for (; own->long_name != NULL; own++)
+    g_array_append_val (all, *own);
+  for (guint i = 0; (option = ms_intervention_option (i)) != NULL; i++)
+    {
+      GOptionEntry entry = { .long_name = option->name,
+                             .arg = G_OPTION_ARG_STRING,
+                             .arg_data = &values[i],
+                             .description = option->help,
+                             .arg_description = option->argument };
+
+      g_array_append_val (all, entry);
+    }
+  return all;
+}
+
 static MsExit
 run (int argc, char **argv)
 {
   g_auto (GStrv) id_files = NULL;
+  g_autoptr (GPtrArray) changes = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GArray) all = NULL;
   g_autofree char *output = NULL, *precision = NULL, *storage = NULL, *memory = NULL, *name = NULL;
   gboolean lines = FALSE, no_bos = FALSE;
   gint threads = 0, wave = 0;
@@ -224,7 +249,10 @@ run (int argc, char **argv)
   MsCollectSummary summary;
   GError *error = NULL;
 
-  ms_command_parse (&ms_command_collect, entries, &argc, &argv);
+  g_ptr_array_set_size (changes, MS_MOST_INTERVENTIONS);
+  all = all_options (entries, (char **) changes->pdata);
+  ms_command_parse (&ms_command_collect, (const GOptionEntry *) (gconstpointer) all->data, &argc,
+                    &argv);
   if (argc < 2)
     return ms_command_misuse (&ms_command_collect, "no model given");
   if (output == NULL)
@@ -265,6 +293,7 @@ run (int argc, char **argv)
   options.threads = (guint) threads;
   options.wave_tokens = (guint) wave;
   options.progress_data = &last_report;
+  options.interventions = (const char *const *) (gconstpointer) changes->pdata;
   if (!ms_collect (&options, &summary, ms_command_cancellable (MS_STOP_WHEN_KEPT), &error))
     return ms_command_fail (&ms_command_collect, error);
   ms_command_progress (NULL);
@@ -284,7 +313,11 @@ const MsCommand ms_command_collect = {
   = "Inputs are text files (one document each, or one per line with --lines), JSON lines\n"
     "(*.jsonl: objects with text and optionally id, language, domain, parallel, phase) or, with\n"
     "--token-ids, files of ids.  An interrupted run goes on where it stopped when the same\n"
-    "command is given again.",
+    "command is given again.\n"
+    "\n"
+    "Options from --top-k on change the routing while the model runs; the change is recorded with "
+    "the\n"
+    "run, and with --predict `moescope analyze compare` tells what it costs.",
   .example = "moescope collect olmoe.gguf corpus.jsonl -o olmoe.db\n"
              "  moescope collect olmoe.gguf --token-ids ids.txt -o olmoe.db --scores",
   .run = run,

@@ -227,12 +227,10 @@ parallel_groups (const MsCorpus *corpus)
 
 /* --- Text ----------------------------------------------------------------------------------- */
 
-/* The details as JSON; NULL when there are none, or none that this program has written. */
+/* JSON that the file holds; NULL when there is none, or none that this program has written. */
 static JsonNode *
-read_details (const MsModel *model)
+read_stored (const char *text)
 {
-  const char *text = model->details;
-
   return text != NULL && ms_json_objection (text, strlen (text), 8) == NULL
              ? json_from_string (text, NULL)
              : NULL;
@@ -242,7 +240,7 @@ read_details (const MsModel *model)
 static void
 print_details (const MsModel *model)
 {
-  g_autoptr (JsonNode) root = read_details (model);
+  g_autoptr (JsonNode) root = read_stored (model->details);
   JsonObjectIter iter;
   const char *name;
   JsonNode *node;
@@ -362,6 +360,7 @@ print_run (const Content *content, const MsRun *run)
   const MsModel *model = model_of (content, run->model);
   const MsCorpus *corpus = corpus_of (content, run->corpus);
   g_autofree char *columns = ms_columns_format (run->columns);
+  g_autofree char *changed = ms_run_describe_intervention (run);
   char number[MS_NUMBER_SIZE];
 
   printf ("\nRun %" G_GINT64_FORMAT ": %s\n", run->id, run->name);
@@ -382,6 +381,8 @@ print_run (const Content *content, const MsRun *run)
       printf ("  Decisions      %s\n",
               ms_number_grouped (number, run->n_tokens * slots_of (model)));
     }
+  if (changed != NULL)
+    printf ("  Changed        %s\n", changed);
   printf ("  Precision      %s\n", run->precision);
   printf ("  Columns        %s%s%s%s\n", columns, run->predictions ? " predictions" : "",
           run->probabilities ? " (logits are probabilities)" : "",
@@ -396,7 +397,7 @@ print_run (const Content *content, const MsRun *run)
 static void
 add_model (JsonBuilder *json, const MsModel *model)
 {
-  JsonNode *details = read_details (model);
+  JsonNode *details = read_stored (model->details);
   g_autofree char *router = ms_model_describe_router (model);
 
   json_builder_begin_object (json);
@@ -465,6 +466,7 @@ add_run (JsonBuilder *json, const Content *content, const MsRun *run)
 {
   g_autofree char *columns = ms_columns_format (run->columns);
   const MsModel *model = model_of (content, run->model);
+  JsonNode *intervention = read_stored (run->intervention);
 
   json_builder_begin_object (json);
   ms_json_add_int (json, "run", run->id);
@@ -476,6 +478,11 @@ add_run (JsonBuilder *json, const Content *content, const MsRun *run)
   ms_json_add_int (json, "tokens", run->n_tokens);
   ms_json_add_int (json, "decisions", model != NULL ? run->n_tokens * slots_of (model) : 0);
   ms_json_add_text (json, "damage", run->damage);
+  json_builder_set_member_name (json, "intervention");
+  if (intervention != NULL)
+    json_builder_add_value (json, intervention);
+  else
+    json_builder_add_null_value (json);
   ms_json_add_text (json, "precision", run->precision);
   ms_json_add_text (json, "collector", run->collector);
   ms_json_add_text (json, "command", run->command);

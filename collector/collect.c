@@ -3,6 +3,7 @@
 
 #include "findings-private.h"
 #include "gemm.h"
+#include "intervene-private.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ typedef struct
   GTimer *timer;
   MsGguf *gguf;
   MsPlan *plan;
+  MsChanges *changes; /* NULL: the model runs as it is */
   MsModel *model;
   MsTokenizer *tokenizer; /* may be NULL for token ids */
   MsCorpus *corpus;
@@ -105,12 +107,65 @@ longest_document (const MsCorpus *corpus, const MsDocument **longest)
   return *longest != NULL ? (*longest)->n_tokens : 0;
 }
 
+/* Documents from `first` on that must be in one wave. */
+static guint
+unit_of (const Collection *c, guint first)
+{
+  guint batch = c->changes != NULL ? ms_changes_batch (c->changes) : 1;
+  guint left = c->corpus->n_documents - first;
+
+  return batch == 0 ? left : MIN (batch, left);
+}
+
+static gsize
+tokens_of (const MsCorpus *corpus, guint first, guint n)
+{
+  gsize tokens = 0;
+
+  for (guint i = first; i < first + n; i++)
+    tokens += (gsize) corpus->documents[i].n_tokens;
+  return tokens;
+}
+
+/* The most tokens that must be in one wave. */
+static gsize
+most_together (const Collection *c)
+{
+  gsize most = 0;
+
+  for (guint d = 0; d < c->corpus->n_documents; d += unit_of (c, d))
+    most = MAX (most, tokens_of (c->corpus, d, unit_of (c, d)));
+  return most;
+}
+
+/* Says what does not fit: the longest document, or documents that must be together. */
+static gboolean
+refuse_size (const MsDocument *longest, gsize tokens, gsize budget, gsize needed, GError **error)
+{
+  g_autofree char *has = g_format_size (budget);
+  g_autofree char *needs = g_format_size (needed);
+
+  if (longest == NULL || (gsize) longest->n_tokens < tokens)
+    g_set_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_INPUT,
+                 "documents that share the slots of experts have %" G_GSIZE_FORMAT
+                 " tokens together, which take %s at once, and %s may be used; allow more memory "
+                 "(--memory) or let fewer share them (--capacity-batch)",
+                 tokens, needs, has);
+  else
+    g_set_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_INPUT,
+                 "document '%s' has %" G_GSIZE_FORMAT
+                 " tokens, which take %s at once, and %s may be used; allow more memory "
+                 "(--memory) or cut documents (--max-tokens)",
+                 longest->name, tokens, needs, has);
+  return FALSE;
+}
+
 /* The most tokens of a wave.  FALSE when the longest document does not fit. */
 static gboolean
 size_waves (const Collection *c, gsize *wave_tokens, GError **error)
 {
   const MsDocument *document;
-  gsize longest = (gsize) longest_document (c->corpus, &document);
+  gsize longest = (gsize) longest_document (c->corpus, &document), together = most_together (c);
   gsize available = available_memory (), budget = c->options->memory, wanted = WAVE_TOKENS;
   gsize per_token = ms_forward_token_bytes (c->plan, &c->forward)
                     + ms_rows_bytes (c->plan, c->run->columns, c->run->predictions);
@@ -121,18 +176,9 @@ size_waves (const Collection *c, gsize *wave_tokens, GError **error)
   if (budget == 0)
     budget = available > 0 ? available / 2 : (gsize) 4 << 30;
   fitting = budget > fixed ? (budget - fixed) / per_token : 0;
-  if (fitting < MAX (longest, 1))
-    {
-      g_autofree char *has = g_format_size (budget);
-      g_autofree char *needs = g_format_size (fixed + MAX (longest, 1) * per_token);
-
-      g_set_error (error, MS_COLLECTOR_ERROR, MS_COLLECTOR_ERROR_INPUT,
-                   "document '%s' has %" G_GSIZE_FORMAT
-                   " tokens, which take %s at once, and %s may be used; allow more memory "
-                   "(--memory) or cut documents (--max-tokens)",
-                   document != NULL ? document->name : "", longest, needs, has);
-      return FALSE;
-    }
+  if (fitting < MAX (together, 1))
+    return refuse_size (document, MAX (together, 1), budget, fixed + MAX (together, 1) * per_token,
+                        error);
   if (available > 0 && model_bytes (c->gguf) > available / 2)
     wanted = fitting;
   if (c->options->wave_tokens > 0)
@@ -141,21 +187,23 @@ size_waves (const Collection *c, gsize *wave_tokens, GError **error)
   return TRUE;
 }
 
-/* The documents of the wave that begins with `first`: as many as fit, at least one. */
+/* The documents of the wave that begins with `first`: as many as fit, at least one (or those that must be
+ * together). */
 static Span
-next_wave (const MsCorpus *corpus, guint first, gsize wave_tokens, gsize *n_tokens)
+next_wave (const Collection *c, guint first, gsize wave_tokens, gsize *n_tokens)
 {
   Span span = { first, 0 };
 
   *n_tokens = 0;
-  while (first + span.n < corpus->n_documents)
+  while (first + span.n < c->corpus->n_documents)
     {
-      gsize more = (gsize) corpus->documents[first + span.n].n_tokens;
+      guint n = unit_of (c, first + span.n);
+      gsize more = tokens_of (c->corpus, first + span.n, n);
 
       if (span.n > 0 && *n_tokens + more > wave_tokens)
         break;
       *n_tokens += more;
-      span.n++;
+      span.n += n;
     }
   return span;
 }
@@ -225,18 +273,20 @@ run_waves (Collection *c, GError **error)
          && corpus->documents[document].first_token + corpus->documents[document].n_tokens
                 <= c->recorded)
     document++;
+  if (document < corpus->n_documents)
+    document -= unit_of (c, 0) > 0 ? document % unit_of (c, 0) : 0;
   for (guint i = document; i < corpus->n_documents;)
     {
       gsize n;
 
-      i += next_wave (corpus, i, wave_tokens, &n).n;
+      i += next_wave (c, i, wave_tokens, &n).n;
       most = MAX (most, n);
     }
   rows = ms_rows_new (c->plan, c->run->columns, c->run->predictions, most + MS_BLOCK_TOKENS);
   while (document < corpus->n_documents)
     {
       gsize n, done;
-      Span span = next_wave (corpus, document, wave_tokens, &n);
+      Span span = next_wave (c, document, wave_tokens, &n);
       gint64 first = corpus->documents[span.first].first_token;
       MsWave wave = { c->ids + first, NULL, span.n };
       MsForwardEnd end;
@@ -251,6 +301,8 @@ run_waves (Collection *c, GError **error)
           g_array_append_val (starts, start);
         }
       wave.starts = (const gsize *) (gconstpointer) starts->data;
+      if (c->changes != NULL && !ms_changes_begin_wave (c->changes, first, span.first, n, error))
+        return FALSE;
       c->wave_first = first;
       c->wave_tokens = (gint64) n;
       end = ms_forward_run (c->plan, &c->forward, &wave, rows, held, begin_block, c, &broken);
@@ -322,6 +374,12 @@ run_name (const Collection *c)
     return g_strdup (c->options->name);
   if (g_str_has_suffix (base, ".gguf"))
     base[strlen (base) - strlen (".gguf")] = '\0';
+  if (c->changes != NULL)
+    {
+      g_autofree char *words = ms_changes_words (c->changes);
+
+      return g_strdup_printf ("%s on %s, %s", base, c->corpus->name, words);
+    }
   return g_strdup_printf ("%s on %s", base, c->corpus->name);
 }
 
@@ -349,8 +407,10 @@ begin_run (Collection *c, MsDb *db, GError **error)
   run->command = g_strdup (options->command);
   run->storage = options->storage;
   run->predictions = options->predict;
+  run->intervention = c->changes != NULL ? ms_changes_tell (c->changes) : NULL;
   run->columns = MS_CHUNK_EXPERTS | MS_CHUNK_WEIGHTS | MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN
                  | (options->scores ? MS_CHUNK_LOGITS : 0)
+                 | (c->changes != NULL ? ms_changes_columns (c->changes) : 0)
                  | (options->norms ? MS_CHUNK_NORMS | MS_CHUNK_PEAKS | MS_CHUNK_SIMILARITY : 0);
   if (!open_writer (c, db, error))
     return FALSE;
@@ -414,6 +474,21 @@ store_remarks (const Collection *c, GError **error)
   return TRUE;
 }
 
+/* What is changed in the routing, held against the model. */
+static gboolean
+load_changes (Collection *c, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+
+  c->changes = ms_changes_new (c->options->interventions, &failure);
+  if (failure != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&failure));
+      return FALSE;
+    }
+  return c->changes == NULL || ms_changes_fit (c->changes, c->plan, error);
+}
+
 static gboolean
 collect (Collection *c, GError **error)
 {
@@ -438,7 +513,10 @@ collect (Collection *c, GError **error)
     }
   for (guint i = 0; i < c->plan->warnings->len; i++)
     g_ptr_array_add (c->summary->warnings, g_strdup (g_ptr_array_index (c->plan->warnings, i)));
+  if (!load_changes (c, error))
+    return FALSE;
   c->model = ms_plan_model (c->plan, c->gguf, options->model);
+  c->forward.changes = c->changes;
   c->forward.threads = ms_threads (options->threads);
   c->forward.bf16 = options->precision == MS_PRECISION_FAST && ms_gemm_has_bf16 ();
   if (options->precision == MS_PRECISION_FAST && !c->forward.bf16)
@@ -451,7 +529,8 @@ collect (Collection *c, GError **error)
         g_propagate_error (error, g_steal_pointer (&failure));
       return c->summary->stopped;
     }
-  if (!ms_gguf_check (c->gguf, error))
+  if (!ms_gguf_check (c->gguf, error)
+      || (c->changes != NULL && !ms_changes_match (c->changes, c->corpus, c->ids, error)))
     return FALSE;
   ms_findings_routers (c->plan, c->summary->remarks);
   ms_findings_context (c->plan, c->corpus, c->summary->remarks);
@@ -464,6 +543,8 @@ collect (Collection *c, GError **error)
   ms_findings_ties (c->plan, &c->ties, c->summary->remarks);
   if (done && !c->summary->stopped)
     done = store_remarks (c, error) && ms_writer_finish (c->writer, error);
+  /* The changes may read a run of the same file, whose log is folded in when nobody else reads it. */
+  g_clear_pointer (&c->changes, ms_changes_free);
   g_clear_pointer (&c->writer, ms_writer_free);
   if (c->recorded == 0)
     c->run->id = 0; /* the writer has removed it */
@@ -509,6 +590,7 @@ ms_collect (const MsCollectOptions *options, MsCollectSummary *summary, GCancell
   ms_corpus_free (c.corpus);
   ms_tokenizer_free (c.tokenizer);
   ms_model_free (c.model);
+  ms_changes_free (c.changes);
   ms_plan_free (c.plan);
   ms_gguf_close (c.gguf);
   return done;

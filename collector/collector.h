@@ -124,6 +124,15 @@ typedef enum
   MS_PRECISION_FAST,      /* bf16 products where the processor has them; routers float32 */
 } MsPrecision;
 
+/* A way to change the routing while the model runs: an option and its value. */
+typedef struct
+{
+  const char *name, *argument, *help; /* "top-k", "N", ... */
+} MsInterventionOption;
+#define MS_MOST_INTERVENTIONS 16
+/* Number `index` from 0 on; NULL behind the last, of at most MS_MOST_INTERVENTIONS. */
+const MsInterventionOption *ms_intervention_option (guint index);
+
 typedef struct
 {
   gint64 tokens_done, tokens_total; /* recorded / to record */
@@ -154,6 +163,9 @@ typedef struct
   gboolean norms;         /* record output norms, peaks and block similarity */
   gboolean predict;       /* record the predicted next token and the loss of each token */
   gboolean restart;       /* do not resume an unfinished run */
+  /* What is changed in the routing: the value of each ms_intervention_option, NULL = none of it; the array
+   * may be NULL.  The run is recorded with it; an unfinished one goes on only with the same. */
+  const char *const *interventions;
   MsCollectProgressFunc progress; /* may be NULL; called from the calling thread */
   gpointer progress_data;
 } MsCollectOptions;

@@ -3,6 +3,7 @@
 #include "codec-private.h"
 #include "db-private.h"
 
+#include <json-glib/json-glib.h>
 #include <math.h>
 #include <string.h>
 
@@ -81,6 +82,26 @@ ms_run_free (MsRun *run)
   g_free (run->damage);
   g_free (run->intervention);
   g_free (run);
+}
+
+/* The member "words" of what this program writes; of other texts there the beginning. */
+char *
+ms_run_describe_intervention (const MsRun *run)
+{
+  const char *text = run->intervention;
+  g_autoptr (JsonNode) root = NULL;
+  JsonNode *words = NULL;
+
+  if (text == NULL)
+    return NULL;
+  if (ms_json_objection (text, strlen (text), 16) == NULL)
+    root = json_from_string (text, NULL);
+  if (root != NULL && JSON_NODE_HOLDS_OBJECT (root))
+    words = json_object_get_member (json_node_get_object (root), "words");
+  if (words != NULL && JSON_NODE_HOLDS_VALUE (words)
+      && json_node_get_value_type (words) == G_TYPE_STRING)
+    text = json_node_get_string (words);
+  return ms_text_printable (text, (gssize) MIN (strlen (text), 1000));
 }
 
 MsRemark *

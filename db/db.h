@@ -208,6 +208,9 @@ MsRemark *ms_remark_new (const char *code, MsSeverity severity, gint64 count, co
                          const char *format, va_list args) G_GNUC_PRINTF (5, 0);
 void ms_remark_free (MsRemark *remark);
 
+/* What was changed while the run's model ran, a few printable words, newly allocated; NULL = nothing. */
+char *ms_run_describe_intervention (const MsRun *run);
+
 void ms_model_free (MsModel *model);
 void ms_corpus_free (MsCorpus *corpus);
 void ms_run_free (MsRun *run);

@@ -31,6 +31,7 @@ typedef struct
   MsAngles *angles;   /* of the plan's rotations */
   guint32 *positions; /* (n) within the document */
   const MsPlanBlock *block; /* under way */
+  guint moe;                /* which MoE layer it is */
   MsDecisions *layer;       /* its decisions */
   const float *logits;      /* (n, E) that they were made of */
 } MsEngine;

@@ -8,6 +8,10 @@ G_BEGIN_DECLS
 /* Logits of rows (n, D), which engine->logits then are, and what the gate makes of them, into the layer's rows.  Always in float32,
  * whatever the precision of the rest. */
 void ms_experts_route (MsEngine *engine, float *rows);
+/* The decision of the wave's token t in a block whose table names its experts by token id: scores weigh and do
+ * not choose.  scores (E): scratch. */
+void ms_experts_look_up (const MsEngine *engine, gsize t, const float *logits, float *scores,
+                         MsDecision *decision);
 /* Adds the weighted outputs of the chosen experts to engine->sum; `in` is engine->normed as an operand. */
 void ms_experts_run (const MsEngine *engine, const MsOperand *in);
 /* Adds the shared experts' output, where there are any. */

@@ -7,6 +7,7 @@
 #include "experts-private.h"
 
 #include "feed-forward-private.h"
+#include "intervene-private.h"
 #include "kernels-private.h"
 #include "norm-private.h"
 
@@ -25,9 +26,9 @@ any_undefined (const float *values, gsize n)
   return any;
 }
 
-/* The choice of a block whose table knows each token's experts: scores weigh and do not choose. */
-static void
-look_up (const MsEngine *engine, gsize t, const float *logits, float *scores, MsDecision *decision)
+void
+ms_experts_look_up (const MsEngine *engine, gsize t, const float *logits, float *scores,
+                    MsDecision *decision)
 {
   const MsGate *gate = &engine->block->gate;
   g_autofree double *p = g_new (double, gate->n_experts);
@@ -48,6 +49,11 @@ choose (const MsEngine *engine, gsize from, gsize to, gpointer data)
   const float *logits = data;
   g_autofree float *scratch = g_new (float, ms_gate_scratch (gate));
 
+  if (engine->options->changes != NULL)
+    {
+      ms_changes_choose (engine->options->changes, engine, from, to, logits);
+      return;
+    }
   for (gsize t = from; t < to; t++)
     {
       gsize row = engine->first + t;
@@ -55,7 +61,7 @@ choose (const MsEngine *engine, gsize from, gsize to, gpointer data)
                               .weights = engine->layer->weights + row * gate->k };
 
       if (engine->block->by_token != NULL)
-        look_up (engine, t, logits + t * gate->n_experts, scratch, &decision);
+        ms_experts_look_up (engine, t, logits + t * gate->n_experts, scratch, &decision);
       else
         ms_gate_choose (gate, logits + t * gate->n_experts, scratch, &decision);
       if (any_undefined (logits + t * gate->n_experts, gate->n_experts))
@@ -83,6 +89,8 @@ ms_experts_route (MsEngine *engine, float *rows)
   engine->logits = logits;
   ms_products_run (engine->products, &product, 1);
   ms_engine_for_tokens (engine, engine->n, choose, logits);
+  if (engine->options->changes != NULL)
+    ms_changes_end_layer (engine->options->changes, engine, logits);
 }
 
 /* --- Routed experts ------------------------------------------------------------------------- */
@@ -92,19 +100,40 @@ typedef struct
 {
   const MsFeedForward *networks; /* (count) */
   guint count, k;
-  const guint16 *chosen; /* (n, k) */
+  const guint16 *chosen; /* (n, k) unused slots last */
+  const guint8 *dropped; /* (n, k) 1: does not run; or NULL */
   const float *weights;  /* (n, k) */
   gboolean weight_first; /* a weight multiplies what a network reads, not what it gives */
   gboolean recorded;     /* norms and peaks of what they give go to the layer */
 } Set;
 
-/* The wave's (token, slot) pairs in the order of experts, then tokens. */
+#define NO_PLACE G_MAXUINT32
+
+/* The wave's (token, slot) pairs that run, in the order of experts, then tokens. */
 typedef struct
 {
   gsize *starts;   /* (E + 1): first pair of each expert */
   guint32 *tokens; /* (n K): the token of each pair */
-  guint32 *places; /* (n, K): the pair of each token's slot */
+  guint32 *places; /* (n, K): the pair of each token's slot; NO_PLACE: it does not run */
 } Groups;
+
+static gboolean
+runs (const Set *set, gsize i)
+{
+  return set->chosen[i] != MS_NO_EXPERT && (set->dropped == NULL || !set->dropped[i]);
+}
+
+/* What pair i, which does not run, has given. */
+static void
+clear_pair (const MsEngine *engine, const Set *set, gsize i)
+{
+  gsize row = engine->first * set->k + i;
+
+  if (set->recorded && engine->layer->norms != NULL)
+    engine->layer->norms[row] = 0;
+  if (set->recorded && engine->layer->peaks != NULL)
+    engine->layer->peaks[row] = 0;
+}
 
 static Groups
 group_by_expert (const MsEngine *engine, const Set *set)
@@ -116,7 +145,10 @@ group_by_expert (const MsEngine *engine, const Set *set)
   g_autofree gsize *next = g_new (gsize, set->count);
 
   for (gsize i = 0; i < n_pairs; i++)
-    groups.starts[set->chosen[i] + 1]++;
+    if (runs (set, i))
+      groups.starts[set->chosen[i] + 1]++;
+    else
+      clear_pair (engine, set, i);
   for (guint e = 0; e < set->count; e++)
     {
       groups.starts[e + 1] += groups.starts[e];
@@ -124,8 +156,12 @@ group_by_expert (const MsEngine *engine, const Set *set)
     }
   for (gsize i = 0; i < n_pairs; i++)
     {
-      gsize place = next[set->chosen[i]]++;
+      gsize place;
 
+      groups.places[i] = NO_PLACE;
+      if (!runs (set, i))
+        continue;
+      place = next[set->chosen[i]]++;
       groups.places[i] = (guint32) place;
       groups.tokens[place] = (guint32) (i / set->k);
     }
@@ -314,12 +350,21 @@ widen (const MsEngine *engine, const float *routed)
   return product.y;
 }
 
+/* Which pairs of the layer are dropped (n, K); NULL: none. */
+static const guint8 *
+dropped_of (const MsEngine *engine)
+{
+  const guint8 *dropped = engine->layer->dropped;
+
+  return dropped != NULL ? dropped + engine->first * engine->block->gate.k : NULL;
+}
+
 /* The weighted sum (n, width) of what a set's networks make of rows (n, width). */
 static float *
 run_set (const MsEngine *engine, const Set *set, const float *rows, gsize width)
 {
   Groups groups = group_by_expert (engine, set);
-  gsize n_pairs = engine->n * set->k;
+  gsize n_pairs = groups.starts[set->count];
   gsize most = MIN (ms_feed_forward_batch (engine->plan, set->networks), n_pairs);
   MsOperand hidden = ms_engine_operand (engine, most, (gsize) set->networks[0].up.n_rows);
   Batch batch = {
@@ -362,11 +407,14 @@ choose_chunks (const MsEngine *engine, gsize from, gsize to, gpointer data)
     {
       const guint16 *experts = engine->layer->experts + (engine->first + t) * gate->k;
       guint16 *chosen = chunks->chosen + t * gate->k;
+      guint used = 0;
 
-      for (guint j = 0; j < gate->k; j++)
-        chosen[j] = (guint16) (experts[j] / b->per_chunk);
+      for (; used < gate->k && experts[used] != MS_NO_EXPERT; used++)
+        chosen[used] = (guint16) (experts[used] / b->per_chunk);
+      for (guint j = used; j < gate->k; j++)
+        chosen[j] = MS_NO_EXPERT;
       ms_gate_scores (gate, engine->logits + t * gate->n_experts, scores);
-      ms_gate_weigh (gate, scores, chosen, gate->k, chunks->weights + t * gate->k);
+      ms_gate_weigh (gate, scores, chosen, used, chunks->weights + t * gate->k);
     }
 }
 
@@ -392,6 +440,7 @@ run_chunks (const MsEngine *engine, float *routed)
                     .count = b->n_chunks,
                     .k = b->gate.k,
                     .chosen = chunks.chosen,
+                    .dropped = dropped_of (engine),
                     .weights = chunks.weights };
 
   ms_engine_for_tokens (engine, engine->n, choose_chunks, &chunks);
@@ -407,13 +456,16 @@ ms_experts_run (const MsEngine *engine, const MsOperand *in)
   const MsPlanBlock *b = engine->block;
   gsize first = engine->first * b->gate.k;
   gboolean latent = b->latent_down.tensor != NULL;
-  const Set set = { .networks = b->networks,
-                    .count = b->gate.n_experts,
-                    .k = b->gate.k,
-                    .chosen = engine->layer->experts + first,
-                    .weights = engine->layer->weights + first,
-                    .weight_first = engine->plan->architecture->recipe->weight_first,
-                    .recorded = TRUE };
+  const MsChanges *changes = engine->options->changes;
+  const Set set
+      = { .networks = changes != NULL ? ms_changes_networks (changes, engine) : b->networks,
+          .count = b->gate.n_experts,
+          .k = b->gate.k,
+          .chosen = engine->layer->experts + first,
+          .dropped = dropped_of (engine),
+          .weights = engine->layer->weights + first,
+          .weight_first = engine->plan->architecture->recipe->weight_first,
+          .recorded = TRUE };
   const float *rows = latent                       ? narrow (engine, in)
                       : b->early_norm.kind != NULL ? engine->early
                                                    : engine->normed;

@@ -13,10 +13,13 @@ G_BEGIN_DECLS
 /* Bytes of feed-forward activations under way at once. */
 #define MS_FORWARD_BATCH_BYTES (256 * 1024 * 1024)
 
+typedef struct MsChanges MsChanges;
+
 typedef struct
 {
   gboolean bf16; /* products of bfloat16; routers and attention stay float32 */
   guint threads;
+  const MsChanges *changes; /* of the routing (intervene-private.h), borrowed; NULL: none */
 } MsForwardOptions;
 
 typedef struct

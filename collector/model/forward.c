@@ -706,6 +706,7 @@ ms_forward_run (const MsPlan *plan, const MsForwardOptions *options, const MsWav
       if (begin != NULL && !begin (b, data))
         return MS_FORWARD_STOPPED;
       engine.block = &plan->blocks[b];
+      engine.moe = layer;
       engine.layer = engine.block->is_moe ? &rows->layers[layer++] : NULL;
       if (b < last)
         advise (engine.block + 1, MADV_WILLNEED);
