@@ -558,6 +558,7 @@ static void
 summarise (const Committee *all, MsResult *result)
 {
   const Layer *most = &all->layers[0];
+  g_autofree char *times = NULL;
   double jaccard = 0, coverage = 0, gini = 0, size = 0, presence = 0;
   guint members = 0;
 
@@ -578,17 +579,22 @@ summarise (const Committee *all, MsResult *result)
             members++;
           }
     }
-  if (all->n_groups < 2)
+  if (isfinite (most->measures[AUDIT_RATIO]))
+    times = g_strdup_printf (", %.3g times an outside expert", most->measures[AUDIT_RATIO]);
+  if (all->n_groups >= 2 && (isnan (coverage) || isnan (jaccard) || isnan (gini)))
+    result->summary = g_strdup ("What the listed experts carry is undefined, since importances are "
+                                "negative or none: choose another with --importance.");
+  else if (all->n_groups < 2)
     result->summary = g_strdup_printf (
         "There is one group, %s: a committee is what several rely on.", all->names[0]);
   else
     result->summary = g_strdup_printf (
         "The committee of a layer has %.1f experts on average, each in the lists of "
         "%.1f of %u groups, and carries %.0f %% of the listed importance (most in "
-        "layer %d: %.0f %%, %.3g times an outside expert); the lists "
+        "layer %d: %.0f %%%s); the lists "
         "of two groups overlap by %.2f (Jaccard) and importance has Gini %.2f.",
         size, members > 0 ? presence / members : 0.0, all->n_groups, 100 * coverage,
-        (int) most->block, 100 * most->measures[AUDIT_COVERAGE], most->measures[AUDIT_RATIO],
+        (int) most->block, 100 * most->measures[AUDIT_COVERAGE], times != NULL ? times : "",
         jaccard, gini);
   if (all->strata == NULL)
     ms_result_note (result, "Importances are those of the file.");

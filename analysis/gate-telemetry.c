@@ -229,10 +229,18 @@ write_result (const MsContext *context, const Telemetry *telemetry, MsResult *re
       routed += layer->routed;
       assignments += layer->assignments;
     }
-  result->summary
-      = g_strdup_printf ("The gates have an entropy of %.3g nats on average over layers; at this "
-                         "capacity %.3g %% of the assignments overflow.",
-                         entropy, 100 * (1 - routed / assignments));
+  if (assignments == 0)
+    result->summary = g_strdup ("No token has an expert: there is nothing that could overflow.");
+  else if (isnan (entropy))
+    result->summary = g_strdup_printf (
+        "At this capacity %.3g %% of the assignments overflow; the entropy of the "
+        "gates is not recorded.",
+        100 * (1 - routed / assignments));
+  else
+    result->summary
+        = g_strdup_printf ("The gates have an entropy of %.3g nats on average over layers; at this "
+                           "capacity %.3g %% of the assignments overflow.",
+                           entropy, 100 * (1 - routed / assignments));
   ms_result_note (result,
                   "Capacity per expert and batch: %s; first choices in token order come "
                   "before second choices.",

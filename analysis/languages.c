@@ -583,7 +583,8 @@ static void
 summarise (const Languages *all, MsResult *result)
 {
   const Layer *first = &all->layers[0], *last = &all->layers[all->n_layers - 1], *least = first;
-  double farthest = -INFINITY, nearest = INFINITY;
+  double farthest = -INFINITY, nearest = INFINITY, random;
+  g_autofree char *paired = NULL;
   guint far_language = all->pivot, near_language = all->pivot;
 
   for (guint i = 0; i < all->n_layers; i++)
@@ -605,15 +606,22 @@ summarise (const Languages *all, MsResult *result)
             near_language = x;
           }
       }
-  result->summary = g_strdup_printf (
-      "Routing of the same text in %u languages differs least from %s in layer %d: by %.3g more "
-      "than the %.3g that so short passages show without any difference (layer %d %.3g more, layer "
-      "%d %.3g); randomly paired passages show %.3g there.  Nearest there is %s (%.3g more), "
-      "farthest %s (%.3g).",
-      all->n_languages, all->languages->names[all->pivot], (int) least->block, least->excess,
-      least->mean.value - least->excess, (int) first->block, first->excess, (int) last->block,
-      last->excess, ms_table_get_real (result->tables[0], (guint) (least - all->layers), 8),
-      all->languages->names[near_language], nearest, all->languages->names[far_language], farthest);
+  random = ms_table_get_real (result->tables[0], (guint) (least - all->layers), 8);
+  if (!isnan (random))
+    paired = g_strdup_printf ("; randomly paired passages show %.3g there", random);
+  if (isnan (least->excess) || isnan (first->excess) || isnan (last->excess)
+      || far_language == all->pivot)
+    result->summary = g_strdup ("The distribution of the passages is undefined, since weights are: "
+                                "choose another with --distribution.");
+  else
+    result->summary = g_strdup_printf (
+        "Routing of the same text in %u languages differs least from %s in layer %d: by %.3g more "
+        "than the %.3g that so short passages show without any difference (layer %d %.3g more, "
+        "layer %d %.3g)%s.  Nearest there is %s (%.3g more), farthest %s (%.3g).",
+        all->n_languages, all->languages->names[all->pivot], (int) least->block, least->excess,
+        least->mean.value - least->excess, (int) first->block, first->excess, (int) last->block,
+        last->excess, paired != NULL ? paired : "", all->languages->names[near_language], nearest,
+        all->languages->names[far_language], farthest);
   ms_result_note (result, "Distribution of a token: %s.", choice_names[all->choice]);
   ms_result_note (result,
                   "The mean over passages is of divergences, not of distributions; intervals "

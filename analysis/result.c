@@ -309,6 +309,18 @@ say_undefined (char *text)
   return text;
 }
 
+/* What rounds to zero has no sign; takes the text. */
+static char *
+drop_signs_of_zero (char *text)
+{
+  g_autoptr (GRegex) regex
+      = g_regex_new ("(?<![[:alnum:].])-(?=0([.]0+)?(?![[:digit:].e]))", 0, 0, NULL);
+  char *said = text != NULL ? g_regex_replace_literal (regex, text, -1, 0, "", 0, NULL) : NULL;
+
+  g_free (text);
+  return said;
+}
+
 /* Says undefined numbers in words and takes findings away that do not stand out of chance or are undefined.
  * No estimate from tokens has a smaller error than as many independent ones give, about 1 / (2 sqrt (tokens)):
  * what documents that happen to agree say beyond that is not believed. */
@@ -328,9 +340,13 @@ keep_believable (const MsContext *context, MsResult *result)
       else
         finding->strength = MIN (finding->strength, most);
     }
-  result->summary = say_undefined (result->summary);
+  result->mended = result->summary != NULL && is_undefined (result->summary);
+  result->summary = drop_signs_of_zero (say_undefined (result->summary));
   for (guint i = 0; i < result->notes->len; i++)
-    result->notes->pdata[i] = say_undefined (result->notes->pdata[i]);
+    {
+      result->mended |= is_undefined (result->notes->pdata[i]);
+      result->notes->pdata[i] = drop_signs_of_zero (say_undefined (result->notes->pdata[i]));
+    }
 }
 
 MsResult *

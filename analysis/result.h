@@ -22,6 +22,7 @@ struct MsResult
   char *by;         /* how documents were grouped, NULL = not at all */
   guint n_runs;     /* of several runs shown together; 0 = of one alone */
   double seconds;   /* of computing */
+  gboolean mended;  /* a sentence was made of a number that is none: a fault of the analysis */
 };
 
 /* Something that stands out, with the place to jump to (a selection in text form). */

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define MOST_TOKENS ((gint64) 1 << 40)
-#define MOST_LABELS 4096 /* different names in a corpus */
 
 void
 ms_model_free (MsModel *model)
@@ -495,9 +494,10 @@ load_label_names (MsDb *db, MsCorpus *corpus, GError **error)
   sqlite3_bind_int64 (statement, 1, corpus->id);
   while ((code = sqlite3_step (statement)) == SQLITE_ROW)
     {
-      if (corpus->n_more == MOST_LABELS)
-        return corrupt (db, error, "corpus %" G_GINT64_FORMAT " has more than %d kinds of labels",
-                        corpus->id, MOST_LABELS);
+      if (corpus->n_more == MS_MOST_LABELS
+          || (corpus->n_more + 1) * (gint64) corpus->n_documents > MS_MOST_LABEL_VALUES)
+        return corrupt (db, error, "corpus %" G_GINT64_FORMAT " has more than %u kinds of labels",
+                        corpus->id, corpus->n_more);
       corpus->more = g_renew (char *, corpus->more, corpus->n_more + 1);
       corpus->more[corpus->n_more++] = ms_db_text (statement, 0);
     }
@@ -510,16 +510,21 @@ load_labels (MsDb *db, MsCorpus *corpus, GError **error)
   g_autoptr (sqlite3_stmt) statement
       = ms_db_prepare (db, "SELECT document, name, value FROM document_label WHERE corpus = ?1",
                        "reading the labels", error);
+  g_autoptr (GHashTable) numbers
+      = g_hash_table_new (g_str_hash, g_str_equal); /* name -> number + 1 */
   int code;
 
   if (statement == NULL || !load_label_names (db, corpus, error))
     return FALSE;
+  for (guint i = 0; i < ms_corpus_n_labels (corpus); i++)
+    g_hash_table_insert (numbers, (gpointer) ms_corpus_label_name (corpus, i),
+                         GINT_TO_POINTER ((int) i + 1));
   sqlite3_bind_int64 (statement, 1, corpus->id);
   while ((code = sqlite3_step (statement)) == SQLITE_ROW)
     {
       gint64 number = sqlite3_column_int64 (statement, 0);
       g_autofree char *name = ms_db_text (statement, 1);
-      int label = name != NULL ? ms_corpus_find_label (corpus, name) : -1;
+      int label = name != NULL ? GPOINTER_TO_INT (g_hash_table_lookup (numbers, name)) - 1 : -1;
       MsDocument *document;
       char **value;
 
@@ -572,6 +577,22 @@ load_ranges (MsDb *db, MsCorpus *corpus, GError **error)
   return code == SQLITE_DONE || ms_db_fail (db, code, "reading the labels of tokens", error);
 }
 
+/* Where ids are known, each takes its bytes of the file. */
+static gboolean
+check_size (MsDb *db, const MsCorpus *corpus, GError **error)
+{
+  gint64 pages, page_size;
+
+  if (!ms_db_integer (db, "PRAGMA page_count", 0, &pages, error)
+      || !ms_db_integer (db, "PRAGMA page_size", 0, &page_size, error))
+    return FALSE;
+  return !corpus->ids_known || corpus->n_tokens <= pages * page_size / (gint64) sizeof (gint32)
+         || corrupt (db, error,
+                     "corpus %" G_GINT64_FORMAT ": the file is too small for its %" G_GINT64_FORMAT
+                     " tokens",
+                     corpus->id, corpus->n_tokens);
+}
+
 MsCorpus *
 ms_db_load_corpus (MsDb *db, gint64 id, GError **error)
 {
@@ -588,8 +609,8 @@ ms_db_load_corpus (MsDb *db, gint64 id, GError **error)
   corpus->ids_known = sqlite3_column_int (statement, 4) != 0;
   corpus->unit = ms_db_text (statement, 5);
   if (!read_int (db, statement, 3, 1, MOST_TOKENS, &corpus->n_tokens, error)
-      || !load_documents (db, corpus, error) || !load_labels (db, corpus, error)
-      || !load_ranges (db, corpus, error))
+      || !check_size (db, corpus, error) || !load_documents (db, corpus, error)
+      || !load_labels (db, corpus, error) || !load_ranges (db, corpus, error))
     return NULL;
   return g_steal_pointer (&corpus);
 }

@@ -231,7 +231,11 @@ ms_db_check (MsDb *db, MsCheckFunc report, gpointer data, guint *n_bad, GError *
       g_array_append_val (runs, id);
     }
   if (sqlite3_reset (statement) != SQLITE_OK)
-    tell (&check, TRUE, "the list of runs cannot be read: %s", sqlite3_errmsg (ms_db_handle (db)));
+    {
+      g_autofree char *words = ms_db_words (ms_db_handle (db));
+
+      tell (&check, TRUE, "the list of runs cannot be read: %s", words);
+    }
   for (guint i = 0; i < runs->len; i++)
     if (!check_run (&check, g_array_index (runs, gint64, i), error))
       return FALSE;

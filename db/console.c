@@ -91,7 +91,8 @@ ms_console_prepare (MsConsole *console, const char *sql, int *offset, GError **e
     *offset = -1;
   if (code != SQLITE_OK)
     {
-      const char *words = sqlite3_errmsg (handle);
+      g_autofree char *said = ms_db_words (handle);
+      const char *words = said;
 
       if (offset != NULL)
         *offset = sqlite3_error_offset (handle);

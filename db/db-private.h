@@ -12,6 +12,8 @@ sqlite3_stmt *ms_db_prepare (MsDb *db, const char *sql, const char *what, GError
 gboolean ms_db_exec (MsDb *db, const char *sql, const char *what, GError **error);
 /* The one integer that `sql` (with ?1 = argument when it has one) gives, 0 for no row. */
 gboolean ms_db_integer (MsDb *db, const char *sql, gint64 argument, gint64 *value, GError **error);
+/* What SQLite says of the last failure, as valid UTF-8: it quotes names of the file as they lie there. */
+char *ms_db_words (sqlite3 *handle);
 /* A text column as valid UTF-8, newly allocated; NULL stays NULL. */
 char *ms_db_text (sqlite3_stmt *statement, int column);
 
@@ -28,6 +30,10 @@ void ms_db_unlock_run (MsDb *db, gint64 run);
 
 /* remove.c: removes the unfinished runs without a block that nobody writes, inside a transaction. */
 gboolean ms_db_remove_empty_runs (MsDb *db, GError **error);
+
+/* How many labels besides the known ones a corpus may have, and how many values: all are kept in memory. */
+#define MS_MOST_LABELS       4096
+#define MS_MOST_LABEL_VALUES (1 << 25)
 
 /* The stored blocks of a run. */
 typedef struct

@@ -49,10 +49,17 @@ ms_db_close (MsDb *db)
   g_free (db);
 }
 
+char *
+ms_db_words (sqlite3 *handle)
+{
+  return g_utf8_make_valid (sqlite3_errmsg (handle), -1);
+}
+
 gboolean
 ms_db_fail (MsDb *db, int code, const char *what, GError **error)
 {
-  const char *words = db->handle != NULL ? sqlite3_errmsg (db->handle) : sqlite3_errstr (code);
+  g_autofree char *words
+      = db->handle != NULL ? ms_db_words (db->handle) : g_strdup (sqlite3_errstr (code));
   const char *advice = db->is_open ? "`moescope check` tells where"
                                    : "use a copy of it, or collect or import anew";
 
@@ -117,9 +124,12 @@ ms_db_prepare (MsDb *db, const char *sql, const char *what, GError **error)
     return statement;
   /* Our own statements are right: what they miss, the file has lost. */
   if (code == SQLITE_ERROR)
-    g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_CORRUPT,
-                 "%s: %s is damaged (%s); `moescope check` tells where", what, db->path,
-                 sqlite3_errmsg (db->handle));
+    {
+      g_autofree char *words = ms_db_words (db->handle);
+
+      g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_CORRUPT,
+                   "%s: %s is damaged (%s); `moescope check` tells where", what, db->path, words);
+    }
   else
     ms_db_fail (db, code, what, error);
   return NULL;

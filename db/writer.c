@@ -272,6 +272,13 @@ check_corpus (const MsCorpus *corpus, const gint32 *ids, GError **error)
 
   if (corpus->name == NULL || corpus->n_tokens < 1)
     return bad_value (error, "a corpus needs a name and at least one token");
+  if (corpus->n_more > MS_MOST_LABELS
+      || corpus->n_more * (gint64) corpus->n_documents > MS_MOST_LABEL_VALUES)
+    return bad_value (error,
+                      "corpus %s has %u kinds of labels for %u documents: at most %d kinds and %d "
+                      "values can be kept; give documents the same kinds",
+                      corpus->name, corpus->n_more, corpus->n_documents, MS_MOST_LABELS,
+                      MS_MOST_LABEL_VALUES);
   for (guint i = 0; i < corpus->n_documents; i++)
     {
       const MsDocument *document = &corpus->documents[i];

@@ -876,6 +876,13 @@ test_damage (void)
     { "UPDATE corpus SET n_tokens = -5", "n_tokens = -5" },
     { "UPDATE corpus SET n_tokens = 1 << 60", "out of range" },
     { "UPDATE corpus SET n_tokens = 9999", "documents" },
+    { "UPDATE corpus SET n_tokens = 1 << 36; UPDATE document SET n_tokens = (1 << 36) - "
+      "first_token "
+      "WHERE document = 2",
+      "too small" },
+    { "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000) INSERT INTO "
+      "document_label SELECT 1, 0, 'label' || i, 'x' FROM n",
+      "kinds of labels" },
     { "UPDATE document SET first_token = 7 WHERE document = 1", "follow" },
     { "UPDATE document SET n_tokens = 1 << 62 WHERE document = 0", "follow" },
     { "DELETE FROM document", "documents" },

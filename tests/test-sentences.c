@@ -230,12 +230,14 @@ typedef enum
   HOSTILE_ALL,      /* every token takes all experts */
   HOSTILE_SHORT,    /* a document has a token */
   HOSTILE_CERTAIN,  /* one expert takes all */
+  HOSTILE_SINGLE,   /* every token has one expert */
+  HOSTILE_BARE,     /* ids and weights alone, by a gate that nobody knows */
   N_HOSTILE,
 } Hostile;
 
 static const char *const hostile_names[N_HOSTILE]
-    = { "none",   "tied",     "alone",       "copies", "idle",
-        "weight", "negative", "all experts", "short",  "certain" };
+    = { "none",     "tied",        "alone", "copies",  "idle",   "weight",
+        "negative", "all experts", "short", "certain", "single", "bare" };
 
 #define HOSTILE_EXPERTS   8
 #define HOSTILE_DOCUMENTS 6
@@ -258,15 +260,19 @@ fill_hostile (guint layer, gint64 position, MsFixtureToken *token, gpointer data
                   .k = trace->k,
                   .renormalise = TRUE,
                   .scale = 1 };
-  float scratch[4 * HOSTILE_EXPERTS];
+  float scratch[4 * HOSTILE_EXPERTS], own[HOSTILE_EXPERTS];
+  gboolean bare = trace->kind == HOSTILE_BARE; /* nothing but experts and weights */
+  float *logits = bare ? own : token->logits;
   MsDecision decision = { .experts = token->experts, .weights = token->weights };
 
   g_assert_cmpuint (ms_gate_scratch (&gate), <=, G_N_ELEMENTS (scratch));
   for (guint e = 0; e < HOSTILE_EXPERTS; e++)
-    token->logits[e] = trace->kind == HOSTILE_TIED      ? 0
-                       : trace->kind == HOSTILE_CERTAIN ? -(float) e
-                                                        : (float) (3 * ms_random_double (&state));
-  ms_gate_choose (&gate, token->logits, scratch, &decision);
+    logits[e] = trace->kind == HOSTILE_TIED      ? 0
+                : trace->kind == HOSTILE_CERTAIN ? -(float) e
+                                                 : (float) (3 * ms_random_double (&state));
+  ms_gate_choose (&gate, logits, scratch, &decision);
+  if (bare)
+    return;
   *token->entropy = decision.entropy;
   *token->margin = decision.margin;
   *token->similarity = 0.9f;
@@ -295,27 +301,34 @@ id_of_hostile (gint64 position, gpointer data)
 static MsTrace *
 open_hostile (Hostile kind, guint run, char **path)
 {
-  HostileTrace hostile
-      = { kind, kind == HOSTILE_ALL ? HOSTILE_EXPERTS : 2, run, kind == HOSTILE_SHORT ? 1 : 40 };
+  HostileTrace hostile = { kind,
+                           kind == HOSTILE_ALL      ? HOSTILE_EXPERTS
+                           : kind == HOSTILE_SINGLE ? 1
+                                                    : 2,
+                           run, kind == HOSTILE_SHORT ? 1 : 40 };
   MsLayer layers[2];
   MsDocument documents[HOSTILE_DOCUMENTS] = { 0 };
-  MsFixture fixture = { .n_layers = 2,
-                        .layers = layers,
-                        .n_documents = kind == HOSTILE_ALONE ? 1 : HOSTILE_DOCUMENTS,
-                        .documents = documents,
-                        .columns = MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN | MS_CHUNK_LOGITS
-                                   | MS_CHUNK_NORMS | MS_CHUNK_PEAKS | MS_CHUNK_SIMILARITY,
-                        .predictions = TRUE,
-                        .fill = fill_hostile,
-                        .token_id = id_of_hostile,
-                        .data = &hostile };
+  MsFixture fixture
+      = { .n_layers = 2,
+          .layers = layers,
+          .n_documents = kind == HOSTILE_ALONE ? 1 : HOSTILE_DOCUMENTS,
+          .documents = documents,
+          .columns = kind == HOSTILE_BARE
+                         ? 0
+                         : MS_CHUNK_ENTROPY | MS_CHUNK_MARGIN | MS_CHUNK_LOGITS | MS_CHUNK_NORMS
+                               | MS_CHUNK_PEAKS | MS_CHUNK_SIMILARITY,
+          .predictions = TRUE,
+          .fill = fill_hostile,
+          .token_id = id_of_hostile,
+          .data = &hostile };
   g_autoptr (GError) error = NULL;
   char *written;
   MsTrace *trace;
 
   for (guint l = 0; l < 2; l++)
     layers[l] = (MsLayer){ .number = (int) l,
-                           .gate = { .scoring = MS_SCORING_SOFTMAX,
+                           .gate = { .scoring = kind == HOSTILE_BARE ? MS_SCORING_UNKNOWN
+                                                                     : MS_SCORING_SOFTMAX,
                                      .n_experts = HOSTILE_EXPERTS,
                                      .k = hostile.k,
                                      .renormalise = TRUE,
@@ -336,11 +349,13 @@ open_hostile (Hostile kind, guint run, char **path)
   return trace;
 }
 
-/* No sentence holds a number that is none. */
+/* No sentence holds a number that is none, or a zero with a sign. */
 static void
 check_text (const char *analysis, Hostile kind, const char *text)
 {
-  if (g_regex_match_simple ("(^|[^[:alpha:]])(nan|inf)([^[:alpha:]]|$)", text, G_REGEX_CASELESS, 0))
+  if (g_regex_match_simple (
+          "(^|[^[:alpha:]])(nan|inf)([^[:alpha:]]|$)|(^|[^[:alnum:].])-0([.]0+)?([^0-9.e]|$)", text,
+          G_REGEX_CASELESS, 0))
     {
       g_test_message ("%s of the trace '%s': %s", analysis, hostile_names[kind], text);
       g_test_fail ();
@@ -353,6 +368,12 @@ check_result (const MsResult *result, Hostile kind)
   const char *name = result->analysis->name;
 
   g_assert_nonnull (result->summary);
+  if (result->mended)
+    {
+      g_test_message ("%s of the trace '%s' makes a sentence of a number that is none: %s", name,
+                      hostile_names[kind], result->summary);
+      g_test_fail ();
+    }
   check_text (name, kind, result->summary);
   for (guint i = 0; i < result->notes->len; i++)
     check_text (name, kind, result->notes->pdata[i]);

@@ -132,12 +132,13 @@ ms_source_clear (MsSource *source)
 gboolean
 ms_import_fail (GError **error, const char *file, guint line, const char *format, ...)
 {
-  g_autofree char *message = NULL;
+  g_autofree char *written = NULL, *message = NULL;
   va_list args;
 
   va_start (args, format);
-  message = g_strdup_vprintf (format, args);
+  written = g_strdup_vprintf (format, args);
   va_end (args);
+  message = g_utf8_make_valid (written, -1); /* it may quote what is no text */
   if (line > 0)
     g_set_error (error, MS_DB_ERROR, MS_DB_ERROR_BAD_VALUE, "%s, line %u: %s", file, line, message);
   else
