@@ -49,6 +49,7 @@ typedef enum
   MS_NEEDS_NO_TRACE = 1 << 10, /* works from parameter files alone; the trace may be NULL */
   MS_NEEDS_LAYERS = 1 << 11,   /* two or more MoE layers */
   MS_NEEDS_GATE = 1 << 12,     /* what the recorded scores mean: MS_GATE_SCORING of all layers */
+  MS_TAKES_COUNTS = 1 << 13, /* no need: counts of a layer suffice, without tokens or their order */
 } MsNeeds;
 
 /* Called from any thread with the share done, 0..1. */

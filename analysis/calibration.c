@@ -193,6 +193,7 @@ const MsAnalysis ms_analysis_calibration = {
   = "Asked for by users of AutoAWQ (pull 755), GPTQModel (issue 1680) and torchao (pull 4322); the "
     "projection is ours.",
   .version = 1,
+  .needs = MS_TAKES_COUNTS,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -684,6 +684,7 @@ const MsAnalysis ms_analysis_coverage = {
   .cite = "Lorenz curve; the held-out check is our own definition; its error is the infinitesimal "
           "jackknife's.",
   .version = 2,
+  .needs = MS_TAKES_COUNTS,
   .params = params,
   .tables = tables,
   .plots = plots,

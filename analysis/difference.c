@@ -693,6 +693,7 @@ const MsAnalysis ms_analysis_difference = {
   .cite = "Risk difference: SteerMoE.  Task experts: Multilingual routing in mixture-of-"
           "experts, arXiv 2510.04694.  False discovery rate: Benjamini and Hochberg 1995.",
   .version = 2,
+  .needs = MS_TAKES_COUNTS,
   .params = params,
   .tables = tables,
   .plots = plots,

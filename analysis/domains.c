@@ -843,6 +843,7 @@ const MsAnalysis ms_analysis_domains = {
   .cite = "OLMoE, arXiv 2409.02060.  Variation and SRP: Not All Models Suit Expert "
           "Offloading, arXiv 2505.16056.",
   .version = 2,
+  .needs = MS_TAKES_COUNTS,
   .params = params,
   .tables = tables,
   .plots = plots,

@@ -506,6 +506,7 @@ const MsAnalysis ms_analysis_experts = {
     "the leaves of the UPGMA tree over JS (p(label | a), p(label | b)).",
   .cite = "UPGMA: Sokal and Michener 1958; the map itself is our own.",
   .version = 4,
+  .needs = MS_TAKES_COUNTS,
   .live = TRUE,
   .params = params,
   .tables = tables,

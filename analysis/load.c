@@ -716,7 +716,7 @@ const MsAnalysis ms_analysis_load = {
           "Suit Expert Offloading, arXiv 2505.16056, table 2.  Top and bottom 20 %: "
           "torchscale.",
   .version = 2,
-  .needs = MS_NEEDS_NO_TRACE,
+  .needs = MS_TAKES_COUNTS | MS_NEEDS_NO_TRACE,
   .live = TRUE,
   .params = params,
   .tables = tables,

@@ -138,6 +138,9 @@ ms_analysis_missing (const MsAnalysis *analysis, MsTrace *trace, guint n_others)
     if (reason == NULL && (needs & columns[i].need)
         && !(ms_trace_run (trace)->columns & columns[i].column))
       reason = columns[i].reason;
+  if (reason == NULL && !(needs & MS_TAKES_COUNTS)
+      && g_strcmp0 (ms_trace_run (trace)->precision, MS_PRECISION_COUNTS) == 0)
+    reason = "it looks at tokens one by one, and this run has counts alone";
   if (reason != NULL)
     return g_strdup (reason);
   if ((needs & MS_NEEDS_GATE) && !ms_trace_gated (trace, MS_GATE_SCORING, &error))

@@ -1,16 +1,30 @@
 /* `moescope export`: tables of a run as CSV, in the order of the tokens, without holding more than one
- * block.  Text is quoted by libcsv, numbers are bare. */
+ * block, and decisions as JSON lines and arrays.  Text is quoted by libcsv, numbers are bare. */
 #include "analysis.h"
 #include "command.h"
 #include "db.h"
+#include "export-arrays.h"
 
 #include <math.h>
 #include <string.h>
 
 #define FLUSH_BYTES (1 << 20)
 
+/* In the order of `formats`; the arrays last and in theirs. */
+typedef enum
+{
+  FORMAT_CSV,
+  FORMAT_JSONL,
+  FORMAT_NPY,
+  FORMAT_NPZ,
+  FORMAT_SAFETENSORS,
+} Format;
+
+static const char *const formats[] = { "csv", "jsonl", "npy", "npz", "safetensors" };
+
 typedef struct
 {
+  Format format;
   GOutputStream *stream;
   GString *text;
   MsTrace *trace;
@@ -100,6 +114,7 @@ typedef struct
   const MsChunk **chunks; /* one for each selected layer */
   guint *layers;          /* their indices in the model */
   GString *prefix;        /* run, document, position, token of the row */
+  MsArrays *arrays;       /* NULL = it is written as text */
 } Routing;
 
 static gboolean
@@ -180,21 +195,178 @@ export_decisions (Export *export, gint64 position, const MsDocument *document, g
   return TRUE;
 }
 
+/* --- routing in other formats ---------------------------------------------------------------- */
+
+static void
+append_json_text (GString *text, const char *value)
+{
+  g_autofree char *clean = ms_text_printable (value, -1);
+
+  g_string_append_c (text, '"');
+  for (const char *c = clean; *c != '\0'; c++)
+    {
+      if (*c == '"' || *c == '\\')
+        g_string_append_c (text, '\\');
+      g_string_append_c (text, *c);
+    }
+  g_string_append_c (text, '"');
+}
+
+/* One object for a token and layer: ids in order of rank, and weights where all are known. */
+static void
+append_route (const Export *export, GString *text, guint layer, const guint16 *experts,
+              const float *weights, guint k)
+{
+  char number[MS_NUMBER_SIZE];
+  gboolean known = TRUE;
+  guint n = 0;
+
+  g_string_append (text, ",\"layer\":");
+  append_int (text, ms_trace_layer (export->trace, layer)->number);
+  g_string_append (text, ",\"topk_ids\":[");
+  for (guint rank = 0; rank < k && experts[rank] != MS_NO_EXPERT; rank++)
+    {
+      if (!selected_expert (export, experts[rank]))
+        continue;
+      if (n++ > 0)
+        g_string_append_c (text, ',');
+      append_int (text, experts[rank]);
+      known = known && isfinite (weights[rank]);
+    }
+  g_string_append (text, "],\"topk_weights\":[");
+  n = 0;
+  for (guint rank = 0; known && rank < k && experts[rank] != MS_NO_EXPERT; rank++)
+    if (selected_expert (export, experts[rank]))
+      g_string_append_printf (text, "%s%s", n++ > 0 ? "," : "",
+                              ms_number_float (number, weights[rank]));
+  g_string_append (text, "]}\n");
+}
+
+static gboolean
+export_routes (Export *export, gint64 position, const MsDocument *document, gint64 inside,
+               gpointer data, GError **error)
+{
+  Routing *routing = data;
+  GString *text = export->text;
+  gsize row = (gsize) (position % MS_BLOCK_TOKENS);
+
+  if (position / MS_BLOCK_TOKENS != routing->block
+      && !load_block (export, routing, position / MS_BLOCK_TOKENS, error))
+    return FALSE;
+  for (guint i = 0; i < ms_trace_n_layers (export->trace); i++)
+    {
+      const MsChunk *chunk = routing->chunks[i];
+
+      g_string_append (text, "{\"type\":\"route\",\"req_id\":");
+      append_json_text (text, document->name);
+      g_string_append (text, ",\"token_idx\":");
+      append_int (text, inside);
+      if (routing->ids != NULL)
+        {
+          g_string_append (text, ",\"token_id\":");
+          append_int (text, routing->ids[row]);
+        }
+      append_route (export, text, i, chunk->experts + row * chunk->k,
+                    chunk->weights + row * chunk->k, chunk->k);
+    }
+  return TRUE;
+}
+
+/* The first line of JSON lines: what is true of all. */
+static void
+append_meta (const Export *export, guint n_experts, guint k)
+{
+  GString *text = export->text;
+
+  g_string_append_printf (
+      text, "{\"type\":\"meta\",\"num_experts\":%u,\"top_k\":%u,\"layers_logged\":[", n_experts, k);
+  for (guint i = 0; i < ms_trace_n_layers (export->trace); i++)
+    g_string_append_printf (text, "%s%d", i > 0 ? "," : "",
+                            ms_trace_layer (export->trace, i)->number);
+  g_string_append (text, "]}\n");
+}
+
+static gboolean
+export_array_rows (Export *export, gint64 position, const MsDocument *document, gint64 inside,
+                   gpointer data, GError **error)
+{
+  Routing *routing = data;
+  gsize row = (gsize) (position % MS_BLOCK_TOKENS);
+
+  (void) document, (void) inside;
+  if (position / MS_BLOCK_TOKENS != routing->block
+      && !load_block (export, routing, position / MS_BLOCK_TOKENS, error))
+    return FALSE;
+  for (guint i = 0; i < ms_trace_n_layers (export->trace); i++)
+    {
+      const MsChunk *chunk = routing->chunks[i];
+
+      ms_arrays_put (routing->arrays, (guint) ms_trace_layer (export->trace, i)->number,
+                     chunk->experts + row * chunk->k, chunk->weights + row * chunk->k, chunk->k);
+    }
+  return ms_arrays_end_token (routing->arrays, error);
+}
+
+/* What the layers have at most. */
+static void
+measure_layers (const Export *export, guint *n_layers, guint *k, guint *n_experts)
+{
+  *n_layers = *k = *n_experts = 0;
+  for (guint i = 0; i < ms_trace_n_layers (export->trace); i++)
+    {
+      const MsLayer *layer = ms_trace_layer (export->trace, i);
+
+      *n_layers = MAX (*n_layers, (guint) layer->number + 1);
+      *k = MAX (*k, layer->gate.k);
+      *n_experts = MAX (*n_experts, layer->gate.n_experts);
+    }
+}
+
+static gboolean
+export_arrays (Export *export, Routing *routing, MsArraysKind kind, GError **error)
+{
+  guint n = ms_trace_n_documents (export->trace), n_layers, k, n_experts;
+  g_autofree MsArraysDocument *documents = g_new0 (MsArraysDocument, n + 1);
+  gboolean good;
+
+  for (guint i = 0; i < n; i++)
+    documents[i] = (MsArraysDocument){ ms_trace_document (export->trace, i)->name,
+                                       ms_trace_document (export->trace, i)->n_tokens };
+  measure_layers (export, &n_layers, &k, &n_experts);
+  routing->arrays = ms_arrays_new (kind, export->stream, documents, n, n_layers, k, n_experts);
+  good = each_token (export, export_array_rows, routing, error)
+         && ms_arrays_finish (routing->arrays, error);
+  ms_arrays_free (routing->arrays);
+  return good;
+}
+
 static gboolean
 export_routing (Export *export, GError **error)
 {
-  guint n_layers = ms_trace_n_layers (export->trace);
+  guint n_layers = ms_trace_n_layers (export->trace), blocks, k, n_experts;
   const MsModel *model = ms_trace_model (export->trace);
   g_autofree const MsChunk **chunks = g_new0 (const MsChunk *, n_layers);
   g_autofree guint *layers = g_new0 (guint, n_layers);
   g_autofree gint32 *ids = export->corpus->ids_known ? g_new (gint32, MS_BLOCK_TOKENS) : NULL;
-  Routing routing = { -1, ids, chunks, layers, g_string_new (NULL) };
+  Routing routing = { -1, ids, chunks, layers, g_string_new (NULL), NULL };
   gboolean good;
 
   for (guint i = 0; i < n_layers; i++)
     while (model->layers[layers[i]].number != ms_trace_layer (export->trace, i)->number)
       layers[i]++;
-  good = each_token (export, export_decisions, &routing, error);
+  switch (export->format)
+    {
+    case FORMAT_CSV:
+      good = each_token (export, export_decisions, &routing, error);
+      break;
+    case FORMAT_JSONL:
+      measure_layers (export, &blocks, &k, &n_experts);
+      append_meta (export, n_experts, k);
+      good = each_token (export, export_routes, &routing, error);
+      break;
+    default:
+      good = export_arrays (export, &routing, (MsArraysKind) (export->format - FORMAT_NPY), error);
+    }
   g_string_free (routing.prefix, TRUE);
   return good;
 }
@@ -296,6 +468,34 @@ export_tokens (Export *export, GError **error)
   Tokens tokens = { -1, ids, predicted, loss };
 
   return each_token (export, export_token, &tokens, error);
+}
+
+/* Counts as many programs read them. */
+static gboolean
+export_counts (Export *export, GError **error)
+{
+  GString *text = export->text;
+
+  for (guint i = 0; i < ms_trace_n_layers (export->trace); i++)
+    {
+      const MsLayer *layer = ms_trace_layer (export->trace, i);
+      g_autofree guint64 *counts = g_new0 (guint64, layer->gate.n_experts);
+
+      if (!ms_trace_count (export->trace, i, counts, export->cancel, error))
+        return FALSE;
+      for (guint e = 0; e < layer->gate.n_experts; e++)
+        {
+          if (!selected_expert (export, (guint16) e))
+            continue;
+          append_int (text, layer->number);
+          g_string_append_c (text, ',');
+          append_int (text, e);
+          g_string_append_c (text, ',');
+          append_int (text, (gint64) counts[e]);
+          g_string_append_c (text, '\n');
+        }
+    }
+  return TRUE;
 }
 
 static gboolean
@@ -406,10 +606,16 @@ static const MsTableDef defs[] = {
         { "count", "Count", "decisions", MS_COLUMN_INT, "How often the expert is chosen" },
         { "share", "Share", NULL, MS_COLUMN_REAL, "Count over all decisions of the layer" },
         { 0 } } },
+  { "counts", "Counts",
+    (const MsColumn[]){
+        LAYER,
+        EXPERT,
+        { "count", "Count", "decisions", MS_COLUMN_INT, "How often the expert is chosen" },
+        { 0 } } },
 };
 
 static gboolean (*const writers[G_N_ELEMENTS (defs)]) (Export *export, GError **error)
-    = { export_routing, export_documents, export_tokens, export_load };
+    = { export_routing, export_documents, export_tokens, export_load, export_counts };
 
 static void
 append_header (GString *text, const MsTableDef *def)
@@ -473,7 +679,8 @@ export_table (Export *export, guint table, const char *path, gint64 run,
   export->stream = ms_command_output (output, error);
   if (export->stream == NULL)
     return FALSE;
-  append_header (export->text, &defs[table]);
+  if (export->format == FORMAT_CSV)
+    append_header (export->text, &defs[table]);
   return ms_stream_close (export->stream, writers[table](export, error) && flush (export, error),
                           error);
 }
@@ -481,7 +688,7 @@ export_table (Export *export, guint table, const char *path, gint64 run,
 static MsExit
 run (int argc, char **argv)
 {
-  g_autofree char *output = NULL, *select = NULL;
+  g_autofree char *output = NULL, *select = NULL, *format = NULL;
   gint64 number = 0;
   gboolean dictionary = FALSE;
   const GOptionEntry entries[] = {
@@ -489,6 +696,8 @@ run (int argc, char **argv)
     { "run", 0, 0, G_OPTION_ARG_INT64, &number, "Which run (default: the newest)", "N" },
     { "select", 0, 0, G_OPTION_ARG_STRING, &select,
       "Only a part: \"layer=4..8 expert=17 lang=de domain=code doc=12 token=0..99\"", "WHAT" },
+    { "format", 0, 0, G_OPTION_ARG_STRING, &format,
+      "Of routing: csv, jsonl, npy, npz or safetensors (default: csv)", "FORMAT" },
     { "dictionary", 0, 0, G_OPTION_ARG_NONE, &dictionary,
       "Write what every column of every table means instead", NULL },
     { 0 }
@@ -510,9 +719,17 @@ run (int argc, char **argv)
     table++;
   if (table == G_N_ELEMENTS (defs))
     return ms_command_misuse (&ms_command_export,
-                              "there is no table '%s'; the tables are routing, documents, tokens "
-                              "and load",
+                              "there is no table '%s'; the tables are routing, documents, tokens, "
+                              "load and counts",
                               argv[2]);
+  while (format != NULL && strcmp (formats[export.format], format) != 0)
+    if (++export.format == G_N_ELEMENTS (formats))
+      return ms_command_misuse (&ms_command_export,
+                                "there is no format '%s': csv, jsonl, npy, npz or safetensors",
+                                format);
+  if (export.format != FORMAT_CSV && table != 0)
+    return ms_command_misuse (&ms_command_export,
+                              "--format %s is one of routing; the other tables are CSV", format);
   if (select != NULL && (selection = ms_selection_parse (select, &error)) == NULL)
     return ms_command_fail (&ms_command_export, error);
   if (selection != NULL && selection->with != NULL)

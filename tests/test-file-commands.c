@@ -577,6 +577,119 @@ test_round_trip (void)
   g_remove (copy);
 }
 
+/* The same through JSON lines and arrays: documents, layers, ranks, experts and weights come back. */
+static void
+test_format_round_trip (void)
+{
+  static const char *const formats[] = { "jsonl", "npz", "safetensors" };
+  g_autofree char *copy = g_build_filename (folder, "copy.db", NULL);
+  g_autofree char *again = g_build_filename (folder, "again.csv", NULL);
+  g_autofree char *original = NULL;
+
+  {
+    RUN (0, "export", database, "routing", "--select", "layer=1");
+    original = g_steal_pointer (&out);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++)
+    {
+      g_autofree char *file = g_strdup_printf ("%s/routing.%s", folder, formats[i]);
+      g_autofree char *text = NULL;
+      g_auto (GStrv) before = NULL, after = NULL;
+
+      {
+        RUN (0, "export", database, "routing", "--select", "layer=1", "--format", formats[i], "-o",
+             file);
+      }
+      {
+        RUN (0, "import", file, "--experts", "4", "-o", copy);
+      }
+      {
+        RUN (0, "export", copy, "routing", "-o", again);
+      }
+      g_assert_true (g_file_get_contents (again, &text, NULL, NULL));
+      before = g_strsplit (original, "\n", -1);
+      after = g_strsplit (text, "\n", -1);
+      g_assert_cmpuint (g_strv_length (before), ==, g_strv_length (after));
+      for (guint l = 0; before[l] != NULL; l++)
+        {
+          g_auto (GStrv) x = g_strsplit (before[l], ",", -1), y = g_strsplit (after[l], ",", -1);
+
+          for (guint c = 0; x[c] != NULL; c++)
+            if (c != 3) /* token ids go with JSON lines alone */
+              g_assert_cmpstr (x[c], ==, y[c]);
+        }
+      g_remove (file);
+      g_remove (copy);
+      g_remove (again);
+    }
+  {
+    RUN (2, "export", database, "load", "--format", "npy");
+    ASSERT_HAS (err, "one of routing");
+  }
+  {
+    RUN (2, "export", database, "routing", "--format", "nothing");
+    ASSERT_HAS (err, "there is no format 'nothing'");
+  }
+  {
+    RUN (0, "export", database, "counts", "--select", "layer=1");
+    ASSERT_HAS (out, "layer,expert,count\n1,0,");
+    ASSERT_HAS (out, "\n1,3,5\n");
+  }
+}
+
+/* Labels of tokens select and group; runs of counts alone are measured only where order makes no difference. */
+static void
+test_token_labels (void)
+{
+  g_autofree char *trace = g_build_filename (folder, "phases.csv", NULL);
+  g_autofree char *counts = g_build_filename (folder, "counts.csv", NULL);
+  g_autofree char *run = g_build_filename (folder, "phases.db", NULL);
+  g_autoptr (GString) rows = g_string_new ("sequence,token,rank,expert,weight,phase,tool\n");
+
+  for (guint t = 0; t < 200; t++)
+    g_string_append_printf (rows, "s%u,%u,0,%u,1,%s,%s\n", t / 20, t % 20,
+                            t % 20 < 10 ? 0 : 1 + t % 3, t % 20 < 10 ? "prefill" : "decode",
+                            t % 4 < 2 ? "search" : "none");
+  g_assert_true (g_file_set_contents (trace, rows->str, -1, NULL));
+  g_assert_true (
+      g_file_set_contents (counts, "layer,expert,count\n0,0,30\n0,1,10\n0,2,20\n", -1, NULL));
+  {
+    RUN (0, "import", trace, "--experts", "4", "-o", run);
+  }
+  {
+    RUN (0, "export", run, "counts", "--select", "phase=prefill");
+    g_assert_cmpstr (out, ==, "layer,expert,count\n0,0,100\n0,1,0\n0,2,0\n0,3,0\n");
+  }
+  {
+    RUN (0, "export", run, "counts", "--select", "phase=decode suspect=no");
+    ASSERT_HAS (out, "layer,expert,count\n0,0,0\n");
+  }
+  {
+    RUN (0, "analyze", run, "load", "--by", "phase", "--bootstrap", "0", "--format", "csv");
+    ASSERT_HAS (out, "\"prefill\"");
+    ASSERT_HAS (out, "\"decode\"");
+  }
+  {
+    RUN (0, "analyze", run, "load", "--by", "tool", "--bootstrap", "0", "--format", "csv");
+    ASSERT_HAS (out, "\"search\"");
+  }
+  g_remove (run);
+  {
+    RUN (0, "import", counts, "--top-k", "2", "-o", run);
+    ASSERT_HAS (err, "counts without an order");
+  }
+  {
+    RUN (0, "analyze", run, "load", "--bootstrap", "0", "--format", "csv");
+  }
+  {
+    RUN (1, "analyze", run, "hit-rate");
+    ASSERT_HAS (err, "counts alone");
+  }
+  g_remove (run);
+  g_remove (trace);
+  g_remove (counts);
+}
+
 static void
 test_export (void)
 {
@@ -1076,6 +1189,8 @@ main (int argc, char **argv)
   g_test_add_func ("/file-commands/misspelt", test_misspelt);
   g_test_add_func ("/file-commands/completion", test_completion);
   g_test_add_func ("/file-commands/round-trip", test_round_trip);
+  g_test_add_func ("/file-commands/format-round-trip", test_format_round_trip);
+  g_test_add_func ("/file-commands/token-labels", test_token_labels);
   g_test_add_func ("/file-commands/export", test_export);
   g_test_add_func ("/file-commands/keep", test_keep);
   g_test_add_func ("/file-commands/full", test_full);

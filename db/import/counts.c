@@ -8,13 +8,7 @@
 #include <math.h>
 
 /* So many slots are more than such a run is worth. */
-#define MOST_SLOTS (G_GINT64_CONSTANT (1) << 31)
-
-static guint64
-count_of (const MsImportRow *row)
-{
-  return (guint32) row->value | (guint64) (guint32) row->second << 32;
-}
+#define MOST_SLOTS (G_GINT64_CONSTANT (1) << 28)
 
 /* The end of the rows of the same document and layer, which begin at `from`; their sum and largest. */
 static guint
@@ -30,8 +24,8 @@ measure (const MsImportTable *table, guint from, guint64 *sum, guint64 *most)
 
       if (row->sequence != first->sequence || row->layer != first->layer)
         break;
-      *sum += MIN (count_of (row), (guint64) MOST_SLOTS); /* more is refused anyway */
-      *most = MAX (*most, count_of (row));
+      *sum += MIN (ms_import_row_count (row), (guint64) MOST_SLOTS); /* more is refused anyway */
+      *most = MAX (*most, ms_import_row_count (row));
     }
   return end;
 }
@@ -50,6 +44,8 @@ ms_importer_size_counts (MsImporter *importer, GError **error)
                                   "assumed (--top-k)");
     }
   importer->k = k;
+  for (guint i = 0; i < importer->documents->len; i++)
+    ((MsDocument *) importer->documents->pdata[i])->n_tokens = 0;
   for (guint i = 0; i < table->rows->len;)
     {
       const MsImportRow *row = ms_import_row (table, i);
@@ -96,7 +92,7 @@ ms_import_layout_place_counts (MsImportLayout *layout)
       const MsImportRow *row = ms_import_row (table, i);
       const MsDocument *document = importer->documents->pdata[row->sequence];
       MsDecisions *layer = &layout->layers[ms_import_find_layer (importer, row->layer)];
-      guint64 n = (guint64) document->n_tokens, count = count_of (row);
+      guint64 n = (guint64) document->n_tokens, count = ms_import_row_count (row);
 
       if (last == NULL || last->sequence != row->sequence || last->layer != row->layer)
         dealt = 0;

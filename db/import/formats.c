@@ -8,8 +8,9 @@
 
 /* The first of the surest wins. */
 static const MsFormat *const formats[] = {
-  &ms_format_csv,
-  &ms_format_json_lines,
+  &ms_format_csv,   &ms_format_json_lines, &ms_format_responses,
+  &ms_format_npz,   &ms_format_npy,        &ms_format_safetensors,
+  &ms_format_torch, &ms_format_imatrix,    &ms_format_llama,
 };
 
 const MsImportFormat *
@@ -63,19 +64,6 @@ find_like (const char *head, gsize n, const char *file)
   return found;
 }
 
-/* Model files and what stands beside them are no traces. */
-static void
-fail_gguf (const char *head, gsize n, const char *file, GError **error)
-{
-  if (memmem (head, n, "imatrix", strlen ("imatrix")) != NULL)
-    ms_import_fail (error, file, 0,
-                    "is an importance matrix (imatrix): sums of activations that guide quantising, "
-                    "no trace of decisions; `moescope collect` records one from the model");
-  else
-    ms_import_fail (error, file, 0,
-                    "is a GGUF model, no trace; `moescope collect` records its routing");
-}
-
 const MsFormat *
 ms_format_find (const char *name, MsFileReader *input, GError **error)
 {
@@ -95,16 +83,18 @@ ms_format_find (const char *name, MsFileReader *input, GError **error)
       ms_import_fail (error, file, 0, "the file is empty; a header and rows are needed");
       return NULL;
     }
-  if (n >= 4 && memcmp (head, "GGUF", 4) == 0)
-    {
-      fail_gguf (head, n, file, error);
-      return NULL;
-    }
   if (named != NULL && named->sniff (head, n, file) > 0)
     return named;
   like = find_like (head, n, file);
   if (named != NULL || like != NULL)
     return like != NULL ? like : named;
+  /* Model files are no traces. */
+  if (n >= 4 && memcmp (head, "GGUF", 4) == 0)
+    {
+      ms_import_fail (error, file, 0,
+                      "is a GGUF model, no trace; `moescope collect` records its routing");
+      return NULL;
+    }
   names = list_names ();
   ms_import_fail (error, file, 0,
                   "this looks like none of the trace formats (%s); `moescope import --help` tells "
@@ -116,15 +106,29 @@ ms_format_find (const char *name, MsFileReader *input, GError **error)
 void
 ms_source_init (MsSource *source, const MsFormat *format, const MsFileReader *input)
 {
-  *source = (MsSource){ .format = format,
-                        .name = g_strdup (ms_file_reader_name (input)),
-                        .unused = g_ptr_array_new_with_free_func (g_free) };
+  *source
+      = (MsSource){ .format = format,
+                    .name = g_strdup (ms_file_reader_name (input)),
+                    .unused = g_ptr_array_new_with_free_func (g_free),
+                    .remarks = g_ptr_array_new_with_free_func ((GDestroyNotify) ms_remark_free) };
+}
+
+void
+ms_source_remark (MsSource *source, const char *code, MsSeverity severity, gint64 count,
+                  const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  g_ptr_array_add (source->remarks, ms_remark_new (code, severity, count, NULL, format, args));
+  va_end (args);
 }
 
 void
 ms_source_clear (MsSource *source)
 {
   g_clear_pointer (&source->announced, g_array_unref);
+  g_clear_pointer (&source->remarks, g_ptr_array_unref);
   g_clear_pointer (&source->name, g_free);
   g_clear_pointer (&source->unused, g_ptr_array_unref);
 }

@@ -94,8 +94,10 @@ typedef struct
   const char *outcome;     /* what its outcomes are: "quality", "cost", "loss"; NULL = unsaid */
   const char *unit;        /* what is routed, NULL = tokens; interned, as is: */
   const char *destination; /* what named destinations are, NULL = experts */
-  GPtrArray *unused; /* of char*: columns or keys that are there and not read, known at its end */
-  GArray *announced; /* of gint32: layers that the file says it is about; NULL = it does not */
+  GPtrArray *unused;  /* of char*: columns or keys that are there and not read, known at its end */
+  GPtrArray *remarks; /* of MsRemark: what the file says against its reading, known at its end */
+  gboolean counted;   /* positions are not told: the rows of a layer follow each other */
+  GArray *announced;  /* of gint32: layers that the file says it is about; NULL = it does not */
 } MsSource;
 
 struct MsFormat
@@ -112,6 +114,13 @@ struct MsFormat
 
 extern const MsFormat ms_format_csv;
 extern const MsFormat ms_format_json_lines;
+extern const MsFormat ms_format_responses;
+extern const MsFormat ms_format_npy;
+extern const MsFormat ms_format_npz;
+extern const MsFormat ms_format_safetensors;
+extern const MsFormat ms_format_torch;
+extern const MsFormat ms_format_imatrix;
+extern const MsFormat ms_format_llama;
 
 /* The format that the file looks most like; `name`, which may be NULL, decides where it may be several, so
  * that labels in CSV may stand beside a trace in another format. */
@@ -119,6 +128,9 @@ const MsFormat *ms_format_find (const char *name, MsFileReader *input, GError **
 /* For the begin of a format's `open` and the end of its `close`. */
 void ms_source_init (MsSource *source, const MsFormat *format, const MsFileReader *input);
 void ms_source_clear (MsSource *source);
+/* A remark about the data, as ms_importer_remark, from a format. */
+void ms_source_remark (MsSource *source, const char *code, MsSeverity severity, gint64 count,
+                       const char *format, ...) G_GNUC_PRINTF (5, 6);
 
 /* "FILE, line N: ..." (without the line when it is 0) as BAD_VALUE; returns FALSE. */
 gboolean ms_import_fail (GError **error, const char *file, guint line, const char *format, ...)
@@ -138,6 +150,13 @@ typedef struct
   gint32 second; /* predicted id, 1 for a dropped assignment, or the upper half of a count */
   float a, b;    /* weight and norm, logit, norm and peak, similarity, or loss */
 } MsImportRow;
+
+/* The count of a row of counts. */
+static inline guint64
+ms_import_row_count (const MsImportRow *row)
+{
+  return (guint32) row->value | (guint64) (guint32) row->second << 32;
+}
 
 typedef struct
 {
@@ -177,6 +196,7 @@ typedef struct
   GArray *announced; /* of gint32: layers that the files say they are about; NULL = they do not */
   GHashTable *restarts; /* where positions stand, when those that restart are no error */
   gint64 n_restarts, n_sentinels;
+  gboolean counted; /* as in MsSource, of the decisions */
   GPtrArray *files; /* of char*: names of the inputs */
   guint32 last_sequence;
   MsImportSummary *summary;

@@ -52,6 +52,31 @@ rank_rows (MsImporter *importer, GError **error)
   return TRUE;
 }
 
+/* Counts of the same expert in different files, those of the ranks of a cluster, are added. */
+static void
+add_counts (MsImportTable *table)
+{
+  guint kept = 0;
+
+  for (guint i = 0; i < table->rows->len; i++)
+    {
+      MsImportRow *row = ms_import_row (table, i);
+      MsImportRow *last = kept > 0 ? ms_import_row (table, kept - 1) : NULL;
+
+      if (last != NULL && ms_import_row_compare (last, row) == 0 && last->file != row->file)
+        {
+          guint64 sum = ms_import_row_count (last) + ms_import_row_count (row);
+
+          last->value = (gint32) (guint32) sum;
+          last->second = (gint32) (guint32) (sum >> 32);
+          last->file = row->file;
+          continue;
+        }
+      *ms_import_row (table, kept++) = *row;
+    }
+  g_array_set_size (table->rows, kept);
+}
+
 /* What to do about a repeated decision. */
 #define RESTARTED                                                                                  \
   "; if positions begin anew in each request or batch, give --restarts document or --restarts "    \
@@ -69,6 +94,9 @@ sort_rows (MsImporter *importer, MsImportTable *table, GError **error)
     sorted = ms_import_row_compare (&rows[i - 1], &rows[i]) < 0;
   if (!sorted)
     g_array_sort (table->rows, ms_import_row_compare);
+  if (!sorted && table == &importer->tables[MS_RECORD_COUNT])
+    add_counts (table);
+  rows = (const MsImportRow *) (void *) table->rows->data;
   for (guint i = 1; i < table->rows->len && !sorted; i++)
     if (ms_import_row_compare (&rows[i - 1], &rows[i]) == 0)
       return rows[i].file == rows[i - 1].file
@@ -154,6 +182,62 @@ take_geometry (MsImporter *importer, const MsImportTable *table)
       document->first_token = first;
       first += document->n_tokens;
     }
+}
+
+/* Rows without positions are matched by their order, so a layer with fewer of them is matched wrongly.  The last one often
+ * has fewer (llama.cpp routes only the tokens there whose output is wanted): it is left out. */
+static gboolean
+drop_truncated (MsImporter *importer, GError **error)
+{
+  MsImportTable *table = &importer->tables[MS_RECORD_DECISION];
+  g_autoptr (GHashTable) tokens = g_hash_table_new (NULL, NULL);
+  gint32 last = 0;
+  gint64 most = 0, fewest = G_MAXINT64, at_last;
+  guint kept = 0;
+
+  for (guint i = 0; i < table->rows->len; i++)
+    {
+      const MsImportRow *row = ms_import_row (table, i);
+      gpointer key = GINT_TO_POINTER (row->layer);
+
+      last = MAX (last, row->layer);
+      if (i == 0 || !ms_import_row_same (row, row - 1))
+        g_hash_table_insert (
+            tokens, key,
+            GUINT_TO_POINTER (GPOINTER_TO_UINT (g_hash_table_lookup (tokens, key)) + 1));
+    }
+  at_last = GPOINTER_TO_UINT (g_hash_table_lookup (tokens, GINT_TO_POINTER (last)));
+  {
+    GHashTableIter iter;
+    gpointer layer, n;
+
+    g_hash_table_iter_init (&iter, tokens);
+    while (g_hash_table_iter_next (&iter, &layer, &n))
+      if (GPOINTER_TO_INT (layer) != last)
+        {
+          most = MAX (most, GPOINTER_TO_UINT (n));
+          fewest = MIN (fewest, GPOINTER_TO_UINT (n));
+        }
+  }
+  if (most == 0 || (most == fewest && at_last == most))
+    return TRUE;
+  if (most != fewest || at_last > most)
+    return ms_import_fail (error, table->file, 0,
+                           "the layers have %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT
+                           " tokens and the rows tell no positions, so they cannot be matched; "
+                           "check --top-k",
+                           MIN (fewest, at_last), MAX (most, at_last));
+  for (guint i = 0; i < table->rows->len; i++)
+    if (ms_import_row (table, i)->layer != last)
+      *ms_import_row (table, kept++) = *ms_import_row (table, i);
+  g_array_set_size (table->rows, kept);
+  ms_importer_remark (importer, "truncated-last-layer", MS_SEVERITY_DOUBT, most - at_last, NULL,
+                      "layer %d has %" G_GINT64_FORMAT
+                      " tokens where the others have %" G_GINT64_FORMAT
+                      ": llama.cpp routes in the last layer only tokens whose output is wanted; "
+                      "which ones is not told, so the layer is left out",
+                      last, at_last, most);
+  return TRUE;
 }
 
 /* Sequences that other records than decisions brought have decisions, too. */
@@ -400,6 +484,11 @@ tell_holes (MsImporter *importer)
                                 told > 1 ? ", " : "", n - have[j], n,
                                 g_array_index (importer->layers, gint32, j));
     }
+  /* llama.cpp routes in the last layer only tokens whose output is wanted. */
+  if (importer->layers->len > 1 && holes > 0 && holes == n - have[importer->layers->len - 1])
+    ms_importer_remark (importer, "truncated-last-layer", MS_SEVERITY_DOUBT, holes, NULL,
+                        "only the last layer lacks tokens: engines leave out there those whose "
+                        "output is not wanted, so it is measured on other tokens than the others");
   if (holes > 0)
     ms_importer_remark (importer, "holes", MS_SEVERITY_NOTE, holes, NULL,
                         "tokens without a row go to no expert (--holes token): %s%s", text->str,
@@ -418,7 +507,7 @@ ms_importer_arrange (MsImporter *importer, GError **error)
     if ((kind == MS_RECORD_TOKEN && !merge_ids (importer, error))
         || !sort_rows (importer, &tables[kind], error))
       return FALSE;
-  if (!widen_scores (importer, error))
+  if ((importer->counted && !drop_truncated (importer, error)) || !widen_scores (importer, error))
     return FALSE;
   take_geometry (importer, &tables[tables[MS_RECORD_DECISION].file != NULL ? MS_RECORD_DECISION
                                    : tables[MS_RECORD_COUNT].file != NULL  ? MS_RECORD_COUNT

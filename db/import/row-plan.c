@@ -406,7 +406,7 @@ read_lists (MsRowPlan *self, GError **error)
           && !read_list (self, self->cells[self->at[COLUMN_WEIGHTS]], self->weights, FALSE, NULL,
                          error)))
     return FALSE;
-  if (self->at[COLUMN_WEIGHTS] >= 0 && self->weights->len != self->experts->len)
+  if (self->weights->len > 0 && self->weights->len != self->experts->len)
     return ms_import_fail (error, self->source->name, self->record.line,
                            "there are %u weights for %u experts", self->weights->len,
                            self->experts->len);
@@ -814,6 +814,7 @@ take_kind (MsRowPlan *self, const char *const *names, guint n, guint line, guint
       else
         self->fields |= fields[column];
     }
+  self->source->counted = self->counted;
   if (self->counted)
     self->fields |= MS_FIELD_RANK;
   if (self->kind == MS_RECORD_LABELS && self->at[COLUMN_TOKEN] >= 0)

@@ -361,6 +361,14 @@ take_source (MsImporter *importer, const MsSource *source, guint n_records, GErr
     importer->unit = source->unit;
   if (source->destination != NULL)
     importer->destination = source->destination;
+  importer->counted |= source->counted;
+  for (guint i = 0; i < source->remarks->len; i++)
+    {
+      const MsRemark *remark = source->remarks->pdata[i];
+
+      ms_importer_remark (importer, remark->code, remark->severity, remark->count, NULL, "%s",
+                          remark->text);
+    }
   if (source->announced != NULL)
     {
       if (importer->announced == NULL)
