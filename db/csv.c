@@ -1,8 +1,9 @@
 /* CSV through libcsv: rows of any size are handed out one by one, with the line for every complaint.
  *
- * libcsv calls back for each field; a block of the file is parsed at once, its whole rows wait in `rows`
- * and the fields of the last, unfinished row stay for the next block.  A fault is told after the rows
- * before it. */
+ * As long as a file has neither quotes nor blanks its lines need no parser: they are cut at the separators, which is
+ * faster.  From the first block that has some on, libcsv calls back for each field; a block of the file is parsed at
+ * once.  Either way its whole rows wait in `rows` and what is left of the last, unfinished row stays for the next
+ * block.  A fault is told after the rows before it. */
 #include "csv-private.h"
 
 #include "db.h"
@@ -73,6 +74,9 @@ struct MsCsvReader
   guint line;        /* being parsed, from 1 */
   guint first_line;  /* of the row being parsed */
   gboolean begun, ended;
+  gboolean plain; /* no quote and no blank so far: lines are cut without libcsv */
+  GString *carry; /* the line that the last block did not end, while it is plain */
+  char separator;
   GError *failure;
 };
 
@@ -89,6 +93,9 @@ ms_csv_reader_new (MsFileReader *input, char separator)
   reader->rows = g_array_new (FALSE, FALSE, sizeof (WaitingRow));
   reader->fields = g_ptr_array_new ();
   reader->line = reader->first_line = 1;
+  reader->plain = TRUE;
+  reader->carry = g_string_new (NULL);
+  reader->separator = separator;
   return reader;
 }
 
@@ -100,6 +107,7 @@ ms_csv_reader_free (MsCsvReader *reader)
   ms_file_reader_free (reader->input);
   csv_free (&reader->parser);
   g_string_free (reader->text, TRUE);
+  g_string_free (reader->carry, TRUE);
   g_array_unref (reader->starts);
   g_array_unref (reader->rows);
   g_ptr_array_unref (reader->fields);
@@ -176,6 +184,129 @@ make_way (MsCsvReader *reader)
   reader->next = reader->row_first = 0;
 }
 
+/* Whether lines can be cut at the separators as they are: libcsv gives quotes, blanks at the ends of fields, and
+ * ends of lines other than LF and CRLF a meaning of their own. */
+static gboolean
+is_plain (const MsCsvReader *reader, const char *bytes, gsize n)
+{
+  const char *end = bytes + n;
+
+  if (memchr (bytes, '"', n) != NULL || memchr (bytes, ' ', n) != NULL
+      || memchr (bytes, '\0', n) != NULL
+      || (reader->separator != '\t' && memchr (bytes, '\t', n) != NULL))
+    return FALSE;
+  for (const char *at = bytes; (at = memchr (at, '\r', (gsize) (end - at))) != NULL; at++)
+    if (at + 1 == end || at[1] != '\n')
+      return FALSE;
+  return TRUE;
+}
+
+/* One line (n bytes, without its end) becomes a row. */
+static void
+cut_line (MsCsvReader *reader, const char *line, gsize n)
+{
+  gsize base = reader->text->len;
+  WaitingRow row = { reader->starts->len, 1, reader->line };
+  guint room = MAX (reader->n_columns, 1);
+  gsize *starts;
+  char *text;
+
+  g_string_append_len (reader->text, line, (gssize) n);
+  g_string_append_c (reader->text, '\0');
+  text = reader->text->str + base;
+  for (gsize i = 0; i < n && reader->n_columns == 0; i++) /* the header tells how many there are */
+    room += text[i] == reader->separator;
+  g_array_set_size (reader->starts, row.first + room);
+  starts = &g_array_index (reader->starts, gsize, row.first);
+  *starts = base;
+  for (gsize i = 0; i < n; i++)
+    if (text[i] == reader->separator)
+      {
+        text[i] = '\0';
+        if (row.n < room)
+          starts[row.n] = base + i + 1;
+        row.n++;
+      }
+  if (reader->n_columns == 0)
+    reader->n_columns = row.n;
+  if (row.n != reader->n_columns)
+    stop (reader, row.line, "the row has not as many fields as the header");
+  else
+    g_array_append_val (reader->rows, row);
+  reader->row_first = reader->starts->len;
+}
+
+/* Cuts all whole lines of the bytes; what is left of the last one is carried over. */
+static void
+cut_lines (MsCsvReader *reader, const char *bytes, gsize n)
+{
+  const char *at = bytes, *end = bytes + n, *stopped;
+
+  while (reader->failure == NULL && (stopped = memchr (at, '\n', (gsize) (end - at))) != NULL)
+    {
+      gsize length = (gsize) (stopped - at);
+
+      if (reader->carry->len > 0)
+        {
+          g_string_append_len (reader->carry, at, (gssize) length);
+          if (reader->carry->str[reader->carry->len - 1] == '\r')
+            g_string_truncate (reader->carry, reader->carry->len - 1);
+          if (reader->carry->len > 0)
+            cut_line (reader, reader->carry->str, reader->carry->len);
+          g_string_truncate (reader->carry, 0);
+        }
+      else
+        {
+          length -= length > 0 && at[length - 1] == '\r';
+          if (length > 0)
+            cut_line (reader, at, length);
+        }
+      reader->line++;
+      at = stopped + 1;
+    }
+  g_string_append_len (reader->carry, at, (gssize) (end - at));
+}
+
+/* Cuts the block when all that is new is plain; FALSE when libcsv must take over, with what was carried. */
+static gboolean
+take_plain (MsCsvReader *reader, const char *bytes, gsize n)
+{
+  /* A CR at the end of a block may be half an end of line: it is left to the next look. */
+  gsize whole = n - (n > 0 && bytes[n - 1] == '\r');
+
+  if (reader->plain && is_plain (reader, bytes, whole)
+      && (reader->carry->len == 0 || reader->carry->str[reader->carry->len - 1] != '\r'
+          || (n > 0 && bytes[0] == '\n')))
+    {
+      cut_lines (reader, bytes, n);
+      return TRUE;
+    }
+  if (reader->plain && reader->carry->len > 0
+      && csv_parse (&reader->parser, reader->carry->str, reader->carry->len, take_field, take_row,
+                    reader)
+             != reader->carry->len)
+    stop (reader, reader->line, "a quote is in the wrong place");
+  reader->plain = FALSE;
+  return FALSE;
+}
+
+/* The end of the file: the last line may lack its end. */
+static void
+end_file (MsCsvReader *reader)
+{
+  reader->ended = TRUE;
+  if (reader->plain && reader->carry->len > 0)
+    {
+      gsize n = reader->carry->len - (reader->carry->str[reader->carry->len - 1] == '\r');
+
+      if (n > 0)
+        cut_line (reader, reader->carry->str, n);
+      g_string_truncate (reader->carry, 0);
+    }
+  else if (!reader->plain && csv_fini (&reader->parser, take_field, take_row, reader) != 0)
+    stop (reader, reader->line, "a quote is not closed");
+}
+
 static void
 parse_block (MsCsvReader *reader)
 {
@@ -190,15 +321,15 @@ parse_block (MsCsvReader *reader)
     }
   if (n == 0)
     {
-      reader->ended = TRUE;
-      if (csv_fini (&reader->parser, take_field, take_row, reader) != 0)
-        stop (reader, reader->line, "a quote is not closed");
+      end_file (reader);
       return;
     }
   if (!reader->begun && n >= 3 && memcmp (bytes, "\xef\xbb\xbf", 3) == 0)
     skip = 3;
   reader->begun = TRUE;
-  if (csv_parse (&reader->parser, bytes + skip, n - skip, take_field, take_row, reader) != n - skip)
+  if (!take_plain (reader, bytes + skip, n - skip)
+      && csv_parse (&reader->parser, bytes + skip, n - skip, take_field, take_row, reader)
+             != n - skip)
     stop (reader, reader->line, "a quote is in the wrong place");
 }
 

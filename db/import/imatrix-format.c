@@ -258,9 +258,11 @@ judge_counts (ImatrixSource *self, GError **error)
       k = i == 0 || k == sum / (double) tokens ? sum / (double) tokens : -1;
     }
   if (equal == self->counts->len)
-    return ms_import_fail (error, self->source.name, 0,
-                           "all experts of a layer have the same count: an old llama.cpp wrote one "
-                           "count for all of them, which says nothing about routing");
+    return ms_import_fail (
+        error, self->source.name, 0,
+        "all experts of a layer have the same count in this importance matrix: an "
+        "old llama.cpp wrote one count for all of them, which says nothing about "
+        "routing");
   if (tokens > 0 && k >= 1 && k <= 1000 && k == rint (k))
     self->source.k = (guint) k;
   if (most >= EXACT_COUNTS)

@@ -171,7 +171,8 @@ take_geometry (MsImporter *importer, const MsImportTable *table)
       MsDocument *document = importer->documents->pdata[row->sequence];
 
       document->n_tokens = MAX (document->n_tokens, row->token + 1);
-      if (g_hash_table_add (layers, GINT_TO_POINTER (row->layer)))
+      if ((i == 0 || row->layer != row[-1].layer)
+          && g_hash_table_add (layers, GINT_TO_POINTER (row->layer)))
         g_array_append_val (importer->layers, row->layer);
     }
   g_array_sort (importer->layers, compare_layers);
