@@ -36,6 +36,9 @@ typedef enum
   MS_SCALE_CATEGORY,  /* of x: each value a place of its own, at equal distances */
 } MsScale;
 
+/* The label of a token that has nothing but later bytes of the character that the token before begins: U+2060. */
+#define MS_TEXT_CONTINUED "\xe2\x81\xa0"
+
 /* What a bar beside a heatmap says of the cells of its line. */
 typedef enum
 {

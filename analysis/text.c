@@ -3,6 +3,7 @@
 #include "analysis-private.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct
 {
@@ -105,8 +106,81 @@ find_chosen (const Text *text, const MsLayerTrace *layer, gint64 token, double *
   return first >= 0 ? g_strdup_printf ("%d", first) : NULL;
 }
 
+/* Appends the character at bytes[at] to the token that it begins in; the tokens that have nothing but its later
+ * bytes are marked.  Returns its length. */
+static gsize
+join_character (const guint8 *bytes, gsize at, gsize n, const gsize *starts, gint64 token,
+                gint64 last, GString **shown)
+{
+  gunichar c = g_utf8_get_char_validated ((const char *) bytes + at, (gssize) (n - at));
+  gsize length = 1;
+
+  if (c == (gunichar) -1 || c == (gunichar) -2 || c == 0)
+    g_string_append_printf (shown[token], "<0x%02X>", bytes[at]);
+  else
+    {
+      length = (gsize) (g_utf8_next_char ((const char *) bytes + at) - (const char *) bytes) - at;
+      g_string_append_len (shown[token], (const char *) bytes + at, (gssize) length);
+    }
+  for (gint64 t = token + 1; t < last && starts[t] < at + length; t++)
+    if (starts[t + 1] <= at + length && starts[t + 1] > starts[t])
+      g_string_assign (shown[t], MS_TEXT_CONTINUED);
+  return length;
+}
+
+/* The texts of tokens first..last-1 of one document as a reader sees them: characters whose bytes several tokens
+ * share are whole in the first of these. */
 static void
-write_tokens (const Text *text, MsTrace *trace, const gint32 *ids, char **pieces, MsTable *table)
+join_pieces (MsTrace *trace, const gint32 *ids, gint64 first, gint64 last, char **pieces,
+             char **joined)
+{
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  g_autofree gsize *starts = g_new (gsize, last - first + 1);
+  g_autofree GString **shown = g_new (GString *, last - first);
+  gint64 n = last - first, token = 0;
+
+  for (gint64 t = 0; t < n; t++)
+    {
+      g_autoptr (GBytes) own = ids != NULL ? ms_trace_piece_bytes (trace, ids[first + t]) : NULL;
+
+      starts[t] = bytes->len;
+      shown[t] = g_string_new (NULL);
+      if (own != NULL)
+        g_byte_array_append (bytes, g_bytes_get_data (own, NULL), (guint) g_bytes_get_size (own));
+      else
+        g_byte_array_append (bytes, (const guint8 *) pieces[first + t],
+                             (guint) strlen (pieces[first + t]));
+    }
+  starts[n] = bytes->len;
+  for (gsize at = 0; at < bytes->len;)
+    {
+      while (token + 1 < n && starts[token + 1] <= at)
+        token++;
+      at += join_character (bytes->data, at, bytes->len, starts, token, n, shown);
+    }
+  for (gint64 t = 0; t < n; t++)
+    joined[first + t] = g_string_free (shown[t], FALSE);
+}
+
+static char **
+join_all (MsTrace *trace, const gint32 *ids, gint64 n, char **pieces)
+{
+  char **joined = g_new0 (char *, n + 1);
+
+  for (guint d = 0; d < ms_trace_n_documents (trace); d++)
+    {
+      const MsDocument *document = ms_trace_document (trace, d);
+
+      if (document->first_token < n)
+        join_pieces (trace, ids, document->first_token,
+                     MIN (document->first_token + document->n_tokens, n), pieces, joined);
+    }
+  return joined;
+}
+
+static void
+write_tokens (const Text *text, MsTrace *trace, const gint32 *ids, char **pieces, char **joined,
+              MsTable *table)
 {
   const MsLayerTrace *layer = text->layers[text->shown];
   guint document = 0;
@@ -125,7 +199,7 @@ write_tokens (const Text *text, MsTrace *trace, const gint32 *ids, char **pieces
       last = t + 1 == text->n
              || (document + 1 < ms_trace_n_documents (trace)
                  && ms_trace_document (trace, document + 1)->first_token == t + 1);
-      shown = last ? g_strconcat (pieces[t], "\n", NULL) : NULL;
+      shown = last ? g_strconcat (joined[t], "\n", NULL) : NULL;
       ms_table_add_row (
           table, MS_TEXT (ms_trace_document (trace, document)->name),
           MS_INT (ms_trace_position (trace, t)), MS_INT (ids != NULL ? ids[t] : -1),
@@ -134,7 +208,7 @@ write_tokens (const Text *text, MsTrace *trace, const gint32 *ids, char **pieces
           MS_REAL (layer->entropy ? (double) layer->entropy[t] : NAN),
           MS_REAL (text->shown > 0 ? difference (text->layers[text->shown - 1], layer, t) : NAN),
           MS_REAL (text->other ? difference (text->other, layer, t) : NAN),
-          MS_TEXT (shown ? shown : pieces[t]));
+          MS_TEXT (shown ? shown : joined[t]));
     }
 }
 
@@ -216,7 +290,7 @@ compute (const MsContext *context, MsResult *result, GError **error)
   gint64 most = ms_values_int (context->values, "most");
   g_autoptr (MsTrace) trace = narrow (context, most);
   g_autofree gint32 *ids = ms_trace_token_ids (trace, NULL);
-  g_auto (GStrv) pieces = NULL;
+  g_auto (GStrv) pieces = NULL, joined = NULL;
   MsContext own = *context;
   Text text = { .n_layers = ms_trace_n_layers (trace), .n = MIN (ms_trace_n_tokens (trace), most) };
   gboolean fine;
@@ -236,7 +310,8 @@ compute (const MsContext *context, MsResult *result, GError **error)
   if (fine)
     {
       pieces = read_pieces (trace, ids, text.n);
-      write_tokens (&text, trace, ids, pieces, result->tables[0]);
+      joined = join_all (trace, ids, text.n, pieces);
+      write_tokens (&text, trace, ids, pieces, joined, result->tables[0]);
       write_choices (&text, trace, pieces, result->tables[1]);
       result->summary = g_strdup_printf ("%" G_GINT64_FORMAT " tokens of %u document%s, layer %d.",
                                          text.n, ms_trace_n_documents (trace),
@@ -297,7 +372,8 @@ static const MsColumn token_columns[] = {
   { "other_change", "Change from the other run", NULL, MS_COLUMN_REAL,
     "1 - Jaccard index of the experts chosen in the two runs." },
   { "shown", "Shown", NULL, MS_COLUMN_TEXT,
-    "The token, and a line break after a document's last." },
+    "The token as text: characters whose bytes several tokens share are whole in the first, the "
+    "others have the sign U+2060; and a line break after a document's last." },
   { 0 },
 };
 
@@ -340,7 +416,7 @@ const MsAnalysis ms_analysis_text = {
   .formula = "change = 1 - |A and B| / |A or B| of two sets of experts.",
   .cite = "Our own view.",
   .selective = TRUE,
-  .version = 1,
+  .version = 2,
   .live = TRUE,
   .params = params,
   .tables = tables,

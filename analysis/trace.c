@@ -884,6 +884,22 @@ ms_trace_predictions (MsTrace *trace, gint32 **predicted, float **loss, GError *
   return TRUE;
 }
 
+GBytes *
+ms_trace_piece_bytes (MsTrace *trace, gint32 id)
+{
+  MsReader *reader = take_reader (trace->source, NULL);
+  GBytes *copy = NULL;
+  const guint8 *bytes;
+  gsize length;
+
+  if (reader == NULL)
+    return NULL;
+  if (ms_reader_piece (reader, id, &bytes, &length))
+    copy = g_bytes_new (bytes, length);
+  give_reader (trace->source, reader);
+  return copy;
+}
+
 char *
 ms_trace_piece (MsTrace *trace, gint32 id)
 {

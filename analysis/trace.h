@@ -77,6 +77,8 @@ gint32 *ms_trace_token_ids (MsTrace *trace, GError **error);
 gboolean ms_trace_predictions (MsTrace *trace, gint32 **predicted, float **loss, GError **error);
 /* The text of a token as valid UTF-8 (byte pieces as "<0xHH>"), newly allocated; NULL when unknown. */
 char *ms_trace_piece (MsTrace *trace, gint32 id);
+/* Its bytes as they are, which may be a part of a character; NULL when unknown.  (transfer full) */
+GBytes *ms_trace_piece_bytes (MsTrace *trace, gint32 id);
 
 /* Groups of documents by any label of the corpus ("language", "domain", ...) or by "document".  names (n) sorted,
  * group (D) = index into names; documents without the label get no group (-1).  FALSE with MISSING

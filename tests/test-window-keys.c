@@ -249,7 +249,7 @@ static const struct
   { "experts", "", 9, "shift+Right", "selection 'layer=2 expert=1..2'" },
   { "experts", "", 9, "Return", "selection 'layer=2 expert=1'" },
   { "experts", "layer=1 expert=1", 9, "space", "selection 'layer=1..2 expert=1'" },
-  { "experts", "layer=1 expert=1", 9, "Escape", "selection ''" },
+  { "experts", "layer=1 expert=1", 9, "Escape", "selection ''; left open; right open" },
   { "experts", "", 9, "plus", "zoom 1.50; figure; focus MsFigureCanvas" },
   { "experts", "layer=2 expert=1..3", 9, "f", "focus MsFigureCanvas" },
   { "experts", "", 9, "b", "selection 'base=1'" },

@@ -398,6 +398,30 @@ test_figure_pixels (void)
   ms_fixture_remove (path);
 }
 
+/* A brush leaves the map where it is, at the size of a laptop's screen. */
+static void
+test_map_stays (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsExpertsScreen *screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
+  GtkWidget *canvas = GTK_WIDGET (ms_figure_view_get_canvas (ms_experts_screen_get_map (screen)));
+  graphene_rect_t before, after;
+
+  gtk_test_widget_wait_for_draw (canvas);
+  g_assert_true (gtk_widget_compute_bounds (canvas, GTK_WIDGET (window), &before));
+  ms_session_set_text (ms_workbench_get_session (ms_window_get_bench (window)),
+                       "layer=1 expert=0..2", NULL);
+  wait_until (ms_analysis_pane_get_outcome (ms_experts_screen_get_readers (screen)) != NULL
+              && ms_window_is_quiet (window));
+  gtk_test_widget_wait_for_draw (canvas);
+  gtk_test_widget_wait_for_draw (canvas);
+  g_assert_true (gtk_widget_compute_bounds (canvas, GTK_WIDGET (window), &after));
+  g_assert_true (graphene_rect_equal (&before, &after));
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* Keys move the cursor, brush the session, and tell the screen reader. */
 static void
 test_figure_brush (void)
@@ -1620,6 +1644,80 @@ test_cache_target (void)
   ms_fixture_remove (path);
 }
 
+/* A character whose bytes several tokens share is shown whole, and its bytes told of each. */
+static void
+check_joined (MsTextScreen *screen)
+{
+  MsTable *tokens;
+  guint shown, token, n, joined = 0;
+
+  ms_text_screen_search (screen, "\xe7\x9a\x84"); /* Chinese */
+  wait_until (!ms_text_screen_is_searching (screen));
+  ms_text_screen_get_hit (screen, &n);
+  g_assert_cmpuint (n, >, 0);
+  ms_text_screen_step_hit (screen, 1);
+  wait_until (!ms_text_screen_is_searching (screen));
+  tokens = ms_figure_view_get_table (ms_text_screen_get_text (screen));
+  shown = (guint) ms_table_find_column (tokens, "shown");
+  token = (guint) ms_table_find_column (tokens, "token");
+  for (guint row = 1; row < ms_table_n_rows (tokens); row++)
+    if (g_str_equal (ms_table_get_text (tokens, row, shown), MS_TEXT_CONTINUED))
+      {
+        joined++;
+        g_assert_nonnull (strstr (ms_table_get_text (tokens, row, token), "<0x"));
+      }
+    else
+      g_assert_null (strstr (ms_table_get_text (tokens, row, shown), "<0x"));
+  g_assert_cmpuint (joined, >, 0);
+}
+
+/* Words are found in the texts, in any case and across tokens, shown where they are, and gone through round. */
+static void
+test_text_search (void)
+{
+  const char *root = g_getenv ("MOESCOPE_SOURCE_ROOT");
+  g_autofree char *path
+      = g_build_filename (root != NULL ? root : ".", "samples", "sample.db", NULL);
+  MsWindow *window = open_window (path);
+  MsTextScreen *screen = MS_TEXT_SCREEN (screen_of (window, "text"));
+  MsFigureCanvas *canvas = ms_figure_view_get_canvas (ms_text_screen_get_text (screen));
+  MsTable *tokens;
+  MsTextHit *hit;
+  gint64 first;
+  guint n;
+
+  ms_text_screen_search (screen, "RIVER froze");
+  wait_until (!ms_text_screen_is_searching (screen));
+  hit = ms_text_screen_get_hit (screen, &n);
+  g_assert_null (hit);
+  g_assert_cmpuint (n, >=, 1);
+  ms_text_screen_step_hit (screen, 1);
+  wait_until (!ms_text_screen_is_searching (screen) && ms_window_is_quiet (window));
+  hit = ms_text_screen_get_hit (screen, &n);
+  g_assert_cmpstr (hit->match, ==, "river froze");
+  g_assert_true (g_str_has_suffix (hit->before, "The "));
+  tokens = ms_figure_view_get_table (ms_text_screen_get_text (screen));
+  g_assert_cmpint (ms_table_get_int (tokens, (guint) ms_figure_canvas_get_cursor (canvas),
+                                     (guint) ms_table_find_column (tokens, "position")),
+                   ==, hit->position);
+  ms_text_screen_search (screen, "the");
+  wait_until (!ms_text_screen_is_searching (screen));
+  ms_text_screen_get_hit (screen, &n);
+  g_assert_cmpuint (n, >, 5);
+  ms_text_screen_step_hit (screen, 1);
+  first = ms_text_screen_get_hit (screen, &n)->position;
+  ms_text_screen_step_hit (screen, -1);
+  g_assert_cmpint (ms_text_screen_get_hit (screen, &n)->position, >, first);
+  ms_text_screen_step_hit (screen, 1);
+  g_assert_cmpint (ms_text_screen_get_hit (screen, &n)->position, ==, first);
+  check_joined (screen);
+  ms_text_screen_search (screen, "no such words anywhere");
+  wait_until (!ms_text_screen_is_searching (screen));
+  ms_text_screen_get_hit (screen, &n);
+  g_assert_cmpuint (n, ==, 0);
+  close_window (window);
+}
+
 /* --- The cache -------------------------------------------------------------------------------- */
 
 /* The slider looks at a size that was simulated, and gives its numbers as they are in the result. */
@@ -1906,6 +2004,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/replaced", test_replaced);
   g_test_add_func ("/window/figure/pixels", test_figure_pixels);
   g_test_add_func ("/window/figure/brush", test_figure_brush);
+  g_test_add_func ("/window/figure/stays", test_map_stays);
   g_test_add_func ("/window/figure/table", test_table_twin);
   g_test_add_func ("/window/slices", test_slices);
   g_test_add_func ("/window/partial", test_partial);
@@ -1929,6 +2028,7 @@ main (int argc, char **argv)
   g_test_add_func ("/window/sql", test_sql);
   g_test_add_func ("/window/sql-forms", test_sql_forms);
   g_test_add_func ("/window/import", test_import);
+  g_test_add_func ("/window/text-search", test_text_search);
   g_test_add_func ("/window/cache-size", test_cache_size);
   g_test_add_func ("/window/cache-target", test_cache_target);
   g_test_add_func ("/window/headlines-lead", test_headlines_lead);

@@ -33,7 +33,7 @@ typedef struct
 
 typedef struct
 {
-  char **texts;       /* (n_rows) what is shown */
+  char **texts;       /* (n_rows) what is shown; "" = a part of the character before */
   GArray *paragraphs; /* of Paragraph */
   int *length;        /* (n_rows) bytes in the paragraph's layout */
   guint *paragraph;   /* (n_rows) */
@@ -47,8 +47,12 @@ typedef struct
 static char *
 visible (const char *text)
 {
-  g_autoptr (GString) shown = g_string_new (text);
+  g_autoptr (GString) shown = NULL;
 
+  if (strcmp (text, MS_TEXT_CONTINUED) == 0)
+    return g_strdup ("");
+  shown = g_string_new (
+      g_str_has_prefix (text, MS_TEXT_CONTINUED) ? text + strlen (MS_TEXT_CONTINUED) : text);
   g_string_replace (shown, "\n", RETURN, 0);
   g_string_replace (shown, "\t", TAB, 0);
   return shown->len > 0 ? ms_text_printable (shown->str, (gssize) shown->len) : g_strdup (EMPTY);
@@ -207,6 +211,33 @@ lay_out (const MsFigure *figure, const Paragraph *paragraph, MsPen *pen, double 
   return layout;
 }
 
+/* How many tokens from i on show one text: the one that has it, and those with a part of its last character. */
+static guint
+count_sharing (const Tokens *tokens, const Paragraph *paragraph, guint i)
+{
+  guint n = 1;
+
+  while (i + n < paragraph->first + paragraph->n && tokens->texts[i + n][0] == '\0')
+    n++;
+  return n;
+}
+
+/* A piece of the line for a token, or parts of it for those that share its text. */
+static void
+add_pieces (Tokens *tokens, guint i, guint n, const MsRect *box)
+{
+  for (guint part = 0; part < n; part++)
+    {
+      Piece piece = { i + part, *box };
+
+      piece.box.w = box->w / n;
+      piece.box.x = box->x + part * piece.box.w;
+      g_array_append_val (tokens->pieces, piece);
+      if (piece.box.w > tokens->boxes[i + part].w)
+        tokens->boxes[i + part] = piece.box;
+    }
+}
+
 /* The pieces of a paragraph's tokens in one of its lines. */
 static void
 find_pieces (Tokens *tokens, const Paragraph *paragraph, PangoLayoutLine *line,
@@ -224,15 +255,12 @@ find_pieces (Tokens *tokens, const Paragraph *paragraph, PangoLayoutLine *line,
                                           &ranges, &n);
           for (int r = 0; r < n; r++)
             {
-              Piece piece = { i, *extents };
+              MsRect box = *extents;
 
-              piece.box.x = (double) ranges[2 * r] / PANGO_SCALE;
-              piece.box.w = (double) (ranges[2 * r + 1] - ranges[2 * r]) / PANGO_SCALE;
-              if (piece.box.w <= 0)
-                continue; /* a space that the line break swallowed */
-              g_array_append_val (tokens->pieces, piece);
-              if (piece.box.w > tokens->boxes[i].w)
-                tokens->boxes[i] = piece.box;
+              box.x = (double) ranges[2 * r] / PANGO_SCALE;
+              box.w = (double) (ranges[2 * r + 1] - ranges[2 * r]) / PANGO_SCALE;
+              if (box.w > 0) /* else a space that the line break swallowed */
+                add_pieces (tokens, i, count_sharing (tokens, paragraph, i), &box);
             }
           g_free (ranges);
         }

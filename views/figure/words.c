@@ -117,6 +117,23 @@ name_place (GString *out, const MsFigure *figure, const MsChannel *channel, guin
                             channel->column->unit != NULL ? channel->column->unit : "");
 }
 
+/* Of running text the token as it is, its bytes too; FALSE where the table does not tell it. */
+static gboolean
+name_token (GString *out, const MsFigure *figure, guint row)
+{
+  int column
+      = figure->plot->mark == MS_MARK_TOKENS ? ms_table_find_column (figure->table, "token") : -1;
+  g_autofree char *text = NULL;
+
+  if (column < 0 || ms_table_column (figure->table, (guint) column)->type != MS_COLUMN_TEXT)
+    return FALSE;
+  text = ms_text_printable (ms_table_get_text (figure->table, row, (guint) column), -1);
+  if (text[0] == '\0')
+    return FALSE;
+  g_string_append (out, text);
+  return TRUE;
+}
+
 static void
 tell_value (GString *out, const MsFigure *figure, const MsChannel *channel, guint row)
 {
@@ -140,7 +157,8 @@ ms_figure_describe (MsFigure *figure, int row)
 
   if (row < 0 || r >= ms_table_n_rows (figure->table))
     return g_strdup ("");
-  name_place (out, figure, &figure->label, r);
+  if (!name_token (out, figure, r))
+    name_place (out, figure, &figure->label, r);
   name_place (out, figure, &figure->facet, r);
   name_place (out, figure, &figure->series, r);
   if (coloured && figure->y.column != NULL)

@@ -302,6 +302,7 @@ make_readers (MsExpertsScreen *self, MsWorkbench *bench)
   self->readers = MS_ANALYSIS_PANE (ms_analysis_pane_new (bench, NULL, FALSE));
   self->readers_stack = GTK_STACK (gtk_stack_new ());
   gtk_stack_set_vhomogeneous (self->readers_stack, FALSE);
+  gtk_widget_set_vexpand (GTK_WIDGET (self->readers_stack), TRUE);
   gtk_stack_add_named (self->readers_stack, hint, "hint");
   gtk_stack_add_named (self->readers_stack, GTK_WIDGET (self->readers), "readers");
   return GTK_WIDGET (self->readers_stack);
@@ -317,6 +318,8 @@ ms_experts_screen_new (MsWorkbench *bench)
   self->map = MS_FIGURE_VIEW (ms_figure_view_new (bench));
   self->tree = MS_FIGURE_VIEW (ms_figure_view_new (bench));
   gtk_widget_set_visible (GTK_WIDGET (self->tree), FALSE);
+  /* Cells stay under the pointer: what is left over goes to what is below, whatever that is. */
+  gtk_widget_set_vexpand (GTK_WIDGET (self->map), FALSE);
   gtk_widget_set_size_request (GTK_WIDGET (ms_figure_view_get_canvas (self->map)), -1, 320);
   self->summary = GTK_LABEL (ms_text_new (NULL, NULL));
   gtk_box_append (GTK_BOX (box), make_controls (self));

@@ -27,6 +27,8 @@ void ms_figure_canvas_set_stale (MsFigureCanvas *canvas, gboolean stale);
 /* A small picture of something shown larger elsewhere: no cursor, no brush. */
 void ms_figure_canvas_set_thumbnail (MsFigureCanvas *canvas, gboolean thumbnail);
 int ms_figure_canvas_get_cursor (MsFigureCanvas *canvas);
+/* The same, and scrolls to it. */
+void ms_figure_canvas_go_to (MsFigureCanvas *canvas, int row);
 void ms_figure_canvas_set_cursor (MsFigureCanvas *canvas, int row);
 /* The cursor's next row in a direction, brushing on the way when `brush`. */
 void ms_figure_canvas_step (MsFigureCanvas *canvas, MsStep step, gboolean brush);

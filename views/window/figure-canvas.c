@@ -829,6 +829,12 @@ ms_figure_canvas_set_cursor (MsFigureCanvas *self, int row)
 }
 
 void
+ms_figure_canvas_go_to (MsFigureCanvas *self, int row)
+{
+  move_cursor (self, row);
+}
+
+void
 ms_figure_canvas_set_zoom (MsFigureCanvas *self, double zoom)
 {
   self->zoom = CLAMP (zoom, 1, 16);

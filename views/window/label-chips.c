@@ -188,7 +188,7 @@ ms_label_chips_init (MsLabelChips *self)
   gtk_flow_box_set_max_children_per_line (self->flow, MOST_CHIPS);
   gtk_flow_box_set_row_spacing (self->flow, 3);
   gtk_flow_box_set_column_spacing (self->flow, 3);
-  gtk_widget_set_halign (GTK_WIDGET (self->flow), GTK_ALIGN_START);
+  gtk_widget_set_hexpand (GTK_WIDGET (self), TRUE);
   adw_bin_set_child (ADW_BIN (self), GTK_WIDGET (self->flow));
 }
 

@@ -1,6 +1,7 @@
 /* Documents as running text, token by token on the colour of what the router did. */
 #pragma once
 
+#include "text-search-private.h"
 #include "figure-view-private.h"
 #include "screen-private.h"
 
@@ -21,5 +22,12 @@ void ms_text_screen_colour_by (MsTextScreen *screen, const char *plot);
 const char *ms_text_screen_get_missing (MsTextScreen *screen);
 /* What the card of all layers says. */
 const char *ms_text_screen_get_card (MsTextScreen *screen);
+
+/* Looks for words in the texts; the places found, and the one shown (NULL = none yet), of *n. */
+void ms_text_screen_search (MsTextScreen *screen, const char *words);
+MsTextHit *ms_text_screen_get_hit (MsTextScreen *screen, guint *n);
+/* The next place (by > 0) or the one before, round at the ends. */
+void ms_text_screen_step_hit (MsTextScreen *screen, int by);
+gboolean ms_text_screen_is_searching (MsTextScreen *screen);
 
 G_END_DECLS

@@ -4,6 +4,7 @@
 
 #include "pieces-private.h"
 #include "tab-list-private.h"
+#include "text-search-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -49,6 +50,14 @@ struct _MsTextScreen
   MsFigureView *text;
   GtkDrawingArea *strip;
   MsWork *job;
+  GtkStack *lists; /* "documents" or "hits" */
+  GtkListBox *hits_list;
+  GtkLabel *found;
+  GtkWidget *found_box;
+  MsWork *search_job;
+  GPtrArray *hits; /* of MsTextHit, in the order of the rows; NULL = nothing is looked for */
+  int hit;         /* the one shown, -1 = none */
+  gboolean sought; /* it waits for its page */
   gint64 listed_run;
   guint listed_file; /* its serial */
   guint number;      /* of the document shown */
@@ -91,6 +100,7 @@ list_documents (MsTextScreen *self, MsRunItem *run)
       g_list_store_remove_all (self->documents);
       self->number = 0;
       self->page = 0;
+      gtk_editable_set_text (GTK_EDITABLE (self->search), "");
     }
   self->listed_run = ms_run_item_run (run)->id;
   self->listed_file = file;
@@ -107,7 +117,7 @@ list_documents (MsTextScreen *self, MsRunItem *run)
   g_list_store_splice (self->documents, n, 0, items->pdata, items->len);
 }
 
-/* Search words, and the session's filters on language, domain and document. */
+/* The session's filters on language, domain and document. */
 static gboolean
 matches (gpointer item, gpointer data)
 {
@@ -115,13 +125,8 @@ matches (gpointer item, gpointer data)
   const MsSelection *selection
       = ms_session_get_selection (ms_screen_get_session (MS_SCREEN (self)));
   MsRunItem *run = ms_workbench_get_run (ms_screen_get_bench (MS_SCREEN (self)));
-  g_autofree char *hay = g_utf8_casefold (gtk_string_object_get_string (item), -1);
-  g_autofree char *typed
-      = g_utf8_casefold (gtk_editable_get_text (GTK_EDITABLE (self->search)), -1);
   const MsDocument *document;
 
-  if (strstr (hay, typed) == NULL)
-    return FALSE;
   if (run == NULL || item_number (item) >= ms_run_item_corpus (run)->n_documents)
     return FALSE;
   document = &ms_run_item_corpus (run)->documents[item_number (item)];
@@ -164,6 +169,28 @@ has_colour (MsTable *table, const MsPlotDef *plot)
   return FALSE;
 }
 
+/* Marks the tokens of the hit in the page shown, and scrolls there. */
+static void
+point_at_hit (MsTextScreen *self)
+{
+  MsFigureCanvas *canvas = ms_figure_view_get_canvas (self->text);
+  MsTable *tokens = ms_figure_view_get_table (self->text);
+  const MsTextHit *hit = g_ptr_array_index (self->hits, (guint) self->hit);
+  GArray *rows = g_array_new (FALSE, FALSE, sizeof (guint));
+  const gint64 *positions;
+
+  self->sought = FALSE;
+  positions = ms_table_ints (tokens, (guint) ms_table_find_column (tokens, "position"));
+  for (guint row = 0; row < ms_table_n_rows (tokens); row++)
+    if (positions[row] >= hit->position && positions[row] < hit->position + hit->n_tokens)
+      {
+        if (rows->len == 0)
+          ms_figure_canvas_go_to (canvas, (int) row);
+        g_array_append_val (rows, row);
+      }
+  ms_figure_canvas_set_marked (canvas, rows);
+}
+
 static void
 on_outcome (GObject *owner, gpointer result, const GError *error)
 {
@@ -191,6 +218,8 @@ on_outcome (GObject *owner, gpointer result, const GError *error)
   ms_figure_view_show (self->text, outcome, &shown, NULL);
   gtk_widget_queue_draw (GTK_WIDGET (self->strip));
   ms_screen_show_content (MS_SCREEN (self));
+  if (self->sought)
+    point_at_hit (self);
 }
 
 static char *
@@ -297,12 +326,11 @@ update (MsScreen *screen)
   if (g_list_model_get_n_items (shown) == 0)
     {
       g_autofree char *text
-          = g_strdup_printf (_ ("0 of %u documents are left by search and selection."),
+          = g_strdup_printf (_ ("0 of %u documents are left by the selection."),
                              g_list_model_get_n_items (G_LIST_MODEL (self->documents)));
 
       ms_screen_show_status (screen, "edit-find-symbolic", _ ("No Document Is Left"), text,
                              _ ("_Clear Selection"), "win.clear-selection");
-      gtk_editable_set_text (GTK_EDITABLE (self->search), "");
       return;
     }
   for (guint i = 0; i < g_list_model_get_n_items (shown) && !there; i++)
@@ -508,10 +536,243 @@ bind_row (GtkSignalListItemFactory *factory, GtkListItem *item, gpointer data)
   gtk_widget_set_tooltip_text (label, text);
 }
 
+/* --- Search ----------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  char *path, *words;
+  gint64 run;
+  MsSelection *selection;
+} Order;
+
+static void
+order_free (gpointer data)
+{
+  Order *order = data;
+
+  g_free (order->path);
+  g_free (order->words);
+  ms_selection_free (order->selection);
+  g_free (order);
+}
+
+static gpointer
+search (MsWork *job, gpointer data, GError **error)
+{
+  const Order *order = data;
+
+  return ms_text_search (order->path, order->run, order->selection, order->words,
+                         ms_work_cancellable (job), error);
+}
+
+static void
+show_hit (MsTextScreen *self, int n)
+{
+  const MsTextHit *hit;
+
+  if (self->hits == NULL || self->hits->len == 0)
+    return;
+  self->hit = (n % (int) self->hits->len + (int) self->hits->len) % (int) self->hits->len;
+  hit = g_ptr_array_index (self->hits, (guint) self->hit);
+  self->sought = TRUE;
+  self->number = hit->document;
+  self->page = hit->token / MOST_TOKENS * MOST_TOKENS;
+  gtk_list_box_select_row (self->hits_list,
+                           gtk_list_box_get_row_at_index (self->hits_list, self->hit));
+  {
+    g_autofree char *text = g_strdup_printf (_ ("%d of %u"), self->hit + 1, self->hits->len);
+
+    gtk_label_set_text (self->found, text);
+  }
+  show_text (self);
+}
+
+static void
+on_hit_row (MsTextScreen *self, GtkListBoxRow *row)
+{
+  show_hit (self, gtk_list_box_row_get_index (row));
+}
+
+static void
+on_next_hit (MsTextScreen *self)
+{
+  show_hit (self, self->hit + 1);
+}
+
+static void
+on_previous_hit (MsTextScreen *self)
+{
+  show_hit (self, self->hit < 0 ? -1 : self->hit - 1);
+}
+
+static void
+add_hit_row (MsTextScreen *self, const MsTextHit *hit)
+{
+  const MsCorpus *corpus
+      = ms_run_item_corpus (ms_workbench_get_run (ms_screen_get_bench (MS_SCREEN (self))));
+  const char *name
+      = hit->document < corpus->n_documents ? corpus->documents[hit->document].name : NULL;
+  g_autofree char *markup
+      = g_markup_printf_escaped ("<small>%s</small>\n%s<b>%s</b>%s", name != NULL ? name : "",
+                                 hit->before, hit->match, hit->after);
+  g_autofree char *plain = g_strdup_printf ("%s: %s%s%s", name != NULL ? name : "", hit->before,
+                                            hit->match, hit->after);
+  GtkWidget *row = gtk_list_box_row_new (), *label = gtk_label_new (NULL);
+
+  gtk_label_set_markup (GTK_LABEL (label), markup);
+  gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+  gtk_label_set_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
+  gtk_label_set_max_width_chars (GTK_LABEL (label), 24);
+  gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), label);
+  ms_widget_name (row, plain);
+  gtk_list_box_append (self->hits_list, row);
+}
+
+static void
+clear_hits (MsTextScreen *self)
+{
+  GtkListBoxRow *row;
+
+  while ((row = gtk_list_box_get_row_at_index (self->hits_list, 0)) != NULL)
+    gtk_list_box_remove (self->hits_list, GTK_WIDGET (row));
+  g_clear_pointer (&self->hits, g_ptr_array_unref);
+  self->hit = -1;
+  self->sought = FALSE;
+}
+
+static void
+on_found (GObject *owner, gpointer result, const GError *error)
+{
+  MsTextScreen *self = MS_TEXT_SCREEN (owner);
+  g_autofree char *text = NULL;
+
+  g_clear_object (&self->search_job);
+  clear_hits (self);
+  self->hits = result;
+  if (result == NULL)
+    text = g_strdup (error->message);
+  else if (self->hits->len == MS_TEXT_HITS_MOST)
+    text = g_strdup_printf (_ ("the first %u places"), self->hits->len);
+  else
+    text = g_strdup_printf (ngettext ("%u place", "%u places", self->hits->len), self->hits->len);
+  for (guint i = 0; self->hits != NULL && i < self->hits->len; i++)
+    add_hit_row (self, g_ptr_array_index (self->hits, i));
+  gtk_label_set_text (self->found, text);
+}
+
 static void
 on_search (MsTextScreen *self)
 {
-  gtk_filter_changed (GTK_FILTER (self->filter), GTK_FILTER_CHANGE_DIFFERENT);
+  MsWorkbench *bench = ms_screen_get_bench (MS_SCREEN (self));
+  MsRunItem *run = ms_workbench_get_run (bench);
+  const char *words = gtk_editable_get_text (GTK_EDITABLE (self->search));
+  gboolean looking = *words != '\0' && run != NULL;
+
+  ms_work_drop (&self->search_job);
+  gtk_stack_set_visible_child_name (self->lists, looking ? "hits" : "documents");
+  gtk_widget_set_visible (self->found_box, looking);
+  if (!looking)
+    {
+      clear_hits (self);
+      return;
+    }
+  gtk_label_set_text (self->found, _ ("Searching…"));
+  {
+    Order *order = g_new0 (Order, 1);
+
+    order->path = g_strdup (ms_workbench_get_path (bench));
+    order->words = g_strdup (words);
+    order->run = ms_run_item_run (run)->id;
+    order->selection = ms_session_copy_filter (ms_screen_get_session (MS_SCREEN (self)));
+    self->search_job
+        = ms_work_start (ms_workbench_get_jobs (bench),
+                         &(MsWorkSpec){ .title = _ ("Search the Texts"),
+                                        .delay = 150,
+                                        .work = search,
+                                        .data = order,
+                                        .free_data = order_free,
+                                        .free_result = (GDestroyNotify) g_ptr_array_unref,
+                                        .done = on_found,
+                                        .owner = G_OBJECT (self) });
+  }
+}
+
+MsTextHit *
+ms_text_screen_get_hit (MsTextScreen *self, guint *n)
+{
+  *n = self->hits != NULL ? self->hits->len : 0;
+  return self->hit >= 0 && self->hits != NULL ? g_ptr_array_index (self->hits, (guint) self->hit)
+                                              : NULL;
+}
+
+void
+ms_text_screen_search (MsTextScreen *self, const char *words)
+{
+  gtk_editable_set_text (GTK_EDITABLE (self->search), words);
+  on_search (self);
+}
+
+void
+ms_text_screen_step_hit (MsTextScreen *self, int by)
+{
+  if (by > 0)
+    on_next_hit (self);
+  else
+    on_previous_hit (self);
+}
+
+gboolean
+ms_text_screen_is_searching (MsTextScreen *self)
+{
+  return self->search_job != NULL || self->sought;
+}
+
+static GtkWidget *
+hit_button (MsTextScreen *self, const char *icon, const char *name, GCallback callback)
+{
+  GtkWidget *button = gtk_button_new_from_icon_name (icon);
+
+  gtk_widget_set_tooltip_text (button, name);
+  ms_widget_name (button, name);
+  gtk_widget_add_css_class (button, "flat");
+  g_signal_connect_swapped (button, "clicked", callback, self);
+  return button;
+}
+
+static GtkWidget *
+make_found_box (MsTextScreen *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 0);
+
+  self->found = GTK_LABEL (gtk_label_new (NULL));
+  gtk_label_set_xalign (self->found, 0);
+  gtk_label_set_ellipsize (self->found, PANGO_ELLIPSIZE_END);
+  gtk_widget_set_hexpand (GTK_WIDGET (self->found), TRUE);
+  gtk_widget_add_css_class (GTK_WIDGET (self->found), "dim-label");
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->found));
+  gtk_box_append (GTK_BOX (box), hit_button (self, "go-up-symbolic", _ ("Previous Place"),
+                                             G_CALLBACK (on_previous_hit)));
+  gtk_box_append (GTK_BOX (box), hit_button (self, "go-down-symbolic", _ ("Next Place"),
+                                             G_CALLBACK (on_next_hit)));
+  gtk_widget_set_visible (box, FALSE);
+  self->found_box = box;
+  return box;
+}
+
+static GtkWidget *
+make_hits_list (MsTextScreen *self)
+{
+  GtkWidget *scroller;
+
+  self->hits_list = GTK_LIST_BOX (gtk_list_box_new ());
+  self->hit = -1;
+  gtk_widget_add_css_class (GTK_WIDGET (self->hits_list), "navigation-sidebar");
+  ms_widget_name (GTK_WIDGET (self->hits_list), _ ("Places Found"));
+  g_signal_connect_swapped (self->hits_list, "row-activated", G_CALLBACK (on_hit_row), self);
+  scroller = ms_scroller_new (ms_tab_list_new (GTK_WIDGET (self->hits_list)));
+  gtk_widget_set_vexpand (scroller, TRUE);
+  return scroller;
 }
 
 static GtkWidget *
@@ -521,7 +782,7 @@ make_list (MsTextScreen *self)
   GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkListItemFactory *factory = gtk_signal_list_item_factory_new ();
 
-  self->search = GTK_SEARCH_ENTRY (ms_search_new (_ ("Search documents")));
+  self->search = GTK_SEARCH_ENTRY (ms_search_new (_ ("Search the texts")));
   self->documents = g_list_store_new (GTK_TYPE_STRING_OBJECT);
   self->filter = gtk_custom_filter_new (matches, self, NULL);
   self->filtered = gtk_filter_list_model_new (G_LIST_MODEL (g_object_ref (self->documents)),
@@ -534,6 +795,9 @@ make_list (MsTextScreen *self)
   gtk_widget_add_css_class (GTK_WIDGET (self->list), "navigation-sidebar");
   ms_widget_name (GTK_WIDGET (self->list), _ ("Documents"));
   g_signal_connect_swapped (self->search, "search-changed", G_CALLBACK (on_search), self);
+  g_signal_connect_swapped (self->search, "activate", G_CALLBACK (on_next_hit), self);
+  g_signal_connect_swapped (self->search, "next-match", G_CALLBACK (on_next_hit), self);
+  g_signal_connect_swapped (self->search, "previous-match", G_CALLBACK (on_previous_hit), self);
   g_signal_connect_object (self->selection, "notify::selected-item", G_CALLBACK (on_selected), self,
                            G_CONNECT_SWAPPED);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), GTK_WIDGET (self->list));
@@ -544,7 +808,13 @@ make_list (MsTextScreen *self)
   gtk_widget_set_hexpand (box, FALSE);
   gtk_widget_add_css_class (box, "background");
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->search));
-  gtk_box_append (GTK_BOX (box), ms_tab_list_new (scroller));
+  self->lists = GTK_STACK (gtk_stack_new ());
+  gtk_stack_set_hhomogeneous (self->lists, FALSE);
+  gtk_stack_set_vhomogeneous (self->lists, FALSE);
+  gtk_stack_add_named (self->lists, ms_tab_list_new (scroller), "documents");
+  gtk_stack_add_named (self->lists, make_hits_list (self), "hits");
+  gtk_box_append (GTK_BOX (box), make_found_box (self));
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->lists));
   return box;
 }
 
@@ -641,6 +911,8 @@ dispose (GObject *object)
   MsTextScreen *self = MS_TEXT_SCREEN (object);
 
   ms_work_drop (&self->job);
+  ms_work_drop (&self->search_job);
+  g_clear_pointer (&self->hits, g_ptr_array_unref);
   g_clear_object (&self->documents);
   g_clear_object (&self->filtered);
   g_clear_object (&self->filter);
