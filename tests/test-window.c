@@ -11,6 +11,7 @@
 #include "overview-screen-private.h"
 #include "kept-private.h"
 #include "palette-private.h"
+#include "places-private.h"
 #include "report-private.h"
 #include "screenshots-private.h"
 #include "sql-form-private.h"
@@ -1718,6 +1719,79 @@ test_text_search (void)
   close_window (window);
 }
 
+/* A click on a table leaves what was written, and what the screen writes can be undone; statements run come back. */
+static void
+test_sql_kept (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsSqlScreen *screen = MS_SQL_SCREEN (screen_of (window, "sql"));
+  g_autofree char *mine = NULL, *made = NULL, *undone = NULL, *before = NULL, *after = NULL;
+
+  wait_until (ms_sql_screen_choose_table (screen, 1)); /* over the example, which nobody wrote */
+  made = ms_sql_screen_dup_text (screen);
+  g_assert_cmpstr (made, ==, "SELECT * FROM load LIMIT 1000");
+  ms_sql_screen_undo (screen);
+  ms_sql_screen_undo (screen); /* waiting asked twice */
+  undone = ms_sql_screen_dup_text (screen);
+  g_assert_cmpstr (undone, !=, made);
+  wait_until (!ms_sql_screen_is_busy (screen));
+  run_sql (screen, "SELECT 1");
+  run_sql (screen, "SELECT 2");
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (
+                                find_type (GTK_WIDGET (screen), GTK_TYPE_TEXT_VIEW))),
+                            "SELECT count (*) FROM ", -1);
+  ms_sql_screen_choose_table (screen, 1);
+  mine = ms_sql_screen_dup_text (screen);
+  g_assert_cmpstr (mine, ==, "SELECT count (*) FROM load");
+  ms_sql_screen_recall (screen, -1);
+  before = ms_sql_screen_dup_text (screen);
+  g_assert_cmpstr (before, ==, "SELECT 1");
+  ms_sql_screen_recall (screen, 1);
+  after = ms_sql_screen_dup_text (screen);
+  g_assert_cmpstr (after, ==, "SELECT 2");
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+/* What the palette takes for a place, and what a click on a bar of languages selects. */
+static void
+test_places (void)
+{
+  static const char *const places[][2] = { { "l3 e7", "layer=3 expert=7" },
+                                           { "layer 3 expert 7", "layer=3 expert=7" },
+                                           { "E7", "expert=7" },
+                                           { "layer12", "layer=12" },
+                                           { "load", NULL },
+                                           { "export", NULL },
+                                           { "l", NULL } };
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsSession *session = ms_workbench_get_session (ms_window_get_bench (window));
+  MsExpertsScreen *screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
+  MsAnalysisPane *readers = ms_experts_screen_get_readers (screen);
+  MsFigureCanvas *bars;
+  g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (guint));
+  guint first = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (places); i++)
+    {
+      g_autofree char *place = ms_place_parse (places[i][0]);
+
+      g_assert_cmpstr (place, ==, places[i][1]);
+    }
+  gtk_widget_activate_action (GTK_WIDGET (window), "win.place", "(ss)", "layer=1 expert=2",
+                              "experts");
+  g_assert_cmpstr (ms_session_get_text (session), ==, "layer=1 expert=2");
+  wait_until (ms_analysis_pane_get_outcome (readers) != NULL && ms_window_is_quiet (window));
+  bars = ms_figure_view_get_canvas (ms_analysis_pane_get_figure (readers, 0));
+  g_array_append_val (rows, first);
+  g_signal_emit_by_name (bars, "brushed", rows, (int) MS_BRUSH_REPLACE);
+  g_assert_nonnull (strstr (ms_session_get_text (session), "lang="));
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* --- The cache -------------------------------------------------------------------------------- */
 
 /* The slider looks at a size that was simulated, and gives its numbers as they are in the result. */
@@ -2029,6 +2103,8 @@ main (int argc, char **argv)
   g_test_add_func ("/window/sql-forms", test_sql_forms);
   g_test_add_func ("/window/import", test_import);
   g_test_add_func ("/window/text-search", test_text_search);
+  g_test_add_func ("/window/sql-kept", test_sql_kept);
+  g_test_add_func ("/window/places", test_places);
   g_test_add_func ("/window/cache-size", test_cache_size);
   g_test_add_func ("/window/cache-target", test_cache_target);
   g_test_add_func ("/window/headlines-lead", test_headlines_lead);

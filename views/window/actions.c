@@ -7,6 +7,7 @@
 #include "commands-private.h"
 #include "figure-view-private.h"
 #include "palette-private.h"
+#include "places-private.h"
 #include "slices-private.h"
 
 #include <glib/gi18n-lib.h>
@@ -101,6 +102,8 @@ static const MsAction of_views[] = {
   /* What other parts of the window ask for. */
   { .name = "win.open-path", .parameter = "s", .activate = ms_command_open_path },
   { .name = "win.map", .parameter = "s", .activate = ms_command_map },
+  { .name = "win.place", .parameter = "(ss)", .activate = ms_command_place },
+  { .name = "win.run", .parameter = "x", .activate = ms_command_run },
   { .name = "win.analysis", .parameter = "s", .activate = ms_command_analysis },
   { .name = "win.specialists", .parameter = "(ss)", .activate = ms_command_specialists },
   { .name = "win.compare-with", .parameter = "x", .activate = ms_command_compare_with },
@@ -177,9 +180,11 @@ open_palette (GtkWidget *widget, const char *name, GVariant *parameter)
   GtkWidget *screen = ms_window_get_shown (MS_WINDOW (widget));
   MsFigureView *view = screen ? ms_figure_view_find (screen) : NULL;
 
-  ms_slices_add_commands (
-      ms_window_get_bench (MS_WINDOW (widget)),
-      ms_palette_present (GTK_WINDOW (widget), view ? GTK_WIDGET (view) : widget, ms_actions ()));
+  MsPalette *palette
+      = ms_palette_present (GTK_WINDOW (widget), view ? GTK_WIDGET (view) : widget, ms_actions ());
+
+  ms_slices_add_commands (ms_window_get_bench (MS_WINDOW (widget)), palette);
+  ms_places_add_commands (ms_window_get_bench (MS_WINDOW (widget)), palette);
 }
 
 static void

@@ -15,6 +15,8 @@ void ms_command_focus_figure (GtkWidget *window, const char *name, GVariant *par
 void ms_command_close_file (GtkWidget *window, const char *name, GVariant *parameter);
 void ms_command_refresh (GtkWidget *window, const char *name, GVariant *parameter);
 void ms_command_screen (GtkWidget *window, const char *name, GVariant *parameter);
+void ms_command_place (GtkWidget *widget, const char *name, GVariant *parameter);
+void ms_command_run (GtkWidget *widget, const char *name, GVariant *parameter);
 void ms_command_analysis (GtkWidget *widget, const char *name, GVariant *parameter);
 void ms_command_specialists (GtkWidget *widget, const char *name, GVariant *parameter);
 void ms_command_compare_with (GtkWidget *widget, const char *name, GVariant *parameter);

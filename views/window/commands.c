@@ -161,6 +161,27 @@ ms_command_screen (GtkWidget *widget, const char *name, GVariant *parameter)
   ms_window_show_screen (MS_WINDOW (widget), g_variant_get_string (parameter, NULL));
 }
 
+/* Selects a place given in text form and shows a screen, "" = the one that is shown. */
+void
+ms_command_place (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  const char *place, *screen;
+  g_autoptr (GError) error = NULL;
+
+  g_variant_get (parameter, "(&s&s)", &place, &screen);
+  if (!ms_session_jump (ms_workbench_get_session (bench_of (widget)), place, &error))
+    ms_workbench_toast (bench_of (widget), "%s", error->message);
+  else if (*screen != '\0')
+    ms_window_show_screen (MS_WINDOW (widget), screen);
+}
+
+void
+ms_command_run (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  ms_session_set_run (ms_workbench_get_session (bench_of (widget)),
+                      g_variant_get_int64 (parameter));
+}
+
 /* Shows one of the analyses by its name. */
 void
 ms_command_analysis (GtkWidget *widget, const char *name, GVariant *parameter)

@@ -144,6 +144,9 @@ column_values (MsTable *table, const char *name, GArray *rows)
   return found;
 }
 
+static void on_row_activated (MsFigureView *self, guint row);
+
+/* What has no layer or expert is chosen by what it is: a language, a domain, a document. */
 static void
 on_brushed (MsFigureView *self, GArray *rows, int mode)
 {
@@ -153,6 +156,8 @@ on_brushed (MsFigureView *self, GArray *rows, int mode)
 
   if (layers != NULL || experts != NULL)
     ms_session_brush (ms_workbench_get_session (self->bench), (MsBrush) mode, layers, experts);
+  else if (rows->len == 1)
+    on_row_activated (self, g_array_index (rows, guint, 0));
 }
 
 static int
@@ -193,32 +198,55 @@ filter_pair (MsSession *session, MsTable *table, guint row)
   ms_session_set_text (session, text, NULL);
 }
 
-/* A language, domain or document opened: the session looks at it alone. */
+static const struct
+{
+  const char *column, *key;
+} filters[] = {
+  { "language", "lang" }, { "domain", "domain" }, { "phase", "phase" }, { "document", "name" }
+};
+
+/* The text in a column of the row, NULL when there is none. */
+static const char *
+text_in (MsTable *table, guint row, const char *name)
+{
+  int column = ms_table_find_column (table, name);
+  const char *text;
+
+  if (column < 0 || ms_table_column (table, (guint) column)->type != MS_COLUMN_TEXT)
+    return NULL;
+  text = ms_table_get_text (table, row, (guint) column);
+  return *text != '\0' ? text : NULL;
+}
+
+static void
+filter_by (MsSession *session, const char *key, const char *value)
+{
+  g_autofree char *text = NULL;
+
+  ms_session_clear (session, key);
+  text = g_strdup_printf ("%s %s=\"%s\"", ms_session_get_text (session), key, value);
+  ms_session_set_text (session, text, NULL);
+}
+
+/* A language, domain or document opened: the session looks at it alone.  A table of several kinds says which. */
 static void
 on_row_activated (MsFigureView *self, guint row)
 {
-  static const struct
-  {
-    const char *column, *key;
-  } filters[] = { { "language", "lang" }, { "domain", "domain" }, { "phase", "phase" } };
   MsTable *table = ms_figure_view_get_table (self);
   MsSession *session = ms_workbench_get_session (self->bench);
+  const char *kind = text_in (table, row, "kind"), *label = text_in (table, row, "label");
 
   for (guint i = 0; i < G_N_ELEMENTS (filters); i++)
     {
-      int column = ms_table_find_column (table, filters[i].column);
-      const char *value;
-      g_autofree char *text = NULL;
+      const char *value = g_strcmp0 (kind, filters[i].column) == 0
+                              ? label
+                              : text_in (table, row, filters[i].column);
 
-      if (column < 0 || ms_table_column (table, (guint) column)->type != MS_COLUMN_TEXT)
-        continue;
-      value = ms_table_get_text (table, row, (guint) column);
-      if (*value == '\0')
-        continue;
-      ms_session_clear (session, filters[i].key);
-      text = g_strdup_printf ("%s %s=\"%s\"", ms_session_get_text (session), filters[i].key, value);
-      ms_session_set_text (session, text, NULL);
-      return;
+      if (value != NULL)
+        {
+          filter_by (session, filters[i].key, value);
+          return;
+        }
     }
   filter_pair (session, table, row);
 }

@@ -2,6 +2,7 @@
  * the keyboard.  It knows no command itself: it is given the table of actions. */
 #include "palette-private.h"
 
+#include "places-private.h"
 #include "tab-list-private.h"
 
 #include <glib/gi18n-lib.h>
@@ -12,6 +13,7 @@ struct _MsPalette
   AdwWindow parent_instance;
   GtkSearchEntry *entry;
   GtkListBox *list;
+  GtkWidget *place;  /* the row of the place typed, NULL = none is */
   GtkWidget *target; /* weak */
 };
 
@@ -49,13 +51,6 @@ select_first (MsPalette *self)
         gtk_list_box_select_row (self->list, row);
         return;
       }
-}
-
-static void
-on_search_changed (MsPalette *self)
-{
-  gtk_list_box_invalidate_filter (self->list);
-  select_first (self);
 }
 
 static void
@@ -129,7 +124,7 @@ ms_palette_class_init (MsPaletteClass *class)
                                        NULL);
 }
 
-static void
+static GtkWidget *
 add_row (MsPalette *self, const char *group_text, const char *title_text, const char *action,
          const char *keys_text)
 {
@@ -161,6 +156,32 @@ add_row (MsPalette *self, const char *group_text, const char *title_text, const 
   g_object_set_data_full (G_OBJECT (row), "moescope-action", g_strdup (action), g_free);
   g_object_set_data_full (G_OBJECT (row), "moescope-words", g_utf8_casefold (words, -1), g_free);
   gtk_list_box_append (self->list, row);
+  return row;
+}
+
+/* One row is that of the place typed, "l3 e7". */
+static void
+follow_place (MsPalette *self)
+{
+  g_autofree char *place = ms_place_parse (gtk_editable_get_text (GTK_EDITABLE (self->entry)));
+  g_autofree char *action = NULL;
+
+  if (self->place != NULL)
+    gtk_list_box_remove (self->list, self->place);
+  self->place = NULL;
+  if (place == NULL)
+    return;
+  action = g_action_print_detailed_name ("win.place", g_variant_new ("(ss)", place, "experts"));
+  self->place
+      = add_row (self, gtk_editable_get_text (GTK_EDITABLE (self->entry)), place, action, NULL);
+}
+
+static void
+on_search_changed (MsPalette *self)
+{
+  follow_place (self);
+  gtk_list_box_invalidate_filter (self->list);
+  select_first (self);
 }
 
 static void
@@ -169,11 +190,12 @@ ms_palette_init (MsPalette *self)
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
   GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkWidget *handle = gtk_window_handle_new ();
-  GtkWidget *nothing = gtk_label_new (_ ("No such command"));
+  GtkWidget *nothing = gtk_label_new (_ ("Nothing of this name"));
   GtkEventController *keys = gtk_event_controller_key_new ();
 
   self->entry = GTK_SEARCH_ENTRY (gtk_search_entry_new ());
-  g_object_set (self->entry, "placeholder-text", _ ("Type a command"), NULL);
+  g_object_set (self->entry, "placeholder-text",
+                _ ("A command, analysis, run, document, language, or l3 e7"), NULL);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   _ ("Command"), -1);
   self->list = GTK_LIST_BOX (gtk_list_box_new ());

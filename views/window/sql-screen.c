@@ -41,6 +41,10 @@ struct _MsSqlScreen
   MsSqlResult *result;
   MsPlotDef plot;
   MsWork *job, *schema_job;
+  char *made;         /* the text that the screen itself wrote last */
+  GPtrArray *history; /* of char*: statements run, the last at the end */
+  guint at;           /* the one shown; history->len = none of them */
+  GtkWidget *earlier, *later;
   int *offset;  /* where the statement is wrong, shared with the worker */
   guint listed; /* the file whose schema is shown, by its serial */
 };
@@ -129,6 +133,8 @@ update_fields (MsSqlScreen *self)
     }
   gtk_widget_set_visible (GTK_WIDGET (self->fields), names->len > 0);
 }
+
+static void remember (MsSqlScreen *self, const char *sql);
 
 /* --- Results ---------------------------------------------------------------------------------- */
 
@@ -248,6 +254,7 @@ ms_sql_screen_run (MsSqlScreen *self)
   order = g_new0 (MsSqlQuery, 1);
   order->path = g_strdup (ms_workbench_get_path (bench));
   order->sql = editor_text (self);
+  remember (self, order->sql);
   order->values = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   g_hash_table_iter_init (&iter, self->inputs);
   while (g_hash_table_iter_next (&iter, &name, &entry))
@@ -313,12 +320,107 @@ on_schema (GObject *owner, gpointer data, const GError *error)
 static void
 on_schema_row (MsSqlScreen *self, GtkListBoxRow *row)
 {
-  g_autofree char *sql
-      = g_strdup_printf ("SELECT * FROM %s LIMIT 1000",
-                         (const char *) g_object_get_data (G_OBJECT (row), "moescope-name"));
+  const char *name = g_object_get_data (G_OBJECT (row), "moescope-name");
+  g_autofree char *now = g_strstrip (editor_text (self));
 
-  ms_sql_screen_set_text (self, sql);
-  ms_sql_screen_run (self);
+  /* What somebody wrote stays: the name goes where the cursor is. */
+  if (*now != '\0' && g_strcmp0 (now, self->made) != 0)
+    {
+      gtk_text_buffer_insert_at_cursor (self->buffer, name, -1);
+      gtk_widget_grab_focus (GTK_WIDGET (self->editor));
+    }
+  else
+    {
+      g_autofree char *sql = g_strdup_printf ("SELECT * FROM %s LIMIT 1000", name);
+
+      ms_sql_screen_set_text (self, sql);
+      ms_sql_screen_run (self);
+    }
+}
+
+/* --- The history ------------------------------------------------------------------------------ */
+
+static void
+update_history (MsSqlScreen *self)
+{
+  gtk_widget_set_sensitive (self->earlier, self->at > 0);
+  gtk_widget_set_sensitive (self->later, self->at + 1 < self->history->len);
+}
+
+static void
+remember (MsSqlScreen *self, const char *sql)
+{
+  for (guint i = self->history->len; i > 0; i--)
+    if (strcmp (g_ptr_array_index (self->history, i - 1), sql) == 0)
+      g_ptr_array_remove_index (self->history, i - 1);
+  g_ptr_array_add (self->history, g_strdup (sql));
+  self->at = self->history->len - 1;
+  update_history (self);
+}
+
+static void
+recall (MsSqlScreen *self, int step)
+{
+  gint64 to = (gint64) self->at + step;
+
+  if (to < 0 || to >= self->history->len)
+    return;
+  self->at = (guint) to;
+  ms_sql_screen_set_text (self, g_ptr_array_index (self->history, self->at));
+  update_history (self);
+}
+
+static void
+recall_earlier (MsSqlScreen *self)
+{
+  recall (self, -1);
+}
+
+static void
+recall_later (MsSqlScreen *self)
+{
+  recall (self, 1);
+}
+
+void
+ms_sql_screen_recall (MsSqlScreen *self, int step)
+{
+  recall (self, step);
+}
+
+char *
+ms_sql_screen_dup_text (MsSqlScreen *self)
+{
+  return editor_text (self);
+}
+
+gboolean
+ms_sql_screen_choose_table (MsSqlScreen *self, guint n)
+{
+  GtkListBoxRow *row = gtk_list_box_get_row_at_index (self->schema, (int) n);
+
+  if (row != NULL)
+    on_schema_row (self, row);
+  return row != NULL;
+}
+
+void
+ms_sql_screen_undo (MsSqlScreen *self)
+{
+  gtk_text_buffer_undo (self->buffer);
+}
+
+static GtkWidget *
+history_button (MsSqlScreen *self, const char *icon, const char *name, GCallback callback)
+{
+  GtkWidget *button = gtk_button_new_from_icon_name (icon);
+
+  gtk_widget_set_tooltip_text (button, name);
+  ms_widget_name (button, name);
+  gtk_widget_add_css_class (button, "flat");
+  gtk_widget_set_sensitive (button, FALSE);
+  g_signal_connect_swapped (button, "clicked", callback, self);
+  return button;
 }
 
 static void
@@ -420,6 +522,8 @@ make_editor (MsSqlScreen *self)
   gtk_widget_set_size_request (scroller, -1, 130);
   gtk_widget_add_css_class (scroller, "card");
   gtk_text_buffer_set_text (self->buffer, first_statement, -1);
+  self->made = g_strstrip (g_strdup (first_statement));
+  self->history = g_ptr_array_new_with_free_func (g_free);
   return scroller;
 }
 
@@ -494,6 +598,8 @@ dispose (GObject *object)
   self->canvas = NULL;
   g_clear_pointer (&self->inputs, g_hash_table_unref);
   g_clear_pointer (&self->offset, g_atomic_rc_box_release);
+  g_clear_pointer (&self->history, g_ptr_array_unref);
+  g_clear_pointer (&self->made, g_free);
   G_OBJECT_CLASS (ms_sql_screen_parent_class)->dispose (object);
 }
 
@@ -537,6 +643,12 @@ make_buttons (MsSqlScreen *self)
   gtk_box_append (GTK_BOX (box), toggle);
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->run));
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->stop));
+  self->earlier = history_button (self, "go-previous-symbolic", _ ("Earlier Statement"),
+                                  G_CALLBACK (recall_earlier));
+  self->later
+      = history_button (self, "go-next-symbolic", _ ("Later Statement"), G_CALLBACK (recall_later));
+  gtk_box_append (GTK_BOX (box), self->earlier);
+  gtk_box_append (GTK_BOX (box), self->later);
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->message));
   set_busy (self, FALSE);
   return box;
@@ -572,7 +684,16 @@ ms_sql_screen_new (MsWorkbench *bench)
 void
 ms_sql_screen_set_text (MsSqlScreen *self, const char *sql)
 {
-  gtk_text_buffer_set_text (self->buffer, sql, -1);
+  GtkTextIter start, end;
+
+  /* As an edit, which can be undone. */
+  gtk_text_buffer_get_bounds (self->buffer, &start, &end);
+  gtk_text_buffer_begin_user_action (self->buffer);
+  gtk_text_buffer_delete (self->buffer, &start, &end);
+  gtk_text_buffer_insert (self->buffer, &start, sql, -1);
+  gtk_text_buffer_end_user_action (self->buffer);
+  g_free (self->made);
+  self->made = g_strstrip (g_strdup (sql));
   update_fields (self);
 }
 

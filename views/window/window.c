@@ -433,6 +433,12 @@ on_width (MsWindow *self)
 
   gtk_window_get_default_size (GTK_WINDOW (self), &width, &height);
   narrow = width > 0 && width < LEAST_WITH_DETAILS;
+  /* With room for all, panes stand beside the screen whatever it shows: folded ones would cover it, and Escape,
+   * which clears a brush, would close them. */
+  adw_flap_set_fold_policy (self->left,
+                            narrow ? ADW_FLAP_FOLD_POLICY_AUTO : ADW_FLAP_FOLD_POLICY_NEVER);
+  adw_flap_set_fold_policy (self->right,
+                            narrow ? ADW_FLAP_FOLD_POLICY_AUTO : ADW_FLAP_FOLD_POLICY_NEVER);
   if (narrow == self->narrow)
     return;
   self->narrow = narrow;
