@@ -112,6 +112,7 @@ static const Rules rules[] = {
     .layer_norm = TRUE,
     .flow = PARALLEL },
   { .activation = CLAMPED },
+  { .file = "mellum", .period = 4, .scoring = 1, .norm_weights = TRUE },
   { .file = "grovemoe", .scoring = 1, .norm_weights = TRUE },
   { .file = "arctic", .pairs = TRUE, .scoring = 1, .norm_weights = TRUE, .flow = EXPERTS_FIRST },
   { .file = "gemma4-moe",
@@ -970,6 +971,8 @@ test_model (gconstpointer data)
   p.k = (guint) number (&p, "expert_used_count", 0);
   p.epsilon = number (&p, "attention.layer_norm_rms_epsilon", 0)
               + number (&p, "attention.layer_norm_epsilon", 0);
+  g_assert_cmpuint (p.n_experts, >=, p.k);
+  g_assert_cmpuint (p.k, >, 0);
   place = g_dir_make_tmp ("moescope-XXXXXX", NULL);
   ids_file = g_build_filename (place, "ids.txt", NULL);
   db = g_build_filename (place, "run.db", NULL);

@@ -231,6 +231,7 @@ combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
         {
           gsize slot = G_MAXSIZE, row;
           const float *out;
+          float share;
 
           for (guint j = 0; j < k; j++)
             if (places[j] >= next && (slot == G_MAXSIZE || places[j] < places[slot]))
@@ -242,10 +243,12 @@ combine (const MsEngine *engine, gsize from, gsize to, gpointer data)
           row = (engine->first + t) * k + slot;
           ms_add_scaled (batch->routed + t * d, out,
                          set->weight_first ? 1 : set->weights[t * k + slot], d);
+          /* Where the weight is in the output already, weight times norm is still what is added. */
+          share = set->weight_first ? 1 / set->weights[t * k + slot] : 1;
           if (set->recorded && layer->norms != NULL)
-            layer->norms[row] = sqrtf (ms_dot (out, out, d));
+            layer->norms[row] = share * sqrtf (ms_dot (out, out, d));
           if (set->recorded && layer->peaks != NULL)
-            layer->peaks[row] = ms_largest (out, d);
+            layer->peaks[row] = share * ms_largest (out, d);
         }
     }
 }
