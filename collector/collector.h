@@ -24,9 +24,8 @@ typedef enum
 
 /* --- Model files ---------------------------------------------------------------------------- */
 
-/* What `moescope info MODEL.gguf` tells.  Lines of "name: value", sections separated by empty names.
- * (transfer full) An MsModel as it would be stored; warnings (of char*) about keys that make the file
- * run differently from what its authors meant. */
+/* The model as it would be stored with a run (transfer full); warnings (of char*, may be NULL) about keys that
+ * make the file run differently from what its authors meant. */
 MsModel *ms_model_describe (const char *path, GPtrArray **warnings, GError **error);
 
 /* Where a fact belongs. */
