@@ -1194,6 +1194,9 @@ find_clusters (MsTrace *trace, const char *by, GError **error)
   g_autofree Content *contents = g_new (Content, n);
   g_autofree guint *parent = g_new (guint, n);
   g_autoptr (GHashTable) seen = g_hash_table_new (hash_content, same_content);
+  gboolean ids_known = trace->source->corpus->ids_known;
+  const char *unit = trace->source->corpus->unit;
+  gboolean texts = unit == NULL || strcmp (unit, "token") == 0;
   MsClusters *clusters;
 
   for (guint d = 0; d < n; d++)
@@ -1201,16 +1204,16 @@ find_clusters (MsTrace *trace, const char *by, GError **error)
       contents[d] = (Content){ trace->documents[d].n_tokens, 0xcbf29ce484222325u };
       parent[d] = d;
     }
-  if (!(trace->source->corpus->ids_known
-            ? hash_ids (trace, contents, error)
-            : ms_trace_scan_layer (trace, 0, 0, hash_rows, contents, NULL, error))
+  if (!(ids_known ? hash_ids (trace, contents, error)
+                  : ms_trace_scan_layer (trace, 0, 0, hash_rows, contents, NULL, error))
       || !join_by_label (trace, by, parent, error))
     return NULL;
   clusters = g_new0 (MsClusters, 1);
   clusters->of = g_new (guint, n);
   for (guint d = 0; d < n; d++)
     {
-      const Content *twin = g_hash_table_lookup (seen, &contents[d]);
+      /* Units such as queries are no texts: that two of them go the same way makes them no copies. */
+      const Content *twin = ids_known || texts ? g_hash_table_lookup (seen, &contents[d]) : NULL;
 
       if (twin == NULL) /* as of all that are alone of their length and were not read */
         g_hash_table_add (seen, &contents[d]);

@@ -25,6 +25,7 @@ static const char *const formats[] = { "csv", "jsonl", "npy", "npz", "safetensor
 typedef struct
 {
   Format format;
+  gboolean stages, destinations; /* have names */
   GOutputStream *stream;
   GString *text;
   MsTrace *trace;
@@ -149,6 +150,44 @@ selected_expert (const Export *export, guint16 expert)
   return FALSE;
 }
 
+/* The name of a stage or destination where all have one, else its number. */
+static void
+append_stage (const Export *export, GString *text, guint layer)
+{
+  if (export->stages)
+    append_text (text, ms_trace_layer (export->trace, layer)->name);
+  else
+    append_int (text, ms_trace_layer (export->trace, layer)->number);
+}
+
+static void
+append_destination (const Export *export, GString *text, guint layer, guint16 expert)
+{
+  if (export->destinations)
+    append_text (text, ms_model_destination (ms_trace_model (export->trace), layer, expert)->name);
+  else
+    append_int (text, expert);
+}
+
+/* Whether all stages, and all destinations, have names. */
+static void
+look_for_names (Export *export)
+{
+  const MsModel *model = ms_trace_model (export->trace);
+
+  export->stages = export->destinations = model->n_layers > 0;
+  for (guint i = 0; i < model->n_layers; i++)
+    {
+      export->stages = export->stages && model->layers[i].name != NULL;
+      for (guint e = 0; e < model->layers[i].gate.n_experts && export->destinations; e++)
+        {
+          const MsDestination *destination = ms_model_destination (model, i, e);
+
+          export->destinations = destination != NULL && destination->name != NULL;
+        }
+    }
+}
+
 static gboolean
 export_decisions (Export *export, gint64 position, const MsDocument *document, gint64 inside,
                   gpointer data, GError **error)
@@ -182,11 +221,11 @@ export_decisions (Export *export, gint64 position, const MsDocument *document, g
           if (!selected_expert (export, experts[rank]))
             continue;
           g_string_append_len (text, prefix->str, (gssize) prefix->len);
-          append_int (text, ms_trace_layer (export->trace, i)->number);
+          append_stage (export, text, i);
           g_string_append_c (text, ',');
           append_int (text, rank);
           g_string_append_c (text, ',');
-          append_int (text, experts[rank]);
+          append_destination (export, text, routing->layers[i], experts[rank]);
           g_string_append_c (text, ',');
           g_string_append (text, ms_number_float (number, weights[rank]));
           g_string_append_c (text, '\n');
@@ -395,6 +434,11 @@ export_documents (Export *export, GError **error)
       append_int (text, document->first_token);
       g_string_append_c (text, ',');
       append_int (text, document->n_tokens);
+      for (guint label = MS_N_KNOWN_LABELS; label < ms_corpus_n_labels (export->corpus); label++)
+        {
+          g_string_append_c (text, ',');
+          append_text (text, ms_document_label (document, label));
+        }
       g_string_append_c (text, '\n');
       if (text->len > FLUSH_BYTES && !flush (export, error))
         return FALSE;
@@ -402,9 +446,43 @@ export_documents (Export *export, GError **error)
   return TRUE;
 }
 
+/* The number of names that labels of tokens have; the first range of each goes to *firsts, newly allocated. */
+static guint
+list_ranges (const MsCorpus *corpus, guint **firsts)
+{
+  guint n = 0;
+
+  *firsts = g_new (guint, corpus->n_ranges + 1);
+  for (guint i = 0; i < corpus->n_ranges; i++)
+    if (i == 0 || strcmp (corpus->ranges[i].name, corpus->ranges[i - 1].name) != 0)
+      (*firsts)[n++] = i;
+  (*firsts)[n] = corpus->n_ranges;
+  return n;
+}
+
+/* The value of a token's label, whose ranges are first..end-1 of the corpus; NULL = it has none. */
+static const char *
+find_value (const MsCorpus *corpus, guint first, guint end, gint64 position)
+{
+  while (first < end)
+    {
+      guint middle = first + (end - first) / 2;
+      const MsTokenLabel *at = &corpus->ranges[middle];
+
+      if (position < at->first_token)
+        end = middle;
+      else if (position >= at->first_token + at->n_tokens)
+        first = middle + 1;
+      else
+        return at->value;
+    }
+  return NULL;
+}
+
 typedef struct
 {
-  gint64 block; /* loaded, -1 = none */
+  guint n_labels, *labels; /* as list_ranges has them */
+  gint64 block;            /* loaded, -1 = none */
   gint32 *ids, *predicted;
   float *loss;
 } Tokens;
@@ -455,6 +533,12 @@ export_token (Export *export, gint64 position, const MsDocument *document, gint6
   g_string_append_c (text, ',');
   if (run->predictions && !isnan (tokens->loss[row]))
     g_string_append (text, ms_number_float (number, tokens->loss[row]));
+  for (guint i = 0; i < tokens->n_labels; i++)
+    {
+      g_string_append_c (text, ',');
+      append_text (text,
+                   find_value (export->corpus, tokens->labels[i], tokens->labels[i + 1], position));
+    }
   g_string_append_c (text, '\n');
   return TRUE;
 }
@@ -465,7 +549,9 @@ export_tokens (Export *export, GError **error)
   g_autofree gint32 *ids = g_new (gint32, MS_BLOCK_TOKENS);
   g_autofree gint32 *predicted = g_new (gint32, MS_BLOCK_TOKENS);
   g_autofree float *loss = g_new (float, MS_BLOCK_TOKENS);
-  Tokens tokens = { -1, ids, predicted, loss };
+  g_autofree guint *labels = NULL;
+  guint n_labels = list_ranges (export->corpus, &labels);
+  Tokens tokens = { n_labels, labels, -1, ids, predicted, loss };
 
   return each_token (export, export_token, &tokens, error);
 }
@@ -617,11 +703,34 @@ static const MsTableDef defs[] = {
 static gboolean (*const writers[G_N_ELEMENTS (defs)]) (Export *export, GError **error)
     = { export_routing, export_documents, export_tokens, export_load, export_counts };
 
+/* The columns of a table, and behind them the labels that documents and tokens have besides. */
 static void
-append_header (GString *text, const MsTableDef *def)
+append_header (const Export *export, guint table)
 {
-  for (const MsColumn *column = def->columns; column->name != NULL; column++)
-    g_string_append_printf (text, "%s%s", column == def->columns ? "" : ",", column->name);
+  GString *text = export->text;
+  const MsCorpus *corpus = export->corpus;
+
+  for (const MsColumn *column = defs[table].columns; column->name != NULL; column++)
+    {
+      const char *name = column->name;
+
+      if (table == 0 && export->stages && strcmp (name, "layer") == 0)
+        name = "stage";
+      if (table == 0 && export->destinations && strcmp (name, "expert") == 0)
+        name = "destination";
+      g_string_append_printf (text, "%s%s", column == defs[table].columns ? "" : ",", name);
+    }
+  for (guint i = 0; writers[table] == export_documents && i < corpus->n_more; i++)
+    {
+      g_string_append_c (text, ',');
+      append_text (text, corpus->more[i]);
+    }
+  for (guint i = 0; writers[table] == export_tokens && i < corpus->n_ranges; i++)
+    if (i == 0 || strcmp (corpus->ranges[i].name, corpus->ranges[i - 1].name) != 0)
+      {
+        g_string_append_c (text, ',');
+        append_text (text, corpus->ranges[i].name);
+      }
   g_string_append_c (text, '\n');
 }
 
@@ -679,8 +788,9 @@ export_table (Export *export, guint table, const char *path, gint64 run,
   export->stream = ms_command_output (output, error);
   if (export->stream == NULL)
     return FALSE;
+  look_for_names (export);
   if (export->format == FORMAT_CSV)
-    append_header (export->text, &defs[table]);
+    append_header (export, table);
   return ms_stream_close (export->stream, writers[table](export, error) && flush (export, error),
                           error);
 }

@@ -637,6 +637,74 @@ test_format_round_trip (void)
   }
 }
 
+/* Names of stages and destinations, labels of documents and of tokens go out and come back. */
+static void
+test_named_round_trip (void)
+{
+  static const char *const tables[] = { "routing", "documents", "tokens" };
+  g_autofree char *trace = g_build_filename (folder, "models.csv", NULL);
+  g_autofree char *run = g_build_filename (folder, "models.db", NULL);
+  g_autofree char *copy = g_build_filename (folder, "copy.db", NULL);
+  char *files[3];
+
+  g_assert_true (g_file_set_contents (
+      trace,
+      "chat,turn,round,model,score,topic,mood\nc1,0,draft,small,1,law,good\nc1,0,final,big,1,law,"
+      "good\n"
+      "c1,1,draft,mid,1,law,bad\nc1,1,final,big,1,law,bad\nc2,0,draft,mid,1,art,bad\n"
+      "c2,0,final,small,1,art,bad\n",
+      -1, NULL));
+  {
+    RUN (0, "import", trace, "--map",
+         "document=chat,token=turn,stage=round,destination=model,weight=score", "-o", run);
+    ASSERT_HAS (out, "6 decisions for 3 tokens of 2 documents");
+  }
+  for (guint i = 0; i < 3; i++)
+    {
+      files[i] = g_strdup_printf ("%s/named-%s.csv", folder, tables[i]);
+      RUN (0, "export", run, tables[i], "-o", files[i]);
+      g_assert_cmpstr (out, ==, "");
+    }
+  {
+    RUN (0, "import", files[0], files[1], files[2], "-o", copy);
+    ASSERT_HAS (out, "6 decisions for 3 tokens of 2 documents");
+  }
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autofree char *before = NULL;
+      RUN (0, "export", copy, tables[i]);
+
+      g_assert_true (g_file_get_contents (files[i], &before, NULL, NULL));
+      g_assert_cmpstr (out, ==, before);
+      if (i == 0)
+        ASSERT_HAS (out, "1,\"c1\",1,,\"draft\",0,\"mid\",1\n");
+      if (i == 1)
+        ASSERT_HAS (out, ",tokens,\"mood\",\"topic\"\n");
+      if (i == 2)
+        ASSERT_HAS (out, "1,\"c1\",1,,,,,\"bad\"\n");
+      g_remove (files[i]);
+      g_free (files[i]);
+    }
+  /* A second trace with fewer destinations gets the numbers of the first, so that the two can be compared. */
+  g_assert_true (g_file_set_contents (trace,
+                                      "chat,turn,round,model\nc1,0,draft,small\nc1,0,final,small\n"
+                                      "c1,1,draft,mid\nc1,1,final,small\nc2,0,draft,mid\n"
+                                      "c2,0,final,small\n",
+                                      -1, NULL));
+  {
+    RUN (0, "import", trace, "--map", "document=chat,token=turn,stage=round,destination=model",
+         "-o", run);
+    ASSERT_HAS (err, "2 of its 3 occur");
+  }
+  {
+    RUN (0, "export", run, "counts");
+    g_assert_cmpstr (out, ==, "layer,expert,count\n0,0,0\n0,1,2\n0,2,1\n1,0,0\n1,1,0\n1,2,3\n");
+  }
+  g_remove (trace);
+  g_remove (run);
+  g_remove (copy);
+}
+
 /* Labels of tokens select and group; runs of counts alone are measured only where order makes no difference. */
 static void
 test_token_labels (void)
@@ -1190,6 +1258,7 @@ main (int argc, char **argv)
   g_test_add_func ("/file-commands/completion", test_completion);
   g_test_add_func ("/file-commands/round-trip", test_round_trip);
   g_test_add_func ("/file-commands/format-round-trip", test_format_round_trip);
+  g_test_add_func ("/file-commands/named-round-trip", test_named_round_trip);
   g_test_add_func ("/file-commands/token-labels", test_token_labels);
   g_test_add_func ("/file-commands/export", test_export);
   g_test_add_func ("/file-commands/keep", test_keep);

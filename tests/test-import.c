@@ -885,30 +885,30 @@ test_restarts (void)
 static void
 test_suspects (void)
 {
-  g_autoptr (GString) first = g_string_new (NULL), second = g_string_new (NULL);
-  GString *const layers[2] = { first, second };
-  const char *const files[] = { "layer0.jsonl", NULL, "layer8.jsonl", NULL, NULL };
-  const char *inputs[5];
+  g_autoptr (GPtrArray) inputs = g_ptr_array_new_with_free_func (g_free);
   g_autofree char *message = NULL;
   MsImportOptions options = { .restarts = MS_IMPORT_RESTARTS_DOCUMENT, .n_experts = 60 };
 
-  for (guint l = 0; l < 2; l++)
+  /* At the last of the layers only the first batch is of start-up rows. */
+  for (guint l = 0; l < 5; l++)
     {
-      g_string_printf (layers[l], "{\"type\":\"meta\",\"layers_logged\":[%u],\"top_k\":2}\n",
-                       l * 8);
+      GString *layer = g_string_new (NULL);
+
+      g_string_printf (layer, "{\"type\":\"meta\",\"layers_logged\":[%u],\"top_k\":2}\n", l * 8);
       for (guint t = 0; t < 64 + 16 + 40; t++)
         g_string_append_printf (
-            layers[l],
+            layer,
             "{\"type\":\"route\",\"req_id\":\"r0\",\"token_idx\":%u,\"layer\":%u,"
             "\"topk_ids\":[%u,%u],\"topk_weights\":[0.5,0.25]}\n",
             t < 64   ? t
             : t < 80 ? t - 64
                      : t - 80,
-            l * 8, t < 80 ? 7 : (t * 17 + l) % 30, t < 80 ? 9 : 30 + t % 30);
+            l * 8, t < (l == 4 ? 64 : 80) ? 7 : (t * 17 + l) % 30,
+            t < (l == 4 ? 64 : 80) ? 9 : 30 + t % 30);
+      g_ptr_array_add (inputs, g_strdup_printf ("layer%u.jsonl", l * 8));
+      g_ptr_array_add (inputs, g_string_free (layer, FALSE));
     }
-  memcpy (inputs, files, sizeof inputs);
-  inputs[1] = layers[0]->str;
-  inputs[3] = layers[1]->str;
+  g_ptr_array_add (inputs, NULL);
   for (guint excluded = 0; excluded < 2; excluded++)
     {
       g_autoptr (MsReader) reader = NULL;
@@ -916,7 +916,7 @@ test_suspects (void)
 
       options.exclude_suspect = excluded;
       g_free (message);
-      message = import_texts (inputs, options);
+      message = import_texts ((const char *const *) inputs->pdata, options);
       g_assert_cmpstr (message, ==, NULL);
       g_assert_nonnull (strstr (remarks->str, "repeated-rows 1 80"));
       reader = open_run ();

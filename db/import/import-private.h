@@ -190,6 +190,7 @@ typedef struct
   GArray *scores;        /* of float, n_scores for each row */
   GArray *layers;        /* of gint32, ascending */
   guint n_experts, k;    /* what the files say of themselves, 0 = nothing */
+  gboolean ids_told;     /* some row of tokens has an id, a prediction or a loss */
   gboolean ids_beside;   /* the token ids stand beside the decisions */
   MsImportNames stages, destinations;
   MsImportLabels *labels;

@@ -29,6 +29,7 @@ typedef enum
   COLUMN_TOKEN_ID,
   COLUMN_PREDICTED,
   COLUMN_LOSS,
+  COLUMN_TEXT, /* of a token: what its id says, too */
   COLUMN_LABEL,
   COLUMN_FIRST,  /* e0 or h0: the rest of the row are values */
   COLUMN_SILENT, /* what `moescope export` writes beside and import makes anew */
@@ -110,6 +111,7 @@ static const struct
   { "predicted_token_id", COLUMN_PREDICTED, NULL },
   { "predicted_id", COLUMN_PREDICTED, NULL },
   { "loss", COLUMN_LOSS, NULL },
+  { "text", COLUMN_TEXT, NULL },
   { "dataset", COLUMN_LABEL, "domain" },
   { "domain", COLUMN_LABEL, "domain" },
   { "language", COLUMN_LABEL, "language" },
@@ -159,7 +161,7 @@ static const struct
   { MS_RECORD_SIMILARITY, BIT (TOKEN) | BIT (SIMILARITY), 0, PLACE },
   { MS_RECORD_DECISION, BIT (TOKEN) | BIT (EXPERT), 0, BESIDE_DECISIONS },
   { MS_RECORD_TOKEN, BIT (TOKEN) | BIT (TOKEN_ID), BIT (EXPERT),
-    BIT (SEQUENCE) | BIT (UNIT) | BIT (PREDICTED) | BIT (LOSS) | BIT (LABEL) },
+    BIT (SEQUENCE) | BIT (UNIT) | BIT (PREDICTED) | BIT (LOSS) | BIT (TEXT) | BIT (LABEL) },
   { MS_RECORD_LABELS, BIT (TOKEN) | BIT (LABEL), BIT (EXPERT), BIT (SEQUENCE) | BIT (UNIT) },
   { MS_RECORD_LABELS, BIT (SEQUENCE), BIT (TOKEN) | BIT (EXPERT) | BIT (EXPERTS), BIT (LABEL) },
   /* One after the other: positions are counted, and ranks, --top-k to a token. */

@@ -290,6 +290,8 @@ take_record (MsImporter *importer, const MsSource *source, guint file, MsRecord 
       row.second = (gint32) (guint32) (record->count >> 32);
       break;
     default:
+      importer->ids_told
+          |= record->token_id >= 0 || record->predicted >= 0 || !isnan (record->loss);
       row.value = record->token_id;
       row.second = record->predicted;
       row.a = record->loss;
@@ -414,6 +416,53 @@ compare_names (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
+/* The names of a model's destinations by number, when all are named alike at its layers; NULL otherwise. */
+static GPtrArray *
+list_destinations (const MsModel *model)
+{
+  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
+  guint n = model->n_layers > 0 ? model->layers[0].gate.n_experts : 0;
+
+  for (guint e = 0; e < n; e++)
+    {
+      const MsDestination *destination = ms_model_destination (model, 0, e);
+
+      if (destination == NULL || destination->name == NULL)
+        break;
+      g_ptr_array_add (names, g_strdup (destination->name));
+    }
+  if (names->len == n && n > 0)
+    return names;
+  g_ptr_array_unref (names);
+  return NULL;
+}
+
+/* The destinations of the newest run in the database that has all of ours, so that numbers mean the same in both;
+ * NULL = none has. */
+static GPtrArray *
+find_known (const MsImporter *importer)
+{
+  const char *output = importer->options->output;
+  g_autoptr (MsDb) db
+      = g_file_test (output, G_FILE_TEST_IS_REGULAR) ? ms_db_open (output, MS_DB_READ, NULL) : NULL;
+  g_autoptr (GPtrArray) runs = db != NULL ? ms_db_list_runs (db, NULL) : NULL;
+
+  for (guint i = runs != NULL ? runs->len : 0; i-- > 0;)
+    {
+      g_autoptr (MsModel) model
+          = ms_db_load_model (db, ((const MsRun *) runs->pdata[i])->model, NULL);
+      g_autoptr (GPtrArray) names = model != NULL ? list_destinations (model) : NULL;
+      gboolean all = names != NULL;
+
+      for (guint j = 0; all && j < importer->destinations.names->len; j++)
+        all = g_ptr_array_find_with_equal_func (names, importer->destinations.names->pdata[j],
+                                                g_str_equal, NULL);
+      if (all)
+        return g_steal_pointer (&names);
+    }
+  return NULL;
+}
+
 /* The final number of each provisional one: the number itself where all names are numbers, which then are no
  * names; else, for destinations, in the order of the names, so that traces of the same destinations agree. */
 static gboolean
@@ -442,15 +491,23 @@ settle_names (MsImporter *importer, MsImportNames *names, const char *what, gint
     return ms_import_fail (error, importer->options->inputs[0], 0,
                            "%s are numbers in some records and names in others: use one of them",
                            what);
-  sorted = g_ptr_array_copy (names->names, (GCopyFunc) (GCallback) g_strdup, NULL);
-  g_ptr_array_set_free_func (sorted, g_free);
-  if (sort)
-    g_ptr_array_sort (sorted, compare_names);
+  sorted = sort ? find_known (importer) : NULL;
+  if (sorted != NULL && sorted->len > names->names->len)
+    ms_importer_note (importer, "%s are numbered as in a run that %s has: %u of its %u occur", what,
+                      importer->options->output, names->names->len, sorted->len);
+  if (sorted == NULL)
+    {
+      sorted = g_ptr_array_copy (names->names, (GCopyFunc) (GCallback) g_strdup, NULL);
+      g_ptr_array_set_free_func (sorted, g_free);
+      if (sort)
+        g_ptr_array_sort (sorted, compare_names);
+    }
   for (guint i = 0; i < sorted->len; i++)
     {
-      guint from = GPOINTER_TO_UINT (g_hash_table_lookup (names->numbers, sorted->pdata[i])) - 1;
+      gpointer from = g_hash_table_lookup (names->numbers, sorted->pdata[i]);
 
-      g_array_index (to, gint32, from) = (gint32) i;
+      if (from != NULL)
+        g_array_index (to, gint32, GPOINTER_TO_UINT (from) - 1) = (gint32) i;
     }
   g_hash_table_remove_all (names->numbers);
   g_ptr_array_unref (names->names);
@@ -523,5 +580,12 @@ ms_importer_read (MsImporter *importer, GError **error)
             && !read_source (importer, source, i, error))
           return FALSE;
       }
+  /* Rows of tokens that tell nothing of them brought labels alone. */
+  if (importer->tables[MS_RECORD_TOKEN].file != NULL && !importer->ids_told
+      && !importer->ids_beside)
+    {
+      g_clear_pointer (&importer->tables[MS_RECORD_TOKEN].file, g_free);
+      g_array_set_size (importer->tables[MS_RECORD_TOKEN].rows, 0);
+    }
   return settle_all_names (importer, error);
 }
