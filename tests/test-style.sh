@@ -33,4 +33,8 @@ git ls-files -z --cached '*.c' | xargs -0 awk '
   FNR == 1 && !/^\/\*/ { printf "%s: no comment at its head\n", FILENAME; bad = 1 }
   END { exit bad }' || exit 1
 
+# No two switches of architectures are the same bit.
+twice=$(grep -o 'MS_SWITCH ([0-9]*)' collector/model/architecture-private.h | sort | uniq -d)
+[ -z "$twice" ] || { echo "architecture-private.h: $twice stands for two things"; exit 1; }
+
 git ls-files -z --cached '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror

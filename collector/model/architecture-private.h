@@ -26,101 +26,91 @@ typedef guint64 MsSwitches;
 
 #define MS_ALWAYS MS_SWITCH (0) /* every architecture has it */
 
-/* The mixers. */
-#define MS_QKV_BIAS       MS_SWITCH (1)  /* queries, keys and values must have biases */
-#define MS_QK_NORM_WHOLE  MS_SWITCH (2)  /* queries and keys are normed over all heads at once, */
-#define MS_QK_NORM_HEAD   MS_SWITCH (3)  /* over each head, */
-#define MS_QK_NORM_MAY    MS_SWITCH (9)  /* or over each head where the file has norms */
-#define MS_QK_NORM_TURNED MS_SWITCH (8)  /* norms over heads come after the rotation */
-#define MS_QUERY_GATED    MS_SWITCH (16) /* behind each head's query stands the gate of its output */
-#define MS_QKV_FUSED      MS_SWITCH (17) /* of a block, by its tensors: attn_qkv holds all three */
-#define MS_DELTA_GROUPED  MS_SWITCH (18) /* delta nets: value heads of a key head stand together */
-#define MS_DELTA_SPLIT    MS_SWITCH (19) /* the others: beta and alpha in matrices of their own */
-#define MS_YARN_LOG       MS_SWITCH (21) /* rope.scaling.yarn_log_multiplier counts, */
-#define MS_YARN_TENTHS    MS_SWITCH (22) /* in tenths, */
-#define MS_YARN_LEVEL     MS_SWITCH (26) /* and leaves YaRN's magnitude at 1 */
-/* Of a block, by its tensors: each is asked by one mixer alone and in no row, so numbers may be shared. */
-#define MS_DELTA_FUSED_IN     MS_SWITCH (17) /* all but beta and alpha in ssm_in */
-#define MS_DELTA_DECAY_LOW    MS_SWITCH (20) /* Kimi: decays through ssm_f_a and ssm_f_b */
-#define MS_DELTA_GATE_LOW     MS_SWITCH (24) /* Kimi: gates through ssm_g_a and ssm_g_b */
-#define MS_LATENT_WHOLE       MS_SWITCH (17) /* attn_kv_b */
-#define MS_COMPRESSED         MS_SWITCH (17) /* compressed keys, by the block's key */
-#define MS_LATENT_GATED       MS_SWITCH (60) /* attn_gate gates the heads of latent attention */
-#define MS_LATENT_QUERIES     MS_SWITCH (23) /* of a block, by its tensors: attn_q_a and attn_q_b */
-#define MS_LATENT_TEMPERATURE MS_SWITCH (25) /* attention.temperature_scale counts */
+/* Queries, keys and values. */
+#define MS_QKV_BIAS           MS_SWITCH (1) /* queries, keys and values must have biases */
+#define MS_QK_NORM_WHOLE      MS_SWITCH (2) /* queries and keys are normed over all heads at once, */
+#define MS_QK_NORM_HEAD       MS_SWITCH (3) /* over each head, */
+#define MS_QK_NORM_MAY        MS_SWITCH (4) /* or over each head where the file has norms */
+#define MS_QK_NORM_TURNED     MS_SWITCH (5) /* norms over heads come after the rotation */
+#define MS_QK_NORM_PLAIN      MS_SWITCH (6) /* ... after it and without weights */
+#define MS_QUERY_GATED        MS_SWITCH (7) /* behind each head's query stands the gate of its output */
+#define MS_VALUES_MAY_BE_KEYS MS_SWITCH (8)  /* without attn_v: keys before their norm */
+#define MS_VALUES_NORMED      MS_SWITCH (9)  /* values are normed without weights */
+#define MS_CLAMP_QKV          MS_SWITCH (10) /* attention.clamp_kqv counts */
 
-#define MS_YARN_FLAT   MS_SWITCH (63) /* YaRN has no magnitude */
-#define MS_KEYS_CHOSEN MS_SWITCH (61) /* of a block: an index chooses among keys */
+/* Scores of attention, and what becomes of its output. */
+#define MS_SINKS           MS_SWITCH (11) /* attn_sinks: a score that takes part in each head's softmax, */
+#define MS_SINKS_MAY       MS_SWITCH (12) /* or where the block has it */
+#define MS_GATED           MS_SWITCH (13) /* attn_gate gates heads, or each value of them, */
+#define MS_GATED_MAY       MS_SWITCH (14) /* or where the block has it; by the sigmoid, */
+#define MS_GATE_SOFTPLUS   MS_SWITCH (15) /* or by softplus */
+#define MS_SCORES_CAPPED   MS_SWITCH (16) /* attention.output_scale, attn_logit_softcapping count */
+#define MS_ATTENTION_SCALE MS_SWITCH (17) /* attention.scale counts */
+#define MS_VALUE_SCALE     MS_SWITCH (18) /* attention.value_scale counts */
 
-#define MS_SINKS         MS_SWITCH (40) /* attn_sinks: a score that takes part in each head's softmax, */
-#define MS_SINKS_MAY     MS_SWITCH (41) /* or where the block has it */
-#define MS_GATED         MS_SWITCH (42) /* attn_gate gates heads, or each value of them, */
-#define MS_GATED_MAY     MS_SWITCH (43) /* or where the block has it; by the sigmoid, */
-#define MS_GATE_SOFTPLUS MS_SWITCH (44) /* or by softplus */
-#define MS_ROPE_HALF     MS_SWITCH (45) /* blocks without window turn half of rope.dimension_count */
+/* Positions. */
+#define MS_ROPE_HALF         MS_SWITCH (19) /* blocks without window turn half of rope.dimension_count */
+#define MS_PLACED_UNLESS     MS_SWITCH (20) /* models without windows have positions everywhere */
+#define MS_ROPE_IF_FINETUNED MS_SWITCH (21) /* rope.scaling.finetuned false: no positions */
+#define MS_YARN_LOG          MS_SWITCH (22) /* rope.scaling.yarn_log_multiplier counts, */
+#define MS_YARN_TENTHS       MS_SWITCH (23) /* in tenths, */
+#define MS_YARN_LEVEL        MS_SWITCH (24) /* and leaves YaRN's magnitude at 1 */
+#define MS_YARN_FLAT         MS_SWITCH (25) /* YaRN has no magnitude */
 
-#define MS_QK_NORM_PLAIN                                                                           \
-  MS_SWITCH (47) /* queries and keys are normed without weights after turning */
-#define MS_PLACED_UNLESS MS_SWITCH (48) /* models without windows have positions everywhere */
-#define MS_VALUE_SCALE   MS_SWITCH (49) /* attention.value_scale: what the mixer adds is multiplied */
-#define MS_BIAS_BARE     MS_SWITCH (46) /* the selection bias is named exp_probs_b alone */
-
-/* Values may be the keys before their norm (no attn_v); of a block, by its tensors: they are. */
-#define MS_VALUES_MAY_BE_KEYS MS_SWITCH (55)
-#define MS_VALUES_ARE_KEYS    MS_SWITCH (56)
-#define MS_VALUES_NORMED      MS_SWITCH (57) /* values are normed without weights */
+/* Mixers other than attention. */
+#define MS_DELTA_GROUPED      MS_SWITCH (26) /* delta nets: value heads of a key head stand together */
+#define MS_DELTA_SPLIT        MS_SWITCH (27) /* the others: beta and alpha in matrices of their own */
+#define MS_LATENT_GATED       MS_SWITCH (28) /* attn_gate gates the heads of latent attention */
+#define MS_LATENT_TEMPERATURE MS_SWITCH (29) /* attention.temperature_scale counts */
 
 /* What reads what in a block. */
-#define MS_POST_NORMS                                                                              \
-  MS_SWITCH (50) /* post_attention_norm, post_ffw_norm: before results are added */
-#define MS_PARALLEL     MS_SWITCH (51) /* networks read what the mixer reads */
-#define MS_ROUTER_FIRST MS_SWITCH (52) /* the router reads the stream before the mixer */
+#define MS_ONE_PART     MS_SWITCH (30) /* mixer, experts or dense network, with attn_norm alone */
+#define MS_PARALLEL     MS_SWITCH (31) /* networks read what the mixer reads */
+#define MS_ROUTER_FIRST MS_SWITCH (32) /* the router reads the stream before the mixer */
 #define MS_EXPERTS_FIRST                                                                           \
-  MS_SWITCH (53) /* router and experts read its ffn_norm_exps; the beside not */
-#define MS_SIDE_BY_SIDE MS_SWITCH (54) /* blocks may be scaled; those with experts have also: */
-#define MS_OWN_SIDES                                                                               \
-  MS_SWITCH (58) /* of a block: router, experts, beside with norms of their own */
-
-/* The stream is several side by side, mixed before and after each half of a block (streams.c). */
-#define MS_STREAMS MS_SWITCH (62)
-
-#define MS_EXPERTS_OF_CHUNKS MS_SWITCH (59) /* a second set of experts (ffn_*_chexps) */
+  MS_SWITCH (33) /* router and experts read the stream before it (ffn_norm_exps) */
+#define MS_SIDE_BY_SIDE MS_SWITCH (34) /* blocks may be scaled; those with experts have also: */
+#define MS_STREAMS      MS_SWITCH (35) /* several streams, mixed around each half (streams.c) */
 
 /* The experts. */
-#define MS_HASHED                                                                                  \
-  MS_SWITCH (27) /* of the first hash_layer_count blocks a table of token ids chooses */
-#define MS_SHARED       MS_SWITCH (4) /* experts of every token (ffn_*_shexp), weight 1 */
-#define MS_SHARED_GATED MS_SWITCH (5) /* ... times sigmoid (ffn_gate_inp_shexp . x) */
-#define MS_BESIDE_MAY                                                                              \
-  MS_SWITCH (13) /* a dense network beside the experts, where the block has one */
+#define MS_SHARED            MS_SWITCH (36) /* experts of every token (ffn_*_shexp), weight 1 */
+#define MS_SHARED_GATED      MS_SWITCH (37) /* ... times sigmoid (ffn_gate_inp_shexp . x) */
+#define MS_BESIDE_MAY        MS_SWITCH (38) /* a dense network beside them, where the block has one */
+#define MS_EXPERTS_OF_CHUNKS MS_SWITCH (39) /* a second set of experts (ffn_*_chexps) */
+#define MS_HASHED            MS_SWITCH (40) /* of the first hash_layer_count blocks token ids choose */
+#define MS_BIAS_BARE         MS_SWITCH (41) /* the selection bias is named exp_probs_b alone */
 
-/* The norms of a block and of the model. */
-#define MS_FFN_NORM_POST MS_SWITCH (10) /* what router and experts read: post_attention_norm */
-#define MS_FFN_NORM_OUT  MS_SWITCH (15) /* ... or attn_output_norm */
-/* What a mixer, or a block's networks together, give is normed before it is added. */
-#define MS_POST_NORM_OUT                                                                           \
-  MS_SWITCH (11) /* of mixers: attn_output_norm; of networks: post_ffw_norm */
-#define MS_POST_NORM_LAST MS_SWITCH (12) /* of a block, by its tensors: layer_output_norm instead */
-#define MS_LAST_NORM_EMBD MS_SWITCH (6)  /* the last norm is named token_embd_norm */
+/* The norms of a block and of the model, and the head. */
+#define MS_FFN_NORM_POST  MS_SWITCH (42) /* what router and experts read: post_attention_norm */
+#define MS_FFN_NORM_OUT   MS_SWITCH (43) /* ... or attn_output_norm */
+#define MS_POST_NORMS     MS_SWITCH (44) /* post_attention_norm, post_ffw_norm before adding, */
+#define MS_POST_NORM_OUT  MS_SWITCH (45) /* or by attn_output_norm, post_ffw_norm */
+#define MS_LAST_NORM_EMBD MS_SWITCH (46) /* the last norm is named token_embd_norm */
+#define MS_HEAD_BIAS      MS_SWITCH (47) /* the output head must have a bias */
 
-#define MS_HEAD_BIAS MS_SWITCH (28) /* the output head must have a bias */
+/* Keys that scale or cap (scales.c): who does not have the switch refuses the key. */
+#define MS_EMBEDDING_SCALE MS_SWITCH (48) /* embedding_scale */
+#define MS_RESIDUAL_SCALE  MS_SWITCH (49) /* residual_scale */
+#define MS_LOGIT_SCALE     MS_SWITCH (50) /* logit_scale multiplies, */
+#define MS_LOGITS_DIVIDED  MS_SWITCH (51) /* or divides */
+#define MS_LOGIT_CAP       MS_SWITCH (52) /* final_logit_softcapping */
 
-/* A block is a mixer, or experts, or a dense network, with one norm named attn_norm. */
-#define MS_ONE_PART       MS_SWITCH (36)
-#define MS_LATENT_EXPERTS MS_SWITCH (37) /* of a block, by its tensors: ffn_latent_down, _up */
-
-#define MS_ROPE_IF_FINETUNED MS_SWITCH (35) /* rope.scaling.finetuned false: no positions */
-#define MS_ROPE_BY_LENGTH    MS_SWITCH (39) /* of a file, by its tensors: rope_factors_long, _short */
-
-/* Keys that scale, cap or clamp (scales.c): who does not have the switch refuses the key. */
-#define MS_EMBEDDING_SCALE MS_SWITCH (29) /* embedding_scale */
-#define MS_RESIDUAL_SCALE  MS_SWITCH (30) /* residual_scale */
-#define MS_ATTENTION_SCALE MS_SWITCH (31) /* attention.scale */
-#define MS_LOGIT_SCALE     MS_SWITCH (32) /* logit_scale multiplies, */
-#define MS_LOGITS_DIVIDED  MS_SWITCH (33) /* or divides */
-#define MS_LOGIT_CAP       MS_SWITCH (34) /* final_logit_softcapping */
-#define MS_CLAMP_QKV       MS_SWITCH (38) /* attention.clamp_kqv */
-#define MS_SCORES_CAPPED   MS_SWITCH (14) /* attention.output_scale, attn_logit_softcapping */
+/* What the file shows of a block: no row has them, the table that asks is told them where it is loaded
+ * (MsTensorPlace.switches).  Each belongs to one table, so that tables share numbers. */
+#define MS_FOUND(number)   MS_SWITCH (63 - (number))
+#define MS_QKV_FUSED       MS_FOUND (0) /* attention: attn_qkv holds all three */
+#define MS_VALUES_ARE_KEYS MS_FOUND (1) /* attention: there is no attn_v */
+#define MS_DELTA_FUSED_IN  MS_FOUND (0) /* delta nets: all but beta and alpha in ssm_in */
+#define MS_DELTA_DECAY_LOW MS_FOUND (1) /* delta nets: decays through ssm_f_a and ssm_f_b (Kimi) */
+#define MS_DELTA_GATE_LOW  MS_FOUND (2) /* delta nets: gates through ssm_g_a and ssm_g_b (Kimi) */
+#define MS_LATENT_WHOLE    MS_FOUND (0) /* latent attention: attn_kv_b */
+#define MS_LATENT_QUERIES  MS_FOUND (1) /* latent attention: attn_q_a and attn_q_b */
+#define MS_KEYS_CHOSEN     MS_FOUND (2) /* latent, compressed attention: an index chooses among keys */
+#define MS_COMPRESSED      MS_FOUND (0) /* compressed attention: the block has compressed keys */
+#define MS_OWN_SIDES       MS_FOUND (0) /* block: router, experts, beside with norms of their own */
+#define MS_POST_NORM_LAST  MS_FOUND (1) /* block: layer_output_norm instead of post_ffw_norm */
+#define MS_LATENT_EXPERTS  MS_FOUND (2) /* block: ffn_latent_down, ffn_latent_up */
+#define MS_ROPE_BY_LENGTH  MS_FOUND (0) /* positions: rope_factors_long, rope_factors_short */
 
 /* Which blocks attend within a window instead of the whole document before a token. */
 typedef struct
