@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define N_GROUPS 2
+#define CONCENTRATED                                                                               \
+  0.2 /* share of the experts that carries half of a concentrated difference, at most */
 
 typedef struct
 {
@@ -16,15 +18,24 @@ typedef struct
   double by_document;
 } Expert;
 
+/* What an expert has of the layer's attribution: its absolute difference of rates over the sum of all. */
+typedef struct
+{
+  guint expert;
+  double own, sum; /* its share; that of it and all before it */
+  double null;     /* the same sum, a mean over random deals that show any difference */
+} Attribution;
+
 typedef struct
 {
   gint64 block;
   guint n_experts;
   double *totals;  /* (2, 2 E + 2) */
   Expert *experts; /* (E) */
-  MsInterval js;
-  double js_null, js_p, chi_square, chi_p;
+  MsInterval js, gini;
+  double js_null, js_p, gini_null, chi_square, chi_p;
   guint freedom;
+  Attribution *curve; /* (E) by falling attribution */
 } Layer;
 
 typedef struct
@@ -47,6 +58,7 @@ clear_difference (Difference *all)
     {
       g_free (all->layers[i].totals);
       g_free (all->layers[i].experts);
+      g_free (all->layers[i].curve);
     }
   for (guint i = 0; i < N_GROUPS; i++)
     {
@@ -225,13 +237,14 @@ count_rows (const MsChunk *chunk, guint from, guint n, gint64 row, guint documen
 
 /* --- Statistics ------------------------------------------------------------------------------ */
 
-/* JS of the shares, then differences of rates (E), then the rates of both groups (2, E), from totals
- * (2, 2 E + 2). */
+/* JS of the shares, then differences of rates (E), then the rates of both groups (2, E), then the Gini of the
+ * absolute differences, from totals (2, 2 E + 2). */
 static void
 make_differences (const double *totals, double *out, gpointer data)
 {
   guint n = ((const Layer *) data)->n_experts;
   const double *a = totals, *b = totals + 2 * n + 2;
+  g_autofree double *absolute = g_new (double, n);
 
   out[0] = ms_js (a, b, n);
   for (guint e = 0; e < n; e++)
@@ -239,7 +252,9 @@ make_differences (const double *totals, double *out, gpointer data)
       out[1 + e] = a[n] > 0 && b[n] > 0 ? a[e] / a[n] - b[e] / b[n] : NAN;
       out[1 + n + e] = a[n] > 0 ? a[e] / a[n] : NAN;
       out[1 + 2 * n + e] = b[n] > 0 ? b[e] / b[n] : NAN;
+      absolute[e] = fabs (out[1 + e]);
     }
+  out[1 + 3 * n] = ms_gini (absolute, n);
 }
 
 /* The interval of expert e's difference.  Of independent groups it is made of those of the two rates (Newcombe
@@ -351,6 +366,76 @@ test_layer (Layer *layer)
       = layer->freedom > 0 ? gamma_upper (layer->freedom / 2.0, layer->chi_square / 2) : NAN;
 }
 
+static int
+compare_attributions (gconstpointer a, gconstpointer b)
+{
+  const Attribution *x = a, *y = b;
+
+  if (x->own != y->own)
+    return x->own > y->own ? -1 : 1;
+  return x->expert < y->expert ? -1 : x->expert > y->expert;
+}
+
+/* Turns absolute differences (n) to the running sums of their shares, the largest first; NaN when all are 0. */
+static void
+run_up (double *absolute, guint n)
+{
+  double all = 0, sum = 0;
+
+  ms_sort (absolute, n);
+  for (guint i = 0; i < n; i++)
+    all += absolute[i];
+  for (guint i = 0; i < n / 2; i++)
+    {
+      double last = absolute[n - 1 - i];
+
+      absolute[n - 1 - i] = absolute[i];
+      absolute[i] = last;
+    }
+  for (guint i = 0; i < n; i++)
+    {
+      sum += absolute[i];
+      absolute[i] = all > 0 ? MIN (sum / all, 1) : NAN;
+    }
+}
+
+/* The curve of the layer, and what random deals show: permuted (E, deals) are absolute differences. */
+static void
+make_curve (Layer *layer, const double *permuted, gsize n_deals)
+{
+  guint n = layer->n_experts;
+  g_autofree double *running = g_new (double, n);
+  double all = 0, sum = 0, n_defined = 0;
+
+  layer->curve = g_new0 (Attribution, n);
+  for (guint e = 0; e < n; e++)
+    all += fabs (layer->experts[e].difference.value);
+  for (guint e = 0; e < n; e++)
+    {
+      double own = fabs (layer->experts[e].difference.value);
+
+      layer->curve[e] = (Attribution){ e, all > 0 ? own / all : NAN, NAN, 0 };
+    }
+  if (all > 0)
+    qsort (layer->curve, n, sizeof *layer->curve, compare_attributions);
+  for (guint i = 0; i < n; i++)
+    {
+      sum += layer->curve[i].own;
+      layer->curve[i].sum = all > 0 ? MIN (sum, 1) : NAN;
+    }
+  for (gsize deal = 0; deal < n_deals; deal++)
+    {
+      for (guint e = 0; e < n; e++)
+        running[e] = permuted[e * n_deals + deal];
+      run_up (running, n);
+      for (guint i = 0; i < n && !isnan (running[0]); i++)
+        layer->curve[i].null += running[i];
+      n_defined += !isnan (running[0]);
+    }
+  for (guint i = 0; i < n; i++)
+    layer->curve[i].null = n_defined > 0 ? layer->curve[i].null / n_defined : NAN;
+}
+
 static gboolean
 do_layer (const MsContext *context, guint index, gpointer data, GError **error)
 {
@@ -360,7 +445,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   gsize n_resamples = all->strata->n_resamples, n_deals = all->n_deals;
   g_autofree double *sums = g_new0 (double, (gsize) all->strata->n_rows *width);
   g_autofree guint64 *counts = g_new0 (guint64, n);
-  guint n_out = 3 * n + 1;
+  guint n_out = 3 * n + 2;
   g_autofree double *values = g_new (double, n_out);
   g_autofree double *resampled = g_new (double, n_resamples *n_out);
   g_autofree double *permuted = g_new (double, n_deals *n_out);
@@ -385,6 +470,10 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
   ms_interval_clamp (&layer->js, 0, G_LN2);
   layer->js_null = ms_mean (permuted, all->n_deals);
   layer->js_p = ms_strata_p (values[0], permuted, all->n_deals);
+  layer->gini
+      = ms_strata_interval (all->strata, values[n_out - 1], resampled + (n_out - 1) * n_resamples);
+  ms_interval_clamp (&layer->gini, 0, 1);
+  layer->gini_null = ms_mean (permuted + (n_out - 1) * n_deals, all->n_deals);
   for (guint e = 0; e < n; e++)
     {
       double *own = permuted + (gsize) (e + 1) * n_deals;
@@ -394,6 +483,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
         own[i] = fabs (own[i]);
       layer->experts[e].p = ms_strata_p (fabs (values[e + 1]), own, all->n_deals);
     }
+  make_curve (layer, permuted + n_deals, n_deals);
   test_layer (layer);
   return TRUE;
 }
@@ -475,6 +565,51 @@ write_layer (const Difference *all, const Layer *layer, MsResult *result)
       MS_REAL (layer->experts[top].difference.value), MS_INT (n_different), MS_INT (n_selected));
 }
 
+/* The fewest experts that have `share` of the attribution; 0 when there is none. */
+static guint
+carriers (const Layer *layer, double share)
+{
+  for (guint i = 0; i < layer->n_experts; i++)
+    if (layer->curve[i].sum >= share - 1e-12)
+      return i + 1;
+  return 0;
+}
+
+static void
+write_attribution (const Difference *all, const Layer *layer, MsResult *result)
+{
+  guint n = layer->n_experts, half = carriers (layer, 0.5), most = carriers (layer, 0.8);
+  gboolean flagged = half > 0 && half <= n * CONCENTRATED && layer->js_p <= all->level;
+
+  ms_table_add_row (ms_result_table (result, "concentration"), MS_INT (layer->block),
+                    MS_CORRECTED (layer->gini), MS_REAL (layer->gini_null),
+                    MS_REAL (half > 0 ? (double) half / n : NAN),
+                    MS_REAL (most > 0 ? (double) most / n : NAN), MS_INT (flagged));
+  for (guint i = 0; i < n; i++)
+    ms_table_add_row (ms_result_table (result, "attribution"), MS_INT (layer->block),
+                      MS_REAL ((i + 1.0) / n), MS_INT (layer->curve[i].expert),
+                      MS_REAL (layer->curve[i].own), MS_REAL (layer->curve[i].sum),
+                      MS_REAL (layer->curve[i].null));
+}
+
+static void
+tell_concentration (const Difference *all, MsResult *result)
+{
+  guint n_flagged = 0;
+
+  for (guint i = 0; i < all->n_layers; i++)
+    n_flagged += ms_table_get_int (ms_result_table (result, "concentration"), i,
+                                   (guint) ms_table_find_column (
+                                       ms_result_table (result, "concentration"), "flagged"))
+                 == 1;
+  if (n_flagged > 0)
+    ms_result_note (result,
+                    "In %u of %u layers a fifth of the experts or fewer carries half of the "
+                    "difference, beyond chance: whoever silences these few changes what the model "
+                    "does with these texts (table concentration).",
+                    n_flagged, all->n_layers);
+}
+
 static void
 summarise (const Difference *all, MsResult *result)
 {
@@ -539,9 +674,15 @@ compute (const MsContext *context, MsResult *result, GError **error)
   if (fine)
     correct (&all);
   for (guint i = 0; fine && i < all.n_layers; i++)
-    write_layer (&all, &all.layers[i], result);
+    {
+      write_layer (&all, &all.layers[i], result);
+      write_attribution (&all, &all.layers[i], result);
+    }
   if (fine)
-    summarise (&all, result);
+    {
+      summarise (&all, result);
+      tell_concentration (&all, result);
+    }
   clear_difference (&all);
   return fine;
 }
@@ -636,9 +777,43 @@ static const MsColumn expert_columns[] = {
   { 0 },
 };
 
+static const MsColumn concentration_columns[] = {
+  MS_LAYER_COLUMN,
+  { "gini", "Concentration", NULL, MS_COLUMN_REAL,
+    "Gini coefficient of the experts' absolute risk differences: 0 all alike, towards 1 one "
+    "alone." },
+  MS_CORRECTED_COLUMN ("gini_", NULL),
+  MS_INTERVAL_COLUMNS ("gini_", NULL),
+  { "gini_null", "Floor", NULL, MS_COLUMN_REAL,
+    "Mean over random deals of the documents: what differences by chance show." },
+  { "experts_half", "Experts with half", NULL, MS_COLUMN_REAL,
+    "Least share of the experts that has half of the absolute differences." },
+  { "experts_most", "Experts with most", NULL, MS_COLUMN_REAL,
+    "Least share that has four fifths." },
+  { "flagged", "Concentrated", NULL, MS_COLUMN_INT,
+    "1 = a fifth of the experts or fewer has half, and the groups' distance is beyond chance (js_p "
+    "up to the level)." },
+  { 0 },
+};
+
+static const MsColumn attribution_columns[] = {
+  MS_LAYER_COLUMN,
+  { "expert_share", "Share of experts", NULL, MS_COLUMN_REAL,
+    "Of the experts so far / all, those with the largest absolute differences first." },
+  MS_EXPERT_COLUMN,
+  { "attribution", "Attribution", NULL, MS_COLUMN_REAL,
+    "The expert's absolute risk difference / the sum of all of its layer." },
+  { "attribution_sum", "Share of attribution", NULL, MS_COLUMN_REAL, "Of the experts so far." },
+  { "attribution_null", "By chance", NULL, MS_COLUMN_REAL,
+    "The same, a mean over random deals of the documents." },
+  { 0 },
+};
+
 static const MsTableDef tables[] = {
   { "layers", "Difference by layer", layer_columns },
   { "experts", "Difference of every expert", expert_columns },
+  { "concentration", "Concentration of the difference", concentration_columns },
+  { "attribution", "Attribution by share of experts", attribution_columns },
   { 0 },
 };
 
@@ -669,6 +844,16 @@ static const MsPlotDef plots[] = {
     .low = "js_low",
     .high = "js_high",
     .y_title = "Distance of groups (nats)" },
+  { .name = "attribution",
+    .title = "Few experts carry the difference",
+    .table = "attribution",
+    .mark = MS_MARK_LINE,
+    .x = "expert_share",
+    .y = "attribution_sum",
+    .facet = "layer",
+    .x_title = "Share of experts",
+    .y_title = "Share of attribution",
+    .reference = "attribution_null" },
   { .name = "rates",
     .title = "Rates of every expert in the two groups",
     .table = "experts",
@@ -692,7 +877,7 @@ const MsAnalysis ms_analysis_difference = {
              "difference / sqrt (p (1-p) (1/n1 + 1/n2)) and chi-square over tokens stand beside.",
   .cite = "Risk difference: SteerMoE.  Task experts: Multilingual routing in mixture-of-"
           "experts, arXiv 2510.04694.  False discovery rate: Benjamini and Hochberg 1995.",
-  .version = 2,
+  .version = 3,
   .needs = MS_TAKES_COUNTS,
   .params = params,
   .tables = tables,

@@ -783,6 +783,103 @@ test_cost (void)
     ms_trace_unref (traces[i]);
 }
 
+/* --- Going on ---------------------------------------------------------------------------------- */
+
+static void
+stop_after (const MsCollectProgress *progress, gpointer data)
+{
+  if (progress->tokens_done >= MS_BLOCK_TOKENS)
+    g_cancellable_cancel (data);
+}
+
+/* A stopped run goes on with the same changes alone, where slots are shared from the first document that shares
+ * them; it is then what it would have been at one go. */
+static void
+test_resume (void)
+{
+  g_auto (Place) place;
+  g_autoptr (GString) text = g_string_new (NULL);
+  const ToyModel *toy = &models[0];
+  char *values[MS_MOST_INTERVENTIONS + 1] = { NULL };
+  guint64 seed = 5;
+  gint64 runs[2];
+
+  place_init (&place, toy);
+  for (guint d = 0; d < 40; d++)
+    for (guint t = 0, n = 100 + 7 * d; t < n; t++)
+      g_string_append_printf (text, "%u%c", (guint) ms_random_below (&seed, toy->vocabulary),
+                              t + 1 < n ? ' ' : '\n');
+  g_assert_true (g_file_set_contents (place.ids, text->str, -1, NULL));
+  for (guint i = 0; ms_intervention_option (i) != NULL; i++)
+    {
+      const char *name = ms_intervention_option (i)->name;
+
+      values[i] = g_str_equal (name, "capacity")         ? (char *) "60"
+                  : g_str_equal (name, "capacity-rule")  ? (char *) "fixed"
+                  : g_str_equal (name, "capacity-batch") ? (char *) "3"
+                                                         : NULL;
+    }
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autoptr (GCancellable) cancel = g_cancellable_new ();
+      MsCollectOptions options = { .model = place.model,
+                                   .inputs = (const char *[]){ place.ids, NULL },
+                                   .kind = MS_INPUT_TOKEN_IDS,
+                                   .output = place.db,
+                                   .storage = MS_STORAGE_EXACT,
+                                   .threads = 2,
+                                   .wave_tokens = 1500,
+                                   .norms = TRUE,
+                                   .interventions = (const char *const *) values };
+      GError *error = NULL;
+      MsCollectSummary summary;
+
+      options.progress = i == 0 ? stop_after : NULL;
+      options.progress_data = cancel;
+      g_assert_true (ms_collect (&options, &summary, cancel, &error));
+      g_assert_cmpint (summary.stopped, ==, i == 0);
+      runs[0] = summary.run;
+      ms_collect_summary_clear (&summary);
+      if (i == 1)
+        break;
+      /* Without the changes it is another run. */
+      options.progress = NULL;
+      options.interventions = NULL;
+      g_assert_true (ms_collect (&options, &summary, NULL, &error));
+      g_assert_false (summary.resumed);
+      ms_collect_summary_clear (&summary);
+      options.interventions = (const char *const *) values;
+      g_assert_true (ms_collect (&options, &summary, NULL, &error));
+      g_assert_true (summary.resumed);
+      g_assert_cmpint (summary.run, ==, runs[0]);
+      ms_collect_summary_clear (&summary);
+    }
+  /* The second time round was at one go. */
+  runs[1] = runs[0];
+  runs[0] = 1;
+  g_assert_cmpint (runs[1], >, 1);
+  {
+    g_autoptr (MsReader) a = open_run (&place, runs[0]);
+    g_autoptr (MsReader) b = open_run (&place, runs[1]);
+
+    g_assert_cmpint (ms_reader_run (a)->n_tokens, ==, ms_reader_run (b)->n_tokens);
+    for (guint block = 0; block * MS_BLOCK_TOKENS < ms_reader_run (a)->n_tokens; block++)
+      for (guint l = 0; l < 2; l++)
+        {
+          const guint columns = MS_CHUNK_EXPERTS | MS_CHUNK_NORMS | MS_CHUNK_DROPPED;
+          GError *error = NULL;
+          const MsChunk *x = ms_reader_chunk (a, block, l, columns, 0, &error);
+          const MsChunk *y = ms_reader_chunk (b, block, l, columns, 0, &error);
+          gsize n = (gsize) x->n_tokens * x->k;
+
+          g_assert_no_error (error);
+          assert_same (x->experts, y->experts, n * sizeof (guint16));
+          assert_same (x->dropped, y->dropped, n);
+          assert_same (x->norms, y->norms, n * sizeof (float));
+        }
+  }
+}
+
 /* --- Refusals --------------------------------------------------------------------------------- */
 
 /* Nothing was refused after something had been written. */
@@ -818,6 +915,7 @@ main (int argc, char **argv)
   g_test_add_func ("/interventions/capacity", test_capacity);
   g_test_add_func ("/interventions/merge", test_merge);
   g_test_add_func ("/interventions/cost", test_cost);
+  g_test_add_func ("/interventions/resume", test_resume);
   g_test_add_func ("/interventions/untouched", test_untouched);
   return g_test_run ();
 }

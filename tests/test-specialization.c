@@ -502,6 +502,83 @@ test_norms_twin (void)
     }
 }
 
+/* --- Concentration of a difference ------------------------------------------------------------ */
+
+/* Eight documents of ten tokens, of two patterns in turn. */
+static MsTrace *
+open_patterns (Hand *hand, guint n_experts, const char *code, const char *news, char **path,
+               GString *experts, gint32 *ids)
+{
+  static const guint lengths[] = { 10, 10, 10, 10, 10, 10, 10, 10, 0 };
+
+  for (guint d = 0; d < 8; d++)
+    for (guint t = 0; t < 10; t++)
+      {
+        g_string_append_c (experts, (d % 2 == 0 ? code : news)[t]);
+        g_string_append_c (experts, ' ');
+        ids[d * 10 + t] = (gint32) (d * 10 + t);
+      }
+  *hand = (Hand){ experts->str, ids, NULL, 1 };
+  return open_hand (hand, n_experts, lengths, path);
+}
+
+/* Rates of experts 0..4 are .6 .2 .1 .1 0 and 0 .2 .2 .1 .5: experts 0 and 4 carry 11/12 of the difference. */
+static void
+test_difference_concentrated (void)
+{
+  g_autoptr (GString) experts = g_string_new (NULL);
+  gint32 ids[80];
+  Hand hand;
+  char *path;
+  MsTrace *trace = open_patterns (&hand, 5, "0000001123", "1122344444", &path, experts, ids);
+  g_autoptr (MsResult) result
+      = ms_test_run (trace, "difference", 50,
+                     LIST ("group-a=domain=code", "group-b=domain=news", "permutations=999"));
+  const MsTable *table = ms_result_table (result, "concentration");
+  static const double own[] = { 6 / 12.0, 5 / 12.0, 1 / 12.0, 0, 0 };
+  static const guint order[] = { 0, 4, 2, 1, 3 };
+  double sum = 0;
+
+  ms_test_near (ms_test_real (table, 0, "gini"), 3.4 / (5 * 1.2));
+  ms_test_near (ms_test_real (table, 0, "experts_half"), 0.2);
+  ms_test_near (ms_test_real (table, 0, "experts_most"), 0.4);
+  g_assert_cmpfloat (ms_test_real (table, 0, "flagged"), ==, 1);
+  table = ms_result_table (result, "attribution");
+  for (guint i = 0; i < 5; i++)
+    {
+      sum += own[i];
+      g_assert_cmpfloat (ms_test_real (table, i, "expert"), ==, order[i]);
+      ms_test_near (ms_test_real (table, i, "expert_share"), (i + 1) / 5.0);
+      ms_test_near (ms_test_real (table, i, "attribution"), own[i]);
+      ms_test_near (ms_test_real (table, i, "attribution_sum"), sum);
+    }
+  ms_trace_unref (trace);
+  ms_fixture_remove (path);
+}
+
+/* All experts differ alike: no concentration, and the curve is the diagonal. */
+static void
+test_difference_uniform (void)
+{
+  g_autoptr (GString) experts = g_string_new (NULL);
+  gint32 ids[80];
+  Hand hand;
+  char *path;
+  MsTrace *trace = open_patterns (&hand, 4, "0000011111", "2222233333", &path, experts, ids);
+  g_autoptr (MsResult) result
+      = ms_test_run (trace, "difference", 50,
+                     LIST ("group-a=domain=code", "group-b=domain=news", "permutations=99"));
+  const MsTable *table = ms_result_table (result, "concentration");
+
+  ms_test_near (ms_test_real (table, 0, "gini"), 0);
+  g_assert_cmpfloat (ms_test_real (table, 0, "flagged"), ==, 0);
+  table = ms_result_table (result, "attribution");
+  for (guint i = 0; i < 4; i++)
+    ms_test_near (ms_test_real (table, i, "attribution_sum"), (i + 1) / 4.0);
+  ms_trace_unref (trace);
+  ms_fixture_remove (path);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -521,6 +598,8 @@ main (int argc, char **argv)
   g_test_add_func ("/vocabulary/twin", test_vocabulary_twin);
   g_test_add_func ("/position/hand", test_position_hand);
   g_test_add_func ("/position/twin", test_position_twin);
+  g_test_add_func ("/difference/concentrated", test_difference_concentrated);
+  g_test_add_func ("/difference/uniform", test_difference_uniform);
   g_test_add_func ("/norms/hand", test_norms_hand);
   g_test_add_func ("/norms/twin", test_norms_twin);
   status = g_test_run ();
