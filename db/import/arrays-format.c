@@ -1247,7 +1247,7 @@ const MsFormat ms_format_responses = {
   .about = {
     .name = "responses",
     .title = "Responses of servers",
-    .extensions = (const char *const[]){ "json", "jsonl", NULL },
+    .extensions = (const char *const[]){ "json", NULL },
     .help
     = "JSON responses of vLLM and SGLang with routed_experts (and prompt_routed_experts), wherever\n"
       "in them: lists of (token, layer, choice), or base64 of int32 with --layers N --top-k K.\n"

@@ -366,7 +366,7 @@ const MsFormat ms_format_imatrix = {
   .about = {
     .name = "imatrix",
     .title = "Importance matrix",
-    .extensions = (const char *const[]){ "gguf", "imatrix", NULL },
+    .extensions = (const char *const[]){ "imatrix", NULL },
     .help
     = "An imatrix.gguf of llama.cpp: blk.N.ffn_gate_exps.weight.counts (or ffn_gate_up, ffn_up,\n"
       "ffn_down) counts how often each expert was chosen.  How many experts a token goes to follows\n"

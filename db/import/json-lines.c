@@ -498,7 +498,7 @@ const MsFormat ms_format_json_lines = {
   .about = {
     .name = "json-lines",
     .title = "JSON lines",
-    .extensions = (const char *const[]){ "jsonl", "ndjson", "json", NULL },
+    .extensions = (const char *const[]){ "jsonl", "ndjson", NULL },
     .help
     = "One JSON object after the other, or a list of them; a member is what a column is in CSV:\n"
       "  {\"type\":\"meta\",\"num_experts\":64,\"top_k\":2}                 optional\n"

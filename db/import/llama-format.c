@@ -446,7 +446,7 @@ const MsFormat ms_format_llama = {
   .about = {
     .name = "llama",
     .title = "llama.cpp family",
-    .extensions = (const char *const[]){ "bin", "coli_usage", "txt", NULL },
+    .extensions = (const char *const[]){ "bin", "coli_usage", NULL },
     .help
     = "What programs of the llama.cpp family write besides CSV:\n"
       "  records           int32 layer, tokens, k, then tokens * k ids, again and again\n"
