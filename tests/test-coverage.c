@@ -7,7 +7,8 @@
  *
  * Documents are the independent groups of process "documents"; in process "pairs" a group is a text in two
  * languages, whose two documents route alike.  MOESCOPE_COVERAGE sets the number of traces of each size,
- * MOESCOPE_ONLY the analyses, with commas between, MOESCOPE_ROWS prints every row. */
+ * MOESCOPE_ONLY the analyses, with commas between, MOESCOPE_ROWS prints every row, MOESCOPE_TABLE names a file for
+ * the table of COVERAGE.md. */
 #include "fixture.h"
 #include "results.h"
 
@@ -25,6 +26,7 @@
 #define LONG      3000 /* documents of the long trace */
 #define LEAST     0.90
 #define MOST      0.995
+#define COLUMNS   4 /* of the table: processes times sizes */
 
 typedef struct
 {
@@ -544,6 +546,64 @@ tell_rows (const Count *count, gboolean mean, guint n_traces)
     }
 }
 
+/* Shares held by key, (COLUMNS) percentages each, NaN = not measured: the rows of the table. */
+static GHashTable *shares_of_keys;
+
+static void
+keep_share (const char *key, const Process *process, guint n_documents, double share)
+{
+  guint column = 2 * (guint) (process - processes) + (n_documents < 40);
+  double *row;
+
+  if (shares_of_keys == NULL)
+    shares_of_keys = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  row = g_hash_table_lookup (shares_of_keys, key);
+  if (row == NULL)
+    {
+      row = g_new (double, COLUMNS);
+      for (guint i = 0; i < COLUMNS; i++)
+        row[i] = NAN;
+      g_hash_table_insert (shares_of_keys, g_strdup (key), row);
+    }
+  row[column] = 100 * share;
+}
+
+static int
+compare_texts (gconstpointer a, gconstpointer b)
+{
+  return strcmp (a, b);
+}
+
+/* Keys are "analysis table measure". */
+static void
+write_table (const char *path)
+{
+  g_autoptr (GString) text = g_string_new (
+      "| Analysis | Table | Measure | 40 documents | 8 documents | 40 pairs | 8 pairs |\n"
+      "| --- | --- | --- | ---: | ---: | ---: | ---: |\n");
+  g_autoptr (GList) keys = shares_of_keys != NULL
+                               ? g_list_sort (g_hash_table_get_keys (shares_of_keys), compare_texts)
+                               : NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (GList *at = keys; at != NULL; at = at->next)
+    {
+      const double *row = g_hash_table_lookup (shares_of_keys, at->data);
+      g_auto (GStrv) words = g_strsplit (at->data, " ", 3);
+
+      g_string_append_printf (text, "| %s | %s | %s%s |", words[0], words[1], words[2],
+                              is_exempt (at->data) ? " (*)" : "");
+      for (guint i = 0; i < COLUMNS; i++)
+        if (isnan (row[i]))
+          g_string_append (text, "  |");
+        else
+          g_string_append_printf (text, " %.1f |", row[i]);
+      g_string_append_c (text, '\n');
+    }
+  g_file_set_contents (path, text->str, (gssize) text->len, &error);
+  g_assert_no_error (error);
+}
+
 static gboolean
 tell_one (const Process *process, guint n_documents, const char *key, const Count *count,
           guint n_traces)
@@ -561,6 +621,7 @@ tell_one (const Process *process, guint n_documents, const char *key, const Coun
   if (sum.all == 0)
     return FALSE;
   share = (double) sum.held / (double) sum.all;
+  keep_share (key, process, n_documents, share);
   /* Rows of a trace go together, so the traces are what varies. */
   for (guint i = 0; i < n_traces; i++)
     error += of_trace[i] * of_trace[i];
@@ -653,6 +714,8 @@ test_process (gconstpointer data)
 int
 main (int argc, char **argv)
 {
+  int status;
+
   g_test_init (&argc, &argv, NULL);
   for (guint i = 0; i < G_N_ELEMENTS (processes); i++)
     {
@@ -660,5 +723,9 @@ main (int argc, char **argv)
 
       g_test_add_data_func (name, &processes[i], test_process);
     }
-  return g_test_run ();
+  status = g_test_run ();
+  if (g_getenv ("MOESCOPE_TABLE") != NULL)
+    write_table (g_getenv ("MOESCOPE_TABLE"));
+  g_clear_pointer (&shares_of_keys, g_hash_table_unref);
+  return status;
 }
