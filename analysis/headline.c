@@ -108,6 +108,20 @@ lack (const char *reason)
   return tell (NAN, NULL, NULL, NULL, g_strdup (reason));
 }
 
+/* " (interval 1.17 to 1.21)" of the bounds times `scale` plus `more`; "" where there are none. */
+static char *
+interval_of (const MsTable *table, int row, const char *low, const char *high, double scale,
+             double more)
+{
+  double from = get (table, (guint) row, low), to = get (table, (guint) row, high);
+  g_autofree char *first = ms_number_told (scale * from + more);
+  g_autofree char *last = ms_number_told (scale * to + more);
+
+  if (isnan (from) || isnan (to))
+    return g_strdup ("");
+  return g_strdup_printf (" (interval %s to %s)", first, last);
+}
+
 /* --- The numbers ------------------------------------------------------------------------------ */
 
 #define SHARE_UNIT "times the fair share"
@@ -119,18 +133,19 @@ tell_imbalance (const MsResult *result)
   const MsTable *layers = ms_result_table (result, "intervals");
   int row = find_row (overall, "measure", "max_vio"), worst = find_worst (layers, "max_vio");
   double value = row >= 0 ? 1 + get (overall, (guint) row, "corrected") : (double) NAN;
-  g_autofree char *number = NULL, *chance = NULL, *most = NULL;
+  g_autofree char *number = NULL, *chance = NULL, *most = NULL, *interval = NULL;
 
   if (isnan (value) || worst < 0)
     return lack ("No expert was chosen.");
+  interval = interval_of (overall, row, "low", "high", 1, 1);
   number = ms_number_told (value);
   chance = ms_number_told (1 + get (overall, (guint) row, "null"));
   most = ms_number_told (1 + get (layers, (guint) worst, "corrected"));
   return tell (
       value, ms_number_told (value), SHARE_UNIT, place_of (layers, worst, "layer"),
-      g_strdup_printf ("The busiest expert of a layer takes on average %s times its fair share, by "
-                       "chance %s; most uneven is layer %.0f with %s.",
-                       number, chance, get (layers, (guint) worst, "layer"), most));
+      g_strdup_printf ("The busiest expert of a layer takes on average %s times its fair share%s, "
+                       "by chance %s; most uneven is layer %.0f with %s.",
+                       number, interval, chance, get (layers, (guint) worst, "layer"), most));
 }
 
 static MsHeadline *
@@ -183,7 +198,7 @@ tell_top (const MsResult *result)
   int top = find_most (experts, "load", 1), worst = find_most (layers, "max_vio", 1);
   double layer, expert, load, share;
   gboolean selected;
-  g_autofree char *taken = NULL, *fair = NULL;
+  g_autofree char *taken = NULL, *fair = NULL, *interval = NULL;
 
   if (top < 0 || worst < 0)
     return lack ("No expert was chosen.");
@@ -195,12 +210,13 @@ tell_top (const MsResult *result)
   selected = load < 1 + get (layers, (guint) worst, "max_vio") - 1e-9;
   taken = ms_number_told (100 * share);
   fair = ms_number_told (100 * share / load);
+  interval = interval_of (experts, top, "load_low", "load_high", 100 * share / load, 0);
   return tell (load, ms_number_told (load), SHARE_UNIT,
                g_strdup_printf ("layer=%.0f expert=%.0f", layer, expert),
-               g_strdup_printf ("%s %.0f of layer %.0f is the busiest: it takes %s %% of the "
-                                "layer's choices where %s %% are fair.",
+               g_strdup_printf ("%s %.0f of layer %.0f is the busiest: it takes %s %%%s of "
+                                "the layer's choices where %s %% are fair.",
                                 selected ? "Of the selected experts, number" : "Expert", expert,
-                                layer, taken, fair));
+                                layer, taken, interval, fair));
 }
 
 static MsHeadline *
@@ -232,7 +248,7 @@ tell_cache (const MsResult *result)
   const MsTable *curve = ms_result_table (result, "total");
   int policy = ms_table_find_column (curve, "policy"), row = -1;
   double most = 0, half;
-  g_autofree char *chance = NULL, *number = NULL;
+  g_autofree char *chance = NULL, *number = NULL, *interval = NULL;
 
   for (guint i = 0; i < ms_table_n_rows (curve); i++)
     most = MAX (most, get (curve, i, "capacity"));
@@ -244,6 +260,7 @@ tell_cache (const MsResult *result)
   if (row < 0 || isnan (get (curve, (guint) row, "hit_rate")))
     return lack ("No expert was asked for.");
   number = ms_number_told (100 * get (curve, (guint) row, "hit_rate"));
+  interval = interval_of (curve, row, "low", "high", 100, 0);
   if (!isnan (get (curve, (guint) row, "null_hit_rate")))
     {
       g_autofree char *null = ms_number_told (100 * get (curve, (guint) row, "null_hit_rate"));
@@ -254,8 +271,8 @@ tell_cache (const MsResult *result)
                ms_number_told (100 * get (curve, (guint) row, "hit_rate")), "%", NULL,
                g_strdup_printf (
                    "A cache of %.0f experts for each layer, half of %.0f, empty at first, has %s "
-                   "%% of those asked for (LRU, documents one after another)%s.",
-                   half, most, number, chance != NULL ? chance : ""));
+                   "%%%s of those asked for (LRU, documents one after another)%s.",
+                   half, most, number, interval, chance != NULL ? chance : ""));
 }
 
 static const MsHeadlineDef headlines[] = {

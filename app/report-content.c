@@ -140,12 +140,13 @@ add_sentences (GPtrArray *blocks, const MsSection *section)
     add_item (list, NULL, lines[i], NULL);
 }
 
+/* Every section with its sentence. */
 static void
-add_summary (GPtrArray *blocks, const MsReport *report)
+add_contents (GPtrArray *blocks, const MsReport *report)
 {
   MsBlock *list;
 
-  add_heading (blocks, 2, "Summary", "summary");
+  add_heading (blocks, 2, "Contents", "contents");
   list = add_items (blocks, MS_BLOCK_LIST, MS_ROLE_PLAIN);
   for (guint i = 0; i < report->sections->len; i++)
     {
@@ -167,6 +168,24 @@ add_summary (GPtrArray *blocks, const MsReport *report)
                                   section->result->by);
       add_item (list, NULL, groups != NULL ? groups : section->result->summary, section);
     }
+}
+
+/* What was measured on what, and the numbers that say first what the run is like. */
+static void
+add_summary (GPtrArray *blocks, const MsReport *report)
+{
+  MsTrace *trace = report->job->trace;
+  const MsModel *model = ms_trace_model (trace);
+  const MsRun *run = ms_trace_run (trace);
+  g_autofree char *router = ms_model_describe_router (model);
+
+  add_heading (blocks, 2, "Summary", "summary");
+  add (blocks, MS_BLOCK_TEXT, MS_ROLE_PLAIN,
+       g_strdup_printf ("Measured is %s (%s) in run %" G_GINT64_FORMAT ", %s, recorded %s.  "
+                        "Intervals: %s.",
+                        model->name, router, run->id, run->name, run->started,
+                        report->interval != NULL ? report->interval : "none"));
+  add_headlines (blocks, report);
 }
 
 static void
@@ -452,9 +471,9 @@ ms_report_content (const MsReport *report)
   if (report->n_bad > 0)
     add (blocks, MS_BLOCK_TEXT, MS_ROLE_WARNING,
          g_strdup ("The file is damaged: see the trace check at the end."));
-  add_headlines (blocks, report);
   add_summary (blocks, report);
   add_findings (blocks, report);
+  add_contents (blocks, report);
   for (guint i = 0; i < report->sections->len; i++)
     if (((const MsSection *) report->sections->pdata[i])->result != NULL)
       add_section (blocks, report, report->sections->pdata[i]);

@@ -38,7 +38,7 @@ typedef struct
 } MsReport;
 
 #define MS_REPORT_FINDINGS 25 /* that are told, */
-#define MS_REPORT_EACH     4  /* of one analysis */
+#define MS_REPORT_EACH     2  /* of one analysis */
 
 void ms_section_free (MsSection *section);
 void ms_report_clear (MsReport *report);
