@@ -50,7 +50,7 @@ ms_kl (const double *p, const double *q, guint n)
   for (guint i = 0; i < n; i++)
     if (p[i] > 0)
       kl += q[i] > 0 ? p[i] / p_sum * log (p[i] / p_sum * (q_sum / q[i])) : INFINITY;
-  return kl;
+  return MAX (kl, 0); /* below it lies the dust of rounding alone */
 }
 
 double

@@ -258,6 +258,9 @@ measure_dependence (const Pairs *pairs, Dependence *out)
   out->normalised = MIN (row_entropy, column_entropy) > 0
                         ? out->information / MIN (row_entropy, column_entropy)
                         : NAN;
+  out->information = MAX (out->information, 0); /* rounding may leave less */
+  if (out->normalised < 0)
+    out->normalised = 0;
   if (out->total == 0)
     out->information = out->normalised = NAN;
 }

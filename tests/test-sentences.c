@@ -1,5 +1,6 @@
 /* What analyses say of traces that are not what they seem: runs laid against each other wrongly, and traces
  * that tell nothing.  The traces are made here. */
+#include "analysis-private.h"
 #include "routing-trace.h"
 
 #include <math.h>
@@ -438,6 +439,30 @@ has (GPtrArray *texts, const char *words)
   return FALSE;
 }
 
+/* Divergences of what is alike are 0: rounding does not make them negative. */
+static void
+test_dust (void)
+{
+  guint64 state = 3;
+
+  for (guint round = 0; round < 1000; round++)
+    {
+      double p[7], q[7], scale = 1 + ms_random_double (&state);
+
+      for (guint i = 0; i < 7; i++)
+        {
+          p[i] = (double) ms_random_below (&state, 1000);
+          q[i] = scale * p[i];
+        }
+      p[0] += 1;
+      q[0] = scale * p[0];
+      g_assert_cmpfloat (ms_kl (p, q, 7), >=, 0);
+      g_assert_cmpfloat (ms_kl (p, q, 7), <, 1e-12);
+      g_assert_cmpfloat (ms_js (p, q, 7), >=, 0);
+      g_assert_cmpfloat (ms_js (p, q, 7), <, 1e-12);
+    }
+}
+
 /* Doubts are told of the traces that give reason, and of no other. */
 static void
 test_doubts (void)
@@ -587,6 +612,7 @@ main (int argc, char **argv)
   g_test_add_func ("/sentences/compare/unrelated", test_unrelated);
   g_test_add_func ("/sentences/compare/other-k", test_other_k);
   g_test_add_func ("/sentences/compare/readings", test_readings);
+  g_test_add_func ("/sentences/dust", test_dust);
   g_test_add_func ("/sentences/doubts", test_doubts);
   g_test_add_func ("/sentences/scarce/importance", test_scarce);
   g_test_add_func ("/sentences/scarce/hot", test_scarce_hot);
