@@ -290,6 +290,9 @@ test_figures (void)
   LOOK (SVG, "plot DB domains --bootstrap 10 -o OUT.svg");
   LOOK (SVG, "plot DB text -o OUT.svg");
   LOOK (SVG, "plot DB load --by language --bootstrap 10 -o OUT.svg");
+  LOOK (SVG, "plot DB language-map -o OUT.svg");
+  LOOK (SVG, "plot DB vocabulary -o OUT.svg");
+  LOOK (SVG, "plot DB readers -o OUT.svg");
   LOOK (PDF, "plot DB text -o OUT.pdf");
   g_assert_nonnull (dir);
   while ((name = g_dir_read_name (dir)) != NULL)
