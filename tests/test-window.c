@@ -1340,7 +1340,8 @@ test_collect_dialog (void)
       "moescope collect '/models/a b.gguf' /texts/one.txt /texts/two.jsonl -o /tmp/out.db");
   g_assert_true (ms_collect_is_trace ("trace.csv"));
   g_assert_true (ms_collect_is_trace ("trace.jsonl"));
-  g_assert_false (ms_collect_is_trace ("trace.pt"));
+  g_assert_true (ms_collect_is_trace ("trace.pt"));
+  g_assert_false (ms_collect_is_trace ("notes.md"));
   g_assert_false (ms_collect_is_trace ("run.db"));
   gtk_window_destroy (GTK_WINDOW (dialog));
   close_window (window);
@@ -1792,6 +1793,61 @@ test_places (void)
   ms_fixture_remove (path);
 }
 
+/* A collection goes beside the runs that are there, with what else is to be recorded. */
+static void
+test_collect_beside (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsCollectDialog *dialog = ms_collect_dialog_present (
+      GTK_WINDOW (window), ms_window_get_bench (window), MS_COLLECT_MODEL, "model.gguf");
+  g_autofree char *command = NULL, *output = ms_word_quote (path);
+  g_autofree char *expected = NULL;
+
+  ms_collect_dialog_set (dialog, NULL, "texts.txt", NULL);
+  ms_collect_dialog_record (dialog, TRUE, 128, "again");
+  command = ms_collect_dialog_dup_command (dialog);
+  expected
+      = g_strdup_printf ("moescope collect model.gguf texts.txt -o %s --scores --norms --predict "
+                         "--max-tokens=128 --name=again",
+                         output);
+  g_assert_cmpstr (command, ==, expected);
+  gtk_window_destroy (GTK_WINDOW (dialog));
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
+/* Figures follow the size of text. */
+static void
+test_text_scale (void)
+{
+  char *path = ms_fixture_rich (NULL, 0);
+  MsWindow *window = open_window (path);
+  MsExpertsScreen *screen = MS_EXPERTS_SCREEN (screen_of (window, "experts"));
+  MsFigureCanvas *canvas = ms_figure_view_get_canvas (ms_experts_screen_get_map (screen));
+  const gsize size = 600 * 300 * 4;
+  guchar *pictures[3] = { g_malloc0 (size), g_malloc0 (size), g_malloc0 (size) };
+  int usual;
+
+  g_object_get (gtk_settings_get_default (), "gtk-xft-dpi", &usual, NULL);
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autoptr (GdkTexture) texture = NULL;
+
+      g_object_set (gtk_settings_get_default (), "gtk-xft-dpi", i == 1 ? 192 * 1024 : 96 * 1024,
+                    NULL);
+      texture = ms_figure_to_texture (ms_figure_canvas_get_figure (canvas), 600, 300, 1);
+      gdk_texture_download (texture, pictures[i], 600 * 4);
+    }
+  g_assert_true (memcmp (pictures[0], pictures[1], size) != 0);
+  g_assert_true (memcmp (pictures[0], pictures[2], size) == 0);
+  for (guint i = 0; i < 3; i++)
+    g_free (pictures[i]);
+  g_object_set (gtk_settings_get_default (), "gtk-xft-dpi", usual, NULL);
+  close_window (window);
+  ms_fixture_remove (path);
+}
+
 /* --- The cache -------------------------------------------------------------------------------- */
 
 /* The slider looks at a size that was simulated, and gives its numbers as they are in the result. */
@@ -2105,6 +2161,8 @@ main (int argc, char **argv)
   g_test_add_func ("/window/text-search", test_text_search);
   g_test_add_func ("/window/sql-kept", test_sql_kept);
   g_test_add_func ("/window/places", test_places);
+  g_test_add_func ("/window/collect-beside", test_collect_beside);
+  g_test_add_func ("/window/text-scale", test_text_scale);
   g_test_add_func ("/window/cache-size", test_cache_size);
   g_test_add_func ("/window/cache-target", test_cache_target);
   g_test_add_func ("/window/headlines-lead", test_headlines_lead);

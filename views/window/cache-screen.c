@@ -188,7 +188,8 @@ tell_size (MsCacheScreen *self, MsAnalysisPane *pane, const MsOutcome *outcome, 
   double bytes = expert_bytes (self, outcome);
   guint n_layers = count_layers (outcome);
   g_autofree char *share
-      = n_layers > 0
+      = n_layers == 1 ? g_strdup_printf (_ ("%d of %d slots in the layer"), (int) size, (int) most)
+        : n_layers > 0
             ? g_strdup_printf (_ ("%d of %d slots in each of %u layers"), (int) size, (int) most,
                                n_layers)
             : g_strdup_printf (_ ("%d of %d slots for all layers"), (int) size, (int) most);

@@ -30,4 +30,7 @@ gboolean ms_collect_dialog_start (MsCollectDialog *dialog);
 /* Whether a file looks like a trace to import, by its ending. */
 gboolean ms_collect_is_trace (const char *path);
 
+/* Records all that can be, of documents of `most` tokens (0 = all), under a name (of a collection). */
+void ms_collect_dialog_record (MsCollectDialog *dialog, gboolean all, int most, const char *name);
+
 G_END_DECLS

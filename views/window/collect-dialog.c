@@ -5,9 +5,22 @@
 #include "db.h"
 #include "pieces-private.h"
 #include "process-private.h"
+#include "start-page-private.h"
 #include "tab-list-private.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
+
+/* What can be recorded besides the decisions. */
+static const struct
+{
+  const char *title, *help, *option;
+} recorded[] = {
+  { N_ ("Scores"), N_ ("Of the router for all experts"), "--scores" },
+  { N_ ("Norms"), N_ ("Of the chosen experts' outputs"), "--norms" },
+  { N_ ("Predictions"), N_ ("And losses: whether a change of routing matters"), "--predict" },
+};
 
 struct _MsCollectDialog
 {
@@ -21,6 +34,9 @@ struct _MsCollectDialog
   GtkSwitch *lines;
   GtkLabel *command;
   GtkButton *start;
+  GtkSwitch *record[G_N_ELEMENTS (recorded)];
+  GtkSpinButton *most;
+  AdwEntryRow *name;
 };
 
 G_DEFINE_FINAL_TYPE (MsCollectDialog, ms_collect_dialog, ADW_TYPE_WINDOW)
@@ -104,6 +120,22 @@ on_collected (GObject *owner, gpointer result, const GError *error)
 
 /* --- The form --------------------------------------------------------------------------------- */
 
+/* What is recorded besides the decisions, how much, and under which name. */
+static void
+add_recorded (MsCollectDialog *self, GPtrArray *argv)
+{
+  const char *name = gtk_editable_get_text (GTK_EDITABLE (self->name));
+  int most = gtk_spin_button_get_value_as_int (self->most);
+
+  for (guint i = 0; i < G_N_ELEMENTS (recorded); i++)
+    if (gtk_switch_get_active (self->record[i]))
+      g_ptr_array_add (argv, g_strdup (recorded[i].option));
+  if (most > 0)
+    g_ptr_array_add (argv, g_strdup_printf ("--max-tokens=%d", most));
+  if (*name != '\0')
+    g_ptr_array_add (argv, g_strconcat ("--name=", name, NULL));
+}
+
 static GPtrArray *
 build_argv (MsCollectDialog *self)
 {
@@ -139,6 +171,7 @@ build_argv (MsCollectDialog *self)
         }
       if (gtk_switch_get_active (self->lines))
         g_ptr_array_add (argv, g_strdup ("--lines"));
+      add_recorded (self, argv);
     }
   g_ptr_array_add (argv, NULL);
   return argv;
@@ -397,6 +430,22 @@ make_settings (MsCollectDialog *self)
   gtk_list_box_append (GTK_LIST_BOX (rows),
                        with_suffix (_ ("One document for each line"),
                                     _ ("Else each text file is one"), GTK_WIDGET (self->lines)));
+  for (guint i = 0; i < G_N_ELEMENTS (recorded); i++)
+    {
+      self->record[i] = GTK_SWITCH (gtk_switch_new ());
+      g_signal_connect_swapped (self->record[i], "notify::active", G_CALLBACK (update), self);
+      gtk_list_box_append (
+          GTK_LIST_BOX (rows),
+          with_suffix (_ (recorded[i].title), _ (recorded[i].help), GTK_WIDGET (self->record[i])));
+    }
+  self->most = GTK_SPIN_BUTTON (gtk_spin_button_new_with_range (0, 1e6, 64));
+  g_signal_connect_swapped (self->most, "value-changed", G_CALLBACK (update), self);
+  gtk_list_box_append (GTK_LIST_BOX (rows), with_suffix (_ ("Tokens of a document at most"),
+                                                         _ ("0 = all"), GTK_WIDGET (self->most)));
+  self->name = ADW_ENTRY_ROW (adw_entry_row_new ());
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self->name), _ ("Name of the run"));
+  g_signal_connect_swapped (self->name, "changed", G_CALLBACK (update), self);
+  gtk_list_box_append (GTK_LIST_BOX (rows), GTK_WIDGET (self->name));
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), ms_tab_form_new (GTK_LIST_BOX (rows)));
   return group;
 }
@@ -463,8 +512,14 @@ ms_collect_dialog_present (GtkWindow *parent, MsWorkbench *bench, MsCollectKind 
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   GtkWidget *header = adw_header_bar_new ();
   const char *folder = g_get_user_special_dir (G_USER_DIRECTORY_DOCUMENTS);
+  g_autofree char *sample = ms_sample_path ();
+  const char *open = ms_workbench_get_path (bench);
+  /* Beside the runs that are there, to be compared with them; the sample stays as it is. */
+  gboolean beside = ms_workbench_get_state (bench) == MS_BENCH_READY
+                    && g_strcmp0 (open, sample) != 0 && g_access (open, W_OK) == 0;
   g_autofree char *output
-      = g_build_filename (folder ? folder : g_get_home_dir (), "routing.db", NULL);
+      = beside ? g_strdup (open)
+               : g_build_filename (folder ? folder : g_get_home_dir (), "routing.db", NULL);
 
   self->bench = g_object_ref (bench);
   self->kind = kind;
@@ -486,6 +541,15 @@ ms_collect_dialog_present (GtkWindow *parent, MsWorkbench *bench, MsCollectKind 
   update (self);
   gtk_window_present (GTK_WINDOW (self));
   return self;
+}
+
+void
+ms_collect_dialog_record (MsCollectDialog *self, gboolean all, int most, const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (recorded); i++)
+    gtk_switch_set_active (self->record[i], all);
+  gtk_spin_button_set_value (self->most, most);
+  gtk_editable_set_text (GTK_EDITABLE (self->name), name);
 }
 
 void

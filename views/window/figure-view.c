@@ -87,6 +87,8 @@ build (MsFigureView *self)
 
   options.theme = ms_desktop_theme ();
   options.title = "";
+  if (options.font_points <= 0 && ms_text_scale () != 1)
+    options.font_points = options.theme->font_points * ms_text_scale ();
   if (table == NULL)
     g_set_error (&error, MS_FIGURE_ERROR, MS_FIGURE_ERROR_DATA, _ ("There is no table '%s'"),
                  self->plot.table);
@@ -725,6 +727,8 @@ ms_figure_view_init (MsFigureView *self)
   g_signal_connect_swapped (self->table, "row-activated", G_CALLBACK (on_row_activated), self);
   g_signal_connect_object (style, "notify::dark", G_CALLBACK (on_style_changed), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (gtk_settings_get_default (), "notify::gtk-xft-dpi",
+                           G_CALLBACK (on_style_changed), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (style, "notify::high-contrast", G_CALLBACK (on_style_changed), self,
                            G_CONNECT_SWAPPED);
 }
@@ -763,11 +767,19 @@ show_title (MsFigureView *self)
   if (share != NULL)
     parts[n++] = share;
   if (quick)
-    parts[n++] = _ ("quick look, without intervals");
+    parts[n++] = _ ("quick look");
   title = g_strjoinv (" · ", (char **) parts);
 
   gtk_label_set_text (self->title, title);
-  gtk_widget_set_tooltip_text (GTK_WIDGET (self->title), title);
+  if (quick)
+    {
+      g_autofree char *tip
+          = g_strdup_printf ("%s\n%s", title, _ ("Without intervals; what is exported has them."));
+
+      gtk_widget_set_tooltip_text (GTK_WIDGET (self->title), tip);
+    }
+  else
+    gtk_widget_set_tooltip_text (GTK_WIDGET (self->title), title);
   for (guint i = 0; i < G_N_ELEMENTS (final); i++)
     gtk_widget_action_set_enabled (GTK_WIDGET (self), final[i], whole);
 }

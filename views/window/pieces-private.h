@@ -30,4 +30,7 @@ AdwToast *ms_toast_new (const char *text);
 /* A page for when there is nothing else to show; `child` may be NULL. */
 GtkWidget *ms_status_page_new (GtkWidget *child);
 
+/* How large the user wants text, 1 = as usual. */
+double ms_text_scale (void);
+
 G_END_DECLS

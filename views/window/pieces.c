@@ -182,3 +182,14 @@ ms_widget_reveal (GtkWidget *widget, const graphene_rect_t *part)
                     part->size.height);
     }
 }
+
+double
+ms_text_scale (void)
+{
+  GtkSettings *settings = gtk_settings_get_default ();
+  int dpi = -1;
+
+  if (settings != NULL)
+    g_object_get (settings, "gtk-xft-dpi", &dpi, NULL);
+  return dpi > 0 ? CLAMP ((double) dpi / (96 * 1024), 0.5, 4) : 1;
+}
