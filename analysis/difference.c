@@ -582,8 +582,8 @@ write_attribution (const Difference *all, const Layer *layer, MsResult *result)
   gboolean flagged = half > 0 && half <= n * CONCENTRATED && layer->js_p <= all->level;
 
   ms_table_add_row (ms_result_table (result, "concentration"), MS_INT (layer->block),
-                    MS_CORRECTED (layer->gini), MS_REAL (layer->gini_null),
-                    MS_REAL (half > 0 ? (double) half / n : NAN),
+                    MS_REAL (layer->gini.value), MS_REAL (layer->gini.corrected),
+                    MS_REAL (layer->gini_null), MS_REAL (half > 0 ? (double) half / n : NAN),
                     MS_REAL (most > 0 ? (double) most / n : NAN), MS_INT (flagged));
   for (guint i = 0; i < n; i++)
     ms_table_add_row (ms_result_table (result, "attribution"), MS_INT (layer->block),
@@ -783,7 +783,6 @@ static const MsColumn concentration_columns[] = {
     "Gini coefficient of the experts' absolute risk differences: 0 all alike, towards 1 one "
     "alone." },
   MS_CORRECTED_COLUMN ("gini_", NULL),
-  MS_INTERVAL_COLUMNS ("gini_", NULL),
   { "gini_null", "Floor", NULL, MS_COLUMN_REAL,
     "Mean over random deals of the documents: what differences by chance show." },
   { "experts_half", "Experts with half", NULL, MS_COLUMN_REAL,

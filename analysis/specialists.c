@@ -51,6 +51,16 @@ percent_of (const double *totals, guint n, guint group, guint e)
   return own[n] > 0 ? 100 * own[e] / own[n] : NAN;
 }
 
+/* The logarithm of the ratio of both sides' shares, each with half a token more: so it exists for experts that a
+ * resample does not choose at all. */
+static double
+log_ratio (const double *totals, guint n, guint e)
+{
+  const double *own = totals + (gsize) GROUP * (n + 1), *rest = totals + (gsize) REST * (n + 1);
+
+  return log ((own[e] + 0.5) / (own[n] + 1)) - log ((rest[e] + 0.5) / (rest[n] + 1));
+}
+
 static void
 measure (const double *totals, double *out, gpointer data)
 {
@@ -58,10 +68,38 @@ measure (const double *totals, double *out, gpointer data)
 
   for (guint e = 0; e < n; e++)
     {
-      double rest = percent_of (totals, n, REST, e);
-
       out[OUT_PERCENT * n + e] = percent_of (totals, n, GROUP, e);
-      out[OUT_RATIO * n + e] = rest > 0 ? percent_of (totals, n, GROUP, e) / rest : NAN;
+      out[OUT_RATIO * n + e] = log_ratio (totals, n, e);
+    }
+}
+
+/* Shares lie on the scale of log odds, ratios on that of logarithms: neither leaves its range. */
+static void
+take_intervals (const Specialists *all, Layer *layer, const double *values, const double *resampled)
+{
+  const MsIntervalRule rule = { all->strata->confidence, all->strata->reach };
+  gsize n = layer->n_experts, n_resamples = all->strata->n_resamples;
+  double tokens = layer->totals[(gsize) GROUP * (n + 1) + n];
+
+  layer->intervals = g_new (MsInterval, N_OUT * n);
+  for (gsize i = 0; i < N_OUT * n; i++)
+    layer->intervals[i] = ms_strata_interval (all->strata, values[i], resampled + i * n_resamples);
+  for (guint e = 0; e < n; e++)
+    {
+      MsInterval *ratio = &layer->intervals[OUT_RATIO * n + e];
+      double rest = percent_of (layer->totals, (guint) n, REST, e);
+      double own = percent_of (layer->totals, (guint) n, GROUP, e);
+
+      if (tokens > 0)
+        ms_interval_bound (&layer->intervals[OUT_PERCENT * n + e], &rule, 0, 100, 100 / tokens);
+      ratio->value = rest > 0 ? own / rest : NAN;
+      if (isnan (ratio->value))
+        ratio->low = ratio->high = NAN;
+      else if (!isnan (ratio->low))
+        {
+          ratio->low = MIN (exp (ratio->low), ratio->value);
+          ratio->high = MAX (exp (ratio->high), ratio->value);
+        }
     }
 }
 
@@ -88,14 +126,7 @@ do_layer (const MsContext *context, guint index, gpointer data, GError **error)
       for (guint e = 0; e <= n; e++)
         layer->totals[(gsize) g * (n + 1) + e] += sums[(gsize) row * (n + 1) + e];
   ms_strata_resample (all->strata, sums, n + 1, measure, layer, (guint) n_out, values, resampled);
-  layer->intervals = g_new (MsInterval, n_out);
-  for (gsize i = 0; i < n_out; i++)
-    {
-      MsInterval *interval = &layer->intervals[i];
-
-      *interval = ms_strata_interval (all->strata, values[i], resampled + i * n_resamples);
-      ms_interval_clamp (interval, 0, i / n == OUT_PERCENT ? 100 : (double) INFINITY);
-    }
+  take_intervals (all, layer, values, resampled);
   return TRUE;
 }
 

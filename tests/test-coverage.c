@@ -335,6 +335,9 @@ run_analysis (const MsAnalysis *analysis, MsTrace **traces, guint bootstrap)
 
   if (strcmp (analysis->name, "readers") == 0)
     ms_values_set (values, "experts", "0..3", &error);
+  /* Unless told, it takes the group with most documents, which is not the same one in every trace. */
+  if (strcmp (analysis->name, "specialists") == 0)
+    ms_values_set (values, "group", "code", &error);
   g_assert_no_error (error);
   if (strcmp (analysis->name, "compare") == 0)
     context.n_others = 1;

@@ -336,7 +336,7 @@ test_report (void)
           const char *at = strstr (first, def->title);
 
           g_assert_nonnull (at);
-          g_assert_true (at < strstr (first, "Summary"));
+          g_assert_true (at < strstr (first, "What stands out"));
         }
     }
 }

@@ -243,6 +243,7 @@ typedef struct
   gboolean legend; /* several series are told apart by keys */
 
   /* Axes. */
+  gboolean spells;   /* a row is named by its token: the text in the table's column "token" */
   gboolean axes;     /* has x and y axes */
   gboolean grid;     /* faint lines at the y ticks; panels may be flat */
   gboolean framed;   /* a line all around, as what it shows fills the panel */

@@ -121,8 +121,7 @@ name_place (GString *out, const MsFigure *figure, const MsChannel *channel, guin
 static gboolean
 name_token (GString *out, const MsFigure *figure, guint row)
 {
-  int column
-      = figure->plot->mark == MS_MARK_TOKENS ? ms_table_find_column (figure->table, "token") : -1;
+  int column = figure->mark->spells ? ms_table_find_column (figure->table, "token") : -1;
   g_autofree char *text = NULL;
 
   if (column < 0 || ms_table_column (figure->table, (guint) column)->type != MS_COLUMN_TEXT)
