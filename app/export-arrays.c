@@ -37,7 +37,7 @@ append_number (GByteArray *bytes, guint64 value, guint n)
 {
   for (guint i = 0; i < n; i++)
     {
-      guint8 byte = (guint8) (value >> (8 * i));
+      guint8 byte = (guint8) (i < sizeof value ? value >> (8 * i) : 0);
 
       g_byte_array_append (bytes, &byte, 1);
     }
