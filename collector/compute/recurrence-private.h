@@ -6,6 +6,9 @@
 
 G_BEGIN_DECLS
 
+/* ln (1 + exp (x)), in which large x is itself. */
+float ms_softplus (float x);
+
 typedef struct
 {
   guint threads;

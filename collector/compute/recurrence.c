@@ -12,6 +12,12 @@
 
 #define CHANNELS 256 /* of a task of a convolution */
 
+float
+ms_softplus (float x)
+{
+  return x > 20 ? x : log1pf (expf (x));
+}
+
 /* --- Convolution ----------------------------------------------------------------------------- */
 
 static void

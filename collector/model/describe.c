@@ -5,6 +5,13 @@
 
 #include <string.h>
 
+void
+ms_mixer_add_fact (JsonBuilder *details, const char *name, guint value)
+{
+  json_builder_set_member_name (details, name);
+  json_builder_add_int_value (details, value);
+}
+
 static void
 add_number (JsonBuilder *builder, const char *name, gint64 value)
 {

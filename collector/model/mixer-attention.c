@@ -436,19 +436,10 @@ static void
 describe (gconstpointer data, JsonBuilder *details)
 {
   const Part *part = data;
-  const struct
-  {
-    const char *name;
-    guint value;
-  } numbers[] = { { "heads", part->n_heads },
-                  { "kv_heads", part->n_kv_heads },
-                  { "head_width", part->head_width } };
 
-  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
-    {
-      json_builder_set_member_name (details, numbers[i].name);
-      json_builder_add_int_value (details, numbers[i].value);
-    }
+  ms_mixer_add_fact (details, "heads", part->n_heads);
+  ms_mixer_add_fact (details, "kv_heads", part->n_kv_heads);
+  ms_mixer_add_fact (details, "head_width", part->head_width);
 }
 
 /* --- Running --------------------------------------------------------------------------------- */

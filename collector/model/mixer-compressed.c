@@ -210,21 +210,12 @@ static void
 describe (gconstpointer data, JsonBuilder *details)
 {
   const Part *part = data;
-  const struct
-  {
-    const char *name;
-    guint value;
-  } numbers[] = { { "heads", part->n_heads },
-                  { "kv_heads", 1 },
-                  { "head_width", part->width },
-                  { "window", part->window },
-                  { "compress_ratio", part->ratio } };
 
-  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
-    {
-      json_builder_set_member_name (details, numbers[i].name);
-      json_builder_add_int_value (details, numbers[i].value);
-    }
+  ms_mixer_add_fact (details, "heads", part->n_heads);
+  ms_mixer_add_fact (details, "kv_heads", 1);
+  ms_mixer_add_fact (details, "head_width", part->width);
+  ms_mixer_add_fact (details, "window", part->window);
+  ms_mixer_add_fact (details, "compress_ratio", part->ratio);
 }
 
 /* --- Compressed keys -------------------------------------------------------------------------- */

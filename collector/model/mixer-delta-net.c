@@ -174,14 +174,6 @@ load_gated (MsLoader *loader, guint block, gpointer data, GError **error)
   return TRUE;
 }
 
-static gboolean
-has (const MsLoader *loader, guint block, const char *tensor)
-{
-  g_autofree char *name = g_strdup_printf ("blk.%u.%s", block, tensor);
-
-  return ms_gguf_find (loader->gguf, name) != NULL;
-}
-
 /* The bound of decays.  Models without one have decays and gates through two matrices each. */
 static gboolean
 load_bound (MsLoader *loader, Part *part, GError **error)
@@ -217,8 +209,8 @@ load_kimi (MsLoader *loader, guint block, gpointer data, GError **error)
     return FALSE;
   part->n_heads = part->n_key_heads = (guint) MAX (heads, 0);
   part->value_width = part->key_width;
-  low_decay = part->bound == 0 || has (loader, block, "ssm_f_b.weight");
-  low_gate = part->bound == 0 || has (loader, block, "ssm_g_b.weight");
+  low_decay = part->bound == 0 || ms_loader_block_has (loader, block, "ssm_f_b.weight");
+  low_gate = part->bound == 0 || ms_loader_block_has (loader, block, "ssm_g_b.weight");
   if (!load_tensors (loader, block, &ms_mixer_kimi_delta, part,
                      (low_decay ? MS_DELTA_DECAY_LOW : 0) | (low_gate ? MS_DELTA_GATE_LOW : 0),
                      error))
@@ -264,20 +256,11 @@ static void
 describe (gconstpointer data, JsonBuilder *details)
 {
   const Part *part = data;
-  const struct
-  {
-    const char *name;
-    guint value;
-  } numbers[] = { { "heads", part->n_heads },
-                  { "kv_heads", part->n_key_heads },
-                  { "head_width", part->value_width },
-                  { "convolution_length", part->length } };
 
-  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
-    {
-      json_builder_set_member_name (details, numbers[i].name);
-      json_builder_add_int_value (details, numbers[i].value);
-    }
+  ms_mixer_add_fact (details, "heads", part->n_heads);
+  ms_mixer_add_fact (details, "kv_heads", part->n_key_heads);
+  ms_mixer_add_fact (details, "head_width", part->value_width);
+  ms_mixer_add_fact (details, "convolution_length", part->length);
 }
 
 /* --- Running --------------------------------------------------------------------------------- */
@@ -293,17 +276,11 @@ typedef struct
   MsOperand mixed;
 } Work;
 
-static float
-softplus (float x)
-{
-  return x > 20 ? x : log1pf (expf (x));
-}
-
 /* The head's decay or that of one of its channels. */
 static float
 decay_of (float a, float x, float dt)
 {
-  return expf (a * softplus (x + dt));
+  return expf (a * ms_softplus (x + dt));
 }
 
 /* Brings the heads of queries or keys to length 1, times scale. */

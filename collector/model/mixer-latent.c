@@ -241,28 +241,21 @@ load_split (MsLoader *loader, const MsTensorPlace *place, Part *part, GError **e
 }
 
 static gboolean
-has (const MsLoader *loader, guint block, const char *tensor)
-{
-  g_autofree char *name = g_strdup_printf ("blk.%u.%s", block, tensor);
-
-  return ms_gguf_find (loader->gguf, name) != NULL;
-}
-
-static gboolean
 load (MsLoader *loader, guint block, gpointer data, GError **error)
 {
   Part *part = data;
   gint64 sizes[N_SIZES] = { 1, loader->plan->width };
-  gboolean whole
-      = has (loader, block, "attn_kv_b.weight") && !has (loader, block, "attn_k_b.weight");
+  gboolean whole = ms_loader_block_has (loader, block, "attn_kv_b.weight")
+                   && !ms_loader_block_has (loader, block, "attn_k_b.weight");
   MsTensorPlace place = { .block = (gint) block, .sizes = sizes };
   gboolean index;
 
   if (!load_geometry (loader, block, part, error) || !load_temperature (loader, part, error)
       || !load_index (loader, block, part, &index, error))
     return FALSE;
-  place.switches = (index || has (loader, block, "attn_q_a.weight") ? MS_LATENT_QUERIES : 0)
-                   | (whole ? MS_LATENT_WHOLE : 0) | (index ? MS_KEYS_CHOSEN : 0);
+  place.switches
+      = (index || ms_loader_block_has (loader, block, "attn_q_a.weight") ? MS_LATENT_QUERIES : 0)
+        | (whole ? MS_LATENT_WHOLE : 0) | (index ? MS_KEYS_CHOSEN : 0);
   sizes[SIZE_INDEX_HEADS] = part->n_index;
   sizes[SIZE_INDEX_WIDTH] = part->index_width;
   sizes[SIZE_INDEX_QUERIES] = (gint64) part->n_index * part->index_width;
@@ -303,20 +296,11 @@ static void
 describe (gconstpointer data, JsonBuilder *details)
 {
   const Part *part = data;
-  const struct
-  {
-    const char *name;
-    guint value;
-  } numbers[] = { { "heads", part->n_heads },
-                  { "kv_heads", part->n_heads },
-                  { "head_width", part->key_width },
-                  { "kv_latent", part->latent } };
 
-  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
-    {
-      json_builder_set_member_name (details, numbers[i].name);
-      json_builder_add_int_value (details, numbers[i].value);
-    }
+  ms_mixer_add_fact (details, "heads", part->n_heads);
+  ms_mixer_add_fact (details, "kv_heads", part->n_heads);
+  ms_mixer_add_fact (details, "head_width", part->key_width);
+  ms_mixer_add_fact (details, "kv_latent", part->latent);
 }
 
 /* --- Running --------------------------------------------------------------------------------- */

@@ -94,10 +94,8 @@ describe (gconstpointer data, JsonBuilder *details)
 {
   const Part *part = data;
 
-  json_builder_set_member_name (details, "linear_heads");
-  json_builder_add_int_value (details, part->n_heads);
-  json_builder_set_member_name (details, "linear_head_width");
-  json_builder_add_int_value (details, part->width);
+  ms_mixer_add_fact (details, "linear_heads", part->n_heads);
+  ms_mixer_add_fact (details, "linear_head_width", part->width);
 }
 
 /* --- Running --------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
  *   Mamba (Jamba)                    one matrix makes values and gate, another makes of the values steps, b and c, which are normed; a third widens
  *                                    the steps to one per value; out = W (y * silu (gate))
  *
- * Steps are softplus (.. + bias).  The file's ssm_a is already -exp (A_log).  What must hold: heads divide the
+ * Steps are ms_softplus (.. + bias).  The file's ssm_a is already -exp (A_log).  What must hold: heads divide the
  * inner width, groups divide heads. */
 #include "mixer-private.h"
 
@@ -214,20 +214,13 @@ bytes_mamba (gconstpointer data, gsize operand, gsize longest)
 }
 
 static void
-add_number (JsonBuilder *details, const char *name, guint value)
-{
-  json_builder_set_member_name (details, name);
-  json_builder_add_int_value (details, value);
-}
-
-static void
 describe_mamba (gconstpointer data, JsonBuilder *details)
 {
   const Part *part = data;
 
-  add_number (details, "state_values", part->inner);
-  add_number (details, "state_size", part->n_states);
-  add_number (details, "convolution_length", part->length);
+  ms_mixer_add_fact (details, "state_values", part->inner);
+  ms_mixer_add_fact (details, "state_size", part->n_states);
+  ms_mixer_add_fact (details, "convolution_length", part->length);
 }
 
 static void
@@ -236,8 +229,8 @@ describe_mamba_2 (gconstpointer data, JsonBuilder *details)
   const Part *part = data;
 
   describe_mamba (data, details);
-  add_number (details, "state_heads", part->n_heads);
-  add_number (details, "state_groups", part->n_groups);
+  ms_mixer_add_fact (details, "state_heads", part->n_heads);
+  ms_mixer_add_fact (details, "state_groups", part->n_groups);
 }
 
 /* --- Running --------------------------------------------------------------------------------- */
@@ -250,12 +243,6 @@ typedef struct
   float *steps;  /* Mamba: (n, I) */
   MsOperand inner, rank;
 } Work;
-
-static float
-softplus (float x)
-{
-  return x > 20 ? x : log1pf (expf (x));
-}
 
 /* Convolves `channels` values of each row from `first` on. */
 static void
@@ -299,7 +286,7 @@ settle_steps (const MsEngine *engine, gsize from, gsize to, gpointer data)
       float *steps = work->in + (t + 1) * row - part->n_heads;
 
       for (guint h = 0; h < part->n_heads; h++)
-        steps[h] = softplus (steps[h] + part->step_bias[h]);
+        steps[h] = ms_softplus (steps[h] + part->step_bias[h]);
     }
 }
 
@@ -397,7 +384,7 @@ settle_wide_steps (const MsEngine *engine, gsize from, gsize to, gpointer data)
 
   (void) engine;
   for (gsize i = from * inner; i < to * inner; i++)
-    work->steps[i] = softplus (work->steps[i]);
+    work->steps[i] = ms_softplus (work->steps[i]);
 }
 
 static void

@@ -33,6 +33,9 @@ struct MsMixer
   void (*describe) (gconstpointer part, JsonBuilder *details);
 };
 
+/* Adds a member to the object, for `describe`. */
+void ms_mixer_add_fact (JsonBuilder *details, const char *name, guint value);
+
 extern const MsMixer ms_mixer_attention; /* grouped-query attention */
 extern const MsMixer
     ms_mixer_compressed_attention;               /* a window, and a key per few tokens before it */

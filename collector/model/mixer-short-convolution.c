@@ -74,8 +74,7 @@ bytes (gconstpointer data, gsize operand, gsize longest)
 static void
 describe (gconstpointer data, JsonBuilder *details)
 {
-  json_builder_set_member_name (details, "convolution_length");
-  json_builder_add_int_value (details, ((const Part *) data)->length);
+  ms_mixer_add_fact (details, "convolution_length", ((const Part *) data)->length);
 }
 
 typedef struct

@@ -220,14 +220,6 @@ ms_plan_block_each (const MsPlanBlock *block, MsTableFunc visit, gpointer data)
 
 /* --- One block ------------------------------------------------------------------------------ */
 
-static gboolean
-block_has (const MsLoader *loader, guint b, const char *tensor)
-{
-  g_autofree char *name = g_strdup_printf ("blk.%u.%s", b, tensor);
-
-  return ms_gguf_find (loader->gguf, name) != NULL;
-}
-
 /* The architecture's mixer for this block: the only one, or the first whose mark is there.  NULL for a
  * block that is something else. */
 static const MsMixer *
@@ -236,7 +228,7 @@ choose_mixer (const MsLoader *loader, guint b)
   const MsMixer *const *mixers = loader->plan->architecture->mixers;
 
   for (guint i = 0; mixers[1] != NULL && mixers[i] != NULL; i++)
-    if (block_has (loader, b, mixers[i]->mark))
+    if (ms_loader_block_has (loader, b, mixers[i]->mark))
       return mixers[i];
   return (loader->plan->architecture->switches & MS_ONE_PART) != 0 ? NULL : mixers[0];
 }
@@ -329,7 +321,7 @@ load_moe (MsLoader *loader, guint b, MsTensorPlace *place, MsPlanBlock *block, G
   if (!ms_loader_u32 (loader, "moe_latent_size", MS_KEY_OPTIONAL, &latent, error))
     return FALSE;
   place->sizes[SIZE_LATENT] = latent;
-  if (block_has (loader, b, "ffn_latent_down.weight"))
+  if (ms_loader_block_has (loader, b, "ffn_latent_down.weight"))
     place->switches |= MS_LATENT_EXPERTS;
   block->networks = g_new0 (MsFeedForward, block->gate.n_experts);
   if (!ms_tensors_load (loader, &router_table, place, block, error))
@@ -363,13 +355,13 @@ load_block (MsLoader *loader, guint b, const MsGate *gate, GError **error)
   gint64 sizes[N_SIZES] = { 1, plan->width, gate->n_experts };
   MsTensorPlace place = { .block = (gint) b, .sizes = sizes };
   /* Experts without a router are missed by its name. */
-  gboolean routes = block_has (loader, b, "ffn_gate_inp.weight")
-                    || block_has (loader, b, "ffn_down_exps.weight");
+  gboolean routes = ms_loader_block_has (loader, b, "ffn_gate_inp.weight")
+                    || ms_loader_block_has (loader, b, "ffn_down_exps.weight");
 
   block->mixer = choose_mixer (loader, b);
   block->feed_forward = plan->architecture->feed_forward;
   if ((plan->architecture->switches & MS_POST_NORM_OUT) != 0
-      && block_has (loader, b, "layer_output_norm.weight"))
+      && ms_loader_block_has (loader, b, "layer_output_norm.weight"))
     place.switches |= MS_POST_NORM_LAST;
   if ((plan->architecture->switches & MS_SIDE_BY_SIDE) != 0 && routes)
     place.switches |= MS_OWN_SIDES;
@@ -494,7 +486,7 @@ static guint32
 count_further (const MsLoader *loader, guint32 n_blocks, guint32 told)
 {
   if (told == 0 || !loader->plan->architecture->further_by_tensors
-      || (told < n_blocks && block_has (loader, n_blocks - told, "nextn.eh_proj.weight")))
+      || (told < n_blocks && ms_loader_block_has (loader, n_blocks - told, "nextn.eh_proj.weight")))
     return told;
   ms_loader_warn (loader,
                   "%s.nextn_predict_layers is %u, but the file has no block that predicts further "

@@ -32,6 +32,8 @@ gboolean ms_loader_of_block (const MsLoader *loader, const char *name, MsKeyNeed
 /* The same of floats; *value stays as it is where the key is absent. */
 gboolean ms_loader_float_of_block (const MsLoader *loader, const char *name, guint block,
                                    float *value, GError **error);
+/* Whether the file has the tensor "blk.BLOCK.tensor". */
+gboolean ms_loader_block_has (const MsLoader *loader, guint block, const char *tensor);
 /* Sets *error, naming the file, and returns FALSE. */
 gboolean ms_loader_refuse (const MsLoader *loader, MsCollectorError code, GError **error,
                            const char *format, ...) G_GNUC_PRINTF (4, 5);

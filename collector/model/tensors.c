@@ -75,6 +75,14 @@ ms_loader_float_of_block (const MsLoader *loader, const char *name, guint block,
 }
 
 gboolean
+ms_loader_block_has (const MsLoader *loader, guint block, const char *tensor)
+{
+  g_autofree char *name = g_strdup_printf ("blk.%u.%s", block, tensor);
+
+  return ms_gguf_find (loader->gguf, name) != NULL;
+}
+
+gboolean
 ms_loader_refuse (const MsLoader *loader, MsCollectorError code, GError **error, const char *format,
                   ...)
 {
