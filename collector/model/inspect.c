@@ -395,7 +395,7 @@ count_blocks (MsInspector *inspector)
   else if (last > 0 && inspector->n_blocks != last)
     ms_inspector_warn (inspector, "%s.block_count is %u, but the tensors are of %u blocks",
                        inspector->found->architecture, inspector->n_blocks, last);
-  inspector->n_blocks = MIN (inspector->n_blocks, 1u << 16);
+  inspector->n_blocks = MIN (inspector->n_blocks, (guint) MS_MAX_BLOCKS);
   if (ms_inspector_number (inspector, "nextn_predict_layers", &inspector->n_further)
       && inspector->n_further > inspector->n_blocks)
     inspector->n_further = inspector->n_blocks;

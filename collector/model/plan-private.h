@@ -10,6 +10,9 @@
 
 G_BEGIN_DECLS
 
+/* The most blocks of a model. */
+#define MS_MAX_BLOCKS 4096
+
 typedef struct MsTensorTable MsTensorTable;
 
 typedef struct

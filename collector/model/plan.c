@@ -512,11 +512,11 @@ load (MsLoader *loader, GError **error)
       || !ms_gguf_get_float (loader->gguf, epsilon_key, MS_KEY_REQUIRED, &plan->epsilon, error)
       || !ms_recipe_load (loader, &gate, error) || !check_parts (loader, error))
     return FALSE;
-  if (width == 0 || width > 1u << 20 || n_blocks == 0 || n_blocks > 4096)
+  if (width == 0 || width > 1u << 20 || n_blocks == 0 || n_blocks > MS_MAX_BLOCKS)
     return ms_loader_refuse (
         loader, MS_COLLECTOR_ERROR_CORRUPT, error,
-        "%s: %u blocks of width %u; 1 to 4096 blocks of width up to 1048576 are expected",
-        plan->architecture->name, n_blocks, width);
+        "%s: %u blocks of width %u; 1 to %u blocks of width up to 1048576 are expected",
+        plan->architecture->name, n_blocks, width, MS_MAX_BLOCKS);
   if (!(plan->epsilon >= 0) || !isfinite (plan->epsilon))
     return ms_loader_refuse (loader, MS_COLLECTOR_ERROR_CORRUPT, error, "%s is %g", epsilon_key,
                              (double) plan->epsilon);
