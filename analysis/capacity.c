@@ -245,29 +245,11 @@ serve (const Job *job, const MsLayerTrace *layer, const Order *order, double fac
   return ms_capacity_serve (job->rule, factor, &serving, load, kept);
 }
 
-typedef struct
-{
-  const double *priority; /* by row */
-} PriorityOrder;
-
-static int
-by_priority (gconstpointer a, gconstpointer b, gpointer data)
-{
-  const PriorityOrder *order = data;
-  gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
-
-  if (order->priority[x] != order->priority[y])
-    return order->priority[x] > order->priority[y] ? -1 : 1;
-  return 0; /* the sort is stable: ties stay in batch order */
-}
-
 /* The rows of documents first..first+n-1, reversed by document when asked for. */
 static void
 order_batch (const Job *job, MsTrace *trace, guint first, guint n, gboolean reversed,
              const double *priority, Order *order)
 {
-  PriorityOrder by = { priority };
-
   order->n = 0;
   for (guint i = 0; i < n; i++)
     {
@@ -278,7 +260,7 @@ order_batch (const Job *job, MsTrace *trace, guint first, guint n, gboolean reve
         order->rows[order->n++] = document->first_token + t;
     }
   if (job->prioritised)
-    g_qsort_with_data (order->rows, (gint) order->n, sizeof *order->rows, by_priority, &by);
+    ms_capacity_prioritise (priority, order->rows, order->n);
 }
 
 static double *

@@ -74,4 +74,7 @@ void ms_bf16_from_float (const float *x, gsize n, guint16 *out);
 void ms_rotate (float *head, const float *cosines, const float *sines, gsize n_pairs,
                 gboolean halves);
 
+/* Whether any of the values (n) is NaN. */
+gboolean ms_any_undefined (const float *values, gsize n);
+
 G_END_DECLS

@@ -507,3 +507,13 @@ ms_rotate_body (float *head, const float *cosines, const float *sines, gsize n_p
 KERNEL (void, , ms_rotate,
         (float *head, const float *cosines, const float *sines, gsize n_pairs, gboolean halves),
         (head, cosines, sines, n_pairs, halves))
+
+gboolean
+ms_any_undefined (const float *values, gsize n)
+{
+  gboolean any = FALSE;
+
+  for (gsize i = 0; i < n; i++)
+    any |= values[i] != values[i];
+  return any;
+}

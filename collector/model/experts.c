@@ -16,16 +16,6 @@
 
 /* --- The router ------------------------------------------------------------------------------ */
 
-static gboolean
-any_undefined (const float *values, gsize n)
-{
-  gboolean any = FALSE;
-
-  for (gsize i = 0; i < n; i++)
-    any |= values[i] != values[i];
-  return any;
-}
-
 void
 ms_experts_look_up (const MsEngine *engine, gsize t, const float *logits, float *scores,
                     MsDecision *decision)
@@ -64,7 +54,7 @@ choose (const MsEngine *engine, gsize from, gsize to, gpointer data)
         ms_experts_look_up (engine, t, logits + t * gate->n_experts, scratch, &decision);
       else
         ms_gate_choose (gate, logits + t * gate->n_experts, scratch, &decision);
-      if (any_undefined (logits + t * gate->n_experts, gate->n_experts))
+      if (ms_any_undefined (logits + t * gate->n_experts, gate->n_experts))
         decision.weights[0] = NAN; /* for the executor to find: the choice is worth nothing */
       engine->layer->entropy[row] = decision.entropy;
       engine->layer->margin[row] = decision.margin;

@@ -60,22 +60,6 @@ fit_capacity (gpointer data, MsChanges *changes, GError **error)
   return TRUE;
 }
 
-typedef struct
-{
-  const double *priority; /* by token */
-} ByPriority;
-
-static int
-compare_priority (gconstpointer a, gconstpointer b, gpointer data)
-{
-  const ByPriority *by = data;
-  gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
-
-  if (by->priority[x] != by->priority[y])
-    return by->priority[x] > by->priority[y] ? -1 : 1;
-  return 0; /* the sort is stable */
-}
-
 /* The largest probability of each token, in the order of which they are served. */
 static double *
 priorities (const MsEngine *engine, const float *logits)
@@ -109,7 +93,6 @@ drop (gconstpointer data, const MsEngine *engine, const float *logits)
                         .k = gate->k,
                         .n_experts = gate->n_experts,
                         .rows = rows };
-  ByPriority by = { priority };
 
   for (guint d = 0; d < wave->n_documents; d += batch)
     {
@@ -119,7 +102,7 @@ drop (gconstpointer data, const MsEngine *engine, const float *logits)
       for (gsize t = wave->starts[d]; t < end; t++)
         rows[serving.n++] = (gint64) t;
       if (state->prioritised)
-        g_qsort_with_data (rows, (gint) serving.n, sizeof *rows, compare_priority, &by);
+        ms_capacity_prioritise (priority, rows, serving.n);
       ms_capacity_serve (state->rule, state->factor, &serving, load, dropped);
     }
   for (gsize i = 0; i < engine->n * gate->k; i++)

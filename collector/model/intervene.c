@@ -8,6 +8,7 @@
 
 #include "collector.h"
 #include "experts-private.h"
+#include "kernels-private.h"
 
 #include <float.h>
 #include <math.h>
@@ -298,16 +299,6 @@ ms_changes_tell (const MsChanges *changes)
 
 /* --- A token's way ---------------------------------------------------------------------------- */
 
-static gboolean
-any_undefined (const float *values, gsize n)
-{
-  gboolean any = FALSE;
-
-  for (gsize i = 0; i < n; i++)
-    any |= values[i] != values[i];
-  return any;
-}
-
 void
 ms_turn_weigh (const MsTurn *turn, guint n)
 {
@@ -369,7 +360,7 @@ ms_changes_choose (const MsChanges *changes, const MsEngine *engine, gsize from,
       turn.document = (gint64) changes->first_document + document;
       memcpy (own, logits + t * n, n * sizeof *own);
       choose_token (changes, &turn, scratch);
-      if (any_undefined (own, n))
+      if (ms_any_undefined (own, n))
         decision.weights[0] = NAN; /* for the executor to find, as without interventions */
       engine->layer->entropy[row] = decision.entropy;
       engine->layer->margin[row] = decision.margin;

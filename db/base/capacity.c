@@ -70,3 +70,20 @@ ms_capacity_serve (MsCapacityRule rule, double factor, const MsServing *serving,
       }
   return slots;
 }
+
+static int
+compare_priority (gconstpointer a, gconstpointer b, gpointer data)
+{
+  const double *priority = data;
+  gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+
+  if (priority[x] != priority[y])
+    return priority[x] > priority[y] ? -1 : 1;
+  return 0; /* the sort is stable */
+}
+
+void
+ms_capacity_prioritise (const double *priority, gint64 *rows, gint64 n)
+{
+  g_qsort_with_data (rows, (gint) n, sizeof *rows, compare_priority, (gpointer) priority);
+}

@@ -35,4 +35,8 @@ typedef struct
 gint64 ms_capacity_serve (MsCapacityRule rule, double factor, const MsServing *serving,
                           guint64 *load, guint8 *kept);
 
+/* Puts rows (n) into the order of falling priority (by row), those of one priority as they stand: batch-prioritised
+ * routing. */
+void ms_capacity_prioritise (const double *priority, gint64 *rows, gint64 n);
+
 G_END_DECLS
