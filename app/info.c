@@ -346,8 +346,8 @@ print_corpus (const MsCorpus *corpus)
       g_autoptr (GArray) shares = shares_of (corpus, MS_N_KNOWN_LABELS + i);
       g_autofree char *name = ms_text_printable (corpus->more[i], -1);
 
-      printf ("  %-14s %s different values of this label\n", name,
-              ms_number_grouped (number, shares->len));
+      printf ("  %-14s %s %s\n", name, ms_number_grouped (number, shares->len),
+              shares->len == 1 ? "value of this label" : "different values of this label");
     }
   if (groups > 0)
     printf ("  Parallel       %s %s of translations\n", ms_number_grouped (number, groups),
