@@ -589,7 +589,7 @@
 /* xgettext:no-c-format */ N_ ("Risk difference of every expert")
 /* xgettext:no-c-format */ N_ ("Risk difference by expert")
 /* xgettext:no-c-format */ N_ ("Distance of the groups by layer")
-/* xgettext:no-c-format */ N_ ("Few experts carry the difference")
+/* xgettext:no-c-format */ N_ ("Share of the difference that the strongest experts carry")
 /* xgettext:no-c-format */ N_ ("Rates of every expert in the two groups")
 /* xgettext:no-c-format */ N_ ("Difference by layer")
 /* xgettext:no-c-format */ N_ ("Tokens, first")
